@@ -1,0 +1,28 @@
+# One image for every role: API, dispatcher, migration, Ray head and Ray workers.
+FROM python:3.11-slim AS base
+
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+
+# Dependencies first, so that a change of the code does not install them again.
+# A wheel of torch in the folder wheels/ of the context is preferred, for example its CPU build.
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+RUN --mount=type=bind,target=/context \
+    python -m venv /opt/netsmith \
+ && PIP_FIND_LINKS=/context/wheels /opt/netsmith/bin/pip install -c constraints.txt torch==2.13.0
+COPY models models
+COPY search search
+COPY service service
+COPY migrations migrations
+RUN /opt/netsmith/bin/pip install -c constraints.txt .
+
+ENV PATH=/opt/netsmith/bin:$PATH
+RUN useradd --create-home --uid 10001 netsmith \
+ && mkdir -p /var/lib/netsmith \
+ && chown netsmith:netsmith /var/lib/netsmith
+USER netsmith
+WORKDIR /var/lib/netsmith
+ENV NETSMITH_HOME=/var/lib/netsmith
+VOLUME /var/lib/netsmith
+EXPOSE 8000
+CMD ["netsmith", "--help"]
