@@ -1,0 +1,1 @@
+"""Everything that is PyTorch: data, networks, training, export. Knows nothing of searching."""

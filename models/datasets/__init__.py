@@ -1,0 +1,71 @@
+"""Data for training: one source or format a file.
+
+A dataset is split once into train, validation and test; the split is part of its fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from models.registry import Registry
+from models.task import Task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Preprocessed samples, in memory.
+
+    Shapes:
+        x: (N, *task.input_shape) float32
+        y: (N,) int64 class index, or (N, outputs) float32
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """`preprocessing` is the JSON with which a bundle turns raw samples into the network's input;
+    it is fitted on the train split alone. `raw_test` holds the raw samples of the test split, as a
+    user has them, for the check of a bundle.
+
+    `fingerprint`: SHA-256 of the content and of the split.
+    """
+
+    name: str
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+    raw_test: Split
+    preprocessing: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Samples per split."""
+        return {
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
+
+class DatasetSource(Protocol):
+    """A dataset known by name."""
+
+    task_name: str
+    description: str
+
+    def load(self) -> Dataset: ...
+
+
+datasets: Registry[DatasetSource] = Registry("dataset", __name__)

@@ -1,0 +1,127 @@
+"""Images as arrays of pixels: (N, H, W) or (N, H, W, C), uint8 or float."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.datasets import Dataset, Split
+from models.datasets.fingerprint import fingerprint
+from models.datasets.preprocess import apply
+from models.datasets.splits import stratified
+from models.task import Task
+
+Array = NDArray[Any]
+
+
+def from_arrays(
+    name: str,
+    x: Array,
+    y: Array,
+    x_test: Array | None = None,
+    y_test: Array | None = None,
+    *,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+) -> Dataset:
+    """An image classification dataset.
+
+    A test set that comes with the data is kept as it is, and `validation` is drawn from `x`;
+    without one, both shares are. Labels may be numbers or strings; classes are those of `y` in
+    ascending order. The network's input is (C, H, W), each channel with mean 0 and deviation 1 on
+    the train split.
+
+    Shapes:
+        x, x_test: (N, H, W), or (N, H, W, C) with 1 to 4 channels
+        y, y_test: (N,)
+
+    Raises:
+        ValueError: shapes, types or values that make no such dataset, with the array at fault.
+    """
+    _check("x", x, "y", y)
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y has one class, {classes[0]!r}; a classification needs two or more")
+    labels = labels.astype(np.int64)
+    arrays = {"x": x, "y": labels}
+    if x_test is None or y_test is None:
+        if x_test is not None or y_test is not None:
+            raise ValueError("x_test and y_test come together")
+        train, val, held_out = stratified(labels, (validation, test), seed)
+        raw_x, raw_y = x[held_out], labels[held_out]
+        arrays |= {"train": train, "validation": val, "test": held_out}
+    else:
+        _check("x_test", x_test, "y_test", y_test)
+        if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+            raise ValueError(
+                f"x_test has samples of {x_test.dtype} {x_test.shape[1:]}, "
+                f"x of {x.dtype} {x.shape[1:]}"
+            )
+        train, val = stratified(labels, (validation,), seed)
+        raw_x, raw_y = x_test, _index(y_test, classes)
+        arrays |= {"x_test": raw_x, "y_test": raw_y, "train": train, "validation": val}
+    preprocessing = _fit(x[train], classes.tolist())
+    return Dataset(
+        name=name,
+        task=Task("image_classification", _channels_first(x.shape[1:]), len(classes)),
+        train=_split(x[train], labels[train], preprocessing),
+        validation=_split(x[val], labels[val], preprocessing),
+        test=_split(raw_x, raw_y, preprocessing),
+        raw_test=Split(torch.tensor(raw_x), torch.tensor(raw_y)),
+        preprocessing=preprocessing,
+        fingerprint=fingerprint(arrays),
+    )
+
+
+def _check(x_name: str, x: Array, y_name: str, y: Array) -> None:
+    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] > 4) or 0 in x.shape:
+        raise ValueError(f"{x_name} is (N, H, W) or (N, H, W, 1 to 4), got {x.shape}")
+    if x.dtype not in (np.uint8, np.float32):
+        raise ValueError(f"{x_name} is uint8 or float32, got {x.dtype}")
+    if not np.isfinite(x).all():
+        sample = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise ValueError(f"{x_name} has a value that is not finite, first in sample {sample}")
+    if y.shape != (len(x),):
+        raise ValueError(f"{y_name} is ({len(x)},), one label a sample, got {y.shape}")
+    if y.dtype.kind not in "iuU":
+        raise ValueError(f"{y_name} holds integers or strings, got {y.dtype}")
+
+
+def _index(y: Array, classes: Array) -> NDArray[np.int64]:
+    if unknown := sorted(set(y.tolist()) - set(classes.tolist())):
+        raise ValueError(f"y_test has classes that y has not: {unknown[:5]}")
+    return np.searchsorted(classes, y).astype(np.int64)
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (1, *shape) if len(shape) == 2 else (shape[2], *shape[:2])
+
+
+def _fit(x: Array, classes: list[Any]) -> dict[str, Any]:
+    """Scale uint8 to 0..1, put channels first, standardise each channel; fitted on `x` alone."""
+    steps: list[dict[str, Any]] = []
+    if x.dtype == np.uint8:
+        steps.append({"op": "scale", "factor": 1 / 255})
+    if x.ndim == 3:
+        steps.append({"op": "reshape", "shape": [1, *x.shape[1:]]})
+    else:
+        steps.append({"op": "permute", "order": [2, 0, 1]})
+    preprocessing = {
+        "input": {"shape": list(x.shape[1:]), "dtype": str(x.dtype)},
+        "steps": steps,
+        "classes": classes,
+    }
+    scaled = apply(torch.from_numpy(x), preprocessing)
+    variance, mean = torch.var_mean(scaled, dim=(0, 2, 3), correction=0)
+    deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
+    steps.append({"op": "standardize", "mean": mean.tolist(), "std": deviation.tolist()})
+    return preprocessing
+
+
+def _split(x: Array, y: NDArray[np.int64], preprocessing: dict[str, Any]) -> Split:
+    images = apply(torch.tensor(x), preprocessing)
+    return Split(images.contiguous(memory_format=torch.channels_last), torch.tensor(y))

@@ -1,0 +1,90 @@
+"""The model card: what a person should know before using a bundle, after Mitchell et al. 2019,
+https://arxiv.org/abs/1810.03993.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> str:
+    """README.md of a bundle. `metrics` is the content of its `metrics.json`.
+
+    The Python block runs as it stands, in the bundle's folder.
+    """
+    data, search, task = metrics["dataset"], metrics["search"], metrics["task"]
+    samples = data["samples"]
+    raw = preprocessing["input"]
+    shape = ", ".join(str(size) for size in (1, *raw["shape"]))
+    classes = preprocessing.get("classes")
+    labels = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
+    recipe = ", ".join(f"{name} {value}" for name, value in metrics["recipe"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
+    return f"""\
+# {" ".join(search["name"].split())}: a network found by Netsmith
+
+{task["name"].replace("_", " ").capitalize()} on `{data["name"]}`. \
+{metrics["parameters"]:,} parameters, {metrics["flops"]:,} FLOPs for one sample.
+
+## Use
+
+`pip install torch safetensors`, then, in this folder:
+
+```python
+import json, pathlib, torch, safetensors.torch, model
+network = model.build().eval()
+network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+preprocessing = json.loads(pathlib.Path("preprocessing.json").read_text())
+outputs = network(model.preprocess(torch.zeros({shape}, dtype=torch.{raw["dtype"]}), preprocessing))
+```
+
+- Input: a batch of raw samples of shape ({", ".join(map(str, raw["shape"]))}), {raw["dtype"]}; \
+`preprocess` does the rest.
+- Output: {task["outputs"]} values a sample.{labels}
+- `sha256sum -c SHA256SUMS` shows whether the files are whole.
+
+## Scores
+
+`val_` is the validation split, which the search was led by. `test_` was scored by the final \
+models alone, after the search had ended, and no choice depended on it.
+
+{_scores(metrics)}
+
+The final runs retrain the architecture from scratch, one a seed; the mean is shown with the \
+sample standard deviation. The weights here are those of seed {metrics["seed"]}. Before \
+publication this folder reproduced their test score in a process without Netsmith.
+
+## Origin
+
+- Search: `{search["id"]}`, trial {search["trial"]}; weights of trial {metrics["final_trial"]}, \
+seed {metrics["seed"]}
+- Data: `{data["name"]}`, SHA-256 {data["fingerprint"]}; {samples["train"]} samples for training, \
+{samples["validation"]} for validation, {samples["test"]} for test
+- Recipe: {recipe}
+- Versions: {versions}
+
+`architecture.json` is the architecture, `metrics.json` has every number of this card.
+"""
+
+
+def _listed(classes: list[Any]) -> str:
+    shown = ", ".join(str(label) for label in classes[:20])
+    return shown if len(classes) <= 20 else f"{shown}, ... ({len(classes)} in all)"
+
+
+def _scores(metrics: Mapping[str, Any]) -> str:
+    rows = ["| metric | these weights | final runs | in the search |", "|---|---|---|---|"]
+    for name in sorted(metrics["metrics"]):
+        if not name.startswith(("val_", "test_")):
+            continue
+        spread = metrics["final_metrics"].get(name)
+        runs = (
+            f"{spread['mean']:.4f} ± {spread['std']:.4f} (n = {spread['seeds']})" if spread else ""
+        )
+        found = metrics["search_metrics"].get(name)
+        rows.append(
+            f"| {name} | {metrics['metrics'][name]:.4f} | {runs} | "
+            f"{'' if found is None else format(found, '.4f')} |"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,105 @@
+"""`model.py`: a network as one file of plain PyTorch, to be read and to be run without Netsmith."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from types import FunctionType
+
+from torch import nn
+
+from models.architecture import Architecture
+from models.datasets import preprocess
+from models.families import families
+from models.task import Task
+
+HEADER = '''\
+"""A {family} network for {task} with {parameters:,} parameters.
+
+Load it with the files beside this one:
+
+    network = build()
+    network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+    preprocessing = json.loads(open("preprocessing.json").read())
+    outputs = network.eval()(preprocess(raw, preprocessing))
+"""
+
+from __future__ import annotations
+
+'''
+
+BUILD = '''\
+def build() -> nn.Module:
+    """The network, with fresh weights."""
+    return Network()
+'''
+
+
+def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
+    """The text of `model.py`: it imports torch only and defines `build` and `preprocess`.
+
+    The state_dict of what its `build` gives has the names and shapes of that of `network`, which
+    is the one that the architecture's family has built.
+    """
+    definition = families[architecture.family].definition(network, architecture)
+    parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
+    body = _spaced([*parts, definition.text, BUILD, preprocess.source()])
+    header = HEADER.format(
+        family=architecture.family,
+        task=task.name,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+    return _spaced([header + _imports(body), body])
+
+
+def _spaced(parts: Iterable[str]) -> str:
+    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _imports(body: str) -> str:
+    names = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    lines = []
+    if "math" in names:
+        lines += ["import math", ""]
+    if "torch" in names:
+        lines.append("import torch")
+    lines.append(f"from torch import {', '.join(sorted(names & {'Tensor', 'nn'}))}")
+    if "functional" in names:
+        lines.append("from torch.nn import functional")
+    return "\n".join(lines)
+
+
+def _with_what_they_use(entries: Iterable[type | FunctionType]) -> list[type | FunctionType]:
+    """The classes and functions of `models` that `entries` name, each before its users."""
+    ordered: dict[type | FunctionType, None] = {}
+
+    def add(entry: type | FunctionType) -> None:
+        if entry not in ordered:
+            for used in _used(entry):
+                add(used)
+            ordered[entry] = None
+
+    for entry in entries:
+        add(entry)
+    return list(ordered)
+
+
+def _used(entry: type | FunctionType) -> Iterator[type | FunctionType]:
+    scope = vars(sys.modules[entry.__module__])
+    names = [node.id for node in ast.walk(ast.parse(_text(entry))) if isinstance(node, ast.Name)]
+    for name in dict.fromkeys(names):
+        value = scope.get(name)
+        if (
+            isinstance(value, type | FunctionType)
+            and value is not entry
+            and value.__module__.startswith("models.")
+        ):
+            yield value
+
+
+def _text(entry: type | FunctionType) -> str:
+    """The source without decorators: they register, and mean nothing outside."""
+    text = inspect.getsource(entry)
+    return "".join(text.splitlines(keepends=True)[ast.parse(text).body[0].lineno - 1 :])

@@ -1,0 +1,101 @@
+"""Memory of a training run: a lower bound before it starts, the peak after it has run."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from models.task import Task
+from models.training.recipe import Recipe
+
+_OPTIMIZER_STATES: Mapping[str, int] = {
+    "sgd": 0,
+    "momentum": 1,
+    "nesterov": 1,
+    "adagrad": 1,
+    "rmsprop": 1,
+    "adam": 2,
+    "adamw": 2,
+}
+"""Tensors of a parameter's size that an optimizer keeps for it."""
+
+
+def largest_batch(samples: int, batch_size: int) -> int:
+    """Samples of the largest step: the trainer cuts an epoch into nearly equal batches."""
+    return math.ceil(samples / math.ceil(samples / batch_size))
+
+
+def training_bytes(network: nn.Module, task: Task, recipe: Recipe, batch_size: int) -> int:
+    """The least that one training step must hold at a time.
+
+    Weights, gradients, the optimizer's state, and what autograd keeps of one batch until the
+    backward pass. Workspaces and the data come on top.
+
+    `network` lies on the meta device, so that nothing is allocated or computed.
+    """
+    storages = [parameter.untyped_storage() for parameter in network.parameters()]
+    weights = {storage._cdata: storage.nbytes() for storage in storages}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    batch = torch.empty(batch_size, *task.input_shape, device="meta")
+    network.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = network(batch)  # held: the graph keeps every storage alive, so that ids differ
+    activations = sum(size for key, size in kept.items() if key not in weights)
+    del output
+    if recipe.precision == "bfloat16":
+        activations //= 2
+    return sum(weights.values()) * (2 + _OPTIMIZER_STATES[recipe.optimizer]) + activations
+
+
+def available_bytes(device: torch.device) -> int:
+    """What a process here may use at most: of the GPU, else of RAM, control group and rlimit."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    limits = [int(psutil.virtual_memory().total)]
+    group = Path("/sys/fs/cgroup/memory.max")
+    if group.exists() and (text := group.read_text().strip()).isdigit():
+        limits.append(int(text))
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        limits.append(soft)
+    return min(limits)
+
+
+class PeakMemory:
+    """The peak since construction: CUDA's allocated bytes on a GPU, else the resident memory of
+    this whole process, torch and data included.
+
+    Where the system cannot set the peak back (Linux can), it is that of the process's life.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        elif sys.platform == "linux":
+            with suppress(OSError):  # a sandbox may refuse
+                Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM restarts at VmRSS
+
+    def bytes(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if sys.platform == "linux":
+            status = Path("/proc/self/status").read_text()
+            line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+            return int(line.split()[1]) * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

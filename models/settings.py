@@ -1,0 +1,176 @@
+"""Settings that a person types: pydantic models, and scalars that are a literal or a domain.
+
+`Searchable[int]` accepts `8`, `{"choice": [8, 16]}` and `{"low": 8, "high": 64, "log": true,
+"step": null}`; every option and bound is held to the literal's own rules.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    Strict,
+    ValidatorFunctionWrapHandler,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError, core_schema
+
+from models.architecture import Choice, Range
+from models.registry import Registry
+
+T = TypeVar("T")
+
+MAX_OPTIONS = 1000
+"""Most options of a choice in a request."""
+
+_STRICT = core_schema.CoreConfig(strict=True, allow_inf_nan=False)
+"""An object within a model does not inherit the model's own configuration."""
+
+
+class Settings(BaseModel):
+    """Frozen; refuses unknown fields, strings for numbers, NaN and infinity."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+Items = Annotated[tuple[T, ...], Strict(False)]
+"""A JSON array: a tuple that may be given as a list; its items stay strict."""
+
+
+def _tag(value: object) -> str:
+    if isinstance(value, Choice) or (isinstance(value, dict) and "choice" in value):
+        return "choice"
+    if isinstance(value, Range | dict):
+        return "range"
+    return "literal"
+
+
+def _parse_choice(value: object, handler: ValidatorFunctionWrapHandler) -> Choice:
+    return value if isinstance(value, Choice) else _domain(Choice, tuple(handler(value)["choice"]))
+
+
+def _parse_range(value: object, handler: ValidatorFunctionWrapHandler) -> Range:
+    return value if isinstance(value, Range) else _domain(Range, **handler(value))
+
+
+def _domain(kind: type[T], *args: Any, **kwargs: Any) -> T:
+    try:
+        return kind(*args, **kwargs)
+    except ValueError as error:
+        raise PydanticCustomError("domain", "{reason}", {"reason": str(error)}) from None
+
+
+class _LiteralOrDomain:
+    """The schema behind `Searchable`: a union told apart by the shape of the JSON, so that an
+    error names the one form that was meant.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        inner = get_args(source)[0]
+        literal = handler.generate_schema(inner)
+        field = core_schema.typed_dict_field
+        choice = core_schema.typed_dict_schema(
+            {
+                "choice": field(
+                    core_schema.list_schema(literal, min_length=1, max_length=MAX_OPTIONS)
+                )
+            },
+            extra_behavior="forbid",
+            config=_STRICT,
+        )
+        choices = {"literal": literal, "choice": _domain_schema(_parse_choice, choice)}
+        expected = 'a value or {"choice": [...]}'
+        if _is_number(inner):
+            bounds = core_schema.typed_dict_schema(
+                {
+                    "low": field(literal),
+                    "high": field(literal),
+                    "log": field(core_schema.bool_schema(), required=False),
+                    "step": field(core_schema.nullable_schema(_step_schema(inner)), required=False),
+                },
+                extra_behavior="forbid",
+                config=_STRICT,
+            )
+            choices["range"] = _domain_schema(_parse_range, bounds)
+            expected += ' or {"low": ..., "high": ...}'
+        return core_schema.tagged_union_schema(
+            choices,
+            discriminator=_tag,
+            custom_error_type="domain",
+            custom_error_message=f"Input should be {expected}",
+        )
+
+
+def _domain_schema(parse: Any, schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    return core_schema.no_info_wrap_validator_function(
+        parse,
+        schema,
+        serialization=core_schema.plain_serializer_function_ser_schema(lambda v: v.to_json()),
+    )
+
+
+def _plain_type(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _is_number(annotation: Any) -> bool:
+    return _plain_type(annotation) in (int, float)
+
+
+def _step_schema(annotation: Any) -> core_schema.CoreSchema:
+    if _plain_type(annotation) is int:
+        return core_schema.int_schema(strict=True, gt=0, le=10**9)
+    return core_schema.float_schema(strict=True, gt=0, le=1e9, allow_inf_nan=False)
+
+
+Searchable = Annotated[T | Choice | Range, _LiteralOrDomain()]
+"""A literal of type T, or a domain over it."""
+
+
+def searchable(model: type[BaseModel], name: str) -> type[Settings]:
+    """The request form of a settings class: every field becomes literal or domain."""
+    fields: dict[str, Any] = {}
+    for field_name, info in model.model_fields.items():
+        inner = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        fields[field_name] = (
+            Searchable[inner],  # type: ignore[valid-type, misc]
+            FieldInfo(default=info.default, description=info.description),
+        )
+    return create_model(name, __base__=Settings, __doc__=model.__doc__, **fields)
+
+
+class OneOf:
+    """The schema of an object whose field `key` names a registered entry, and whose other
+    fields are that entry's `Settings`.
+    """
+
+    def __init__(self, registry: Registry[Any], key: str) -> None:
+        self._registry, self._key = registry, key
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.tagged_union_schema(
+            {
+                name: handler.generate_schema(named_settings(entry.Settings, self._key, name))
+                for name, entry in self._registry.items()
+            },
+            discriminator=self._key,
+        )
+
+
+def named_settings(settings: type[Settings], key: str, name: str) -> type[Settings]:
+    """`settings` with the field `key` fixed to `name`: the form in a request."""
+    title = "".join(part.title() for part in name.split("_")) + "Settings"
+    field: dict[str, Any] = {key: (Literal[name], FieldInfo())}
+    return create_model(title, __base__=settings, __doc__=settings.__doc__, **field)

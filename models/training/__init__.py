@@ -1,0 +1,1 @@
+"""Training a network by a recipe."""

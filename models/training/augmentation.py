@@ -1,0 +1,62 @@
+"""Random shift and flip of images, a whole batch at a time.
+
+Every sample of an epoch gets its shift and flip at the start of the epoch; a batch is then one
+gather from the stored images, which selects, shifts and flips at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shifts:
+    """How each sample is moved in one epoch.
+
+    Shapes:
+        rows, columns: (N,) pixels by which the window moves down and right
+        flip: (N,) bool, mirrored left to right
+    """
+
+    rows: Tensor
+    columns: Tensor
+    flip: Tensor
+
+    def to(self, device: torch.device) -> Shifts:
+        return Shifts(self.rows.to(device), self.columns.to(device), self.flip.to(device))
+
+    def split(self, steps: int) -> list[Shifts]:
+        """One an element of `order.tensor_split(steps)`."""
+        parts = (part.tensor_split(steps) for part in (self.rows, self.columns, self.flip))
+        return [Shifts(*fields) for fields in zip(*parts, strict=True)]
+
+
+def draw(count: int, height: int, width: int, *, flip: bool, generator: torch.Generator) -> Shifts:
+    """Uniform whole shifts of up to an eighth of the side, at least one pixel, in both axes;
+    with `flip`, half of the samples are mirrored.
+    """
+    down, right = max(1, height // 8), max(1, width // 8)
+    return Shifts(
+        torch.randint(-down, down + 1, (count,), generator=generator),
+        torch.randint(-right, right + 1, (count,), generator=generator),
+        torch.rand(count, generator=generator) < (0.5 if flip else 0.0),
+    )
+
+
+def gather(images: Tensor, index: Tensor, shifts: Shifts) -> Tensor:
+    """Samples `index` of `images`, each shifted and flipped; pixels that come in from outside
+    repeat the border.
+
+    Shapes:
+        images: (N, H, W, C); index: (B,) and shifts: one an entry of `index`
+        returns (B, H, W, C)
+    """
+    height, width = images.shape[1:3]
+    rows = torch.arange(height, device=images.device) + shifts.rows[:, None]
+    columns = torch.arange(width, device=images.device) + shifts.columns[:, None]
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    columns = torch.where(shifts.flip[:, None], columns.flip(1), columns)
+    return images[index[:, None, None], rows[:, :, None], columns[:, None, :]]

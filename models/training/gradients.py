@@ -1,0 +1,58 @@
+"""Gradient health: is a run learning, vanishing or exploding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+VANISHING = 1e-6
+"""First-layer gradient norm over last-layer gradient norm below which a run vanishes."""
+
+
+def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The 2-norm of all gradients as one vector, a scalar on their device."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients, foreach=True)
+
+
+def health(network_weights: Sequence[nn.Parameter]) -> dict[str, float]:
+    """Norms of the gradients of the first and the last layer's weight, and the share of gradient
+    values that are NaN or infinite.
+
+    Reads the gradients as they are, so it is called once an epoch. A weight without a gradient
+    counts as one of norm 0. `network_weights` are in the network's order.
+    """
+    norms, nonfinite, total = [], [], 0
+    for weight in network_weights:
+        total += weight.numel()
+        gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        norms.append(torch.linalg.vector_norm(gradient.float()))
+        nonfinite.append(gradient.isfinite().logical_not().sum())
+    if not network_weights:
+        return {
+            "gradient_norm_first": 0.0,
+            "gradient_norm_last": 0.0,
+            "gradient_nonfinite_share": 0.0,
+        }
+    values = torch.stack([norms[0], norms[-1], torch.stack(nonfinite).sum() / total]).tolist()
+    return {
+        "gradient_norm_first": values[0],
+        "gradient_norm_last": values[1],
+        "gradient_nonfinite_share": values[2],
+    }
+
+
+def diagnosis(metrics: Mapping[str, float]) -> str | None:
+    """What is wrong with a run's gradients, for people; None where nothing is.
+
+    Takes the metrics of an epoch.
+    """
+    first, last = metrics["gradient_norm_first"], metrics["gradient_norm_last"]
+    if metrics["gradient_nonfinite_share"] > 0:
+        share = metrics["gradient_nonfinite_share"]
+        return f"exploding: {share:.2%} of the gradient is not finite"
+    if last > 0 and first < VANISHING * last:
+        return f"vanishing: gradient norm {first:.3g} in the first layer, {last:.3g} in the last"
+    return None

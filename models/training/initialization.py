@@ -1,0 +1,62 @@
+"""Initial weights by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from models.training.recipe import Initialization
+from models.training.regularization import weights
+
+Initializer = Callable[[Tensor, torch.Generator], object]
+
+
+def initialize(network: nn.Module, name: Initialization, generator: torch.Generator) -> None:
+    """Draw the weights anew, in place; `default` leaves the network as it was built.
+
+    Weights are what `regularization.weights` lists; their layers' biases become 0 and
+    normalisation stays. A recurrent layer's stacked gates are drawn one by one, and its
+    hidden-to-hidden weights are orthogonal under every name.
+
+    - kaiming: normal, variance 2 / fan-in. He et al. 2015, https://arxiv.org/abs/1502.01852, eq 10.
+    - xavier: uniform, variance 2 / (fan-in + fan-out). Glorot and Bengio, AISTATS 2010, eq 16.
+    - orthogonal: Saxe et al. 2014, https://arxiv.org/abs/1312.6120.
+    """
+    if name == "default":
+        return
+    draw = _INITIALIZERS[name]
+    drawn = {id(weight) for weight in weights(network)}
+    for module in network.modules():
+        own = dict(module.named_parameters(recurse=False))
+        if not any(id(parameter) in drawn for parameter in own.values()):
+            continue
+        for parameter_name, parameter in own.items():
+            if id(parameter) not in drawn:
+                nn.init.zeros_(parameter)
+            elif isinstance(module, nn.RNNBase):
+                hidden = parameter_name.startswith("weight_hh")
+                for gate in torch.split(parameter.detach(), module.hidden_size):
+                    (_orthogonal if hidden else draw)(gate, generator)
+            else:
+                draw(parameter, generator)
+
+
+def _kaiming(weight: Tensor, generator: torch.Generator) -> None:
+    nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+
+
+def _xavier(weight: Tensor, generator: torch.Generator) -> None:
+    nn.init.xavier_uniform_(weight, generator=generator)
+
+
+def _orthogonal(weight: Tensor, generator: torch.Generator) -> None:
+    nn.init.orthogonal_(weight, generator=generator)
+
+
+_INITIALIZERS: dict[Initialization, Initializer] = {
+    "kaiming": _kaiming,
+    "xavier": _xavier,
+    "orthogonal": _orthogonal,
+}

@@ -1,0 +1,179 @@
+"""What every family promises, whatever it builds. A new family is tested by being registered."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from random import Random
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.architecture import Architecture, Decision, Scalar, active_values
+from models.cost import cost
+from models.exporters.source import source
+from models.families import InfeasibleError, families
+from models.task import TASK_NAMES, Task
+from models.training.recipe import Recipe
+
+EXAMPLES = {
+    "tabular_classification": Task("tabular_classification", (5,), 3),
+    "tabular_regression": Task("tabular_regression", (5,), 1),
+    "image_classification": Task("image_classification", (2, 12, 10), 3),
+    "forecasting": Task("forecasting", (12, 2), 4),
+    "sequence_classification": Task("sequence_classification", (12, 2), 3),
+}
+"""A small task of each kind; a family of another kind of task adds it here."""
+
+PAIRS = [(family, task) for family in families for task in sorted(families[family].tasks)]
+RECIPES = [Recipe(), Recipe(batch_norm=False, dropout=0.3)]
+
+
+def draw(name: str, decisions: list[Decision], rng: Random) -> Architecture:
+    values: dict[str, Scalar] = {}
+    for decision in decisions:
+        if decision.is_active(values):
+            values[decision.name] = decision.domain.sample(rng)
+    return Architecture(name, values)
+
+
+def space(name: str, task_name: str) -> tuple[list[Decision], Task]:
+    family, task = families[name], EXAMPLES[task_name]
+    return list(family.decisions(family.Settings(), task)), task
+
+
+def networks(
+    name: str, task_name: str, number: int
+) -> Iterator[tuple[Architecture, Task, Recipe, nn.Module]]:
+    """Random networks of the default space, under each recipe in turn."""
+    decisions, task = space(name, task_name)
+    rng, built = Random(0), 0
+    for attempt in range(20 * number):
+        architecture, recipe = draw(name, decisions, rng), RECIPES[attempt % 2]
+        try:
+            network = families[name].build(architecture, task, recipe)
+        except InfeasibleError:
+            continue
+        yield architecture, task, recipe, network
+        built += 1
+        if built == number:
+            return
+    raise AssertionError(f"of {20 * number} random {name} networks only {built} can be built")
+
+
+def test_every_family_names_tasks_that_exist() -> None:
+    for name, family in families.items():
+        assert family.tasks, name
+        assert family.tasks <= set(TASK_NAMES)
+        assert family.tasks <= set(EXAMPLES), "add an example task"
+
+
+@pytest.mark.parametrize("name", families)
+def test_the_defaults_are_a_request_and_come_back_from_json(name: str) -> None:
+    settings = families[name].Settings
+    assert settings.model_validate(settings().model_dump(mode="json")) == settings()
+    schema = settings.model_json_schema()
+    assert all(
+        "description" in schema["properties"][n] for n in schema["properties"] if n != "family"
+    )
+
+
+@pytest.mark.parametrize("name", families)
+def test_a_task_of_another_kind_is_infeasible(name: str) -> None:
+    family = families[name]
+    for task_name in set(EXAMPLES) - family.tasks:
+        with pytest.raises(InfeasibleError, match=task_name) as caught:
+            family.decisions(family.Settings(), EXAMPLES[task_name])
+        assert caught.value.field
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_decisions_have_one_name_each_and_come_after_those_that_they_need(
+    name: str, task_name: str
+) -> None:
+    decisions, _ = space(name, task_name)
+    seen: set[str] = set()
+    for decision in decisions:
+        assert decision.name not in seen
+        assert {parent for parent, _ in decision.when} <= seen
+        seen.add(decision.name)
+    assert not any(decision.name.startswith("training.") for decision in decisions)
+    architecture = draw(name, decisions, Random(0))
+    assert active_values(decisions, architecture.decisions) == dict(architecture.decisions)
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_a_network_takes_samples_and_gives_outputs(name: str, task_name: str) -> None:
+    for architecture, task, recipe, network in networks(name, task_name, 6):
+        x = torch.randn(4, *task.input_shape)
+        output = network(x)
+        assert output.shape == (4, task.outputs)
+        assert network.eval()(x[:1]).shape == (1, task.outputs)
+        assert network(x[:0]).shape == (0, task.outputs)
+        again = Architecture.from_json(architecture.to_json())
+        shapes = [p.shape for p in families[name].build(again, task, recipe).parameters()]
+        assert shapes == [p.shape for p in network.parameters()]
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_every_parameter_gets_a_gradient(name: str, task_name: str) -> None:
+    for _, task, _, network in networks(name, task_name, 4):
+        network(torch.randn(4, *task.input_shape)).square().sum().backward()
+        for parameter_name, parameter in network.named_parameters():
+            assert parameter.grad is not None, parameter_name
+            assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_the_same_seed_builds_the_same_weights(name: str, task_name: str) -> None:
+    architecture, task, recipe, _ = next(networks(name, task_name, 1))
+    states = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        states.append(families[name].build(architecture, task, recipe).state_dict())
+    for one, other in zip(states[0].items(), states[1].items(), strict=True):
+        assert one[0] == other[0]
+        assert torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_the_canonical_form_is_its_own_and_survives_json(name: str, task_name: str) -> None:
+    decisions, _ = space(name, task_name)
+    for seed in range(20):
+        architecture = draw(name, decisions, Random(seed))
+        once = families[name].canonical(architecture)
+        assert once.family == name
+        assert families[name].canonical(once) == once
+        assert Architecture.from_json(once.to_json()).key == once.key
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_the_cost_is_known_before_training(name: str, task_name: str) -> None:
+    for architecture, task, recipe, network in networks(name, task_name, 2):
+        found = cost(architecture, task, recipe)
+        assert found["parameters"] == sum(p.numel() for p in network.parameters())
+        assert found["flops"] > 0
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_a_network_is_written_down_as_pytorch_that_gives_equal_outputs(
+    name: str, task_name: str
+) -> None:
+    for architecture, task, _, network in networks(name, task_name, 4):
+        text = source(network, architecture, task)
+        imported = {
+            alias.name if isinstance(node, ast.Import) else node.module
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert imported <= {"__future__", "math", "torch", "torch.nn"}
+        module = ModuleType("model")
+        exec(compile(text, "model.py", "exec"), vars(module))  # noqa: S102 - text that we wrote
+        written = module.build()
+        written.load_state_dict(network.state_dict(), strict=True)
+        x = torch.randn(3, *task.input_shape)
+        outputs: list[Tensor] = [model.eval()(x) for model in (network, written)]
+        assert torch.equal(*outputs)

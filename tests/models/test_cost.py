@@ -1,0 +1,86 @@
+"""Parameters and FLOPs before training, against closed forms."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from sampling import cells
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.architecture import Architecture
+from models.cost import cost
+from models.families import InfeasibleError, families
+from models.task import Task
+from models.training.recipe import Recipe
+
+DIGITS = Task("image_classification", (1, 8, 8), 10)
+CIFAR = Task("image_classification", (3, 32, 32), 10)
+
+
+def nasbench201(operation: str, channels: int = 16, stage_cells: int = 5) -> Architecture:
+    edges = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
+    fixed = {
+        "topology": "nasbench201",
+        "nodes": 4,
+        "channels": channels,
+        "cells": stage_cells,
+    }
+    return Architecture("cnn_cell", {**fixed, **{f"edge_{edge}": operation for edge in edges}})
+
+
+def test_a_network_of_3x3_convolutions_costs_what_its_closed_form_says() -> None:
+    """Six convolutions a cell; images of 32, 16 and 8 pixels a side; two FLOPs a multiply-add."""
+    parameters = 27 * 16 + 2 * 16
+    multiply_adds = 27 * 16 * 32 * 32
+    for c, side in ((16, 32), (32, 16), (64, 8)):
+        parameters += 5 * 6 * (9 * c * c + 2 * c)
+        multiply_adds += 5 * 6 * 9 * c * c * side * side
+    for c, side in ((16, 16), (32, 8)):  # c -> 2 c at half the side
+        parameters += (18 * c * c + 4 * c) + (36 * c * c + 4 * c) + 2 * c * c
+        multiply_adds += (18 + 36 + 2) * c * c * side * side
+    parameters += 2 * 64 + 64 * 10 + 10
+    multiply_adds += 64 * 10
+    found = cost(nasbench201("nor_conv_3x3"), CIFAR, Recipe())
+    assert found == {"parameters": parameters, "flops": 2 * multiply_adds}
+    assert found["parameters"] == 1_531_546  # as the benchmark lists it
+
+
+@pytest.mark.parametrize("topology", ["darts", "nasbench201"])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_the_cost_is_that_of_the_real_network(topology: str, batch_norm: bool) -> None:
+    recipe = Recipe(batch_norm=batch_norm, dropout=0.3)
+    for seed in range(4):
+        architecture = cells(
+            DIGITS, seed, topology=topology, operations=["skip_connect", "avg_pool_3x3"], nodes=4
+        )
+        network = families["cnn_cell"].build(architecture, DIGITS, recipe).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 1, 8, 8))
+        assert cost(architecture, DIGITS, recipe) == {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "flops": counter.get_total_flops(),
+        }
+
+
+def test_what_is_too_large_to_build_is_counted_all_the_same() -> None:
+    found = cost(nasbench201("nor_conv_3x3", channels=1024, stage_cells=8), CIFAR, Recipe())
+    assert found["parameters"] > 8e9  # 32 GB of float32
+
+
+def test_an_infeasible_network_has_no_cost() -> None:
+    with pytest.raises(InfeasibleError, match="no path"):
+        cost(nasbench201("none"), DIGITS, Recipe())
+
+
+def test_an_answer_is_remembered_and_cannot_be_changed_from_outside() -> None:
+    architecture = cells(DIGITS, 9, operations=["sep_conv_3x3"])
+    first = cost(architecture, DIGITS, Recipe(learning_rate=0.1))
+    expected = dict(first)
+    first["flops"] = 0
+    start = time.perf_counter()
+    for _ in range(100):
+        assert cost(architecture, DIGITS, Recipe(learning_rate=0.2)) == expected
+    assert time.perf_counter() - start < 1  # 10 ms each would be a rebuild
+    assert cost(architecture, DIGITS, Recipe(batch_norm=False)) != expected
