@@ -1,0 +1,1 @@
+"""Engines run a search: they ask the strategy, evaluate, journal, and tell."""

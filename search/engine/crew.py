@@ -1,0 +1,245 @@
+"""What the Ray Tune engine knows of the trials that are under way, and what it does about them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from search.engine.control import Action, Orders, Steering
+from search.engine.run import SearchRun
+from search.engine.trial_actor import REPORT, TRIAL, Report, trial_to_text
+from search.spec import Resources
+from search.trial import Failure, FailureKind, Trial
+
+ATTEMPTS = 3
+"""How often a trial may take its worker down before it has failed."""
+
+RETRY_SECONDS = 1.0
+"""Before the second attempt; twice as long before the third."""
+
+CONTROL_SECONDS = 0.5
+CAPACITY_SECONDS = 5.0
+
+GRACE_SECONDS = 2.0
+"""A trial that the search has ended may come to the end of its epoch, so that its actor, warm as
+it is, can serve another trial; then the actor is killed.
+"""
+
+MESSAGE_LENGTH = 500
+
+log = logging.getLogger(__name__)
+
+
+class EngineError(RuntimeError):
+    """The search cannot go on, whatever the trial."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A trial in Tune's hands.
+
+    heard: when it was given to Tune, its actor began, or the last epoch was reported.
+    kill: ends the actor; None before it began.
+    orphaned: when the search was seen to have ended the trial.
+    cause: why its actor was killed by us.
+    """
+
+    trial: Trial
+    count: int
+    heard: float
+    kill: Callable[[], object] | None = None
+    orphaned: float | None = None
+    cause: str | None = None
+
+
+class Crew:
+    """The trials of a search that Tune runs now.
+
+    Nothing here raises: what goes wrong is kept in `error`, everything is stopped, and the engine
+    raises it when Tune has returned. Tune would swallow it, or blame a trial.
+    """
+
+    def __init__(
+        self,
+        run: SearchRun,
+        steering: Steering,
+        resources: Resources,
+        capacity: Callable[[], int],
+        epoch_timeout: float,
+    ) -> None:
+        self._run, self._steering = run, steering
+        self._capacity_now, self._epoch_timeout = capacity, epoch_timeout
+        self._parallel = resources.parallel_trials
+        self._attempts: dict[str, Attempt] = {}
+        self._retries: list[tuple[float, Attempt]] = []
+        self._control_at = self._capacity_at = 0.0
+        self._capacity = 1
+        self.action: Action = "run"
+        self.error: BaseException | None = None
+
+    @property
+    def is_to_stop(self) -> bool:
+        """Whether Tune is to drop everything now."""
+        return self.error is not None or self.action == "cancel"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether Tune gets no further trial."""
+        return self.is_to_stop or self.action == "pause" or self._run.finished
+
+    def is_orphan(self, trial_id: str) -> bool:
+        attempt = self._attempts.get(trial_id)
+        return attempt is not None and attempt.orphaned is not None
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | None:
+        """The config of the next trial; None where none is to start now."""
+        self.supervise()
+        if self.is_done or len(self._attempts) >= min(self._parallel, self._capacity):
+            return None
+        try:
+            attempt = self._next()
+        except Exception as error:
+            self._crash(error)
+            return None
+        if attempt is None:
+            return None
+        self._attempts[trial_id] = attempt
+        return {TRIAL: trial_to_text(attempt.trial)}
+
+    def started(self, trial_id: str, kill: Callable[[], object]) -> None:
+        attempt = self._attempts[trial_id]
+        attempt.kill, attempt.heard = kill, time.monotonic()
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+        attempt = self._attempts[trial_id]
+        attempt.heard = time.monotonic()
+        report = Report.from_text(result[REPORT])
+        try:
+            self._journal(attempt, report, is_last=result["done"])
+        except Exception as error:
+            self._crash(error)
+
+    def ended(self, trial_id: str) -> None:
+        """Tune is done with a trial, and its actor is free."""
+        self._attempts.pop(trial_id, None)
+
+    def died(self, trial_id: str, error: str) -> None:
+        """The actor of a trial is gone. Another one tries again, a little later."""
+        attempt = self._attempts.pop(trial_id)
+        try:
+            self._retry(attempt, _failure(attempt.cause or error))
+        except Exception as error:
+            self._crash(error)
+
+    def supervise(self) -> None:
+        """Called in every turn of Tune's loop; does something about twice a second."""
+        now = time.monotonic()
+        if now < self._control_at or self.is_to_stop:
+            return
+        self._control_at = now + CONTROL_SECONDS
+        try:
+            self._obey(self._steering.check())
+            if now >= self._capacity_at:
+                self._capacity_at = now + CAPACITY_SECONDS
+                self._capacity = max(1, self._capacity_now())
+            self._look_after(now)
+        except Exception as error:
+            self._crash(error)
+
+    def kill_all(self) -> None:
+        for attempt in self._attempts.values():
+            if attempt.kill is not None:
+                attempt.kill()
+
+    def close(self) -> None:
+        """After Tune has returned."""
+        self._attempts.clear()
+
+    def _obey(self, orders: Orders) -> None:
+        self.action = orders.action
+        if orders.parallel_trials is not None:
+            self._parallel = orders.parallel_trials
+        if orders.action == "cancel":
+            self._run.cancel()
+            self.kill_all()
+
+    def _look_after(self, now: float) -> None:
+        running = {trial.number for trial in self._run.running}
+        for attempt in self._attempts.values():
+            if attempt.trial.number not in running and attempt.orphaned is None:
+                attempt.orphaned = now
+            if attempt.kill is None or attempt.cause is not None:
+                continue
+            if attempt.orphaned is not None and now - attempt.orphaned > GRACE_SECONDS:
+                attempt.cause = "the search has ended the trial"
+                attempt.kill()
+            elif now - attempt.heard > self._epoch_timeout:
+                attempt.cause = f"no epoch ended within {self._epoch_timeout:g} s"
+                attempt.kill()
+
+    def _next(self) -> Attempt | None:
+        now = time.monotonic()
+        for index, (due, attempt) in enumerate(self._retries):
+            if due <= now:
+                del self._retries[index]
+                return Attempt(attempt.trial, attempt.count + 1, now)
+        trial = self._run.next_trial()
+        if trial is not None:
+            return Attempt(trial, 1, now)
+        if not self._attempts and not self._retries and not self._run.finished:
+            raise EngineError("the search is not finished, and there is nothing left to run")
+        return None
+
+    def _journal(self, attempt: Attempt, report: Report, *, is_last: bool) -> None:
+        number, seconds, worker = attempt.trial.number, report.seconds, report.worker
+        if report.epoch is not None:
+            self._run.report(number, report.epoch, report.metrics)
+        if report.broken is not None:
+            raise EngineError(f"the evaluator cannot be built: {report.broken}")
+        if report.failure is not None:
+            self._run.fail(number, report.failure, seconds, worker)
+        elif is_last and attempt.orphaned is None:
+            self._run.complete(number, report.metrics, seconds, worker)
+
+    def _retry(self, attempt: Attempt, failure: Failure) -> None:
+        if self.is_to_stop or attempt.trial not in self._run.running:
+            return
+        log.warning(
+            "trial %d lost its worker (%d of %d): %s",
+            attempt.trial.number,
+            attempt.count,
+            ATTEMPTS,
+            failure.message,
+        )
+        if attempt.count < ATTEMPTS:
+            wait = RETRY_SECONDS * 2 ** (attempt.count - 1)
+            self._retries.append((time.monotonic() + wait, attempt))
+        else:
+            message = f"given up after {ATTEMPTS} attempts: {failure.message}"
+            failure = Failure(failure.kind, message)
+            self._run.fail(attempt.trial.number, failure, time.monotonic() - attempt.heard)
+
+    def _crash(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+            self.kill_all()
+
+
+def _failure(error: str) -> Failure:
+    """Why a worker died, in one line for people, from Ray's many."""
+    text = re.sub(r"\x1b\[\d*m", "", " ".join(error.split()))
+    kind = FailureKind.WORKER_DIED
+    if "OutOfMemoryError" in text or "running low on memory" in text:
+        kind = FailureKind.OUT_OF_MEMORY
+    _, _, detail = text.partition("Worker exit detail: ")
+    return Failure(kind, f"its worker died: {_shortened(detail or text)}")
+
+
+def _shortened(text: str) -> str:
+    """The start and the end, where causes are."""
+    half = MESSAGE_LENGTH // 2
+    return text if len(text) <= MESSAGE_LENGTH else f"{text[:half]} ... {text[-half:]}"

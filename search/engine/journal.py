@@ -1,0 +1,73 @@
+"""What an engine writes down, and replays after a crash.
+
+The order of events is the order in which the strategy was asked and told: replaying them into a
+fresh strategy gives the strategy that crashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from search.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """The strategy was asked and `trial` is running.
+
+    `told`: how many ended trials the strategy had been told; `running`: the numbers that it was
+    given as running. With them, `replay` proves that the same ask gives the same proposal.
+    """
+
+    trial: Trial
+    told: int
+    running: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReported:
+    number: int
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """`trial` is completed, pruned, failed or cached. Committed before the strategy is told."""
+
+    trial: Trial
+
+
+Event = TrialStarted | EpochReported | TrialEnded
+
+
+class Journal(Protocol):
+    """Where an engine writes what happened. `append` returns once the event is safe."""
+
+    def append(self, event: Event) -> None:
+        """
+        Raises:
+            search.engine.journal.StaleOwnerError: another driver owns the search now.
+        """
+
+    def history(self) -> Sequence[TrialStarted | TrialEnded]:
+        """Starts and ends in the order in which they were appended; epochs are left out."""
+
+
+class StaleOwnerError(RuntimeError):
+    """The search has another owner: stop at once, write nothing."""
+
+
+class MemoryJournal:
+    """A journal in a list, for tests and notebooks."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+
+    def history(self) -> Sequence[TrialStarted | TrialEnded]:
+        return [event for event in self.events if not isinstance(event, EpochReported)]

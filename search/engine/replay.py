@@ -1,0 +1,65 @@
+"""Proof that a search can be repeated: its journal gives the same proposals again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from search.engine.journal import TrialEnded, TrialStarted
+from search.strategies import Strategy
+from search.trial import Proposal, Trial, TrialKind
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An ask whose answer is not the one in the journal."""
+
+    number: int
+    recorded: Proposal
+    replayed: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """`asks`: how many were repeated."""
+
+    asks: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_same(self) -> bool:
+        return not self.differences
+
+
+def replay(strategy: Strategy, history: Iterable[TrialStarted | TrialEnded]) -> Replay:
+    """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals.
+
+    Raises:
+        ValueError: the history contradicts itself: what an ask says that the strategy had been
+            told, or was given as running, is not what the events before it say.
+    """
+    running: dict[int, Trial] = {}
+    asks = told = 0
+    differences: list[Difference] = []
+    for event in history:
+        trial = event.trial
+        if isinstance(event, TrialEnded):
+            if running.pop(trial.number, None) is None:
+                raise ValueError(f"trial {trial.number} ended without having started")
+            if trial.kind is not TrialKind.FINAL:
+                strategy.tell(trial)
+                told += 1
+            continue
+        if (event.told, event.running) != (told, tuple(running)):
+            raise ValueError(
+                f"trial {trial.number} was asked for after {event.told} results with "
+                f"{list(event.running)} running, the events before it give {told} and "
+                f"{list(running)}"
+            )
+        if trial.kind is not TrialKind.FINAL:
+            asks += 1
+            proposal = strategy.ask(trial.number, tuple(running.values()))
+            if proposal != trial.proposal:
+                differences.append(Difference(trial.number, trial.proposal, proposal))
+        running[trial.number] = trial
+    return Replay(asks, tuple(differences))

@@ -1,0 +1,399 @@
+"""A search without its engine: what to run next, what a result means, when it is over.
+
+A `SearchRun` is a fold over its journal. Every change is an event that is appended first and then
+applied, by the same code that applies the history of a journal after a crash: a result counts
+when it is in the journal, and the strategy is told nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+from models.architecture import sha256_of
+from models.families import InfeasibleError
+from search.engine.journal import EpochReported, Journal, TrialEnded, TrialStarted
+from search.engine.state import SearchState
+from search.objectives import COST_METRICS, fitness, violation
+from search.space import SearchSpace
+from search.spec import SearchSpec
+from search.strategies import Strategy
+from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
+
+MAX_REPEATS = 100
+"""Proposals in a row that were all tried before, after which the space counts as exhausted."""
+
+MAX_REFUSALS = 1000
+"""Proposals refused without training since the last trial that cost budget, after which the space
+counts as exhausted. More than the repeats, because a constraint may leave 1 % of a space.
+"""
+
+TEST_PREFIX = "test_"
+
+Cost = Callable[[Candidate], Mapping[str, float]]
+"""Parameters and FLOPs before training; raises InfeasibleError."""
+
+Phase = Literal["searching", "final", "done"]
+
+
+class SearchRun:
+    """One search, for an engine that runs what `next_trial` gives and reports what came of it.
+
+    The trials of a journal that started and never ended are given out again, under their numbers.
+    A repeat of an ended trial becomes `cached` with its metrics, or its failure; a repeat of a
+    running trial waits for that one and is then answered in the same way, while the strategy is
+    asked on. Neither costs budget. Not safe for threads.
+    """
+
+    def __init__(
+        self,
+        spec: SearchSpec,
+        space: SearchSpace,
+        strategy: Strategy,
+        journal: Journal,
+        cost: Cost,
+    ) -> None:
+        """`spec` is resolved (`search.resolve`); `strategy` has been told nothing."""
+        self.spec = spec
+        self._space, self._strategy, self._journal, self._cost = space, strategy, journal, cost
+        self._cost_limits = [limit for limit in spec.constraints if limit.metric in COST_METRICS]
+        self._limits = [limit for limit in spec.constraints if limit not in self._cost_limits]
+        self._budget_trials = spec.budget.trials
+        self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
+        self._stopped = self._cancelled = False
+        self._waiting: dict[int, list[int]] = {}
+        self._state = SearchState(spec)
+        for event in journal.history():
+            self._apply(event)
+        running = self._state.running
+        self._resumed = deque(sorted(running, key=lambda n: (not running[n].is_repeat, n)))
+
+    @property
+    def phase(self) -> Phase:
+        """`searching` among candidates, `final` training of the best, or `done`."""
+        state = self._state
+        if self._cancelled:
+            return "done"
+        if not state.finals_started and (state.running or not self._is_closed()):
+            return "searching"
+        return "final" if state.running or state.finals_started < self._finals else "done"
+
+    @property
+    def finished(self) -> bool:
+        return self.phase == "done"
+
+    @property
+    def failed_reason(self) -> str | None:
+        """Why a finished search has no result; None where it has one or was cancelled."""
+        if not self.finished or self._cancelled:
+            return None
+        if not self._state.incumbents:
+            return f"no trial gave a usable result, most often {self._state.reasons}"
+        if not self._state.finals_completed:
+            return f"no final training completed, most often {self._state.final_reasons}"
+        return None
+
+    @property
+    def exhausted_reason(self) -> str | None:
+        """Why the search stage ended before its budget, where the space had nothing more to try."""
+        state = self._state
+        if self.phase == "searching" or not self._is_exhausted:
+            return None
+        what = "architectures"
+        if self._space.searches_recipe:
+            what = "pairs of architecture and recipe"
+        reason = f"the search space is exhausted after {len(state.archive)} distinct {what}"
+        if state.refusals >= MAX_REFUSALS:
+            reason += f": {state.refusals} in a row were refused, most often {state.reasons}"
+        return reason
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        """Started and not ended, by number; repeats that wait for a running trial included."""
+        return tuple(self._state.running.values())
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All so far, by number, read back from the journal."""
+        trials = {event.trial.number: event.trial for event in self._journal.history()}
+        return [trials[number] for number in sorted(trials)]
+
+    @property
+    def best(self) -> list[Trial]:
+        """The candidates that would go to the final stage now, best first."""
+        return self._state.incumbents.best()
+
+    @property
+    def trials_spent(self) -> int:
+        """Ended candidates that cost budget."""
+        return self._state.spent
+
+    @property
+    def budget_trials(self) -> int:
+        return self._budget_trials
+
+    @property
+    def budget_seconds(self) -> float:
+        """Wall seconds of the search stage, for the engine to watch; infinite: no limit."""
+        return self._budget_seconds
+
+    def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
+        """Another budget from now on; None leaves it as it is.
+
+        Running trials are finished. Once a final trial has started, the search stage is over for
+        good.
+        """
+        self._budget_trials = self._budget_trials if trials is None else trials
+        self._budget_seconds = self._budget_seconds if seconds is None else seconds
+
+    def next_trial(self) -> Trial | None:
+        """The next trial to run; None where there is nothing to start until a running one ends.
+
+        Raises:
+            Exception: whatever the strategy raises; the search cannot go on then.
+        """
+        while self._resumed:
+            trial = self._state.running.get(self._resumed.popleft())
+            if trial is not None and self._is_to_run(trial):
+                return trial
+        while self.phase == "searching" and not self._is_closed():
+            trial = self._ask()
+            if self._is_to_run(trial):
+                return trial
+        if self.phase == "final" and self._state.finals_started < self._finals:
+            return self._start_final()
+        return None
+
+    def report(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch of a running trial; ignored after its end. Leaves out what is not finite.
+
+        A trial that runs again after a crash reports its epochs again.
+        """
+        trial = self._get(number)
+        if trial is not None:
+            self._refuse_test_metrics(trial, metrics)
+            self._journal.append(EpochReported(number, epoch, _finite(metrics)))
+
+    def complete(
+        self, number: int, metrics: Mapping[str, float], seconds: float, worker: str | None = None
+    ) -> None:
+        """The result of a running trial; what comes after a trial's end is ignored.
+
+        A candidate without a finite value for every objective has failed. Other values that are
+        not finite are left out.
+
+        Raises:
+            ValueError: no such trial, or a candidate reports a test metric.
+        """
+        trial = self._get(number)
+        if trial is None:
+            return
+        self._refuse_test_metrics(trial, metrics)
+        if trial.kind is TrialKind.CANDIDATE and (failure := self._missing(metrics)):
+            return self.fail(number, failure, seconds, worker)
+        self._end(
+            trial,
+            state=TrialState.COMPLETED,
+            metrics=_finite(metrics),
+            seconds=seconds,
+            worker=worker,
+        )
+
+    def fail(
+        self, number: int, failure: Failure, seconds: float, worker: str | None = None
+    ) -> None:
+        """A running trial has no result; the search goes on."""
+        if trial := self._get(number):
+            self._end(
+                trial, state=TrialState.FAILED, failure=failure, seconds=seconds, worker=worker
+            )
+
+    def prune(
+        self, number: int, failure: Failure, seconds: float = 0.0, worker: str | None = None
+    ) -> None:
+        """A running trial was stopped on purpose."""
+        if trial := self._get(number):
+            self._end(
+                trial, state=TrialState.PRUNED, failure=failure, seconds=seconds, worker=worker
+            )
+
+    def stop_searching(self, reason: str) -> tuple[int, ...]:
+        """End the search stage: prune the running candidates, go on with the final stage.
+
+        Returns the numbers that were pruned, for the engine to stop; none after the search stage.
+        """
+        if self.phase != "searching":
+            return ()
+        self._stopped = True
+        return self._prune_all(Failure(FailureKind.BUDGET, reason))
+
+    def cancel(self, reason: str = "the search was cancelled") -> tuple[int, ...]:
+        """End the search: prune whatever runs. Returns the numbers that were pruned."""
+        if self.finished:
+            return ()
+        self._cancelled = True
+        return self._prune_all(Failure(FailureKind.CANCELLED, reason))
+
+    def _ask(self) -> Trial:
+        number = self._state.next_number
+        proposal = self._strategy.ask(number, self.running)
+        if isinstance(proposal, Candidate):
+            kind, keys = TrialKind.CANDIDATE, self._space.keys(proposal)
+        else:
+            key = sha256_of(proposal.to_json())
+            kind, keys = TrialKind.SUPERNET, (key, key)
+        trial = Trial(
+            number,
+            kind,
+            proposal,
+            TrialState.RUNNING,
+            *keys,
+            seed=self.spec.seed,
+            source=self._state.archive.first(*keys),
+        )
+        return self._start(trial)
+
+    def _start_final(self) -> Trial:
+        """Training of a candidate from scratch: of the best one first, seed by seed."""
+        place, repetition = divmod(self._state.finals_started, self.spec.final.seeds)
+        best = self._state.incumbents.best()[place]
+        update = {} if self.spec.final.epochs is None else {"epochs": self.spec.final.epochs}
+        recipe = best.candidate.recipe.model_copy(update=update)
+        trial = Trial(
+            self._state.next_number,
+            TrialKind.FINAL,
+            Candidate(best.candidate.architecture, recipe),
+            TrialState.RUNNING,
+            best.architecture_key,
+            recipe.key,
+            seed=self.spec.seed + 1 + repetition,
+            source=best.number,
+        )
+        return self._start(trial)
+
+    def _start(self, trial: Trial) -> Trial:
+        self._record(TrialStarted(trial, self._state.told, tuple(self._state.running)))
+        return trial
+
+    def _is_to_run(self, trial: Trial) -> bool:
+        """Whether a started trial has to be trained; else it is answered here, now or later."""
+        if trial.kind is TrialKind.FINAL:
+            return True
+        if trial.source is not None:
+            if trial.source in self._state.running:
+                self._waiting.setdefault(trial.source, []).append(trial.number)
+            else:
+                self._answer(trial)
+            return False
+        failure, metrics = self._refusal(trial.proposal)
+        if failure is None:
+            return True
+        self._end(trial, state=TrialState.FAILED, metrics=metrics, failure=failure)
+        return False
+
+    def _refusal(self, proposal: Proposal) -> tuple[Failure | None, Mapping[str, float]]:
+        """Why a proposal is not trained, with its cost. Without a limit on the cost nobody counts
+        it here: a network that cannot be built is then refused by the evaluator, in the same way.
+        """
+        if not self._cost_limits or not isinstance(proposal, Candidate):
+            return None, {}
+        try:
+            metrics = self._cost(proposal)
+        except InfeasibleError as error:
+            return Failure(FailureKind.INFEASIBLE, str(error)), {}
+        except Exception as error:  # of this candidate: it has failed, the search goes on
+            return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
+        reason = violation(metrics, self._cost_limits)
+        return (Failure(FailureKind.INFEASIBLE, reason), metrics) if reason else (None, metrics)
+
+    def _answer(self, trial: Trial) -> None:
+        """End a repeat with the result of its source."""
+        assert trial.source is not None  # noqa: S101 - for the type checker
+        metrics, failure = self._state.archive.result(trial.source)
+        self._end(trial, state=TrialState.CACHED, metrics=metrics, failure=failure)
+
+    def _end(
+        self,
+        trial: Trial,
+        *,
+        state: TrialState,
+        metrics: Mapping[str, float] | None = None,
+        failure: Failure | None = None,
+        seconds: float = 0.0,
+        worker: str | None = None,
+    ) -> None:
+        metrics = metrics or {}
+        limits = () if trial.kind is TrialKind.FINAL else self._limits
+        ended = replace(
+            trial,
+            state=state,
+            metrics=metrics,
+            fitness=None if failure else fitness(metrics, self.spec.objectives, limits),
+            failure=failure,
+            seconds=seconds,
+            worker=worker,
+        )
+        self._record(TrialEnded(ended))
+        for number in self._waiting.pop(trial.number, ()):
+            self._answer(self._state.running[number])
+
+    def _record(self, event: TrialStarted | TrialEnded) -> None:
+        self._journal.append(event)
+        self._apply(event)
+
+    def _apply(self, event: TrialStarted | TrialEnded) -> None:
+        """The one place where the search changes; final trials are kept from the strategy."""
+        self._state.apply(event)
+        if isinstance(event, TrialEnded) and event.trial.kind is not TrialKind.FINAL:
+            self._strategy.tell(event.trial)
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._state.repeats >= MAX_REPEATS or self._state.refusals >= MAX_REFUSALS
+
+    def _is_closed(self) -> bool:
+        """Whether no further candidate may start now."""
+        spent = self._state.spent + self._state.in_flight
+        return self._stopped or self._is_exhausted or spent >= self._budget_trials
+
+    @property
+    def _finals(self) -> int:
+        """How many final trials there are, known once the search stage is over."""
+        return len(self._state.incumbents.best()) * self.spec.final.seeds
+
+    def _prune_all(self, failure: Failure) -> tuple[int, ...]:
+        numbers = [n for n, trial in self._state.running.items() if not trial.is_repeat]
+        for number in numbers:  # the repeats that wait for one end with it
+            self.prune(number, failure)
+        for number in tuple(self._state.running):  # repeats left over from a crash
+            self._answer(self._state.running[number])
+        return tuple(numbers)
+
+    def _get(self, number: int) -> Trial | None:
+        """A running trial; None after its end."""
+        if not 0 <= number < self._state.next_number:
+            raise ValueError(f"no trial {number}, the last is {self._state.next_number - 1}")
+        return self._state.running.get(number)
+
+    def _missing(self, metrics: Mapping[str, float]) -> Failure | None:
+        for name in (objective.metric for objective in self.spec.objectives):
+            if name not in metrics:
+                message = f"the result lacks the objective {name}, got {sorted(metrics)}"
+                return Failure(FailureKind.ERROR, message)
+            if not math.isfinite(metrics[name]):
+                return Failure(FailureKind.NON_FINITE, f"{name} is {metrics[name]}")
+        return None
+
+    @staticmethod
+    def _refuse_test_metrics(trial: Trial, metrics: Mapping[str, float]) -> None:
+        """The test split is for final trials, which no strategy is told of."""
+        leaked = sorted(name for name in metrics if name.startswith(TEST_PREFIX))
+        if leaked and trial.kind is not TrialKind.FINAL:
+            raise ValueError(f"trial {trial.number} is no final one and must not report {leaked}")
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}

@@ -1,0 +1,64 @@
+"""The engine without Ray: one trial after another in this process, for tests and notebooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from search.engine.control import Control, Steering
+from search.engine.run import SearchRun
+from search.evaluators import EvaluationError, Evaluator, Metrics
+from search.trial import Failure, FailureKind, Trial
+
+WORKER = "serial"
+
+
+def run_serial(run: SearchRun, evaluator: Evaluator, control: Control | None = None) -> None:
+    """Run a search until it is finished, paused or cancelled.
+
+    Raises:
+        Exception: whatever the strategy or the journal raises. What a trial raises is its failure.
+    """
+    steering = Steering(run, control)
+    while not run.finished:
+        orders = steering.check()
+        if orders.action == "cancel":
+            run.cancel()
+        if orders.action != "run":
+            return
+        trial = run.next_trial()
+        if trial is not None:
+            _run_trial(run, trial, evaluator, steering)
+
+
+def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Steering) -> None:
+    started = time.monotonic()
+    epochs = evaluator.evaluate(trial)
+    last = 0
+    metrics: Metrics = {}
+    while True:
+        result = _next_epoch(epochs)
+        seconds = time.monotonic() - started
+        if isinstance(result, Failure):
+            return run.fail(trial.number, result, seconds, WORKER)
+        if result is None:
+            return run.complete(trial.number, metrics, seconds, WORKER)
+        metrics = result
+        epoch = int(metrics.get("epoch", last + 1))
+        if epoch > last:  # the epoch of restored weights is told twice
+            last = epoch
+            run.report(trial.number, epoch, metrics)
+        if steering.check().action == "cancel":
+            run.cancel()
+        if trial not in run.running:
+            return None
+
+
+def _next_epoch(epochs: Iterator[Metrics]) -> Metrics | Failure | None:
+    """The metrics of the next epoch, why there is none, or None after the last."""
+    try:
+        return next(epochs, None)
+    except EvaluationError as error:
+        return error.failure
+    except Exception as error:  # whatever it is, it is this trial's failure alone
+        return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")

@@ -1,0 +1,78 @@
+"""What the events of a search add up to: counters, what runs, what is known, the best so far."""
+
+from __future__ import annotations
+
+from search.engine.archive import Archive, Tally
+from search.engine.journal import TrialEnded, TrialStarted
+from search.objectives import Incumbents, violation
+from search.spec import SearchSpec
+from search.trial import Trial, TrialKind, TrialState
+
+
+class SearchState:
+    """A fold over starts and ends; the same events give the same state, live or in a replay.
+
+    next_number: of the next trial.
+    told: ended trials that the strategy knows; final trials are not among them.
+    spent: ended candidates that cost budget.
+    repeats: proposals in a row that were tried before, since the last new one or the last result.
+    refusals: proposals that ended as infeasible since the last result.
+    running: started and not ended, by number.
+    reasons, final_reasons: why candidates and final trials have no usable result.
+    """
+
+    def __init__(self, spec: SearchSpec) -> None:
+        self._constraints = spec.constraints
+        self.next_number = self.told = self.spent = self.repeats = self.refusals = 0
+        self.finals_started = self.finals_completed = 0
+        self.running: dict[int, Trial] = {}
+        self.archive = Archive()
+        self.incumbents = Incumbents(len(spec.objectives), spec.final.top)
+        self.reasons, self.final_reasons = Tally(), Tally()
+
+    @property
+    def in_flight(self) -> int:
+        """Running trials that cost budget, unless they turn out to be infeasible."""
+        return sum(not trial.is_repeat for trial in self.running.values())
+
+    def apply(self, event: TrialStarted | TrialEnded) -> None:
+        if isinstance(event, TrialStarted):
+            self._start(event.trial)
+        elif event.trial.kind is TrialKind.FINAL:
+            self._end_final(event.trial)
+        else:
+            self._end(event.trial)
+
+    def _start(self, trial: Trial) -> None:
+        self.next_number = trial.number + 1
+        self.running[trial.number] = trial
+        if trial.kind is TrialKind.FINAL:
+            self.finals_started += 1
+        elif trial.is_repeat:
+            self.repeats += 1
+        else:
+            self.repeats = 0
+            self.archive.open(trial)
+
+    def _end(self, trial: Trial) -> None:
+        del self.running[trial.number]
+        self.told += 1
+        if trial.is_repeat:
+            return
+        self.archive.close(trial)
+        self.incumbents.add(trial)
+        if trial.costs_budget:
+            self.spent += 1
+            self.repeats = self.refusals = 0
+        else:
+            self.refusals += 1
+        if trial.failure is not None:
+            self.reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")
+        elif trial.fitness is None:
+            self.reasons.add(violation(trial.metrics, self._constraints) or "no score")
+
+    def _end_final(self, trial: Trial) -> None:
+        del self.running[trial.number]
+        self.finals_completed += trial.state is TrialState.COMPLETED
+        if trial.failure is not None:
+            self.final_reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")

@@ -1,0 +1,32 @@
+"""Evaluators, one a file: how good a proposal is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from search.trial import Failure, FailureKind, Trial
+
+Metrics = Mapping[str, float]
+
+
+class Evaluator(Protocol):
+    """Runs trials one after another in one worker process; what it loads stays warm."""
+
+    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+        """Train `trial` and yield its metrics after each epoch; the last ones are its result.
+
+        An iterator, not a callback: whoever drives it (a Ray trainable's `step`, a loop) decides
+        after each epoch whether to go on, and closing the iterator prunes the trial.
+
+        Raises:
+            search.evaluators.EvaluationError: with the kind of failure and a message for people.
+        """
+
+
+class EvaluationError(RuntimeError):
+    """A trial that has no result; the search goes on."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message)

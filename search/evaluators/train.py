@@ -1,0 +1,242 @@
+"""Training: build the proposed network, train it on the dataset, score it on validation."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import traceback
+from collections.abc import Iterator, Mapping
+from functools import cache
+from time import perf_counter
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models import checkpoint
+from models.cost import cost
+from models.datasets import Dataset, datasets
+from models.families import InfeasibleError, families
+from models.latency import latency_ms
+from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
+from models.task import Task
+from models.training.trainer import NonFiniteError, evaluate, train
+from search.evaluators import EvaluationError, Metrics
+from search.spec import SearchSpec
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
+
+log = logging.getLogger(__name__)
+
+_MEMORY_MESSAGES = (
+    "can't allocate memory",  # torch's DefaultCPUAllocator
+    "not enough memory",
+    "out of memory",
+    "std::bad_alloc",
+    "could not create a memory",  # oneDNN
+)
+
+
+@cache
+def load_dataset(name: str) -> Dataset:
+    """The dataset, loaded once a process."""
+    return datasets[name].load()
+
+
+class TrainEvaluator:
+    """Runs trials of one search in this process.
+
+    Every epoch reports the trainer's metrics and, with them, `parameters`, `flops`, `latency_ms`
+    (batch 1, on the training device), `train_seconds` (so far, without what the caller does
+    between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final trials add the
+    test metrics to their last report, and leave `{checkpoints}/{number}.safetensors`.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        checkpoints: str,
+        *,
+        final_data: Literal["train", "train+val"] = "train",
+        cpus: float = 1,
+        gpus: float = 0,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
+        may need at least; default: what the machine has.
+
+        Raises:
+            models.registry.UnknownNameError: there is no such dataset.
+            RuntimeError: a GPU is asked for where there is none.
+        """
+        self._dataset, self._checkpoints = load_dataset(dataset), checkpoints.rstrip("/")
+        self._final_data, self._threads = final_data, max(1, round(cpus))
+        self._device = _device(gpus)
+        self._memory_limit_bytes = memory_limit_bytes
+
+    @classmethod
+    def for_search(cls, spec: SearchSpec, checkpoints: str) -> TrainEvaluator:
+        return cls(
+            spec.dataset,
+            checkpoints,
+            final_data=spec.final.data,
+            cpus=spec.resources.cpus_per_trial,
+            gpus=spec.resources.gpus_per_trial,
+        )
+
+    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+        failure: Failure | None = None
+        try:
+            yield from self._run(trial)
+        except EvaluationError as error:
+            failure = error.failure
+        except Exception as error:  # whatever a candidate does, the search goes on
+            failure = failure_of(error)
+            # As text: a log record that held the traceback would hold the network's tensors too.
+            log.warning("trial %d failed\n%s", trial.number, traceback.format_exc())
+        if failure is not None:
+            _release_memory()  # out here nothing holds the traceback, its frames or their tensors
+            raise EvaluationError(failure.kind, failure.message)
+
+    def _run(self, trial: Trial) -> Iterator[Metrics]:
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        dataset, device, candidate = self._dataset, self._device, trial.candidate
+        is_final = trial.kind is TrialKind.FINAL
+        data = self._final_data if is_final else "train"
+
+        known = dict(cost(candidate.architecture, dataset.task, candidate.recipe))
+        self._refuse_too_big(candidate, known)
+        peak = PeakMemory(device)
+        network = _build(candidate, dataset.task, trial.seed).to(device)
+        known["latency_ms"] = latency_ms(network, dataset.task, device)
+        epochs = train(
+            network,
+            dataset,
+            candidate.recipe,
+            seed=trial.seed,
+            device=device.type,
+            data=data,
+            keep_best=is_final and data == "train",
+        )
+        reports = _complete(epochs, known, peak, with_validation=data == "train")
+        if not is_final:
+            yield from reports
+            return
+        held = next(reports)  # one report behind, because only the last one carries the test score
+        for report in reports:
+            yield held
+            held = report
+        network.to("cpu")  # the test score is the one that a user of the bundle gets
+        held |= _finite(evaluate(network, dataset.test, dataset.task, "test"), "the test split")
+        self._save(trial, network, held)
+        yield held
+
+    def _refuse_too_big(self, candidate: Candidate, known: Mapping[str, float]) -> None:
+        dataset = self._dataset
+        limit = self._memory_limit_bytes or available_bytes(self._device)
+        batch_size = largest_batch(len(dataset.train), candidate.recipe.batch_size)
+        # A value that autograd keeps takes four bytes and some FLOPs: few FLOPs, enough room.
+        if 16 * (known["flops"] * batch_size + known["parameters"]) < limit:
+            return
+        with torch.device("meta"):
+            network = families[candidate.architecture.family].build(
+                candidate.architecture, dataset.task, candidate.recipe
+            )
+        needed = training_bytes(network, dataset.task, candidate.recipe, batch_size)
+        if needed > limit:
+            raise EvaluationError(
+                FailureKind.OUT_OF_MEMORY,
+                f"refused before training: a step with {batch_size} samples needs at least "
+                f"{needed / 2**20:,.0f} MiB, allowed are {limit / 2**20:,.0f} MiB",
+            )
+
+    def _save(self, trial: Trial, network: nn.Module, metrics: Mapping[str, float]) -> None:
+        checkpoint.save(
+            f"{self._checkpoints}/{trial.number}.safetensors",
+            network,
+            trial.candidate.architecture,
+            self._dataset.task,
+            trial.candidate.recipe,
+            {
+                "trial": trial.number,
+                "seed": trial.seed,
+                "metrics": dict(metrics),
+                "dataset": self._dataset.name,
+                "dataset_fingerprint": self._dataset.fingerprint,
+            },
+        )
+
+
+def _device(gpus: float) -> torch.device:
+    if gpus <= 0:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"gpus_per_trial is {gpus:g}, but this worker has no CUDA device")
+    return torch.device("cuda")
+
+
+def failure_of(error: Exception) -> Failure:
+    """The reason of a failed trial, for people: one line, no traceback."""
+    kind = FailureKind.ERROR
+    text = " ".join(str(error).split())
+    if isinstance(error, InfeasibleError):
+        return Failure(FailureKind.INFEASIBLE, text)
+    if isinstance(error, NonFiniteError):
+        kind = FailureKind.NON_FINITE
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(part in text for part in _MEMORY_MESSAGES)
+    ):
+        kind = FailureKind.OUT_OF_MEMORY
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return Failure(kind, message if len(message) <= 500 else message[:497] + "...")
+
+
+def _build(candidate: Candidate, task: Task, seed: int) -> nn.Module:
+    """The network with the initial weights of `seed`; torch's global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        family = families[candidate.architecture.family]
+        return family.build(candidate.architecture, task, candidate.recipe)
+
+
+def _complete(
+    epochs: Iterator[Mapping[str, float]],
+    known: Mapping[str, float],
+    peak: PeakMemory,
+    *,
+    with_validation: bool,
+) -> Iterator[dict[str, float]]:
+    """The trainer's reports with what is known and measured around them."""
+    train_seconds = 0.0
+    while True:
+        started = perf_counter()
+        metrics = next(epochs, None)
+        train_seconds += perf_counter() - started
+        if metrics is None:
+            return
+        shown = {
+            name: value
+            for name, value in metrics.items()
+            if with_validation or not name.startswith("val_")
+        }
+        report = {
+            **shown,
+            **known,
+            "train_seconds": train_seconds,
+            "peak_memory_bytes": float(peak.bytes()),
+        }
+        yield _finite(report, f"epoch {metrics.get('epoch', 0):g}")
+
+
+def _finite(metrics: Mapping[str, float], where: str) -> dict[str, float]:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise EvaluationError(FailureKind.NON_FINITE, f"{name} is {value} after {where}")
+    return dict(metrics)
+
+
+def _release_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,131 @@
+"""Gaussian-process regression with a Matern 5/2 kernel: Rasmussen & Williams, 2006, chapter 2.
+
+Points are sparse features by name. The length scale and the noise are those of the largest
+marginal likelihood (equation 2.30) on a grid; the signal variance then has a closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
+
+Vector = NDArray[np.float64]
+Features = Mapping[Hashable, float]
+
+LENGTH_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0)
+NOISES = (1e-3, 1e-2, 0.1, 0.3)
+"""Variances; the signal's is the unit."""
+
+TUNING_POINTS = 128
+"""Points, evenly spaced in the order given, for which likelihoods are compared."""
+
+
+class GaussianProcess:
+    """The posterior of a function seen at points, with noise; the prior mean is zero.
+
+    Shapes:
+        values: (len(points),)
+    """
+
+    def __init__(
+        self,
+        points: Sequence[Features],
+        values: Vector,
+        length_scales: Sequence[float] = LENGTH_SCALES,
+        noises: Sequence[float] = NOISES,
+    ) -> None:
+        self._points, self._values = points, values
+        names = dict.fromkeys(name for point in points for name in point)
+        self._columns = {name: column for column, name in enumerate(names)}
+        self._matrix = self._known_part(points)
+        squares = self._squared_distances(points)
+        few = slice(None, None, math.ceil(len(points) / TUNING_POINTS))
+        _, self.length_scale, self.noise = max(
+            (_fit(squares[few, few], values[few], scale, noise)[0], scale, noise)
+            for scale in length_scales
+            for noise in noises
+        )
+        _, self.signal, self._factor, self._whitened = _fit(
+            squares, values, self.length_scale, self.noise
+        )
+
+    def predict(self, points: Sequence[Features]) -> tuple[Vector, Vector]:
+        """Mean and standard deviation of the function, equations 2.25 and 2.26.
+
+        Shapes:
+            (len(points),) each
+        """
+        kernel = matern(self._squared_distances(points), self.length_scale)
+        reduced = solve_triangular(self._factor, kernel, lower=True, check_finite=False)
+        variances = np.maximum(1.0 - (reduced**2).sum(axis=0), 1e-9)
+        return reduced.T @ self._whitened, np.sqrt(self.signal * variances)
+
+    def believing(self, points: Sequence[Features]) -> Self:
+        """The posterior if its own mean were seen at `points`: less uncertain there, and the same
+        mean (the kriging believer of Ginsbourger et al., 2010).
+        """
+        if not points:
+            return self
+        values = np.concatenate([self._values, self.predict(points)[0]])
+        scales, noises = (self.length_scale,), (self.noise,)
+        believer = type(self)([*self._points, *points], values, scales, noises)
+        believer.signal = self.signal
+        return believer
+
+    def _squared_distances(self, points: Sequence[Features]) -> Vector:
+        """Between the points seen and these.
+
+        Shapes:
+            (seen, len(points))
+        """
+        products = (self._matrix @ self._known_part(points).T).toarray()
+        seen = np.array([_square(point) for point in self._points])
+        here = np.array([_square(point) for point in points])
+        squares: Vector = np.maximum(seen[:, None] + here[None, :] - 2.0 * products, 0.0)
+        return squares
+
+    def _known_part(self, points: Sequence[Features]) -> csr_array:
+        """The features that a point seen has; the others are orthogonal to all points seen."""
+        entries = [
+            (row, self._columns[name], value)
+            for row, point in enumerate(points)
+            for name, value in point.items()
+            if name in self._columns
+        ]
+        rows, columns, values = zip(*entries, strict=True) if entries else ((), (), ())
+        return csr_array(
+            (
+                np.array(values, dtype=float),
+                (np.array(rows, dtype=int), np.array(columns, dtype=int)),
+            ),
+            shape=(len(points), len(self._columns)),
+        )
+
+
+def _fit(
+    squares: Vector, values: Vector, scale: float, noise: float
+) -> tuple[float, float, Vector, Vector]:
+    """Log marginal likelihood but for a constant, signal variance, L and L^-1 values."""
+    kernel = matern(squares, scale) + noise * np.eye(len(values))
+    factor = np.linalg.cholesky(kernel).astype(np.float64, copy=False)
+    whitened: Vector = solve_triangular(factor, values, lower=True, check_finite=False)
+    signal = max(float(whitened @ whitened) / len(values), 1e-12)
+    likelihood = -0.5 * len(values) * math.log(signal) - float(np.log(np.diag(factor)).sum())
+    return likelihood, signal, factor, whitened
+
+
+def matern(squared_distances: Vector, length_scale: float) -> Vector:
+    """Matern 5/2 (equation 4.17), 1 at distance 0."""
+    scaled = np.sqrt(5.0 * squared_distances) / length_scale
+    kernel: Vector = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
+    return kernel
+
+
+def _square(point: Features) -> float:
+    return sum(value * value for value in point.values())

@@ -1,0 +1,143 @@
+"""Objectives, constraints, fitness and the Pareto set. Bigger fitness is better, here alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from models.settings import Settings
+from search.trial import Trial
+
+Goal = Literal["maximize", "minimize"]
+
+COST_METRICS = ("parameters", "flops")
+"""Known before training: a constraint on these refuses a candidate without training it."""
+
+MEASURED_METRICS = ("latency_ms", "train_seconds", "peak_memory_bytes")
+
+
+class Objective(Settings):
+    metric: str = Field(description="a metric of the task, or a cost", max_length=64)
+    goal: Goal = Field("maximize", description="maximize or minimize")
+
+
+class Constraint(Settings):
+    """A hard limit: `min <= metric <= max`."""
+
+    metric: str = Field(description="a metric of the task, or a cost", max_length=64)
+    max: float | None = Field(None, description="largest value allowed")
+    min: float | None = Field(None, description="smallest value allowed")
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Constraint:
+        if self.max is None and self.min is None:
+            raise ValueError("a constraint needs max, min or both")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ValueError(f"min must not exceed max, got min {self.min} and max {self.max}")
+        return self
+
+    def violation(self, metrics: Mapping[str, float]) -> str | None:
+        """What is wrong with these metrics; None where the limit holds or the metric is unknown."""
+        value = metrics.get(self.metric)
+        if value is None:
+            return None
+        if self.max is not None and value > self.max:
+            return f"{self.metric} {value:g} is above the constraint's max {self.max:g}"
+        if self.min is not None and value < self.min:
+            return f"{self.metric} {value:g} is below the constraint's min {self.min:g}"
+        return None
+
+
+def violation(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> str | None:
+    """The first broken limit; None where all hold or their metrics are unknown."""
+    return next((why for limit in constraints if (why := limit.violation(metrics))), None)
+
+
+def fitness(
+    metrics: Mapping[str, float],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+) -> tuple[float, ...] | None:
+    """One value an objective, bigger is better.
+
+    None where a metric is missing or not finite, or where a constraint does not hold: such a
+    trial is no candidate for the best, and no parent for a strategy.
+    """
+    values = [metrics.get(objective.metric, math.nan) for objective in objectives]
+    if not all(math.isfinite(value) for value in values):
+        return None
+    if any(limit.metric not in metrics or limit.violation(metrics) for limit in constraints):
+        return None
+    return tuple(
+        value if objective.goal == "maximize" else -value
+        for value, objective in zip(values, objectives, strict=True)
+    )
+
+
+def dominates(first: Sequence[float], second: Sequence[float]) -> bool:
+    """No worse in every objective and better in one."""
+    pairs = list(zip(first, second, strict=True))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+class Incumbents:
+    """The best trials so far, kept up to date trial by trial, whatever their order.
+
+    One objective: the `top` distinct architectures by fitness, each in its best trial. Several:
+    the Pareto set, of which `best` names the `top` by the first objective, the next, and so on.
+    Equal fitness goes to the earlier trial, so that the answer does not depend on timing.
+    """
+
+    def __init__(self, objectives: int, top: int) -> None:
+        self._many, self._top = objectives > 1, top
+        self._trials: dict[tuple[str, str], Trial] = {}
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def add(self, trial: Trial) -> None:
+        """Consider an ended trial; one without fitness changes nothing."""
+        if trial.fitness is None:
+            return
+        key = (trial.architecture_key, trial.recipe_key if self._many else "")
+        rival = self._trials.get(key)
+        if rival is not None and _rank(rival) <= _rank(trial):
+            return
+        if not self._many:
+            self._trials[key] = trial
+            if len(self._trials) > self._top:
+                del self._trials[max(self._trials, key=lambda key: _rank(self._trials[key]))]
+        elif not any(dominates(other.fitness or (), trial.fitness) for other in self):
+            beaten = [
+                key
+                for key, other in self._trials.items()
+                if dominates(trial.fitness, other.fitness or ())
+            ]
+            for loser in beaten:
+                del self._trials[loser]
+            self._trials[key] = trial
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials.values())
+
+    def best(self) -> list[Trial]:
+        """At most `top` trials, best first."""
+        return sorted(self, key=_rank)[: self._top]
+
+
+def _rank(trial: Trial) -> tuple[tuple[float, ...], int]:
+    """Smaller is better: by fitness, then by number."""
+    return tuple(-value for value in trial.fitness or ()), trial.number
+
+
+def best_trials(trials: Iterable[Trial], top: int) -> list[Trial]:
+    """The `top` of `trials`, best first, as `Incumbents` has them."""
+    incumbents: Incumbents | None = None
+    for trial in trials:
+        if trial.fitness is not None:
+            incumbents = incumbents or Incumbents(len(trial.fitness), top)
+            incumbents.add(trial)
+    return incumbents.best() if incumbents else []

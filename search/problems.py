@@ -1,0 +1,145 @@
+"""What is wrong with a request: every problem at once, each with a JSON Pointer and a message that
+names the value received and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from models.registry import Registry
+
+MAX_PROBLEMS = 200
+FORMS = ("literal", "choice", "range")
+"""Names of the forms of a searchable scalar: in pydantic's location, not in the request."""
+
+PHRASES = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "tuple_type": "must be an array",
+    "list_type": "must be an array",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpecProblem:
+    """`pointer`: RFC 6901, into the request body; empty for the whole."""
+
+    pointer: str
+    message: str
+
+
+class SpecError(ValueError):
+    """A request that cannot be served, with everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[SpecProblem]) -> None:
+        super().__init__("; ".join(f"{p.pointer or '/'}: {p.message}" for p in problems))
+        self.problems = tuple(problems)
+
+
+def problem(message: str, *path: str | int) -> SpecProblem:
+    """A problem of the value at `path`."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return SpecProblem("".join(f"/{part}" for part in escaped), message)
+
+
+def shown(value: object) -> str:
+    """A value of a request in a message: as JSON, cut to 80 characters."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (RecursionError, TypeError, ValueError):  # too deep, or more digits than Python prints
+        text = f"a value of type {type(value).__name__} that is too deep or too long"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def capped(problems: Sequence[SpecProblem]) -> Sequence[SpecProblem]:
+    """No more than a person reads, and than an answer should carry."""
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    more = problem(f"{len(problems) - MAX_PROBLEMS} further problems are left out")
+    return [*problems[:MAX_PROBLEMS], more]
+
+
+class Explainer:
+    """Turns pydantic's errors about `model` into problems.
+
+    `unions`: the fields whose object is told apart by a name, with the key that holds the name
+    and the registry that knows it. `searchable`: the fields whose scalars may be domains.
+    """
+
+    def __init__(
+        self,
+        model: type[BaseModel],
+        unions: Mapping[str, tuple[str, Registry[Any]]],
+        searchable: frozenset[str],
+    ) -> None:
+        self._model, self._unions, self._searchable = model, unions, searchable
+
+    def problems(self, error: ValidationError) -> Iterator[SpecProblem]:
+        for details in error.errors(include_url=False):
+            if details["type"] != "default_factory_not_called":  # follows from another error
+                yield self._problem(details)
+
+    def path(self, location: Sequence[str | int]) -> list[str | int]:
+        """The location of pydantic without the names of the forms and variants of unions."""
+        path = list(location)
+        if path and path[0] in self._unions:
+            del path[1:2]
+        if path and path[0] in self._searchable and len(path) > 2 and path[2] in FORMS:
+            del path[2]
+        return path
+
+    def _problem(self, details: ErrorDetails) -> SpecProblem:
+        kind, path = details["type"], self.path(details["loc"])
+        context = details.get("ctx", {})
+        if kind in ("union_tag_invalid", "union_tag_not_found"):
+            key, registry = self._unions[str(path[0])]
+            known = ", ".join(registry)
+            if kind == "union_tag_not_found":
+                return problem(f"is required, known are {known}", *path, key)
+            received = shown(details["input"][key])
+            return problem(f"unknown {registry.kind} {received}, known are {known}", *path, key)
+        if kind == "extra_forbidden":
+            known = ", ".join(self._fields(details["loc"]))
+            return problem(f"unknown field, known are {known}", *path)
+        if kind == "value_error":
+            return problem(str(context["error"]), *path)
+        if kind == "domain" and "reason" in context:
+            return problem(str(context["reason"]), *path)
+        if kind in ("too_short", "too_long"):
+            limit = context.get("min_length", context.get("max_length"))
+            bound = "at least" if kind == "too_short" else "at most"
+            items = "item" if limit == 1 else "items"
+            return problem(f"needs {bound} {limit} {items}, got {context['actual_length']}", *path)
+        message = PHRASES.get(kind) or details["msg"].replace("Input should", "must", 1)
+        message = message.replace("must be a valid", "must be a").replace("a integer", "an integer")
+        if kind == "missing":
+            return problem(message, *path)
+        return problem(f"{message}, got {shown(details['input'])}", *path)
+
+    def _fields(self, location: Sequence[str | int]) -> Iterable[str]:
+        """The fields of the object that holds the unknown field at `location`."""
+        *parents, _ = self.path(location)
+        if not parents:
+            return self._model.model_fields
+        first = str(parents[0])
+        if first in self._searchable and len(parents) > 1:
+            return ("choice",) if "choice" in location else ("low", "high", "log", "step")
+        if first in self._unions:
+            key, registry = self._unions[first]
+            return (key, *(n for n in registry[str(location[1])].Settings.model_fields if n != key))
+        return _item_model(self._model.model_fields[first].annotation).model_fields
+
+
+def _item_model(annotation: Any) -> type[BaseModel]:
+    """The settings class of a field, or of the items of its array."""
+    while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        annotation = annotation.__args__[0]
+    return annotation

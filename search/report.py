@@ -1,0 +1,122 @@
+"""What came of a search: the winner, or the Pareto set, with search and final scores.
+
+Test metrics are shown and never used: no order and no choice here depends on them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.objectives import COST_METRICS, MEASURED_METRICS, Objective, best_trials, fitness
+from search.spec import SearchSpec
+from search.trial import Trial, TrialKind, TrialState
+
+
+def best(spec: SearchSpec, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The items of `GET /v1/searches/{id}/best`, the winner first.
+
+    With one objective the `final.top` best candidates, with several the Pareto set.
+    `final_metrics` is None until a final run of the candidate has completed. Candidates with final
+    runs come first, by the mean of their final validation scores; the others follow by search
+    score, and so do all where the final runs keep no validation split (`train+val`).
+    """
+    finals = final_runs(trials)
+    candidates = eligible(spec, trials)
+    top = spec.final.top if len(spec.objectives) == 1 else len(candidates)
+    shown = best_trials(candidates, top)
+
+    def final_score(trial: Trial) -> tuple[bool, tuple[float, ...]]:
+        score = validation_fitness(finals.get(trial.number, ()), spec.objectives)
+        return score is not None, score or ()
+
+    return [
+        {
+            "trial": trial.number,
+            "architecture": trial.candidate.architecture.to_json(),
+            "search_metrics": dict(trial.metrics),
+            "final_metrics": spread(finals.get(trial.number, ())),
+        }
+        for trial in sorted(shown, key=final_score, reverse=True)
+    ]
+
+
+def choose_final(spec: SearchSpec, finals: Sequence[Trial]) -> Trial | None:
+    """Of one candidate's final runs the one whose weights are handed out: the best validation
+    score, and the first seed among equals or without validation. None if no run has completed.
+    """
+    completed = sorted(
+        (trial for trial in finals if trial.state is TrialState.COMPLETED),
+        key=lambda trial: (trial.seed, trial.number),
+    )
+    if not completed:
+        return None
+    objectives = [o for o in spec.objectives if o.metric.startswith("val_")]
+    objectives = objectives or [Objective(metric="val_loss", goal="minimize")]
+    scores = [validation_fitness([trial], objectives) for trial in completed]
+    if any(score is None for score in scores):
+        return completed[0]
+    return max(zip(completed, scores, strict=True), key=lambda pair: pair[1] or ())[0]
+
+
+def eligible(spec: SearchSpec, trials: Sequence[Trial]) -> list[Trial]:
+    """The candidates that can win: trained to the end, with a score, inside every constraint."""
+    return [
+        trial
+        for trial in trials
+        if trial.kind in (TrialKind.CANDIDATE, TrialKind.BASELINE)
+        and trial.state is TrialState.COMPLETED
+        and trial.fitness is not None
+        and not any(constraint.violation(trial.metrics) for constraint in spec.constraints)
+    ]
+
+
+def final_runs(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
+    """The completed final runs by the number of the candidate that they retrained."""
+    runs: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if trial.kind is TrialKind.FINAL and trial.state is TrialState.COMPLETED:
+            if trial.source is None:
+                raise ValueError(f"final trial {trial.number} names no candidate")
+            runs.setdefault(trial.source, []).append(trial)
+    return runs
+
+
+def validation_fitness(
+    finals: Sequence[Trial], objectives: Sequence[Objective]
+) -> tuple[float, ...] | None:
+    """Fitness of the mean metrics of final runs, the test metrics left out; None where one of the
+    objectives was not measured.
+    """
+    means = {
+        name: statistics.fmean(values)
+        for name, values in _columns(finals).items()
+        if not name.startswith("test_")
+    }
+    return fitness(means, objectives)
+
+
+def spread(finals: Sequence[Trial]) -> dict[str, dict[str, float]] | None:
+    """Mean, sample standard deviation (n - 1; 0 for one run) and number of runs of each score and
+    cost that every run has; None without runs.
+    """
+    if not finals:
+        return None
+    return {
+        name: {
+            "mean": statistics.fmean(values),
+            "std": statistics.stdev(values) if len(values) > 1 else 0.0,
+            "seeds": len(values),
+        }
+        for name, values in _columns(finals).items()
+        if name.startswith(("val_", "test_")) or name in (*COST_METRICS, *MEASURED_METRICS)
+    }
+
+
+def _columns(finals: Sequence[Trial]) -> Mapping[str, list[float]]:
+    """Each metric that every run has, with its values in the order of the runs."""
+    if not finals:
+        return {}
+    shared = set.intersection(*(set(trial.metrics) for trial in finals))
+    return {name: [trial.metrics[name] for trial in finals] for name in sorted(shared)}

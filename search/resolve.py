@@ -1,0 +1,357 @@
+"""From a request body to a search that can run, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from models.cost import cost
+from models.datasets import datasets
+from models.families import FamilySettings, InfeasibleError, families
+from models.registry import Registry
+from models.settings import Items, OneOf, Settings
+from models.task import Task, TaskName
+from models.training.metrics import default_metric, metric_names
+from models.training.recipe import TrainingSettings
+from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
+from search.problems import Explainer, SpecError, SpecProblem, capped, problem, shown
+from search.space import RECIPE_PREFIX, SearchSpace
+from search.spec import MAX_EPOCHS, SearchSpec
+from search.strategies import Strategy, rng_for, strategies
+from search.trial import Candidate
+
+__all__ = ["Resolved", "ResolvedSpace", "SpecError", "SpecProblem", "resolve", "resolve_space"]
+
+MAX_FINAL_TRIALS = 1000
+EXAMPLES = 3
+UNIONS: dict[str, tuple[str, Registry[Any]]] = {
+    "space": ("family", families),
+    "strategy": ("name", strategies),
+}
+SEARCHABLE = frozenset({"space", "training"})
+BACKWARD_FLOPS = 2
+"""A backward pass costs about two forward passes: one gradient for inputs, one for weights."""
+
+UNIT_METRICS = ("accuracy", "f1", "auc")
+"""Metrics in 0..1; all others are at least 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a request is held against; the data themselves are not kept."""
+
+    task: Task
+    sizes: Mapping[str, int]
+    fingerprint: str
+
+
+@cache
+def dataset_facts(name: str) -> DatasetFacts:
+    """
+    Raises:
+        models.registry.UnknownNameError: no such dataset.
+    """
+    dataset = datasets[name].load()
+    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpace:
+    task: Task
+    space: SearchSpace
+
+    def cost(self, candidate: Candidate) -> dict[str, float]:
+        """Parameters and FLOPs of one sample forward.
+
+        Raises:
+            InfeasibleError: no network can be built from the candidate.
+        """
+        return cost(candidate.architecture, self.task, candidate.recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(ResolvedSpace):
+    """A search that can run. `spec` has every default filled in; resolving it changes nothing."""
+
+    spec: SearchSpec
+    dataset: DatasetFacts
+
+    def strategy(self) -> Strategy:
+        """The strategy, told nothing yet."""
+        return strategies[self.spec.strategy.name](self.space, self.spec.strategy, self.spec.seed)
+
+
+class TaskRequest(Settings):
+    """A task without its data."""
+
+    name: TaskName
+    input_shape: Items[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(max_length=4)
+    outputs: int = Field(ge=1, le=1_000_000, description="classes, or values of a regression")
+
+
+class SpaceRequest(Settings):
+    """Body of `POST /v1/search-spaces/validate`: a space and what it is for."""
+
+    space: Annotated[FamilySettings, OneOf(families, "family")]
+    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]
+    dataset: str | None = Field(None, min_length=1, max_length=100)
+    task: TaskRequest | None = None
+
+    @model_validator(mode="after")
+    def _names_what_it_is_for(self) -> Self:
+        if (self.dataset is None) == (self.task is None):
+            raise ValueError("give either dataset or task")
+        return self
+
+
+def resolve(body: object) -> Resolved:
+    """
+    Raises:
+        SpecError: with all problems of the body.
+    """
+    parts, problems = _validated(SearchSpec, body)
+    facts = _facts(parts.get("dataset"), problems)
+    task = facts.task if facts else None
+    _check_metrics(parts, task, problems)
+    _check_strategy(parts, problems)
+    _check_final(parts, problems)
+    space = _space(parts, task, problems)
+    if problems or facts is None or task is None or space is None:
+        raise SpecError(capped(problems))
+    spec = _with_defaults(SearchSpec.model_validate(body), task, space)
+    resolved = Resolved(task, space, spec, facts)
+    if problems := list(_impossible_costs(resolved)):
+        raise SpecError(problems)
+    return resolved
+
+
+def resolve_space(body: object) -> ResolvedSpace:
+    """A space alone, for a dataset or for a task.
+
+    Raises:
+        SpecError: with all problems of the body.
+    """
+    parts, problems = _validated(SpaceRequest, body)
+    task: Task | None = None
+    if request := parts.get("task"):
+        task = Task(request.name, request.input_shape, request.outputs)
+    elif facts := _facts(parts.get("dataset"), problems):
+        task = facts.task
+    space = _space(parts, task, problems)
+    if problems or task is None or space is None:
+        raise SpecError(capped(problems))
+    return ResolvedSpace(task, space)
+
+
+def describe(resolved: ResolvedSpace, seed: int = 0) -> dict[str, Any]:
+    """The dry run of a space: its size (null: infinite) and example networks with their cost."""
+    return {
+        "size": _json_number(resolved.space.size),
+        "examples": list(itertools.islice(_examples(resolved, seed), EXAMPLES)),
+    }
+
+
+def estimate(resolved: Resolved) -> dict[str, Any]:
+    """The dry run of a search: the space, and what the search will cost at most.
+
+    `training_flops` takes the mean of the examples for every trial, and a backward pass for two
+    forward passes. It is null where no example could be built.
+    """
+    spec, described = resolved.spec, describe(resolved, resolved.spec.seed)
+    trials = int(min(spec.budget.trials, resolved.space.size))
+    finals = min(spec.final.top, trials) * spec.final.seeds
+    epochs = statistics.fmean(_epochs(resolved.space)) * trials + (spec.final.epochs or 0) * finals
+    flops = [example["flops"] for example in described["examples"]]
+    passes = epochs * resolved.dataset.sizes["train"] * (1 + BACKWARD_FLOPS)
+    return {
+        **described,
+        "trials": trials,
+        "final_trials": finals,
+        "epochs": round(epochs),
+        "training_flops": sum(flops) / len(flops) * passes if flops else None,
+        "seconds_limit": spec.budget.seconds,
+    }
+
+
+def _json_number(size: int | float) -> int | float | None:
+    """Exact as long as a double can hold it; None for infinity, which JSON has not."""
+    if size == math.inf:
+        return None
+    return size if size <= 2**53 else float(min(size, int(sys.float_info.max)))
+
+
+def _validated(model: type[Settings], body: object) -> tuple[dict[str, Any], list[SpecProblem]]:
+    """The valid fields of a body, defaults included, and the problems of the others."""
+    if not isinstance(body, dict) or not all(isinstance(name, str) for name in body):
+        raise SpecError([problem(f"the body must be an object, got {shown(body)}")])
+    try:
+        valid = model.model_validate(body)
+    except ValidationError as error:
+        problems = list(Explainer(model, UNIONS, SEARCHABLE).problems(error))
+        broken = {details["loc"][0] for details in error.errors() if details["loc"]}
+        parts = {
+            name: _adapter(model, name).validate_python(body[name])
+            if name in body
+            else field.get_default(call_default_factory=True)
+            for name, field in model.model_fields.items()
+            if name not in broken
+        }
+        return parts, problems
+    return {name: getattr(valid, name) for name in model.model_fields}, []
+
+
+@cache
+def _adapter(model: type[Settings], name: str) -> TypeAdapter[Any]:
+    """One field alone, with its own rules."""
+    field = model.model_fields[name]
+    form: Any = Annotated[field.annotation, field]
+    return TypeAdapter(form)
+
+
+def _facts(name: str | None, problems: list[SpecProblem]) -> DatasetFacts | None:
+    if name is None:
+        return None
+    if name not in datasets:
+        known = ", ".join(datasets)
+        problems.append(problem(f"unknown dataset {shown(name)}, known are {known}", "dataset"))
+        return None
+    return dataset_facts(name)
+
+
+def _check_metrics(
+    parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
+) -> None:
+    if task is None:
+        return
+    known = [f"val_{name}" for name in metric_names(task.name)]
+    known += [*COST_METRICS, *MEASURED_METRICS]
+    for field in ("objectives", "constraints"):
+        for index, item in enumerate(parts.get(field, ())):
+            if item.metric not in known:
+                message = f"unknown metric {shown(item.metric)}, known are {', '.join(known)}"
+                problems.append(problem(message, field, index, "metric"))
+            elif isinstance(item, Constraint):
+                problems.extend(_impossible_limits(item, index))
+
+
+def _impossible_limits(limit: Constraint, index: int) -> Iterator[SpecProblem]:
+    in_unit = limit.metric.removeprefix("val_") in UNIT_METRICS
+    if limit.max is not None and limit.max < 0:
+        yield problem(
+            f"{limit.metric} is never below 0, got {limit.max}", "constraints", index, "max"
+        )
+    if limit.min is not None and in_unit and limit.min > 1:
+        yield problem(f"{limit.metric} is in 0..1, got {limit.min}", "constraints", index, "min")
+
+
+def _check_strategy(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
+    objectives: Sequence[Objective] = parts.get("objectives", ())
+    seen: set[str] = set()
+    for index, objective in enumerate(objectives):
+        if objective.metric in seen:
+            message = f"each objective names another metric, got {shown(objective.metric)} again"
+            problems.append(problem(message, "objectives", index, "metric"))
+        seen.add(objective.metric)
+    if "strategy" not in parts:
+        return
+    name = parts["strategy"].name
+    if len(objectives) > strategies[name].objectives:
+        able = [n for n, entry in strategies.items() if entry.objectives >= len(objectives)]
+        message = (
+            f"{name} optimises {strategies[name].objectives} objective, got {len(objectives)}; "
+            f"strategies for so many are {', '.join(able)}"
+        )
+        problems.append(problem(message, "objectives"))
+
+
+def _check_final(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
+    final = parts.get("final")
+    if final is not None and final.top * final.seeds > MAX_FINAL_TRIALS:
+        message = (
+            f"top x seeds must not exceed {MAX_FINAL_TRIALS} trainings, "
+            f"got {final.top} x {final.seeds}"
+        )
+        problems.append(problem(message, "final"))
+
+
+def _space(
+    parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
+) -> SearchSpace | None:
+    if task is None or "space" not in parts:
+        return None
+    settings: FamilySettings = parts["space"]
+    family = families[settings.family]
+    if task.name not in family.tasks:
+        able = [name for name, entry in families.items() if task.name in entry.tasks]
+        message = (
+            f"{settings.family} is for {', '.join(sorted(family.tasks))}, the task here is "
+            f"{task.name}; families for it are {', '.join(able) or 'none'}"
+        )
+        problems.append(problem(message, "space", "family"))
+        return None
+    training = parts.get("training") or TrainingSettings()
+    try:
+        return SearchSpace.of_family(settings.family, family, settings, training, task)
+    except InfeasibleError as error:
+        problems.append(problem(str(error), "space", error.field))
+        return None
+
+
+def _with_defaults(spec: SearchSpec, task: Task, space: SearchSpace) -> SearchSpec:
+    """The spec with what was left open: name, objectives, epochs of the final trainings."""
+    metric, goal = default_metric(task.name)
+    epochs = min(3 * int(max(_epochs(space))), MAX_EPOCHS)
+    return spec.model_copy(
+        update={
+            "name": spec.name or f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}",
+            "objectives": spec.objectives or (Objective(metric=f"val_{metric}", goal=goal),),
+            "final": spec.final.model_copy(update={"epochs": spec.final.epochs or epochs}),
+        }
+    )
+
+
+def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
+    """The limits on parameters and FLOPs that the only network of a fixed space breaks."""
+    if resolved.space.size > 1:
+        return
+    try:
+        metrics = resolved.cost(resolved.space.sample(rng_for(0, 0)))
+    except InfeasibleError as error:
+        yield problem(str(error), "space", error.field)
+        return
+    for index, limit in enumerate(resolved.spec.constraints):
+        if limit.metric in COST_METRICS and (reason := limit.violation(metrics)):
+            yield problem(f"the only network of the space has {reason}", "constraints", index)
+
+
+def _examples(resolved: ResolvedSpace, seed: int) -> Iterator[dict[str, Any]]:
+    """Distinct random networks that can be built, from a bounded number of draws."""
+    seen: set[tuple[str, str]] = set()
+    constraints = resolved.spec.constraints if isinstance(resolved, Resolved) else ()
+    for number in range(10 * EXAMPLES):
+        candidate = resolved.space.sample(rng_for(seed, number))
+        keys = resolved.space.keys(candidate)
+        if keys in seen:
+            continue
+        seen.add(keys)
+        try:
+            metrics = resolved.cost(candidate)
+        except InfeasibleError:
+            continue
+        limits = [limit for limit in constraints if limit.metric in COST_METRICS]
+        yield {**candidate.to_json(), **metrics, "violation": violation(metrics, limits)}
+
+
+def _epochs(space: SearchSpace) -> list[float]:
+    """The numbers of epochs that a trial may have."""
+    name = f"{RECIPE_PREFIX}epochs"
+    domain = next(decision.domain for decision in space.decisions if decision.name == name)
+    return [float(epochs) for epochs in domain.values()]

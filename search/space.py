@@ -1,0 +1,178 @@
+"""The search space: a family's decisions narrowed by the request, plus the recipe's.
+
+The only thing that a strategy sees. It speaks `Candidate`; inside, a point is an assignment of
+values to the active decisions, those of the recipe prefixed with `training.`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from random import Random
+from typing import Self
+
+from models.architecture import Architecture, Decision, Scalar, active_values, as_domain
+from models.families import Family, FamilySettings
+from models.settings import Settings
+from models.task import Task
+from models.training.recipe import Recipe
+from search.counting import count_assignments
+from search.trial import Candidate
+
+RECIPE_PREFIX = "training."
+REMEMBERED = 1024
+"""Candidates whose values are kept."""
+
+
+class SearchSpace:
+    def __init__(
+        self,
+        family_name: str,
+        decisions: Sequence[Decision],
+        canonical: Callable[[Architecture], Architecture],
+        training: Settings | None = None,
+    ) -> None:
+        """`decisions` are those of the architecture, each after those that it depends on;
+        `canonical` gives equal architectures one representative. Without `training` there is
+        nothing to train, as in a table of known results: the recipe is the default one.
+        """
+        self._family_name, self._canonical = family_name, canonical
+        self._recipe_names = tuple(Recipe.model_fields) if training is not None else ()
+        recipe = tuple(
+            Decision(RECIPE_PREFIX + name, as_domain(getattr(training, name)))
+            for name in self._recipe_names
+        )
+        self.decisions: tuple[Decision, ...] = (*decisions, *recipe)
+        self._values = lru_cache(REMEMBERED)(self._parsed)  # parents are mutated again and again
+        known: set[str] = set()
+        for decision in self.decisions:
+            if decision.name in known or not known.issuperset(name for name, _ in decision.when):
+                raise ValueError(f"{decision.name!r} is decided twice, or before its conditions")
+            known.add(decision.name)
+
+    @classmethod
+    def of_family(
+        cls, name: str, family: Family, settings: FamilySettings, training: Settings, task: Task
+    ) -> Self:
+        """The space of a request.
+
+        Raises:
+            models.families.InfeasibleError: no network of these settings fits the task.
+        """
+        return cls(name, family.decisions(settings, task), family.canonical, training)
+
+    @cached_property
+    def size(self) -> int | float:
+        """Number of distinct assignments, infinite where a range is continuous.
+
+        Isomorphic networks count each.
+        """
+        return count_assignments(self.decisions)
+
+    @property
+    def searches_recipe(self) -> bool:
+        """Whether the training recipe is searched as well."""
+        return any(d.name.startswith(RECIPE_PREFIX) and d.domain.size > 1 for d in self.decisions)
+
+    def sample(self, rng: Random) -> Candidate:
+        """Each active decision uniformly from its domain."""
+        return self._complete({}, rng)
+
+    def mutate(self, candidate: Candidate, rng: Random) -> Candidate:
+        """One active decision, chosen uniformly among those with a choice, takes another value;
+        decisions that this switches on are sampled.
+        """
+        values = self.values(candidate)
+        free = [d for d in self.decisions if d.name in values and d.domain.size > 1]
+        if not free:
+            return candidate
+        chosen = rng.choice(free)
+        values[chosen.name] = chosen.domain.mutate(values[chosen.name], rng)
+        return self._complete(values, rng)
+
+    def crossover(self, first: Candidate, second: Candidate, rng: Random) -> Candidate:
+        """Uniform crossover: each decision from either parent, sampled where neither has it."""
+        one, two = self.values(first), self.values(second)
+        values: dict[str, Scalar] = {}
+        for decision in self.decisions:
+            options = [parent[decision.name] for parent in (one, two) if decision.name in parent]
+            if options:
+                values[decision.name] = rng.choice(options)
+        return self._complete(values, rng)
+
+    def neighbours(self, candidate: Candidate) -> Iterator[Candidate]:
+        """Every candidate that differs in one decision, in the order of the decisions. Decisions
+        that this switches on take their first option.
+        """
+        values = self.values(candidate)
+        for decision in self.decisions:
+            if decision.name in values:
+                for value in decision.domain.neighbours(values[decision.name]):
+                    yield self._complete({**values, decision.name: value}, None)
+
+    def encode(self, candidate: Candidate) -> tuple[float, ...]:
+        """One number a range, one-hot a choice; zeros for an inactive decision.
+
+        The length is the same for every candidate of the space.
+        """
+        values = self.values(candidate)
+        code: list[float] = []
+        for decision in self.decisions:
+            if decision.name in values:
+                code.extend(decision.domain.encode(values[decision.name]))
+            else:
+                width = len(decision.domain.encode(decision.domain.first))
+                code.extend([0.0] * width)
+        return tuple(code)
+
+    def values(self, candidate: Candidate) -> dict[str, Scalar]:
+        """The active decisions of a candidate.
+
+        Raises:
+            ValueError: the candidate is not a point of this space.
+        """
+        return dict(self._values(candidate))
+
+    def candidate(self, values: Mapping[str, Scalar]) -> Candidate:
+        """The candidate of an assignment of all active decisions.
+
+        Raises:
+            ValueError: a decision is missing, unknown, inactive or outside its domain.
+        """
+        return self._assembled(active_values(self.decisions, values))
+
+    def keys(self, candidate: Candidate) -> tuple[str, str]:
+        """The identity of a candidate: (architecture key up to isomorphism, recipe key)."""
+        return self._canonical(candidate.architecture).key, candidate.recipe.key
+
+    def _parsed(self, candidate: Candidate) -> Mapping[str, Scalar]:
+        recipe = {RECIPE_PREFIX + n: getattr(candidate.recipe, n) for n in self._recipe_names}
+        return active_values(self.decisions, {**candidate.architecture.decisions, **recipe})
+
+    def _complete(self, wanted: Mapping[str, Scalar], rng: Random | None) -> Candidate:
+        """The candidate with the wanted values where they are active; the rest is sampled, or
+        takes its first option without an rng.
+        """
+        values: dict[str, Scalar] = {}
+        for decision in self.decisions:
+            if decision.is_active(values):
+                if decision.name in wanted:
+                    values[decision.name] = wanted[decision.name]
+                else:
+                    values[decision.name] = (
+                        decision.domain.sample(rng) if rng else decision.domain.first
+                    )
+        return self._assembled(values)
+
+    def _assembled(self, active: Mapping[str, Scalar]) -> Candidate:
+        """The candidate of valid values of all active decisions."""
+        recipe: dict[str, Scalar] = {}
+        architecture: dict[str, Scalar] = {}
+        for name, value in active.items():
+            if name.startswith(RECIPE_PREFIX):
+                recipe[name.removeprefix(RECIPE_PREFIX)] = value
+            else:
+                architecture[name] = value
+        return Candidate(
+            Architecture(self._family_name, architecture), Recipe.model_validate(recipe)
+        )

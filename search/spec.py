@@ -1,0 +1,76 @@
+"""The search as requested: request body = stored JSON = engine input, one definition."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from models.families import FamilySettings, families
+from models.settings import Items, OneOf, Settings
+from models.training.recipe import TrainingSettings
+from search.objectives import Constraint, Objective
+from search.strategies import StrategySettings, strategies
+
+MAX_TRIALS = 100_000
+MAX_EPOCHS = 10_000
+"""Of one training, as `Recipe.epochs` has it."""
+
+
+class Budget(Settings):
+    """What a search may spend. It ends at whichever comes first."""
+
+    trials: int = Field(50, ge=1, le=MAX_TRIALS, description="trials that are trained")
+    seconds: float | None = Field(
+        None, gt=0, le=31_536_000, description="wall seconds of the search stage; null: no limit"
+    )
+
+
+class Resources(Settings):
+    parallel_trials: int = Field(2, ge=1, le=10_000, description="trials at a time")
+    cpus_per_trial: float = Field(1, gt=0, le=1024, description="cores, also torch's threads")
+    gpus_per_trial: float = Field(0, ge=0, le=64, description="a fraction shares one GPU")
+
+
+class Final(Settings):
+    """The best architectures are retrained from scratch; only here is the test split scored."""
+
+    top: int = Field(1, ge=1, le=100, description="architectures to retrain")
+    seeds: int = Field(3, ge=1, le=100, description="independent runs of each")
+    epochs: int | None = Field(
+        None, ge=1, le=MAX_EPOCHS, description="null: three times the longest trial's"
+    )
+    data: Literal["train", "train+val"] = Field(
+        "train", description="train: validation is kept for early stopping"
+    )
+
+
+class SearchSpec(Settings):
+    """Body of `POST /v1/searches`. Everything but dataset, space.family and strategy.name has a
+    default.
+    """
+
+    name: str = Field("", max_length=200, description="free text; default: dataset-family-strategy")
+    dataset: str = Field(min_length=1, max_length=100, description="name of a dataset")
+    space: Annotated[FamilySettings, OneOf(families, "family")]
+    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]
+    strategy: Annotated[StrategySettings, OneOf(strategies, "name")]
+    objectives: Items[Objective] = Field(
+        default=(), max_length=8, description="default: the task's own score"
+    )
+    constraints: Items[Constraint] = Field(default=(), max_length=16)
+    budget: Budget = Field(default_factory=Budget)
+    resources: Resources = Field(default_factory=Resources)
+    final: Final = Field(default_factory=Final)
+    seed: int = Field(0, ge=0, lt=2**31, description="of everything random in the search")
+
+    @model_validator(mode="after")
+    def _objectives_are_distinct(self) -> SearchSpec:
+        metrics = [objective.metric for objective in self.objectives]
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"each objective names another metric, got {metrics}")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored form; `SearchSpec.model_validate` gives an equal spec back."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,59 @@
+"""Strategies, one a file: which candidate to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from models.registry import Registry
+from models.settings import Settings
+from search.space import SearchSpace
+from search.trial import Proposal, Trial
+
+
+class StrategySettings(Settings):
+    """What a request may say about a strategy beside its name."""
+
+    name: str = ""
+
+
+class Strategy(Protocol):
+    """A pure function of its seed, the number asked for and what it was told, in order.
+
+    No I/O, no clock, no global random state: a crashed search is continued by telling a fresh
+    strategy the journal. `ask` changes nothing that a later `ask` or `tell` can see.
+    """
+
+    def ask(self, number: int, running: Sequence[Trial]) -> Proposal:
+        """The proposal for trial `number` while the trials `running` have no result yet.
+
+        `running` is in the order of the numbers, with repeats that wait for a running trial.
+        """
+
+    def tell(self, trial: Trial) -> None:
+        """An ended trial: completed, pruned, failed or cached; never a final one, and never with a
+        metric of the test split. Its `fitness` is None where it failed or broke a constraint.
+        """
+
+
+class StrategyClass(Protocol):
+    """What a file registers.
+
+    `objectives`: the largest number of objectives that the strategy can optimise.
+    """
+
+    Settings: type[StrategySettings]
+    objectives: int
+
+    def __call__(self, space: SearchSpace, settings: StrategySettings, seed: int) -> Strategy: ...
+
+
+MANY_OBJECTIVES = 8
+
+strategies: Registry[StrategyClass] = Registry("strategy", __name__)
+
+
+def rng_for(seed: int, number: int) -> Random:
+    """An independent stream for each ask, so that no generator state is stored."""
+    return Random(f"{seed}:{number}")  # noqa: S311 - a search, not a secret

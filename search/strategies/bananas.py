@@ -1,0 +1,176 @@
+"""BANANAS, White et al., AAAI 2021, https://arxiv.org/abs/1910.11858, Algorithm 1.
+
+A predictor on path encodings, and an acquisition function that is maximised over mutations of the
+best. Three deviations, each measured on tables: the predictor is a Gaussian process, not an
+ensemble of networks; it is told the ranks of the scores, as normal quantiles, so that one failed
+network does not flatten the rest; the best mutation starts a local search of the acquisition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence, Set
+from random import Random
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from scipy.special import erfcx
+from scipy.stats import norm, rankdata
+
+from search.gaussian_process import Features, GaussianProcess, Vector
+from search.paths import PathEncoding
+from search.space import SearchSpace
+from search.strategies import StrategySettings, rng_for, strategies
+from search.trial import Candidate, Trial
+
+Keys = tuple[str, str]
+
+MAX_POINTS = 400
+"""Trials that the predictor is shown: the best half and the latest half of so many."""
+
+MAX_NEIGHBOURS = 64
+CLIMB = 3
+"""Steps of the local search of the acquisition."""
+
+PARENT_RANK = 5.0
+"""Mean rank of a parent, exponentially distributed."""
+
+MUTATIONS = (1, 1, 2, 3)
+MAX_DRAWS = 20
+DIGITS = 9
+"""Acquisitions that agree so far are equal: the order of a sum must not choose the candidate."""
+
+
+@strategies.register("bananas")
+class Bananas:
+    """Bayesian optimisation: the candidate that a Gaussian process expects to improve most."""
+
+    objectives = 1
+
+    class Settings(StrategySettings):
+        """The acquisition and where it is looked for."""
+
+        initial_samples: int = Field(
+            10, ge=2, le=100_000, description="random trials before the first prediction"
+        )
+        candidates: int = Field(
+            200, ge=1, le=100_000, description="mutations of the best that are scored for an ask"
+        )
+        acquisition: Literal["expected_improvement", "thompson", "ucb"] = Field(
+            "expected_improvement",
+            description="of the candidates; thompson: independent samples, as in the paper",
+        )
+        exploration: float = Field(
+            1.0, ge=0, le=100, description="standard deviations that ucb adds to the mean"
+        )
+
+    def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
+        self._space, self._settings, self._seed = space, settings, seed
+        self._encode = PathEncoding(space)
+        self._tried: set[Keys] = set()
+        self._candidates: list[Candidate] = []
+        self._features: list[Features] = []
+        self._fitness: list[float] = []
+        self._model: GaussianProcess | None = None
+
+    def tell(self, trial: Trial) -> None:
+        keys = self._space.keys(trial.candidate)
+        if trial.fitness is not None and keys not in self._tried:
+            self._candidates.append(trial.candidate)
+            self._features.append(self._encode(trial.candidate))
+            self._fitness.append(trial.fitness[0])
+            self._model = None
+        self._tried.add(keys)
+
+    def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
+        rng = rng_for(self._seed, number)
+        busy = {self._space.keys(trial.candidate): trial.candidate for trial in running}
+        known = self._tried | busy.keys()
+        if len(self._fitness) < self._settings.initial_samples:
+            return self._fresh(rng, known)
+        if self._model is None:
+            self._model = self._fitted()
+        model = self._model.believing([self._encode(candidate) for candidate in busy.values()])
+        order = sorted(range(len(self._fitness)), key=lambda i: -self._fitness[i])
+        pool = self._unknown(self._proposals([self._candidates[i] for i in order], rng), known)
+        if not pool:
+            return self._fresh(rng, known)
+        best, score = self._best(model, pool, rng)
+        for _ in range(CLIMB):
+            around = self._unknown(self._neighbours(best, rng), known)
+            if not around:
+                break
+            climbed, higher = self._best(model, around, rng)
+            if higher <= score:
+                break
+            best, score = climbed, higher
+        return best
+
+    def _fitted(self) -> GaussianProcess:
+        """A new predictor of the normal quantiles of the ranks of the scores."""
+        ranks = rankdata(self._fitness)
+        quantiles = norm.ppf((ranks - 0.5) / len(ranks))
+        best = sorted(range(len(ranks)), key=lambda i: -ranks[i])[: MAX_POINTS // 2]
+        latest = [i for i in range(len(ranks)) if i not in set(best)][-(MAX_POINTS // 2) :]
+        shown = sorted([*best, *latest])
+        return GaussianProcess([self._features[i] for i in shown], quantiles[shown])
+
+    def _proposals(self, ranked: Sequence[Candidate], rng: Random) -> Iterator[Candidate]:
+        """Mutations of the best, all neighbours of the very best, and some samples of the space."""
+        for _ in range(self._settings.candidates):
+            place = int(rng.expovariate(1.0 / PARENT_RANK))
+            candidate = ranked[min(place, len(ranked) - 1)]
+            for _ in range(rng.choice(MUTATIONS)):
+                candidate = self._space.mutate(candidate, rng)
+            yield candidate
+        yield from self._neighbours(ranked[0], rng)
+        for _ in range(self._settings.candidates // 4):
+            yield self._space.sample(rng)
+
+    def _neighbours(self, candidate: Candidate, rng: Random) -> list[Candidate]:
+        neighbours = list(self._space.neighbours(candidate))
+        return rng.sample(neighbours, min(len(neighbours), MAX_NEIGHBOURS))
+
+    def _unknown(self, candidates: Iterable[Candidate], known: Set[Keys]) -> list[Candidate]:
+        """Those that were not tried and do not run, one of each identity."""
+        found: dict[Keys, Candidate] = {}
+        for candidate in dict.fromkeys(candidates):
+            found.setdefault(self._space.keys(candidate), candidate)
+        return [candidate for keys, candidate in found.items() if keys not in known]
+
+    def _fresh(self, rng: Random, known: Set[Keys]) -> Candidate:
+        """A sample that was not tried, if a few draws find one."""
+        for _ in range(MAX_DRAWS):
+            candidate = self._space.sample(rng)
+            if self._space.keys(candidate) not in known:
+                break
+        return candidate
+
+    def _best(
+        self, model: GaussianProcess, candidates: Sequence[Candidate], rng: Random
+    ) -> tuple[Candidate, float]:
+        """The candidate of the largest acquisition, and that."""
+        mean, deviation = model.predict([self._encode(candidate) for candidate in candidates])
+        if self._settings.acquisition == "ucb":
+            scores = mean + self._settings.exploration * deviation
+        elif self._settings.acquisition == "thompson":
+            scores = mean + deviation * np.array([rng.gauss() for _ in candidates])
+        else:
+            scores = log_expected_improvement(
+                mean, deviation, norm.ppf(1 - 0.5 / len(self._fitness))
+            )
+        scores = np.round(scores, DIGITS)
+        best = int(np.argmax(scores))
+        return candidates[best], float(scores[best])
+
+
+def log_expected_improvement(mean: Vector, deviation: Vector, incumbent: float) -> Vector:
+    """The logarithm of E[max(f - incumbent, 0)], Jones et al., 1998, equation 15, so that
+    improbable improvements can be compared as well (Ament et al., NeurIPS 2023).
+    """
+    u = (mean - incumbent) / deviation
+    mills = math.sqrt(math.pi / 2) * erfcx(-u / math.sqrt(2))  # Phi(u) / phi(u)
+    log_density = -0.5 * u**2 - 0.5 * math.log(2 * math.pi)
+    scores: Vector = np.log(deviation) + log_density + np.log(np.maximum(1.0 + u * mills, 1e-300))
+    return scores

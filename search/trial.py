@@ -1,0 +1,130 @@
+"""Proposals and trials: immutable records of what was tried and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from models.architecture import Architecture
+from models.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network and the recipe to train it by."""
+
+    architecture: Architecture
+    recipe: Recipe
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture.to_json(),
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            Architecture.from_json(document["architecture"]),
+            Recipe.model_validate(document["recipe"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Supernet:
+    """A weight-sharing search as one trial: the method and its settings, as JSON values."""
+
+    method: str
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": self.method, "settings": dict(self.settings)}
+
+
+Proposal = Candidate | Supernet
+
+
+class TrialKind(StrEnum):
+    CANDIDATE = "candidate"
+    SUPERNET = "supernet"
+    FINAL = "final"
+    BASELINE = "baseline"
+
+
+class TrialState(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    CACHED = "cached"
+
+
+class FailureKind(StrEnum):
+    """Why a trial has no result of its own."""
+
+    ERROR = "error"  # an exception in building or training
+    NON_FINITE = "non_finite"  # the loss or a metric became NaN or infinite
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_DIED = "worker_died"
+    INFEASIBLE = "infeasible"  # refused before training: cannot be built, or breaks a constraint
+    BUDGET = "budget"  # pruned: the time budget ended while it ran
+    CANCELLED = "cancelled"  # pruned: the search was cancelled
+    BUNDLE = "bundle"  # a final model whose bundle did not reproduce the recorded score
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    kind: FailureKind
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind.value, "message": self.message}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(FailureKind(document["kind"]), document["message"])
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One row of a search.
+
+    `number` counts from 0 in the order of asking, final trials included. `fitness` has one value
+    an objective, bigger is better (`search.objectives`); None without a result. `source` is the
+    number of the trial that answered a cached one, or of the candidate that a final one retrains.
+    """
+
+    number: int
+    kind: TrialKind
+    proposal: Proposal
+    state: TrialState
+    architecture_key: str = ""
+    recipe_key: str = ""
+    seed: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    fitness: tuple[float, ...] | None = None
+    failure: Failure | None = None
+    source: int | None = None
+    seconds: float = 0.0
+    worker: str | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """The proposal of a trial that is no supernet."""
+        if not isinstance(self.proposal, Candidate):
+            raise TypeError(f"trial {self.number} is a supernet, it has no candidate")
+        return self.proposal
+
+    @property
+    def is_repeat(self) -> bool:
+        """Asked for again: the trial `source` answers it."""
+        return self.source is not None and self.kind is not TrialKind.FINAL
+
+    @property
+    def costs_budget(self) -> bool:
+        """A duplicate and a proposal refused before training cost nothing."""
+        if self.state is TrialState.CACHED or self.kind is TrialKind.FINAL:
+            return False
+        return self.failure is None or self.failure.kind is not FailureKind.INFEASIBLE

@@ -1,0 +1,130 @@
+import math
+from collections.abc import Sequence
+from itertools import permutations
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from spaces import letters
+
+from search.objectives import (
+    Constraint,
+    Incumbents,
+    Objective,
+    best_trials,
+    dominates,
+    fitness,
+    violation,
+)
+from search.trial import Trial, TrialKind, TrialState
+
+CANDIDATE = letters(1).sample(Random(0))
+ACCURACY = Objective(metric="val_accuracy")
+SIZE = Objective(metric="parameters", goal="minimize")
+
+
+def trial(number: int, score: Sequence[float] | None, key: str = "", recipe: str = "") -> Trial:
+    return Trial(
+        number,
+        TrialKind.CANDIDATE,
+        CANDIDATE,
+        TrialState.COMPLETED,
+        architecture_key=key or f"a{number}",
+        recipe_key=recipe,
+        fitness=None if score is None else tuple(score),
+    )
+
+
+def numbers(trials: Sequence[Trial]) -> list[int]:
+    return [trial.number for trial in trials]
+
+
+def test_bigger_fitness_is_better_whatever_the_goal() -> None:
+    metrics = {"val_accuracy": 0.9, "parameters": 100.0}
+    assert fitness(metrics, [ACCURACY, SIZE]) == (0.9, -100.0)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_there_is_no_fitness_without_every_finite_objective(value: float | None) -> None:
+    metrics = {"val_accuracy": 0.9} | ({} if value is None else {"parameters": value})
+    assert fitness(metrics, [ACCURACY, SIZE]) is None
+
+
+def test_a_broken_or_unmeasured_limit_leaves_no_fitness() -> None:
+    limit = Constraint(metric="latency_ms", max=5, min=1)
+    assert fitness({"val_accuracy": 0.9, "latency_ms": 5.0}, [ACCURACY], [limit]) == (0.9,)
+    for metrics in ({"latency_ms": 5.1}, {"latency_ms": 0.9}, {}):
+        assert fitness({"val_accuracy": 0.9, **metrics}, [ACCURACY], [limit]) is None
+
+
+def test_a_violation_names_value_and_limit() -> None:
+    limits = [Constraint(metric="flops", min=10), Constraint(metric="parameters", max=200)]
+    assert violation({"parameters": 200.0, "flops": 10.0}, limits) is None
+    assert violation({}, limits) is None
+    assert violation({"parameters": 201.0}, limits) == (
+        "parameters 201 is above the constraint's max 200"
+    )
+    assert violation({"flops": 9.0}, limits) == "flops 9 is below the constraint's min 10"
+
+
+@pytest.mark.parametrize("limits", [{}, {"max": 1, "min": 2}, {"max": math.nan}, {"max": "1"}])
+def test_a_constraint_has_a_limit_that_makes_sense(limits: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Constraint.model_validate({"metric": "parameters", **limits})
+
+
+scores = st.lists(
+    st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(0, 5))), max_size=12
+)
+
+
+@given(scores)
+def test_the_pareto_set_is_what_nothing_dominates(points: list[tuple[int, int] | None]) -> None:
+    trials = [trial(number, point) for number, point in enumerate(points)]
+    expected = {
+        t.number
+        for t in trials
+        if t.fitness is not None
+        and not any(dominates(other.fitness, t.fitness) for other in trials if other.fitness)
+    }
+    found = best_trials(trials, len(trials) + 1)
+    assert set(numbers(found)) == expected
+    assert numbers(found) == numbers(best_trials(list(reversed(trials)), len(trials) + 1))
+    assert [t.fitness for t in found] == sorted((t.fitness for t in found), reverse=True)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abc")), max_size=15))
+def test_the_top_is_the_best_of_each_architecture(points: list[tuple[int, str]]) -> None:
+    trials = [trial(n, (score,), key, f"r{n}") for n, (score, key) in enumerate(points)]
+    best_of_key = {
+        key: min(
+            (t for t in trials if t.architecture_key == key),
+            key=lambda t: (-t.fitness[0], t.number),
+        )
+        for key in {t.architecture_key for t in trials}
+    }
+    expected = sorted(best_of_key.values(), key=lambda t: (-t.fitness[0], t.number))[:2]
+    assert best_trials(trials, 2) == expected
+    assert best_trials(trials[::-1], 2) == expected
+
+
+def test_equal_fitness_goes_to_the_earlier_trial_in_whatever_order_they_end() -> None:
+    trials = [trial(number, (0.5,)) for number in range(4)]
+    for order in permutations(trials):
+        incumbents = Incumbents(1, 2)
+        for ended in order:
+            incumbents.add(ended)
+        assert numbers(incumbents.best()) == [0, 1]
+
+
+def test_without_a_score_there_is_no_best() -> None:
+    assert best_trials([], 3) == best_trials([trial(0, None)], 3) == []
+    assert not Incumbents(1, 3)
+
+
+def test_domination_needs_one_better_and_none_worse() -> None:
+    assert dominates((1, 2), (1, 1))
+    assert not dominates((1, 1), (1, 1))
+    assert not dominates((2, 0), (1, 1))

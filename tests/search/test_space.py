@@ -1,0 +1,190 @@
+import math
+from collections import Counter
+from itertools import product
+from random import Random
+from time import process_time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from spaces import letters, space_of
+
+from models.architecture import Choice, Decision, Domain, Range, Scalar
+from search.counting import count_assignments
+from search.space import SearchSpace
+from search.trial import Candidate
+
+FALSE_ALARM = 1e-6  # of each statistical test below
+seeds = st.integers(0, 2**32)
+
+
+@st.composite
+def conditional_decisions(draw: st.DrawFn, continuous: bool = False) -> list[Decision]:
+    """Up to six decisions, each on conditions over earlier ones."""
+    decisions: list[Decision] = []
+    for index in range(draw(st.integers(1, 6))):
+        kinds: list[st.SearchStrategy[Domain]] = [
+            st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True).map(
+                lambda options: Choice(tuple(options))
+            ),
+            st.builds(
+                lambda low, size: Range(low, low + size), st.integers(0, 3), st.integers(0, 3)
+            ),
+        ]
+        if continuous:
+            kinds.append(st.just(Range(1e-3, 1e-1, log=True)))
+        domain = draw(st.one_of(kinds))
+        when: list[tuple[str, tuple[Scalar, ...]]] = []
+        discrete = [d for d in decisions if not math.isinf(d.domain.size)]
+        for parent in draw(st.lists(st.sampled_from(discrete), max_size=2)) if discrete else []:
+            allowed = draw(st.lists(st.sampled_from(parent.domain.values()), max_size=3))
+            when.append((parent.name, tuple(allowed)))
+        decisions.append(Decision(f"d{index}", domain, tuple(when)))
+    return decisions
+
+
+def enumerated(decisions: list[Decision]) -> set[tuple[tuple[str, Scalar], ...]]:
+    """Every assignment, by listing the product of all values and keeping what is active."""
+    points = set()
+    for values in product(*(decision.domain.values() for decision in decisions)):
+        active: dict[str, Scalar] = {}
+        for decision, value in zip(decisions, values, strict=True):
+            if decision.is_active(active):
+                active[decision.name] = value
+        points.add(tuple(active.items()))
+    return points
+
+
+def is_inside(space: SearchSpace, candidate: Candidate) -> bool:
+    return space.candidate(space.values(candidate)) == candidate
+
+
+@given(conditional_decisions())
+def test_the_size_is_the_number_of_points(decisions: list[Decision]) -> None:
+    assert count_assignments(decisions) == len(enumerated(decisions))
+
+
+def test_large_spaces_are_counted_at_once() -> None:
+    depth = Decision("depth", Range(0, 10**9))
+    layers = [
+        Decision(f"layer_{i}", Choice(tuple("abcdefghij")), (("depth", tuple(range(i, 100))),))
+        for i in range(100)
+    ]
+    started = process_time()
+    size = count_assignments([depth, *layers])
+    # depth d < 100 switches on d + 1 layers of 10 options; any other depth none
+    assert size == sum(10 ** (d + 1) for d in range(100)) + (10**9 + 1 - 100)
+    rate = Decision("rate", Range(0.0, 1.0))
+    assert count_assignments([depth, *layers, rate]) == math.inf
+    assert process_time() - started < 1
+
+
+def test_a_range_that_is_never_active_makes_no_space_infinite() -> None:
+    never = Decision("rate", Range(0.0, 1.0), (("kind", ("c",)),))
+    assert count_assignments([Decision("kind", Choice(("a", "b"))), never]) == 2
+    sometimes = Decision("rate", Range(0.0, 1.0), (("kind", ("b",)),))
+    assert count_assignments([Decision("kind", Choice(("a", "b"))), sometimes]) == math.inf
+
+
+@given(conditional_decisions(continuous=True), seeds)
+def test_every_way_to_a_candidate_stays_inside(decisions: list[Decision], seed: int) -> None:
+    rng = Random(seed)
+    space = space_of(*decisions, optimizer={"choice": ["sgd", "adam"]})
+    first, second = space.sample(rng), space.sample(rng)
+    mutant, child = space.mutate(first, rng), space.crossover(first, second, rng)
+    neighbours = list(space.neighbours(first))
+    lengths = {len(space.encode(c)) for c in (first, second, mutant, child, *neighbours)}
+    assert all(is_inside(space, c) for c in (first, second, mutant, child, *neighbours))
+    assert len(lengths) == 1
+    assert mutant != first  # the optimizer can always change
+    assert first not in neighbours and len(set(neighbours)) == len(neighbours)
+    assert Candidate.from_json(first.to_json()) == first
+
+
+@given(conditional_decisions(), seeds)
+def test_a_mutation_changes_one_decision_and_what_hangs_on_it(
+    decisions: list[Decision], seed: int
+) -> None:
+    rng = Random(seed)
+    space = space_of(*decisions)
+    parent = space.sample(rng)
+    before, after = space.values(parent), space.values(space.mutate(parent, rng))
+    changed = [name for name in before if name in after and before[name] != after[name]]
+    assert len(changed) <= 1
+    switched = set(before) ^ set(after)
+    conditions = {d.name: {name for name, _ in d.when} for d in decisions}
+    assert all(conditions[name] & {*changed, *switched} for name in switched)
+
+
+def test_a_space_of_one_point_has_nothing_to_mutate() -> None:
+    space = letters(2, "a")
+    only = space.sample(Random(0))
+    assert space.size == 1 and not space.searches_recipe
+    assert space.mutate(only, Random(0)) == only
+    assert list(space.neighbours(only)) == []
+
+
+def test_each_decision_is_sampled_uniformly() -> None:
+    space = letters(2, "abcd")
+    rng = Random(0)
+    drawn = Counter(tuple(space.sample(rng).architecture.decisions.values()) for _ in range(8000))
+    assert len(drawn) == 16
+    assert chisquare(list(drawn.values())).pvalue > FALSE_ALARM
+
+
+def test_the_mutated_decision_is_uniform_among_those_with_a_choice() -> None:
+    space = space_of(
+        Decision("fixed", Choice(("a",))),
+        Decision("letter", Choice(("a", "b"))),
+        learning_rate={"low": 0.01, "high": 0.1},
+        optimizer={"choice": ["sgd", "adam", "adamw"]},
+    )
+    rng = Random(0)
+    parent = space.sample(rng)
+    before = space.values(parent)
+    changes: Counter[str] = Counter()
+    for _ in range(6000):
+        after = space.values(space.mutate(parent, rng))
+        changes.update(name for name in before if before[name] != after[name])
+    assert set(changes) == {"letter", "training.learning_rate", "training.optimizer"}
+    assert chisquare(list(changes.values())).pvalue > FALSE_ALARM
+
+
+def test_crossover_takes_each_decision_from_either_parent() -> None:
+    space = letters(8, "ab")
+    rng = Random(0)
+    first = space.candidate({**space.values(space.sample(rng)), **{f"d{i}": "a" for i in range(8)}})
+    second = space.candidate({**space.values(first), **{f"d{i}": "b" for i in range(8)}})
+    letters_drawn = Counter(
+        letter
+        for _ in range(500)
+        for letter in space.crossover(first, second, rng).architecture.decisions.values()
+    )
+    assert chisquare(list(letters_drawn.values())).pvalue > FALSE_ALARM
+
+
+def test_isomorphic_architectures_share_a_key() -> None:
+    space = letters(2, "ab", symmetric=True)
+    values = space.values(space.sample(Random(0)))
+    ab, ba = ({**values, "d0": first, "d1": second} for first, second in ("ab", "ba"))
+    one, other = space.candidate(ab), space.candidate(ba)
+    assert one.architecture.key != other.architecture.key
+    assert space.keys(one) == space.keys(other)
+
+
+def test_a_candidate_of_another_space_is_refused() -> None:
+    with pytest.raises(ValueError, match="allowed are"):
+        letters(2, "ab").values(letters(2, "cd").sample(Random(0)))
+
+
+@pytest.mark.parametrize(
+    "decisions",
+    [
+        [Decision("a", Choice((1,))), Decision("a", Choice((2,)))],
+        [Decision("a", Choice((1,)), (("b", (1,)),)), Decision("b", Choice((1,)))],
+    ],
+)
+def test_decisions_are_distinct_and_in_order(decisions: list[Decision]) -> None:
+    with pytest.raises(ValueError, match="decided twice, or before its conditions"):
+        space_of(*decisions)

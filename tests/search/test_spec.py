@@ -1,0 +1,81 @@
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+
+from models.architecture import Choice, Range
+from models.training.recipe import Recipe
+from search.spec import MAX_EPOCHS, SearchSpec
+
+MINIMAL = {
+    "dataset": "digits",
+    "space": {"family": "cnn_cell"},
+    "strategy": {"name": "regularized_evolution"},
+}
+FULL = {
+    "name": "digits-cnn",
+    "dataset": "digits",
+    "space": {
+        "family": "cnn_cell",
+        "nodes": 3,
+        "operations": ["none", "skip_connect", "sep_conv_3x3", "dil_conv_3x3", "max_pool_3x3"],
+        "channels": {"choice": [8, 16]},
+        "cells": {"low": 1, "high": 3},
+    },
+    "training": {
+        "epochs": 8,
+        "batch_size": 64,
+        "optimizer": {"choice": ["momentum", "adam"]},
+        "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+        "l2": 0.0001,
+        "dropout": 0.1,
+    },
+    "strategy": {"name": "regularized_evolution", "population_size": 10, "sample_size": 3},
+    "objectives": [{"metric": "val_accuracy", "goal": "maximize"}],
+    "constraints": [{"metric": "parameters", "max": 200000}],
+    "budget": {"trials": 30, "seconds": 600},
+    "resources": {"parallel_trials": 2, "cpus_per_trial": 1, "gpus_per_trial": 0},
+    "final": {"top": 1, "seeds": 3, "epochs": 30},
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize("body", [MINIMAL, FULL])
+def test_the_stored_form_gives_an_equal_spec_back(body: dict[str, object]) -> None:
+    spec = SearchSpec.model_validate(body)
+    stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    assert SearchSpec.model_validate(stored) == spec
+    assert stored["space"]["family"] == "cnn_cell"
+    assert stored["strategy"]["population_size"] in (10, 20)
+
+
+def test_domains_are_values() -> None:
+    spec = SearchSpec.model_validate(FULL)
+    assert spec.space.model_dump()["channels"] == {"choice": [8, 16]}
+    assert getattr(spec.space, "cells") == Range(1, 3)  # noqa: B009 - the family's own setting
+    assert spec.training.optimizer == Choice(("momentum", "adam"))
+    assert spec.training.learning_rate == Range(0.001, 0.1, log=True)
+
+
+def test_the_contract_has_a_json_schema() -> None:
+    schema = SearchSpec.model_json_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for body in (MINIMAL, FULL):
+        validator.validate(body)
+    assert list(validator.iter_errors({**MINIMAL, "strategy": {"name": "nothing"}}))
+    assert list(validator.iter_errors({**MINIMAL, "more": 1}))
+
+
+def test_final_epochs_are_epochs_of_a_recipe() -> None:
+    assert Recipe(epochs=MAX_EPOCHS).epochs == MAX_EPOCHS
+    with pytest.raises(ValidationError):
+        Recipe(epochs=MAX_EPOCHS + 1)
+    with pytest.raises(ValidationError):
+        SearchSpec.model_validate({**MINIMAL, "final": {"epochs": MAX_EPOCHS + 1}})
+
+
+def test_objectives_are_distinct() -> None:
+    with pytest.raises(ValidationError, match="each objective names another metric"):
+        SearchSpec.model_validate({**MINIMAL, "objectives": [{"metric": "val_loss"}] * 2})

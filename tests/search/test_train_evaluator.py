@@ -1,0 +1,276 @@
+"""The evaluator trains for real, tells failures apart, and goes on."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models import checkpoint
+from models.architecture import Architecture, Scalar
+from models.datasets.preprocess import apply
+from models.families import InfeasibleError, families
+from models.registry import UnknownNameError
+from models.training.recipe import Recipe
+from models.training.trainer import NonFiniteError
+from search.evaluators import EvaluationError, Metrics
+from search.evaluators.train import TrainEvaluator, failure_of, load_dataset
+from search.spec import SearchSpec
+from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
+
+QUICK = Recipe(epochs=2, batch_size=32)
+
+
+def architecture(seed: int = 0, **settings: Any) -> Architecture:
+    """A random network of the family, small unless the settings say otherwise."""
+    family = families["cnn_cell"]
+    small = {"channels": 4, "cells": 1, "nodes": 2}
+    form = family.Settings.model_validate(small | settings)
+    rng = Random(seed)
+    values: dict[str, Scalar] = {}
+    for decision in family.decisions(form, load_dataset("digits").task):
+        if decision.is_active(values):
+            values[decision.name] = decision.domain.sample(rng)
+    return Architecture("cnn_cell", values)
+
+
+def trial(
+    number: int = 0,
+    kind: TrialKind = TrialKind.CANDIDATE,
+    recipe: Recipe = QUICK,
+    of: Architecture | None = None,
+) -> Trial:
+    candidate = Candidate(of or architecture(), recipe)
+    return Trial(number, kind, candidate, TrialState.RUNNING, seed=number + 1, source=0)
+
+
+def run(evaluator: TrainEvaluator, of: Trial) -> list[Metrics]:
+    return list(evaluator.evaluate(of))
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path) -> TrainEvaluator:
+    return TrainEvaluator("digits", str(tmp_path / "checkpoints"))
+
+
+def test_a_candidate_reports_validation_and_costs_after_each_epoch(
+    evaluator: TrainEvaluator, tmp_path: Path
+) -> None:
+    reports = run(evaluator, trial())
+    assert [report["epoch"] for report in reports] == [1, 2]
+    expected = "val_accuracy val_loss val_f1 parameters flops latency_ms train_seconds".split()
+    for report in reports:
+        assert {*expected, "train_loss", "peak_memory_bytes"} <= set(report)
+        assert all(type(name) is str and math.isfinite(v) for name, v in report.items())
+        assert not [name for name in report if name.startswith("test_")]
+    assert 0 < reports[0]["train_seconds"] < reports[1]["train_seconds"]
+    network = families["cnn_cell"].build(architecture(), load_dataset("digits").task, QUICK)
+    assert reports[0]["parameters"] == sum(p.numel() for p in network.parameters())
+    assert 0 < reports[1]["latency_ms"] < 1000
+    assert reports[1]["peak_memory_bytes"] > 50e6  # torch alone takes more
+    assert reports[1]["val_accuracy"] > 0.2  # chance is 0.1
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_the_same_seed_gives_the_same_scores_on_a_warm_worker(evaluator: TrainEvaluator) -> None:
+    def scores(of: Trial) -> list[dict[str, float]]:
+        measured = ("latency_ms", "train_seconds", "peak_memory_bytes")
+        return [{n: v for n, v in r.items() if n not in measured} for r in run(evaluator, of)]
+
+    first = scores(trial())
+    other = scores(trial(1))
+    torch.rand(3)  # whatever else drew random numbers in between
+    assert scores(trial()) == first != other
+
+
+def test_a_final_trial_scores_the_test_split_once_and_leaves_its_weights(
+    evaluator: TrainEvaluator, tmp_path: Path
+) -> None:
+    of = trial(7, TrialKind.FINAL, Recipe(epochs=3, batch_size=128))
+    reports = run(evaluator, of)
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    assert ["test_accuracy" in report for report in reports] == [False, False, True]
+
+    loaded = checkpoint.load(f"{tmp_path}/checkpoints/7.safetensors")
+    assert (loaded.architecture, loaded.recipe) == (of.candidate.architecture, of.candidate.recipe)
+    assert loaded.extra["metrics"] == reports[-1]
+    assert (loaded.extra["seed"], loaded.extra["trial"]) == (8, 7)
+    dataset = load_dataset("digits")
+    network = loaded.network()
+    with torch.inference_mode():
+        outputs = network(apply(dataset.raw_test.x, dataset.preprocessing))
+        held_out = network(dataset.validation.x)
+    hits = (outputs.argmax(dim=1) == dataset.raw_test.y).double().mean().item()
+    assert reports[-1]["test_accuracy"] == pytest.approx(hits, abs=1e-9)
+    loss = functional.cross_entropy(outputs, dataset.raw_test.y).item()
+    assert reports[-1]["test_loss"] == pytest.approx(loss, rel=1e-5)
+    loss = functional.cross_entropy(held_out, dataset.validation.y).item()
+    assert reports[-1]["val_loss"] == pytest.approx(loss, rel=1e-5)  # of the weights kept
+
+
+def test_a_final_trial_on_train_and_validation_reports_no_validation(tmp_path: Path) -> None:
+    evaluator = TrainEvaluator("digits", str(tmp_path), final_data="train+val")
+    reports = run(evaluator, trial(3, TrialKind.FINAL))
+    assert all(not name.startswith("val_") for report in reports for name in report)
+    assert reports[-1]["test_accuracy"] > 0.2
+    assert (tmp_path / "3.safetensors").exists()
+    assert "val_accuracy" in run(evaluator, trial())[-1]  # the search itself still validates
+
+
+def test_a_pruned_final_trial_leaves_nothing(evaluator: TrainEvaluator, tmp_path: Path) -> None:
+    epochs = evaluator.evaluate(trial(7, TrialKind.FINAL))
+    next(epochs)
+    epochs.close()  # type: ignore[attr-defined] # it is a generator
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_diverging_recipe_is_named_and_the_next_trial_runs(evaluator: TrainEvaluator) -> None:
+    wild = Recipe(
+        epochs=20, optimizer="sgd", learning_rate=10, batch_norm=False, schedule="constant"
+    )
+    with pytest.raises(EvaluationError, match="epoch") as caught:
+        run(evaluator, trial(0, recipe=wild))
+    assert caught.value.failure.kind is FailureKind.NON_FINITE
+    assert run(evaluator, trial(1))[-1]["val_accuracy"] > 0.2
+
+
+def test_a_network_that_cannot_be_built_is_infeasible(evaluator: TrainEvaluator) -> None:
+    values = dict(architecture().decisions) | {"cells": 0}
+    with pytest.raises(EvaluationError, match="cells must be a positive integer") as caught:
+        run(evaluator, trial(of=Architecture("cnn_cell", values)))
+    assert caught.value.failure.kind is FailureKind.INFEASIBLE
+
+
+def test_a_step_too_big_for_the_memory_is_refused_before_training(tmp_path: Path) -> None:
+    evaluator = TrainEvaluator("digits", str(tmp_path), memory_limit_bytes=50_000_000)
+    big = trial(of=architecture(channels=128), recipe=Recipe(batch_size=1024))
+    with pytest.raises(EvaluationError, match=r"refused before training.* 48 MiB") as caught:
+        run(evaluator, big)
+    assert caught.value.failure.kind is FailureKind.OUT_OF_MEMORY
+    assert run(evaluator, trial(1))[-1]["val_accuracy"] > 0.2
+
+
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"gpus_per_trial is 0\.5, .* has no CUDA device"):
+        TrainEvaluator("digits", str(tmp_path), gpus=0.5)
+
+
+@pytest.mark.gpu
+def test_a_trial_runs_on_the_gpu(tmp_path: Path) -> None:
+    reports = run(TrainEvaluator("digits", str(tmp_path), gpus=1), trial(1, TrialKind.FINAL))
+    assert reports[-1]["test_accuracy"] > 0.2
+    assert checkpoint.load(f"{tmp_path}/1.safetensors").weights
+
+
+def test_an_unknown_dataset_is_said_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown dataset 'nothing', known are .*digits"):
+        TrainEvaluator("nothing", str(tmp_path))
+
+
+def test_a_failed_trial_keeps_no_tensors(evaluator: TrainEvaluator) -> None:
+    def convolutions() -> int:
+        gc.collect()
+        return sum(type(thing) is nn.Conv2d for thing in gc.get_objects())
+
+    before = convolutions()
+    wild = Recipe(epochs=9, optimizer="sgd", learning_rate=10, batch_norm=False)
+    with pytest.raises(EvaluationError) as caught:
+        run(evaluator, trial(0, recipe=wild))
+    assert caught.value.__context__ is None  # no frame of the trial is reachable
+    assert convolutions() == before
+
+
+def test_threads_follow_the_cpus_of_a_trial(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        for cpus, threads in ((0.25, 1), (1, 1), (2.4, 2)):
+            evaluator = TrainEvaluator("digits", str(tmp_path), cpus=cpus)
+            run(evaluator, trial(recipe=Recipe(epochs=1, batch_size=1024)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_spec_says_how_to_evaluate(tmp_path: Path) -> None:
+    spec = SearchSpec.model_validate(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell"},
+            "strategy": {"name": "random"},
+            "final": {"data": "train+val"},
+        }
+    )
+    reports = run(TrainEvaluator.for_search(spec, str(tmp_path)), trial(5, TrialKind.FINAL))
+    assert "val_loss" not in reports[-1] and (tmp_path / "5.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (InfeasibleError("cells", "cells 9 is too deep"), "infeasible", "cells 9 is too deep"),
+        (NonFiniteError("epoch 3"), "non_finite", "NonFiniteError: epoch 3"),
+        (MemoryError(), "out_of_memory", "MemoryError"),
+        (torch.OutOfMemoryError("CUDA"), "out_of_memory", "OutOfMemoryError: CUDA"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), "out_of_memory", "Runt"),
+        (RuntimeError("shape\n  mismatch"), "error", "RuntimeError: shape mismatch"),
+        (ValueError("x" * 9999), "error", "ValueError: xxx"),
+    ],
+)
+def test_failures_have_a_kind_and_one_line(error: Exception, kind: str, message: str) -> None:
+    failure = failure_of(error)
+    assert failure.kind.value == kind
+    assert failure.message.startswith(message)
+    assert "\n" not in failure.message and len(failure.message) <= 500
+
+
+OUT_OF_MEMORY = """
+import json, resource, sys
+from search.evaluators import EvaluationError
+from search.evaluators.train import TrainEvaluator
+from search.trial import Candidate, Trial, TrialKind, TrialState
+
+def run(number, candidate):
+    trial = Trial(number, TrialKind.CANDIDATE, Candidate.from_json(candidate), TrialState.RUNNING)
+    try:
+        *_, last = evaluator.evaluate(trial)
+        return last["val_accuracy"]
+    except EvaluationError as error:
+        return [error.failure.kind.value, error.failure.message]
+
+evaluator = TrainEvaluator("digits", sys.argv[1], memory_limit_bytes=2**60)
+small, big = json.loads(sys.stdin.read())
+answers = [run(0, small)]
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmSize" in line) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, resource.RLIM_INFINITY))
+answers += [run(1, big), run(2, small)]
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_outlives_a_trial_that_runs_out_of_memory(tmp_path: Path) -> None:
+    small = Candidate(architecture(), QUICK)
+    big = Candidate(architecture(channels=256), Recipe(batch_size=1024))
+    done = subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path)],
+        input=json.dumps([small.to_json(), big.to_json()]),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    first, failed, after = json.loads(done.stdout.splitlines()[-1])
+    assert failed[0] == "out_of_memory" and "allocate" in failed[1]
+    assert "trial 1 failed" in done.stderr  # logged with its traceback
+    assert after > 0.2 and after == pytest.approx(first)

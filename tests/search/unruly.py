@@ -1,0 +1,65 @@
+"""An evaluator that misbehaves on order, importable by worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from search.evaluators import EvaluationError
+from search.trial import FailureKind, Trial
+
+
+class Unruly:
+    """Scores 0.5 plus a hundredth of the trial's number after `epochs` of `seconds` each.
+
+    `orders`: what a trial does instead, by its number: "fail", "raise", "exit", "exit once",
+    "freeze once" or "long".
+    Leaves a file in `folder` for each attempt, named after the trial, that holds the process id.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        orders: Mapping[int, str] | None = None,
+        epochs: int = 2,
+        seconds: float = 0.02,
+    ) -> None:
+        self._folder, self._orders = folder, orders or {}
+        self._epochs, self._seconds = epochs, seconds
+
+    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+        attempts = sum(path.name.startswith(f"{trial.number}-") for path in self._folder.iterdir())
+        (self._folder / f"{trial.number}-{attempts}").write_text(str(os.getpid()))
+        score = 0.5 + trial.number / 100
+        for epoch in range(1, self._epochs + 1):
+            yield {"epoch": float(epoch), "val_accuracy": score}
+            time.sleep(self._seconds)
+            if trial.kind != "final":
+                self._obey(self._orders.get(trial.number, ""), attempts)
+
+    def _obey(self, order: str, attempts: int) -> None:
+        if order == "fail":
+            raise EvaluationError(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
+        if order == "raise":
+            raise ZeroDivisionError("no luck")
+        if order == "exit" or (order == "exit once" and not attempts):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if order == "long" or (order == "freeze once" and not attempts):
+            time.sleep(600)
+
+
+class Unbuildable:
+    def __init__(self) -> None:
+        raise FileNotFoundError("no dataset here")
+
+    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+        raise AssertionError("never built")
+
+
+def attempts(folder: Path, number: int) -> list[int]:
+    """The process ids of the attempts at a trial."""
+    paths = sorted(folder.glob(f"{number}-*"))
+    return [int(path.read_text()) for path in paths]
