@@ -1,0 +1,1 @@
+"""Who asked, what is stored, what is answered."""

@@ -1,0 +1,1 @@
+"""Published files: where they lie, and whether they are whole."""

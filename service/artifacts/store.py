@@ -1,0 +1,76 @@
+"""The artifact store: a folder, or a bucket, behind fsspec."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import structlog
+from fsspec.core import url_to_fs
+
+_CHUNK_BYTES = 1024 * 1024
+_MEMORY_BYTES = 8 * 1024 * 1024
+
+log = structlog.get_logger("netsmith.store")
+
+
+class DamagedError(RuntimeError):
+    """A file that is missing, or not what was published."""
+
+
+class Store:
+    """Paths are relative to the store's URL, with forward slashes."""
+
+    def __init__(self, url: str) -> None:
+        self._files, root = url_to_fs(url)
+        self._root = root.rstrip("/")
+
+    def read_whole(self, path: str, sha256: str) -> IO[bytes]:
+        """The content of a file, every byte of it checked, in memory or a temporary file that the
+        caller closes.
+
+        Raises:
+            DamagedError: there is no such file, or its content has another SHA-256.
+        """
+        copy = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)
+        digest = hashlib.sha256()
+        try:
+            with self._files.open(self._inside(path), "rb") as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    copy.write(chunk)
+        except OSError as error:
+            copy.close()
+            raise DamagedError(f"{path} cannot be read: {error}") from error
+        if digest.hexdigest() != sha256:
+            copy.close()
+            raise DamagedError(f"{path} has the SHA-256 {digest.hexdigest()}, stored is {sha256}")
+        copy.seek(0)
+        return copy
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files, and folders with all that is in them, which no row names any more. What is
+        missing is done; what cannot be removed now is logged and left.
+        """
+        for path in paths:
+            try:
+                self._files.rm(self._inside(path), recursive=True)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.warning("a file was left behind", path=path, error=str(error))
+
+    def _inside(self, path: str) -> str:
+        parts = path.split("/")
+        if path.startswith("/") or ".." in parts or "\\" in path:
+            raise DamagedError(f"{path!r} lies outside of the store")
+        return f"{self._root}/{path}"
+
+
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The rest of a file; it is closed at the end."""
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

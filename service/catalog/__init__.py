@@ -1,0 +1,1 @@
+"""What a request can name: families, strategies, datasets and the rest."""

@@ -1,0 +1,62 @@
+"""The catalog as clients see it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+JsonSchema = dict[str, Any]
+
+
+class Entry(BaseModel):
+    name: str = Field(description="as it is written in a request")
+
+
+class FamilyEntry(Entry):
+    description: str
+    tasks: list[str]
+    settings: JsonSchema = Field(description="JSON Schema of the fields of `space`")
+
+
+class OperationEntry(Entry):
+    description: str
+    topologies: list[str]
+
+
+class StrategyEntry(Entry):
+    description: str
+    objectives: int = Field(description="the largest number of objectives that it optimises", ge=1)
+    settings: JsonSchema = Field(description="JSON Schema of the fields of `strategy`")
+
+
+class DatasetEntry(Entry):
+    task: str
+    description: str
+
+
+class TaskEntry(Entry):
+    metrics: list[str] = Field(description="possible objectives, beside cost and measured metrics")
+    default_metric: str
+
+
+class MetricEntry(Entry):
+    goal: Literal["maximize", "minimize"]
+
+
+class PresetEntry(Entry):
+    description: str
+    family: str
+    architecture: dict[str, Any]
+
+
+class Catalog(BaseModel):
+    families: list[FamilyEntry]
+    operations: list[OperationEntry]
+    strategies: list[StrategyEntry]
+    optimizers: list[Entry]
+    training: JsonSchema = Field(description="JSON Schema of the fields of `training`")
+    presets: list[PresetEntry]
+    datasets: list[DatasetEntry]
+    tasks: list[TaskEntry]
+    metrics: list[MetricEntry]

@@ -1,0 +1,46 @@
+"""The Python client of a Netsmith server. Imports no torch, no Ray and no server code.
+
+from service.client import Client
+
+with Client("http://127.0.0.1:8000") as client:
+    search = client.searches.create(
+        dataset="digits",
+        space={"family": "cnn_cell"},
+        strategy={"name": "regularized_evolution"},
+    )
+    search.wait(progress=True)
+    search.download("best-model")
+"""
+
+from service.client.bundle import BundleError
+from service.client.client import Client, Searches
+from service.client.errors import (
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NetsmithError,
+    NotFoundError,
+    ProblemError,
+    ServerError,
+    TooManyRequestsError,
+    UnreachableError,
+)
+from service.client.search import Event, Search, SearchFailedError
+
+__all__ = [
+    "AuthenticationError",
+    "BundleError",
+    "Client",
+    "ConflictError",
+    "Event",
+    "InvalidRequestError",
+    "NetsmithError",
+    "NotFoundError",
+    "ProblemError",
+    "Search",
+    "SearchFailedError",
+    "Searches",
+    "ServerError",
+    "TooManyRequestsError",
+    "UnreachableError",
+]

@@ -1,0 +1,289 @@
+"""One search as a client sees it: a snapshot of its resource, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from service.client.bundle import save_bundle
+from service.client.connection import (
+    Backoff,
+    Connection,
+    OnOutage,
+    is_outage,
+    pages,
+    path_part,
+)
+from service.client.errors import NetsmithError, ProblemError, ServerError, UnreachableError
+
+_LONG_POLL_SECONDS = 25
+_SILENCE_SECONDS = 60.0  # the server sends a comment every 15 s
+_SHORTEST_PERIOD = 0.2  # seconds from one request to the next while following a search
+ENDED_STATES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class SearchFailedError(NetsmithError):
+    """The search ended without success; `search` is its last state."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        reason = f": {search.state_reason}" if search.state_reason else ""
+        super().__init__(f"search {search.id} {search.state}{reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a search; `id` grows by one with each."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+class Search:
+    """The resource as the server last sent it, in `document`; `refresh` fetches it again."""
+
+    def __init__(
+        self, connection: Connection, document: Mapping[str, Any], etag: str | None = None
+    ) -> None:
+        self._connection, self._etag = connection, etag
+        self.document: dict[str, Any] = dict(document)
+
+    def __repr__(self) -> str:
+        return f"<Search {self.id} {self.state} {self.name!r}>"
+
+    @property
+    def id(self) -> str:
+        return str(self.document["id"])
+
+    @property
+    def name(self) -> str:
+        return str(self.document["name"])
+
+    @property
+    def state(self) -> str:
+        """One of queued, running, paused, succeeded, failed, cancelled."""
+        return str(self.document["state"])
+
+    @property
+    def state_reason(self) -> str | None:
+        """Why it is in this state, where there is something to say."""
+        reason: str | None = self.document.get("state_reason")
+        return reason
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """`trials_done`, `trials_total`, `epochs_done`, `elapsed_seconds`, `eta_seconds`."""
+        return dict(self.document.get("progress") or {})
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The request with every default filled in."""
+        return dict(self.document["spec"])
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED_STATES
+
+    def refresh(self) -> Self:
+        """Fetch the present state."""
+        self._poll(0)
+        return self
+
+    def changes(
+        self,
+        timeout: float | None = None,
+        patience: float = 300.0,
+        on_outage: OnOutage | None = None,
+    ) -> Iterator[Self]:
+        """The search now, after each change that the server tells and after each outage, until it
+        has ended.
+
+        Goes on through restarts of the server: while it is away, `on_outage` gets a sentence
+        before each new attempt.
+
+        Raises:
+            TimeoutError: not ended after `timeout` seconds.
+            UnreachableError: the server was away for `patience` seconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._poll(0, patience, on_outage)
+        yield self
+        while not self.has_ended:
+            left = _LONG_POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"search {self.id} is {self.state} after {timeout:g} s")
+            started = time.monotonic()
+            try:
+                is_news = self._poll(min(_LONG_POLL_SECONDS, left), patience=0)
+            except (UnreachableError, ServerError) as error:
+                if on_outage is not None:
+                    on_outage(f"{str(error).splitlines()[0]}; trying again")
+                self._poll(0, patience, on_outage)
+                is_news = True
+            if is_news:
+                yield self
+            time.sleep(max(0.0, started + _SHORTEST_PERIOD - time.monotonic()))
+
+    def wait(
+        self, *, progress: bool = False, timeout: float | None = None, patience: float = 300.0
+    ) -> Self:
+        """Return when the search has succeeded; with `progress`, show a bar on stderr.
+
+        Raises:
+            SearchFailedError: it failed or was cancelled.
+            TimeoutError: not ended after `timeout` seconds; it goes on.
+            UnreachableError: the server was away for `patience` seconds.
+        """
+        if progress:
+            from service.client.progress import show_progress
+
+            show_progress(self, timeout=timeout, patience=patience)
+        else:
+            for _ in self.changes(timeout, patience):
+                pass
+        if self.state != "succeeded":
+            raise SearchFailedError(self)
+        return self
+
+    def trials(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """The trials in the order of their numbers, a page at a time.
+
+        `filters` are query parameters of `GET /v1/searches/{id}/trials`: `state`, `kind`.
+        """
+        params = {"page_size": 100, **{k: v for k, v in filters.items() if v is not None}}
+        yield from pages(self._connection, f"{self._path}/trials", params)
+
+    def trial(self, number: int) -> dict[str, Any]:
+        """One trial with its learning curve.
+
+        Raises:
+            NotFoundError: no such trial.
+        """
+        response = self._connection.request("GET", f"{self._path}/trials/{number}")
+        return dict(response.json())
+
+    def best(self) -> list[dict[str, Any]]:
+        """The winner, or the Pareto set; before the end, the best so far; may be empty."""
+        response = self._connection.request("GET", f"{self._path}/best")
+        return list(response.json()["items"])
+
+    def download(
+        self, directory: str | Path, *, trial: int | None = None, overwrite: bool = False
+    ) -> Path:
+        """Unpack the bundle of the best model, or of final trial `trial`, into `directory`.
+
+        Every file is held to the bundle's SHA256SUMS before the directory appears.
+
+        Raises:
+            ConflictError: there is no bundle (yet).
+            FileExistsError: the directory has something in it and `overwrite` is off.
+            BundleError: what came is damaged, or names files outside of the directory.
+        """
+        which = "best" if trial is None else f"trials/{trial}"
+        headers = {"Accept": "application/zip"}
+        path = f"{self._path}/{which}/bundle"
+        backoff = Backoff(self._connection.url, self._connection.patience)
+        while True:
+            try:
+                with self._connection.stream(path, headers, 60.0) as response:
+                    return save_bundle(response.iter_bytes(), Path(directory), overwrite=overwrite)
+            except (httpx2.TransportError, ProblemError) as error:
+                if not is_outage(error):
+                    raise
+                backoff.wait(error)
+
+    def events(
+        self, last_event_id: str | None = None, *, patience: float = 300.0
+    ) -> Iterator[Event]:
+        """What happens, as it happens, without holes: events after `last_event_id`, or all from
+        the first on. Ends when the search has ended and everything was sent.
+
+        A broken stream is taken up again after the last event received.
+
+        Raises:
+            UnreachableError: the server was away for `patience` seconds.
+        """
+        backoff = Backoff(self._connection.url, patience)
+        while True:
+            headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+            if last_event_id is not None:
+                headers["Last-Event-ID"] = last_event_id
+            path = f"{self._path}/events"
+            try:
+                with self._connection.stream(path, headers, _SILENCE_SECONDS) as response:
+                    if response.status_code == httpx2.codes.NO_CONTENT:
+                        return
+                    for sent in httpx2.EventSource(response):
+                        if sent.data:
+                            backoff.reset()
+                            last_event_id = sent.id
+                            yield Event(sent.id, sent.event, json.loads(sent.data))
+                time.sleep(_SHORTEST_PERIOD)
+            except (httpx2.TransportError, ProblemError) as error:
+                if not is_outage(error):
+                    raise
+                backoff.wait(error)
+
+    def cancel(self) -> Self:
+        """Ask for the end of the search; it keeps the results it has."""
+        return self._act("cancel")
+
+    def pause(self) -> Self:
+        """Ask for a pause: running trials end, no new one starts."""
+        return self._act("pause")
+
+    def resume(self) -> Self:
+        """Take up a paused search."""
+        return self._act("resume")
+
+    def update(self, **fields: Any) -> Self:
+        """Change a search that has not ended: `name`, `budget={"trials": 40, "seconds": None}`,
+        `resources={"parallel_trials": 3}`; what is left out stays.
+        """
+        response = self._connection.request("PATCH", self._path, json=fields)
+        return self._take(response)
+
+    def delete(self) -> None:
+        """Delete an ended search with its trials and artifacts.
+
+        Raises:
+            ConflictError: it has not ended.
+        """
+        self._connection.request("DELETE", self._path, repeat=False)
+
+    @property
+    def _path(self) -> str:
+        return f"/v1/searches/{path_part(self.id)}"
+
+    def _act(self, action: str) -> Self:
+        return self._take(self._connection.request("POST", f"{self._path}/{action}"))
+
+    def _take(self, response: httpx2.Response) -> Self:
+        self.document, self._etag = dict(response.json()), response.headers.get("ETag")
+        return self
+
+    def _poll(
+        self, wait: float, patience: float | None = None, on_outage: OnOutage | None = None
+    ) -> bool:
+        """Whether the server sent another state than the one held; waits up to `wait` seconds."""
+        seconds = int(wait)
+        response = self._connection.request(
+            "GET",
+            self._path,
+            params={"wait": seconds} if seconds else None,
+            headers={"If-None-Match": self._etag} if self._etag else None,
+            read_timeout=seconds + 15.0,
+            patience=patience,
+            on_outage=on_outage,
+        )
+        if response.status_code == httpx2.codes.NOT_MODIFIED:
+            return False
+        self._take(response)
+        return True

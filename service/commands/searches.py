@@ -1,0 +1,236 @@
+"""Commands about searches: submit, list, watch, show, trials, download, cancel, pause, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.files import RequestFile, read_request
+from service.commands.options import Json, Patience, SearchId, Url, client_at
+from service.commands.output import (
+    EXIT_FAILED_SEARCH,
+    EXIT_INTERRUPTED,
+    note,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from service.client import Search
+
+_SHOWN_METRICS = ("val_", "test_", "parameters", "flops", "latency_ms", "train_seconds")
+
+
+def submit(
+    file: RequestFile,
+    name: Annotated[str | None, typer.Option(help="Name of the search.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to its end.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same key and search give the same search again.")
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Submit a search and print its id."""
+    request = read_request(file)
+    if name is not None:
+        request["name"] = name
+    with client_at(url) as client:
+        search = client.searches.create(request, idempotency_key=idempotency_key)
+        if watch:
+            note(f"Submitted {search.id}")
+            _watch(search, patience=300, as_json=as_json)
+        elif as_json:
+            print_json(search.document)
+        else:
+            print(search.id)
+            note(f"Follow it with: netsmith watch {search.id}")
+
+
+def list_searches(
+    state: Annotated[str | None, typer.Option(help="Only searches in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """List searches, newest first."""
+    with client_at(url) as client:
+        found = list(islice(client.searches.list(state=state, page_size=min(limit, 100)), limit))
+    if as_json:
+        print_json([search.document for search in found])
+        return
+    from service.client.progress import best_so_far
+
+    rows = [
+        (s.id, s.state, _done(s), best_so_far(s), s.document["created_at"], s.name) for s in found
+    ]
+    print_table(["id", "state", "trials", "best", "created", "name"], rows)
+
+
+def watch(
+    search_id: SearchId, patience: Patience = 300, url: Url = None, as_json: Json = False
+) -> None:
+    """Follow a search to its end, also through restarts of the server.
+
+    Exits with 0 when it succeeded, with 1 when it failed or was cancelled.
+    """
+    with client_at(url, patience) as client:
+        _watch(client.searches.get(search_id), patience, as_json)
+
+
+def _watch(search: Search, patience: float, as_json: bool) -> None:
+    from service.client.progress import show_progress, summary
+
+    try:
+        show_progress(search, patience=patience)
+    except KeyboardInterrupt:
+        note(f"\nThe search goes on. Follow it with: netsmith watch {search.id}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if as_json:
+        print_json(search.document)
+    else:
+        print(f"{search.id} {summary(search)}")
+        if search.state == "succeeded":
+            note(f"Get the model with: netsmith download {search.id}")
+    if search.state != "succeeded":
+        raise typer.Exit(EXIT_FAILED_SEARCH)
+
+
+def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """Show a search: its state, its progress and its best networks so far."""
+    with client_at(url) as client:
+        search = client.searches.get(search_id)
+        best = search.best()
+    if as_json:
+        print_json({**search.document, "best_items": best})
+        return
+    from service.client.progress import summary
+
+    document = search.document
+    objectives = [f"{o['goal']} {o['metric']}" for o in search.spec["objectives"]]
+    rows = [
+        ("id", search.id),
+        ("name", search.name),
+        ("state", summary(search)),
+        ("dataset", search.spec["dataset"]),
+        ("family", search.spec["space"]["family"]),
+        ("strategy", search.spec["strategy"]["name"]),
+        ("objectives", ", ".join(objectives)),
+        ("created", document["created_at"]),
+        ("started", document["started_at"]),
+        ("ended", document["ended_at"]),
+    ]
+    for key, value in rows:
+        print(f"{key:<11}{'' if value is None else value}".rstrip())
+    for item in best:
+        print(f"\nbest: trial {item['trial']}")
+        for line in _scores(item):
+            print(f"  {line}")
+
+
+def trials(
+    search_id: SearchId,
+    state: Annotated[str | None, typer.Option(help="Only trials in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only trials of this kind.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many; default: all.")] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """List the trials of a search."""
+    with client_at(url) as client:
+        search = client.searches.get(search_id)
+        found = list(islice(search.trials(state=state, kind=kind), limit))
+    if as_json:
+        print_json(found)
+        return
+    metrics = [objective["metric"] for objective in search.spec["objectives"]]
+    shown = [*metrics, *(m for m in ("test_accuracy", "parameters") if m not in metrics)]
+    shown = [m for m in shown if any(m in trial["metrics"] for trial in found)]
+    rows = [
+        (
+            trial["number"],
+            trial["kind"],
+            trial["state"],
+            *(_number(trial["metrics"].get(metric)) for metric in shown),
+            _number(trial["seconds"]),
+            (trial["failure"] or {}).get("message", ""),
+        )
+        for trial in found
+    ]
+    print_table(["trial", "kind", "state", *shown, "seconds", "failure"], rows)
+
+
+def download(
+    search_id: SearchId,
+    directory: Annotated[
+        Path | None, typer.Argument(help="Where to unpack it; default: the id of the search.")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="A final trial; default: the best.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older bundle.")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Download the best model as a folder that runs without Netsmith."""
+    with client_at(url) as client:
+        search = client.searches.get(search_id)
+        folder = search.download(directory or Path(search.id), trial=trial, overwrite=force)
+    if as_json:
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        print_json({"directory": str(folder), "files": files})
+    else:
+        print(folder)
+
+
+def cancel(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """End a search; the results that it has are kept."""
+    _act("cancel", search_id, url, as_json)
+
+
+def pause(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """Pause a search: running trials end, no new one starts."""
+    _act("pause", search_id, url, as_json)
+
+
+def resume(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """Take up a paused search."""
+    _act("resume", search_id, url, as_json)
+
+
+def _act(action: str, search_id: str, url: str | None, as_json: bool) -> None:
+    with client_at(url) as client:
+        search = client.searches.get(search_id)
+        getattr(search, action)()
+    if as_json:
+        print_json(search.document)
+    else:
+        print(f"{search.id} {search.state}")
+        note(f"The server will {action} it.")
+
+
+def _done(search: Search) -> str:
+    return f"{search.progress['trials_done']}/{search.progress['trials_total']}"
+
+
+def _scores(item: dict[str, Any]) -> Iterator[str]:
+    """One line a metric of `best`: as the search saw it, and after the final training."""
+    search, final = item["search_metrics"], item["final_metrics"] or {}
+    names = [name for name in {**search, **final} if name.startswith(_SHOWN_METRICS)]
+    for name in sorted(names, key=lambda name: _SHOWN_METRICS.index(_shown_as(name))):
+        seen = f"{search[name]:.6g}" if name in search else ""
+        spread = final.get(name)
+        retrained = f"final {spread['mean']:.6g} ± {spread['std']:.2g}" if spread else ""
+        yield f"{name:<20}{seen:<14}{retrained}".rstrip()
+
+
+def _shown_as(name: str) -> str:
+    return next(prefix for prefix in _SHOWN_METRICS if name.startswith(prefix))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

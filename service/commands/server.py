@@ -1,0 +1,110 @@
+"""Commands that run Netsmith itself: serve, dispatch, migrate, demo, version."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.options import Home, Json, settings_of
+from service.commands.output import UsageError, note, print_json
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(envvar="NETSMITH_HOST", help="Address. [127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(envvar="NETSMITH_PORT", min=0, max=65535, help="0: any free one. [8000]"),
+    ] = None,
+    dispatcher: Annotated[
+        bool,
+        typer.Option("--dispatcher/--no-dispatcher", help="Run searches here, or only the API."),
+    ] = True,
+    port_file: Annotated[
+        Path | None,
+        typer.Option(help="Where to write URL and pid when ready. [HOME/server.json]"),
+    ] = None,
+    insecure_no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-no-auth",
+            envvar="NETSMITH_INSECURE_NO_AUTH",
+            help="Serve beyond this machine though nobody is asked for a key.",
+        ),
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Serve the API and run the searches, until SIGTERM or Ctrl-C."""
+    settings = settings_of(home, host=host, port=port)
+    from importlib.metadata import version as version_of
+
+    from service.serve import ServeError
+    from service.serve import serve as run
+
+    def on_ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "home": str(settings.home)})
+        else:
+            note(f"Netsmith {version_of('netsmith')} at {url} - API: {url}/docs")
+            note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
+
+    try:
+        run(
+            settings,
+            with_dispatcher=dispatcher,
+            port_file=port_file,
+            is_exposed_on_purpose=insecure_no_auth,
+            on_ready=on_ready,
+        )
+    except ServeError as error:
+        raise UsageError(str(error)) from None
+
+
+def dispatch(home: Home = None) -> None:
+    """Run queued searches, until SIGTERM or Ctrl-C; for a server with --no-dispatcher."""
+    settings = settings_of(home)
+    from service.dispatcher import dispatch as run
+
+    run(settings)
+
+
+def migrate(home: Home = None) -> None:
+    """Bring the database to this version's schema; safe from several machines at once."""
+    settings = settings_of(home)
+    from service.database import migrate as run
+
+    run(settings.database_url)
+    note("The database is up to date.")
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model.")] = Path(
+        "netsmith-demo"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Search a network for handwritten digits, download it and score it without Netsmith.
+
+    Starts a server of its own on a free port and stops it in the end. About a minute or two.
+    """
+    from service.demo import run_demo
+
+    result = run_demo(output)
+    if as_json:
+        print_json(result)
+
+
+def version(as_json: Json = False) -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    packages = ("netsmith", "torch", "ray", "fastapi", "SQLAlchemy")
+    if as_json:
+        print_json({"python": platform.python_version(), **{p: version_of(p) for p in packages}})
+    else:
+        print(version_of("netsmith"))

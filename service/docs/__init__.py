@@ -1,0 +1,1 @@
+"""`/docs`: the interactive description of the API, without a file from elsewhere."""

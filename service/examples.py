@@ -1,0 +1,202 @@
+"""Examples of the OpenAPI document. A test validates each against its schema, and resolves each
+request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SMALL: dict[str, Any] = {
+    "dataset": "digits",
+    "space": {"family": "cnn_cell"},
+    "strategy": {"name": "regularized_evolution"},
+}
+
+_SEARCH: dict[str, Any] = {
+    "name": "digits-cnn",
+    "dataset": "digits",
+    "space": {
+        "family": "cnn_cell",
+        "nodes": 3,
+        "operations": ["none", "skip_connect", "sep_conv_3x3", "dil_conv_3x3", "max_pool_3x3"],
+        "channels": {"choice": [8, 16]},
+        "cells": {"low": 1, "high": 3},
+    },
+    "training": {
+        "epochs": 8,
+        "batch_size": 64,
+        "optimizer": {"choice": ["momentum", "adam"]},
+        "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+        "l2": 0.0001,
+        "dropout": 0.1,
+    },
+    "strategy": {"name": "regularized_evolution", "population_size": 10, "sample_size": 3},
+    "objectives": [{"metric": "val_accuracy", "goal": "maximize"}],
+    "constraints": [{"metric": "parameters", "max": 200000}],
+    "budget": {"trials": 30, "seconds": 600},
+    "resources": {"parallel_trials": 2, "cpus_per_trial": 1, "gpus_per_trial": 0},
+    "final": {"top": 1, "seeds": 3, "epochs": 30},
+    "seed": 0,
+}
+
+_ID = "srch_019aab3c-5d1e-7c40-8f00-2b1d5a9c7e11"
+_PATH = f"/v1/searches/{_ID}"
+
+_READ: dict[str, Any] = {
+    "id": _ID,
+    "name": "digits-cnn",
+    "state": "running",
+    "state_reason": None,
+    "progress": {
+        "trials_done": 12,
+        "trials_total": 30,
+        "epochs_done": 101,
+        "elapsed_seconds": 61.5,
+        "eta_seconds": 92.3,
+    },
+    "best": {"trial": 9, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}},
+    "created_at": "2026-11-22T13:00:00.120000Z",
+    "started_at": "2026-11-22T13:00:00.480000Z",
+    "ended_at": None,
+    "spec": _SEARCH,
+    "links": {
+        "self": _PATH,
+        "trials": f"{_PATH}/trials",
+        "events": f"{_PATH}/events",
+        "best": f"{_PATH}/best",
+        "bundle": f"{_PATH}/best/bundle",
+        "cancel": f"{_PATH}/cancel",
+        "pause": f"{_PATH}/pause",
+        "resume": f"{_PATH}/resume",
+    },
+}
+
+_ARCHITECTURE: dict[str, Any] = {
+    "family": "cnn_cell",
+    "decisions": {"topology": "nasbench201", "nodes": 4, "cells": 1, "channels": 16},
+}
+
+_TRIAL: dict[str, Any] = {
+    "number": 9,
+    "kind": "candidate",
+    "state": "completed",
+    "architecture": _ARCHITECTURE,
+    "architecture_key": "5f0c7d0e9b1a2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5",
+    "recipe": {"epochs": 2, "optimizer": "adam", "learning_rate": 0.004},
+    "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071, "parameters": 20842},
+    "curve": [
+        {"epoch": 1, "metrics": {"val_accuracy": 0.94, "val_loss": 0.2}},
+        {"epoch": 2, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}},
+    ],
+    "seconds": 3.9,
+    "worker": "node-1/4711",
+    "failure": None,
+    "source": None,
+    "seed": 0,
+    "attempts": 1,
+    "started_at": "2026-11-22T13:00:41.000000Z",
+    "ended_at": "2026-11-22T13:00:44.900000Z",
+    "bundle": None,
+}
+
+_BEST: dict[str, Any] = {
+    "items": [
+        {
+            "trial": 9,
+            "architecture": _ARCHITECTURE,
+            "search_metrics": {"val_accuracy": 0.9805, "parameters": 20842},
+            "final_metrics": {
+                "val_accuracy": {"mean": 0.9862, "std": 0.0021, "seeds": 3},
+                "test_accuracy": {"mean": 0.9833, "std": 0.0026, "seeds": 3},
+            },
+            "bundle": f"{_PATH}/trials/9/bundle",
+        }
+    ]
+}
+
+
+def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": f"urn:netsmith:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": "/v1/searches",
+        **more,
+    }
+
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "createSearch": {
+        "smallest": {"summary": "Everything else has a default", "value": _SMALL},
+        "full": {"summary": "Architecture and recipe, searched jointly", "value": _SEARCH},
+    },
+    "updateSearch": {
+        "budget": {"summary": "More time", "value": {"budget": {"trials": 60, "seconds": None}}},
+        "width": {
+            "summary": "Another name, more at a time",
+            "value": {"name": "digits, wide", "resources": {"parallel_trials": 4}},
+        },
+    },
+    "validateSpace": {
+        "dataset": {
+            "summary": "For a dataset",
+            "value": {"dataset": "digits", "space": {"family": "cnn_cell"}},
+        },
+        "task": {
+            "summary": "For a task without its data",
+            "value": {
+                "task": {
+                    "name": "image_classification",
+                    "input_shape": [3, 32, 32],
+                    "outputs": 10,
+                },
+                "space": {"family": "cnn_cell", "topology": "nasbench201"},
+            },
+        },
+    },
+}
+"""By operation id."""
+
+RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
+    ("createSearch", "202"): _READ,
+    ("getSearch", "200"): _READ,
+    ("updateSearch", "200"): _READ,
+    ("cancelSearch", "202"): _READ,
+    ("pauseSearch", "202"): _READ,
+    ("resumeSearch", "202"): _READ,
+    ("listSearches", "200"): {"items": [_READ], "next_page_token": None},
+    ("getTrial", "200"): _TRIAL,
+    ("listTrials", "200"): {"items": [_TRIAL], "next_page_token": None},
+    ("getBest", "200"): _BEST,
+    ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
+    ("*", "409"): _problem(
+        409,
+        "conflict",
+        "Conflict",
+        "the search is succeeded and cannot be paused; it could be while it is paused or queued "
+        "or running",
+        state="succeeded",
+        allowed_states=["paused", "queued", "running"],
+    ),
+    ("*", "422"): _problem(
+        422,
+        "invalid-request",
+        "Invalid request",
+        '1 error in the body; the first at /dataset: unknown dataset "digit", known are digits',
+        errors=[
+            {
+                "in": "body",
+                "pointer": "/dataset",
+                "detail": 'unknown dataset "digit", known are digits',
+            }
+        ],
+    ),
+    ("*", "503"): _problem(
+        503,
+        "database-away",
+        "Service Unavailable",
+        "the database cannot be reached; nothing was changed",
+    ),
+}
+"""By operation id, `*` for all, and status."""

@@ -1,0 +1,38 @@
+"""Identifiers: a prefix that says what it names, and a UUIDv7, so that they sort by time.
+
+RFC 9562, section 5.7; the 12 bits below the millisecond hold its fraction (section 6.2, method 3).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+import uuid
+
+SEARCH_PREFIX = "srch_"
+SEARCH_ID_PATTERN = r"^srch_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+_search_id = re.compile(SEARCH_ID_PATTERN)
+_lock = threading.Lock()
+_last_tick = 0
+
+
+def uuid7() -> uuid.UUID:
+    """A UUIDv7, greater than every earlier one of this process."""
+    global _last_tick
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    with _lock:
+        tick = max(milliseconds << 12 | (nanoseconds << 12) // 1_000_000, _last_tick + 1)
+        _last_tick = tick
+    value = (tick >> 12) << 80 | 7 << 76 | (tick & 0xFFF) << 64 | 2 << 62 | secrets.randbits(62)
+    return uuid.UUID(int=value)
+
+
+def new_search_id() -> str:
+    return f"{SEARCH_PREFIX}{uuid7()}"
+
+
+def is_search_id(text: str) -> bool:
+    return _search_id.fullmatch(text) is not None

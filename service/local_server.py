@@ -1,0 +1,154 @@
+"""A server of one's own: started as a process, stopped with everything that it started.
+
+For the demo, benchmarks and tests. Imports no server code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import psutil
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class LocalServerError(RuntimeError):
+    """The server did not start; the message holds the end of its log."""
+
+
+class LocalServer:
+    """`netsmith serve` on a free loopback port; a restart keeps the port."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        with_dispatcher: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.home = home.absolute()
+        self.log = self.home / "logs" / "serve.log"
+        self._with_dispatcher, self._environment = with_dispatcher, dict(environment or {})
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
+    def start(self, seconds: float = START_SECONDS) -> float:
+        """Return when `/readyz` answers 200, with the seconds that it took.
+
+        Raises:
+            LocalServerError: it ended, or is not ready after `seconds`.
+        """
+        started = time.perf_counter()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        port_file = self.home / "server.json"
+        port_file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(self._port)]
+        command += ["--port-file", str(port_file)]
+        if not self._with_dispatcher:
+            command.append("--no-dispatcher")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                env={**os.environ, **self._environment, "NETSMITH_HOME": str(self.home)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        while not (port_file.exists() and self._is_ready(port_file)):
+            if self._process.poll() is not None:
+                raise LocalServerError(f"the server ended at once:\n{self._end_of_log()}")
+            if time.perf_counter() - started > seconds:
+                self.stop()
+                raise LocalServerError(f"not ready after {seconds:g} s:\n{self._end_of_log()}")
+            time.sleep(0.02)
+        return time.perf_counter() - started
+
+    def stop(self, seconds: float = STOP_SECONDS) -> float:
+        """SIGTERM, and SIGKILL to whatever is left after `seconds`. Returns the seconds used."""
+        started = time.perf_counter()
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        taken = time.perf_counter() - started
+        self._kill_leftovers()
+        return taken
+
+    def kill(self) -> None:
+        """`kill -9`, as a crash: nothing is said to the processes that it started."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this home, told by its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                home = process.environ().get("NETSMITH_HOME")
+                is_dead = process.status() == psutil.STATUS_ZOMBIE
+            except (psutil.Error, OSError):
+                continue
+            if home == str(self.home) and process.pid != os.getpid() and not is_dead:
+                found.append(process)
+        return found
+
+    def _is_ready(self, port_file: Path) -> bool:
+        self._port = int(json.loads(port_file.read_text())["url"].rpartition(":")[2])
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == httpx2.codes.OK
+        except httpx2.TransportError:
+            return False
+
+    def _kill_leftovers(self) -> None:
+        """What outlived a server that was killed, or that did not clean up in time."""
+        for process in self.processes():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+    def _end_of_log(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:].strip()
+
+
+@contextmanager
+def running_server(
+    home: Path, *, with_dispatcher: bool = True, environment: Mapping[str, str] | None = None
+) -> Iterator[LocalServer]:
+    """A ready server for the length of the block."""
+    server = LocalServer(home, with_dispatcher=with_dispatcher, environment=environment)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,64 @@
+"""Processes of one machine: who owns what, and who dies with whom."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def process_name(pid: int | None = None) -> str:
+    """A name that no other process ever has: machine, process, and when it started."""
+    process = psutil.Process(pid)
+    return f"{_machine()}/{process.pid}/{process.create_time():.2f}"
+
+
+def is_gone(name: str) -> bool:
+    """Whether the process of that `process_name` ran on this machine and has ended.
+
+    Of another machine's processes nothing is known: False.
+    """
+    try:
+        machine, pid, started = name.rsplit("/", 2)
+    except ValueError:
+        return False
+    if machine != _machine():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        # A clock that was set moves the start of every process a little.
+        if abs(process.create_time() - float(started)) > 1.0:
+            return True
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process with SIGKILL when its parent ends; exit at once if the
+    parent has ended already. Elsewhere than on Linux a closed stdin has to do.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+@cache
+def _machine() -> str:
+    """Host, boot and process namespace: two containers may share a host's name."""
+    if sys.platform != "linux":
+        return f"{socket.gethostname()[:100]}:{psutil.boot_time():.0f}"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    namespace = Path("/proc/self/ns/pid").readlink()
+    return f"{socket.gethostname()[:100]}:{boot}:{namespace}"

@@ -1,0 +1,1 @@
+"""Searches: what was asked, its place in the queue, its state."""

@@ -1,0 +1,64 @@
+"""Settings of the service, from the environment (`NETSMITH_...`) or given by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.database import normal_url
+
+
+class ServiceSettings(BaseSettings):
+    """Everything that differs between a laptop and a cluster.
+
+    `database_url` and `store_url` follow from `home` where they are not given. URLs may hold
+    passwords, so they are left out of the representation.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="NETSMITH_", frozen=True, extra="forbid", validate_default=True
+    )
+
+    home: Path = Field(
+        Path("~/.netsmith"), description="embedded database, artifacts, datasets, logs"
+    )
+    database_url: str = Field("", repr=False, description="sqlite:///FILE or postgresql://...")
+    database_connections: int = Field(20, ge=2, le=1000, description="largest pool of the API")
+    store_url: str = Field("", repr=False, description="fsspec URL of the artifacts")
+    ray_address: str = Field("", description="a running Ray cluster; empty: a local one")
+    max_running_searches: int = Field(2, ge=1, le=1000, description="at a time, of a dispatcher")
+    max_driver_crashes: int = Field(
+        3, ge=1, le=1000, description="in a row without progress, then the search has failed"
+    )
+    lease_seconds: float = Field(
+        15.0, ge=1, le=3600, description="a search whose driver is silent this long is taken over"
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _follow_home(self) -> ServiceSettings:
+        url = self.database_url or f"sqlite:///{self.home / 'netsmith.db'}"
+        object.__setattr__(self, "database_url", normal_url(url))
+        if not self.store_url:
+            object.__setattr__(self, "store_url", f"file://{self.home}")
+        return self
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.home / "checkpoints"

@@ -1,0 +1,223 @@
+"""The tables. Alembic's migrations are the only DDL; `alembic check` holds them to these models.
+
+Every row belongs to a tenant. Times are UTC. JSON columns hold documents that people query, never
+blobs; NaN and infinity never get here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with zone on every database: SQLite drops the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a time needs a zone, got {value!r}")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
+        datetime: UtcDateTime,
+        dict[str, Any]: Document,
+        list[Any]: Document,
+    }
+
+
+class Tenant(Base):
+    """`last_claimed_at`: when a search of theirs last left the queue; the queue takes turns."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime]
+    last_claimed_at: Mapped[datetime | None]
+
+
+class Search(Base):
+    """A search and its place in the queue.
+
+    `requested` is what a client asked of a running search ("cancel", "pause") and the driver has
+    not done yet. `lease_token` grows by one at each claim; a writer names the token that it was
+    given, and a stale one changes no row. Leases use the database's clock. `version` grows with
+    every change that a client can see and is the ETag. `event_sequence` is the number of the last
+    event. `best` is the data of the last `best.changed` event.
+    """
+
+    __tablename__ = "searches"
+    __table_args__ = (
+        Index("ix_searches_tenant_id_id", "tenant_id", "id"),
+        Index("ix_searches_tenant_id_state_id", "tenant_id", "state", "id"),
+        Index("ix_searches_state_lease_expires_at", "state", "lease_expires_at"),
+        Index("ix_searches_state_tenant_id_id", "state", "tenant_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(41), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16))
+    state_reason: Mapped[str | None]
+    requested: Mapped[str | None] = mapped_column(String(16))
+    spec: Mapped[dict[str, Any]]
+    dataset_fingerprint: Mapped[str] = mapped_column(String(64))
+    versions: Mapped[dict[str, Any]]
+    trials_done: Mapped[int] = mapped_column(default=0)
+    trials_total: Mapped[int]
+    epochs_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    elapsed_seconds: Mapped[float] = mapped_column(default=0.0)
+    best: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+    event_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_token: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_expires_at: Mapped[datetime | None]
+
+
+class Trial(Base):
+    """`started_sequence` and `ended_sequence` are the search's event numbers: their order is the
+    order in which the strategy was asked and told. `asked_after` and `asked_running` are what the
+    ask had been told. `source` is the trial that answered a cached one, or the candidate that a
+    final one retrains.
+    """
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        Index("ix_trials_search_id_state", "search_id", "state"),
+        Index("ix_trials_search_id_architecture_key", "search_id", "architecture_key"),
+    )
+
+    search_id: Mapped[str] = mapped_column(
+        ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
+    proposal: Mapped[dict[str, Any]]
+    architecture_key: Mapped[str] = mapped_column(String(64))
+    recipe_key: Mapped[str] = mapped_column(String(64))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    source: Mapped[int | None]
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    fitness: Mapped[list[Any] | None]
+    failure: Mapped[dict[str, Any] | None]
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    attempts: Mapped[int] = mapped_column(default=1)
+    asked_after: Mapped[int]
+    asked_running: Mapped[list[Any]]
+    started_sequence: Mapped[int] = mapped_column(BigInteger)
+    ended_sequence: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Epoch(Base):
+    """One point of a trial's learning curve."""
+
+    __tablename__ = "epochs"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["search_id", "number"], ["trials.search_id", "trials.number"], ondelete="CASCADE"
+        ),
+    )
+
+    search_id: Mapped[str] = mapped_column(String(41), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    metrics: Mapped[dict[str, Any]]
+
+
+class Event(Base):
+    """What happened to a search, numbered from 1 without holes: the stream that clients follow.
+
+    The number is drawn from `searches.event_sequence` under that row's lock, so that numbers
+    commit in order.
+    """
+
+    __tablename__ = "events"
+
+    search_id: Mapped[str] = mapped_column(
+        ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True
+    )
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    type: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Artifact(Base):
+    """A published file of a trial: where it lies in the store, and how to know that it is whole."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["search_id", "number"], ["trials.search_id", "trials.number"], ondelete="CASCADE"
+        ),
+    )
+
+    search_id: Mapped[str] = mapped_column(String(41), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    path: Mapped[str] = mapped_column(String(500))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+
+
+class IdempotencyKey(Base):
+    """One accepted submission: the same key and body give the same search again."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    search_id: Mapped[str] = mapped_column(
+        ForeignKey("searches.id", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[datetime]

@@ -1,0 +1,314 @@
+"""The journal of a search in SQL: an event is one transaction, and counts once it is committed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from search.engine import journal
+from search.engine.journal import EpochReported, TrialEnded, TrialStarted
+from search.trial import (
+    Candidate,
+    Failure,
+    Proposal,
+    Supernet,
+    Trial,
+    TrialKind,
+    TrialState,
+)
+from service import tables
+from service.database import Sessions
+from service.events.repository import EventType
+from service.outages import OUTAGE_SECONDS, outlast
+from service.searches.lease import Claim, change, event
+
+
+class TrialHasEndedError(RuntimeError):
+    """A second result for a trial: the first one counts and stays."""
+
+
+class SqlJournal:
+    """Implements `search.engine.journal.Journal` for the owner of a claim.
+
+    `append` outlasts an outage of the database of `outage_seconds`. `elapsed` says how many seconds
+    the search has run, over all its owners.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        claim: Claim,
+        elapsed: Callable[[], float],
+        outage_seconds: float = OUTAGE_SECONDS,
+    ) -> None:
+        self._sessions, self._claim, self._elapsed = sessions, claim, elapsed
+        self._outage_seconds = outage_seconds
+        self._reached: dict[int, int] = {}  # the last epoch of trials that run
+        with sessions.read() as session:  # that an earlier owner started and nobody ended
+            self._interrupted = set(session.scalars(self._running()))
+        self._best: tuple[float, ...] | None = None  # fitness
+
+    def append(self, event: journal.Event) -> None:
+        """
+        Raises:
+            search.engine.journal.StaleOwnerError: another driver owns the search now.
+            service.trials.journal.TrialHasEndedError: the trial has a result already.
+        """
+
+        def commit(again: bool) -> None:
+            with self._sessions.begin() as session:
+                match event:
+                    case TrialStarted():
+                        self._start(session, event, again)
+                    case EpochReported():
+                        self._report(session, event, again)
+                    case TrialEnded():
+                        self._end(session, event, again)
+
+        with contextlib.suppress(_CommittedError):
+            outlast(commit, self._outage_seconds)
+        match event:
+            case EpochReported():
+                self._reached[event.number] = event.epoch
+                self._interrupted.discard(event.number)
+            case TrialEnded():
+                self._reached.pop(event.trial.number, None)
+                self._interrupted.discard(event.trial.number)
+                self._remember(event.trial)
+
+    def history(self) -> Sequence[TrialStarted | TrialEnded]:
+        """Starts and ends in the order of their numbers; a trial that ended as it started (a
+        duplicate) has an end alone.
+        """
+        with self._sessions.read() as session:
+            rows = session.scalars(
+                select(tables.Trial).where(tables.Trial.search_id == self._claim.search_id)
+            ).all()
+        events: list[tuple[int, TrialStarted | TrialEnded]] = []
+        for row in rows:
+            trial = trial_of(row)
+            if row.ended_sequence is not None:
+                events.append((row.ended_sequence, TrialEnded(trial)))
+            if row.started_sequence != row.ended_sequence:
+                started = TrialStarted(_unended(trial), row.asked_after, tuple(row.asked_running))
+                events.append((row.started_sequence, started))
+        events.sort(key=lambda numbered: numbered[0])
+        for _, item in events:
+            if isinstance(item, TrialEnded):
+                self._remember(item.trial)
+        return [item for _, item in events]
+
+    def _start(self, session: Session, started: TrialStarted, again: bool) -> None:
+        trial = started.trial
+        sequence, tenant_id = self._change(session)
+        state = self._state(session, trial.number)
+        if state is not None:
+            if again and state == TrialState.RUNNING.value:
+                raise _CommittedError
+            raise TrialHasEndedError(f"trial {trial.number} is {state}, it cannot start")
+        values = self._columns(trial, tenant_id, sequence)
+        values |= {"asked_after": started.told, "asked_running": list(started.running)}
+        session.execute(insert(tables.Trial).values(values))
+        self._event(session, tenant_id, sequence, "trial.started", _summary(trial))
+
+    def _report(self, session: Session, report: EpochReported, again: bool) -> None:
+        sequence, tenant_id = self._change(session, epochs_done=tables.Search.epochs_done + 1)
+        number, epoch = report.number, report.epoch
+        metrics = _finite_or_null(report.metrics)
+        if again:
+            key = {"search_id": self._claim.search_id, "number": number, "epoch": epoch}
+            point = session.get(tables.Epoch, key)
+            if point is not None and point.metrics == metrics:
+                raise _CommittedError
+        if number in self._interrupted or epoch <= self._reached.get(number, 0):
+            self._start_curve_again(session, number, epoch)
+        values = {"number": number, "epoch": epoch, "metrics": metrics}
+        session.execute(
+            insert(tables.Epoch).values(
+                search_id=self._claim.search_id, tenant_id=tenant_id, **values
+            )
+        )
+        self._event(session, tenant_id, sequence, "trial.epoch", values)
+
+    def _start_curve_again(self, session: Session, number: int, epoch: int) -> None:
+        """The trial runs again from `epoch` on, after a crash of its worker or of the owner."""
+        session.execute(
+            delete(tables.Epoch).where(
+                tables.Epoch.search_id == self._claim.search_id,
+                tables.Epoch.number == number,
+                tables.Epoch.epoch >= epoch,
+            )
+        )
+        session.execute(
+            update(tables.Trial).where(*self._is(number)).values(attempts=tables.Trial.attempts + 1)
+        )
+
+    def _end(self, session: Session, ended: TrialEnded, again: bool) -> None:
+        trial = ended.trial
+        better = self._is_better(trial)
+        changes: dict[str, Any] = {}
+        if trial.costs_budget:
+            changes["trials_done"] = tables.Search.trials_done + 1
+        if better:
+            changes["best"] = {"trial": trial.number, "metrics": _finite(trial.metrics)}
+        sequence, tenant_id = self._change(session, 1 + better, **changes)
+        sequence -= better
+        result = self._result(trial, sequence)
+        if (
+            session.execute(
+                update(tables.Trial)
+                .where(*self._is(trial.number), tables.Trial.state == TrialState.RUNNING.value)
+                .values(result)
+                .returning(tables.Trial.number)
+            ).first()
+            is None
+        ):
+            state = self._state(session, trial.number)
+            if state is not None and again and state == trial.state.value:
+                raise _CommittedError
+            if state is not None:
+                raise TrialHasEndedError(f"trial {trial.number} is {state} already")
+            values = {**self._columns(trial, tenant_id, sequence), **result}
+            session.execute(
+                insert(tables.Trial).values({**values, "asked_after": 0, "asked_running": []})
+            )
+        data = {
+            **_summary(trial),
+            "metrics": result["metrics"],
+            "failure": result["failure"],
+            "seconds": trial.seconds,
+        }
+        self._event(session, tenant_id, sequence, "trial.ended", data)
+        if better:
+            self._event(session, tenant_id, sequence + 1, "best.changed", changes["best"])
+
+    def _change(self, session: Session, events: int = 1, **values: Any) -> tuple[int, str]:
+        row = change(session, self._claim, events, elapsed_seconds=self._elapsed(), **values)
+        return row.event_sequence, row.tenant_id
+
+    def _event(
+        self,
+        session: Session,
+        tenant_id: str,
+        sequence: int,
+        type: EventType,
+        data: Mapping[str, Any],
+    ) -> None:
+        session.add(event(self._claim, tenant_id, sequence, type, data))
+
+    def _is(self, number: int) -> tuple[Any, Any]:
+        return tables.Trial.search_id == self._claim.search_id, tables.Trial.number == number
+
+    def _running(self) -> Select[int]:
+        return select(tables.Trial.number).where(
+            tables.Trial.search_id == self._claim.search_id,
+            tables.Trial.state == TrialState.RUNNING.value,
+        )
+
+    def _state(self, session: Session, number: int) -> str | None:
+        return session.scalar(select(tables.Trial.state).where(*self._is(number)))
+
+    def _columns(self, trial: Trial, tenant_id: str, sequence: int) -> dict[str, Any]:
+        return {
+            "search_id": self._claim.search_id,
+            "number": trial.number,
+            "tenant_id": tenant_id,
+            "kind": trial.kind.value,
+            "state": TrialState.RUNNING.value,
+            "proposal": trial.proposal.to_json(),
+            "architecture_key": trial.architecture_key,
+            "recipe_key": trial.recipe_key,
+            "seed": trial.seed,
+            "source": trial.source,
+            "metrics": {},
+            "started_sequence": sequence,
+            "started_at": datetime.now(UTC),
+        }
+
+    def _result(self, trial: Trial, sequence: int) -> dict[str, Any]:
+        return {
+            "state": trial.state.value,
+            "metrics": _finite(trial.metrics),
+            "fitness": None if trial.fitness is None else list(trial.fitness),
+            "failure": None if trial.failure is None else trial.failure.to_json(),
+            "seconds": trial.seconds,
+            "worker": trial.worker,
+            "ended_sequence": sequence,
+            "ended_at": datetime.now(UTC),
+        }
+
+    def _is_better(self, trial: Trial) -> bool:
+        """Whether the trial is the best candidate so far, in the order of `best_trials`."""
+        if trial.kind is not TrialKind.CANDIDATE or trial.state is not TrialState.COMPLETED:
+            return False
+        return trial.fitness is not None and (self._best is None or trial.fitness > self._best)
+
+    def _remember(self, trial: Trial) -> None:
+        if self._is_better(trial):
+            self._best = trial.fitness
+
+
+class _CommittedError(Exception):
+    """The transaction before the outage had been committed: this one is rolled back."""
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _finite_or_null(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _summary(trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "kind": trial.kind.value,
+        "state": trial.state.value,
+        "architecture_key": trial.architecture_key,
+        "source": trial.source,
+    }
+
+
+def _proposal(document: Mapping[str, Any]) -> Proposal:
+    if "method" in document:
+        return Supernet(document["method"], document["settings"])
+    return Candidate.from_json(document)
+
+
+def trial_of(row: tables.Trial) -> Trial:
+    """The value of a row."""
+    return Trial(
+        number=row.number,
+        kind=TrialKind(row.kind),
+        proposal=_proposal(row.proposal),
+        state=TrialState(row.state),
+        architecture_key=row.architecture_key,
+        recipe_key=row.recipe_key,
+        seed=row.seed,
+        metrics={name: float(value) for name, value in row.metrics.items()},
+        fitness=None if row.fitness is None else tuple(float(value) for value in row.fitness),
+        failure=None if row.failure is None else Failure.from_json(row.failure),
+        source=row.source,
+        seconds=row.seconds,
+        worker=row.worker,
+    )
+
+
+def _unended(trial: Trial) -> Trial:
+    return replace(
+        trial,
+        state=TrialState.RUNNING,
+        metrics={},
+        fitness=None,
+        failure=None,
+        seconds=0.0,
+        worker=None,
+    )

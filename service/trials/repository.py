@@ -1,0 +1,84 @@
+"""Trials in SQL, for readers. Every query names the tenant that asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from service.errors import NotFoundError
+from service.tables import Epoch, Trial
+
+
+class TrialRepository:
+    def __init__(self, session: Session, tenant_id: str, search_id: str) -> None:
+        self._session, self._tenant_id, self._search_id = session, tenant_id, search_id
+
+    def get(self, number: int) -> Trial:
+        """
+        Raises:
+            NotFoundError: the tenant's search has no such trial.
+        """
+        trial = self._session.scalar(self._all().where(Trial.number == number))
+        if trial is None:
+            raise NotFoundError("trial", number)
+        return trial
+
+    def page(
+        self, size: int, *, after: int, state: str | None, kind: str | None
+    ) -> Sequence[Trial]:
+        """At most `size` trials with numbers above `after`, in order."""
+        query = self._all().where(Trial.number > after)
+        if state is not None:
+            query = query.where(Trial.state == state)
+        if kind is not None:
+            query = query.where(Trial.kind == kind)
+        return self._session.scalars(query.order_by(Trial.number).limit(size)).all()
+
+    def curves(self, numbers: Sequence[int]) -> dict[int, list[Epoch]]:
+        """The learning curves of these trials; none where nothing was reported."""
+        found: dict[int, list[Epoch]] = defaultdict(list)
+        rows = self._session.scalars(
+            select(Epoch)
+            .where(
+                Epoch.search_id == self._search_id,
+                Epoch.tenant_id == self._tenant_id,
+                Epoch.number.in_(numbers),
+            )
+            .order_by(Epoch.number, Epoch.epoch)
+        )
+        for row in rows:
+            found[row.number].append(row)
+        return found
+
+    def scores(self) -> list[tuple[int, tuple[float, ...]]]:
+        """(number, fitness) of every trained candidate: all that ranking them needs."""
+        rows = self._session.execute(
+            select(Trial.number, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state == "completed",
+                Trial.kind.in_(("candidate", "baseline")),
+                Trial.fitness.is_not(None),
+            )
+            .order_by(Trial.number)
+        )
+        return [(number, tuple(fitness)) for number, fitness in rows if fitness is not None]
+
+    def of_numbers(self, numbers: Sequence[int]) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.number.in_(numbers)).order_by(Trial.number)
+        ).all()
+
+    def finals(self) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.kind == "final").order_by(Trial.number)
+        ).all()
+
+    def _all(self) -> Select[Trial]:
+        return select(Trial).where(
+            Trial.search_id == self._search_id, Trial.tenant_id == self._tenant_id
+        )

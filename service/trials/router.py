@@ -1,0 +1,122 @@
+"""`/v1/searches/{search_id}/trials` and `/best`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from service.artifacts.repository import ArtifactRepository
+from service.errors import problems
+from service.pages import (
+    DEFAULT_SIZE,
+    PageSize,
+    PageToken,
+    decode_token,
+    encode_token,
+    invalid_token,
+)
+from service.requests import (
+    ReadingDep,
+    SearchId,
+    StrictRoute,
+    TrialNumber,
+    is_trial_number,
+)
+from service.searches.repository import SearchRepository
+from service.security import TenantDep
+from service.trials.ranking import best_items
+from service.trials.repository import TrialRepository
+from service.trials.schemas import (
+    BestItem,
+    BestRead,
+    KindFilter,
+    TrialPage,
+    TrialRead,
+    TrialStateFilter,
+)
+
+router = APIRouter(
+    prefix="/v1/searches/{search_id}",
+    tags=["trials"],
+    route_class=StrictRoute,
+)
+
+
+@router.get(
+    "/trials",
+    operation_id="listTrials",
+    summary="List trials by number",
+    responses=problems(404, 422, 503),
+)
+def list_trials(
+    search_id: SearchId,
+    session: ReadingDep,
+    tenant: TenantDep,
+    state: Annotated[TrialStateFilter | None, Query(description="only in this state")] = None,
+    kind: Annotated[KindFilter | None, Query(description="only of this kind")] = None,
+    page_size: PageSize = DEFAULT_SIZE,
+    page_token: PageToken = None,
+) -> TrialPage:
+    SearchRepository(session, tenant).check(search_id)
+    filters = {"state": state, "kind": kind}
+    after = -1
+    if page_token is not None:
+        position = decode_token(page_token, filters)
+        if not (isinstance(position, int) and is_trial_number(str(position))):
+            raise invalid_token()
+        after = position
+    trials = TrialRepository(session, tenant, search_id)
+    rows = trials.page(page_size + 1, after=after, state=state, kind=kind)
+    shown = rows[:page_size]
+    curves = trials.curves([row.number for row in shown])
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    return TrialPage(
+        items=[
+            TrialRead.of(row, curves.get(row.number, ()), row.number in bundles) for row in shown
+        ],
+        next_page_token=encode_token(shown[-1].number, filters) if len(rows) > page_size else None,
+    )
+
+
+@router.get(
+    "/trials/{number}",
+    operation_id="getTrial",
+    summary="One trial with its learning curve",
+    responses=problems(404, 422, 503),
+)
+def read_trial(
+    search_id: SearchId, number: TrialNumber, session: ReadingDep, tenant: TenantDep
+) -> TrialRead:
+    SearchRepository(session, tenant).check(search_id)
+    trials = TrialRepository(session, tenant, search_id)
+    trial = trials.get(number)
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    return TrialRead.of(trial, trials.curves([number]).get(number, ()), number in bundles)
+
+
+@router.get(
+    "/best",
+    operation_id="getBest",
+    summary="The winner, or the Pareto set",
+    responses=problems(404, 422, 503),
+)
+def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> BestRead:
+    """Before the end, the best so far. Test metrics exist only after the final stage."""
+    search = SearchRepository(session, tenant).get(search_id)
+    items = best_items(search, TrialRepository(session, tenant, search_id))
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    path = f"/v1/searches/{search_id}/trials"
+    return BestRead(
+        items=[
+            BestItem.model_validate(
+                {
+                    **found,
+                    "bundle": f"{path}/{found['trial']}/bundle"
+                    if found["trial"] in bundles
+                    else None,
+                }
+            )
+            for found in items
+        ]
+    )

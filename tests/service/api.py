@@ -1,0 +1,130 @@
+"""Requests and searches with results, for tests of the API."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from models.architecture import Architecture
+from models.training.recipe import Recipe
+from search.engine.journal import EpochReported, TrialEnded, TrialStarted
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from service.database import Sessions
+from service.searches.lease import Claim
+from service.searches.queue import Queue
+from service.tables import Artifact, Search
+from service.trials.journal import SqlJournal
+
+BODY: dict[str, Any] = {
+    "dataset": "digits",
+    "space": {"family": "cnn_cell"},
+    "strategy": {"name": "regularized_evolution"},
+}
+
+
+def submit(client: TestClient, **changes: Any) -> str:
+    response = client.post("/v1/searches", json={**BODY, **changes})
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
+
+
+def problem(response: Response, status: int) -> dict[str, Any]:
+    """The problem document of a refusal, whole and with nothing of the inside."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert {"type", "title", "status", "detail", "instance"} <= document.keys()
+    assert document["status"] == status
+    assert "Traceback" not in response.text
+    if status == 422:
+        assert document["errors"]
+        assert all({"pointer", "detail"} <= item.keys() for item in document["errors"])
+    return document
+
+
+def pointers(response: Response) -> set[str]:
+    return {item["pointer"] for item in problem(response, 422)["errors"]}
+
+
+def trial(number: int, accuracy: float | None = None, **changes: Any) -> Trial:
+    """A trial, completed where an accuracy is given."""
+    values: dict[str, Any] = {
+        "kind": TrialKind.CANDIDATE,
+        "proposal": Candidate(Architecture("cnn_cell", {"cells": number + 1}), Recipe(epochs=2)),
+        "state": TrialState.RUNNING if accuracy is None else TrialState.COMPLETED,
+        "architecture_key": hashlib.sha256(str(number).encode()).hexdigest(),
+        "recipe_key": "b" * 64,
+    }
+    if accuracy is not None:
+        values |= {
+            "metrics": {"val_accuracy": accuracy, "parameters": 1000.0},
+            "fitness": (accuracy,),
+            "seconds": 1.5,
+            "worker": "node/1",
+        }
+    return Trial(number=number, **{**values, **changes})
+
+
+class Driver:
+    """Runs a submitted search by hand, through the real queue and journal."""
+
+    def __init__(self, sessions: Sessions, search_id: str) -> None:
+        self.sessions, self.queue = sessions, Queue(sessions)
+        claim = self.queue.claim("a test")
+        assert claim is not None and claim.search_id == search_id
+        self.claim: Claim = claim
+        self.journal = SqlJournal(sessions, claim, lambda: 2.0)
+
+    def start(self, number: int, **changes: Any) -> None:
+        self.journal.append(TrialStarted(trial(number, **changes), told=0))
+
+    def report(self, number: int, epoch: int, **metrics: float) -> None:
+        self.journal.append(EpochReported(number, epoch, metrics))
+
+    def end(self, number: int, accuracy: float, **changes: Any) -> None:
+        self.journal.append(TrialEnded(trial(number, accuracy, **changes)))
+
+    def fail(self, number: int, kind: FailureKind, message: str) -> None:
+        failure = Failure(kind, message)
+        self.journal.append(TrialEnded(trial(number, state=TrialState.FAILED, failure=failure)))
+
+    def run(self, number: int, accuracy: float, **changes: Any) -> None:
+        """Start, two epochs, end."""
+        self.start(number, **changes)
+        self.report(number, 1, val_accuracy=accuracy / 2)
+        self.report(number, 2, val_accuracy=accuracy)
+        self.end(number, accuracy, **changes)
+
+    def retrain(self, number: int, source: int, accuracy: float, seed: int) -> None:
+        changes: dict[str, Any] = {"kind": TrialKind.FINAL, "source": source, "seed": seed}
+        self.start(number, **changes)
+        metrics = {"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01}
+        self.end(number, accuracy, **changes, metrics=metrics)
+
+    def publish(self, number: int, content: bytes, home: Path) -> str:
+        """Put a bundle into the store as a driver does; the path of its file."""
+        path = f"artifacts/{self.claim.search_id}/{number}/bundle.zip"
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_bytes(content)
+        with self.sessions.begin() as session:
+            search = session.get_one(Search, self.claim.search_id)
+            session.add(
+                Artifact(
+                    search_id=search.id,
+                    number=number,
+                    kind="bundle",
+                    tenant_id=search.tenant_id,
+                    path=path,
+                    sha256=hashlib.sha256(content).hexdigest(),
+                    size_bytes=len(content),
+                    created_at=search.created_at,
+                )
+            )
+        return path
+
+    def finish(self) -> None:
+        self.queue.finish(self.claim, "succeeded")

@@ -1,0 +1,319 @@
+"""The command line against a real server process: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.cli import main
+from service.client import Client
+from service.local_server import LocalServer, running_server
+
+REQUEST: dict[str, Any] = {
+    "name": "from-a-test",
+    "dataset": "digits",
+    "space": {"family": "cnn_cell"},
+    "strategy": {"name": "random"},
+}
+NOWHERE = "srch_01890a5d-ac96-774b-bcce-b302099a8057"
+COMMANDS = (
+    "serve demo init validate submit list watch show trials download cancel pause resume doctor "
+    "dispatch migrate version"
+).split()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+Netsmith = Callable[..., Outcome]
+
+
+@pytest.fixture
+def netsmith(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Netsmith:
+    """Runs a command in this process, in an empty folder, with nothing in the environment."""
+    for name in [name for name in os.environ if name.startswith("NETSMITH_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, stdin: str = "") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["netsmith", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        return Outcome(code if isinstance(code, int) else 0, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with running_server(tmp_path_factory.mktemp("home"), with_dispatcher=False) as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: LocalServer, monkeypatch: pytest.MonkeyPatch, netsmith: Netsmith) -> str:
+    monkeypatch.setenv("NETSMITH_URL", server.url)
+    return server.url
+
+
+def test_help_is_light_and_names_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "service.cli", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    heavy = {"torch", "ray", "fastapi", "sqlalchemy", "numpy", "pydantic", "httpx2", "alembic"}
+    assert not heavy & imported
+    assert all(f" {command} " in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(netsmith: Netsmith, command: str) -> None:
+    outcome = netsmith(command, "--help")
+    assert outcome.code == 0
+    assert f"Usage: netsmith {command}" in outcome.out
+
+
+def test_init_writes_what_validate_and_submit_accept(netsmith: Netsmith, url: str) -> None:
+    assert netsmith("init").out == "search.toml\n"
+    again = netsmith("init")
+    assert (again.code, again.out) == (2, "")
+    assert "--force" in again.err
+    assert netsmith("init", "--force").code == 0
+
+    answer = netsmith("validate", "search.toml", "--json").data
+    assert answer["spec"]["name"] == "digits-cnn"
+    assert len(answer["examples"]) == 3
+    assert "parameters" in netsmith("validate", "search.toml").out
+
+    document = netsmith("submit", "search.toml", "--name", "other", "--json").data
+    assert (document["name"], document["state"]) == ("other", "queued")
+    assert document["spec"] == {**answer["spec"], "name": "other"}
+
+
+def test_validate_needs_no_server_and_tells_all_problems(netsmith: Netsmith) -> None:
+    assert netsmith("validate", "-", "--json", stdin=json.dumps(REQUEST)).data["trials"] > 0
+    wrong = {**REQUEST, "dataset": "nothing", "colour": "red", "budget": {"trials": 0}}
+    outcome = netsmith("validate", "-", stdin=json.dumps(wrong))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(f"  {pointer}: " in outcome.err for pointer in ("/dataset", "/colour"))
+    assert "/budget/trials: " in outcome.err
+
+
+def test_the_server_tells_all_problems(netsmith: Netsmith, url: str) -> None:
+    wrong = {**REQUEST, "dataset": "nothing", "colour": "red"}
+    for command in ("submit", "validate"):
+        outcome = netsmith(command, "-", stdin=json.dumps(wrong))
+        assert (outcome.code, outcome.out) == (2, "")
+        assert all(f"  {pointer}: " in outcome.err for pointer in ("/dataset", "/colour"))
+        assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"dataset": ', "stdin is no JSON"),
+        ("dataset = ", "stdin is no TOML"),
+        ("[1, 2]", "holds no object"),
+        ('{"seed": NaN}', "a value that JSON has not"),
+        ("when = 2026-01-01", "a value that JSON has not"),
+        ("", "dataset"),
+    ],
+)
+def test_files_that_are_no_request(netsmith: Netsmith, url: str, text: str, says: str) -> None:
+    outcome = netsmith("submit", "-", stdin=text)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert says in outcome.err
+
+
+def test_files_that_cannot_be_read(netsmith: Netsmith, tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
+    for file in ("missing.toml", ".", "latin.toml"):
+        outcome = netsmith("submit", file)
+        assert outcome.code == 2
+        assert outcome.err.startswith(f"netsmith: {'cannot read ' * (file != 'latin.toml')}{file}")
+
+
+def test_a_search_from_the_command_line(netsmith: Netsmith, url: str) -> None:
+    submitted = netsmith("submit", "-", stdin=json.dumps(REQUEST))
+    search_id = submitted.out.strip()
+    assert submitted.code == 0
+    assert f"netsmith watch {search_id}" in submitted.err
+
+    listed = netsmith("list", "--json", "--limit", "1").data
+    assert [document["id"] for document in listed] == [search_id]
+    assert search_id in netsmith("list").out
+    assert netsmith("list", "--state", "succeeded", "--json").data == []
+
+    shown = netsmith("show", search_id)
+    assert "maximize val_accuracy" in shown.out
+    assert netsmith("show", search_id, "--json").data["best_items"] == []
+    assert netsmith("trials", search_id, "--json").data == []
+    assert netsmith("trials", search_id).out.split()[:3] == ["trial", "kind", "state"]
+
+    assert netsmith("pause", search_id).out == f"{search_id} paused\n"
+    assert netsmith("resume", search_id, "--json").data["state"] == "queued"
+
+    early = netsmith("download", search_id, "model")
+    assert early.code == 2
+    assert "no bundle" in early.err
+    assert not Path("model").exists()
+
+    assert netsmith("cancel", search_id).out == f"{search_id} cancelled\n"
+    watched = netsmith("watch", search_id)
+    assert watched.code == 1
+    assert watched.out.startswith(f"{search_id} cancelled")
+
+
+@pytest.mark.parametrize("command", "watch show trials download cancel pause resume".split())
+def test_a_search_that_is_not_there(netsmith: Netsmith, url: str, command: str) -> None:
+    for search_id in (NOWHERE, "../catalog"):
+        outcome = netsmith(command, search_id)
+        assert (outcome.code, outcome.out) == (3, "")
+        assert outcome.err.startswith("netsmith: 404 ")
+
+
+def test_no_server(netsmith: Netsmith) -> None:
+    outcome = netsmith("list", "--url", "http://127.0.0.1:9")
+    assert (outcome.code, outcome.out) == (5, "")
+    assert "http://127.0.0.1:9 cannot be reached" in outcome.err
+    assert "netsmith serve" in outcome.err
+
+
+def test_usage(netsmith: Netsmith) -> None:
+    for arguments in (["nonsense"], ["list", "--limit", "0"], ["watch"], ["init", "--family", "x"]):
+        outcome = netsmith(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err
+
+
+def test_submitting_twice_with_one_key(netsmith: Netsmith, url: str) -> None:
+    arguments = ("submit", "-", "--idempotency-key", "from-the-cli")
+    first = netsmith(*arguments, stdin=json.dumps(REQUEST))
+    assert netsmith(*arguments, stdin=json.dumps(REQUEST)).out == first.out
+
+
+def test_version(netsmith: Netsmith) -> None:
+    assert netsmith("version").out == f"{netsmith('version', '--json').data['netsmith']}\n"
+
+
+def test_doctor_finds_this_machine_able(netsmith: Netsmith, tmp_path: Path) -> None:
+    outcome = netsmith("doctor", "--home", str(tmp_path / "home"), "--json")
+    findings = {finding["check"]: finding for finding in outcome.data}
+    assert outcome.code == 0
+    assert {"python", "packages", "torch", "ray", "disk", "sqlite", "database", "port"} <= set(
+        findings
+    )
+    assert all(finding["status"] != "fail" for finding in findings.values())
+    assert findings["sqlite"]["status"] == "ok"
+    assert not (tmp_path / "home").exists()  # a doctor changes nothing
+
+
+def test_doctor_says_what_is_wrong(
+    netsmith: Netsmith, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    assert netsmith("migrate", "--home", str(home)).code == 0
+    monkeypatch.setenv("NETSMITH_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    outcome = netsmith("doctor", "--home", str(home))
+    assert outcome.code == 1
+    assert "fail  database" in outcome.out
+    assert "NETSMITH_DATABASE_URL" in outcome.out
+    assert "secret" not in outcome.out + outcome.err
+
+    monkeypatch.setenv("NETSMITH_DATABASE_URL", "mysql://127.0.0.1/x")
+    assert "supported are sqlite and postgresql" in netsmith("doctor", "--home", str(home)).out
+    refused = netsmith("migrate", "--home", str(home))
+    assert refused.code == 2
+    assert "postgresql" in refused.err
+
+
+def test_watch_draws_a_bar_on_a_terminal(url: str) -> None:
+    with Client(url) as client:
+        search = client.searches.create(REQUEST, budget={"trials": 21})
+        controller, terminal = pty.openpty()
+        watcher = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "watch", search.id],
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+            text=True,
+        )
+        os.close(terminal)
+        shown = ""
+        while "0/21 trials" not in shown:
+            shown += os.read(controller, 4096).decode()
+        assert "queued" in shown
+        assert "━" in shown
+        search.cancel()
+        out, _ = watcher.communicate(timeout=30)
+        os.close(controller)
+    assert watcher.returncode == 1
+    assert out == f"{search.id} cancelled, 0/21 trials\n"
+
+
+def _listen_to_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.slow
+def test_watch_outlives_a_restart_and_ctrl_c_leaves_the_search(tmp_path: Path) -> None:
+    with running_server(tmp_path, with_dispatcher=False) as server, Client(server.url) as client:
+        searches = [client.searches.create(REQUEST) for _ in range(2)]
+        watchers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "service.cli", "watch", search.id, "--url", server.url],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                preexec_fn=_listen_to_ctrl_c,
+            )
+            for search in searches
+        ]
+        for watcher in watchers:
+            assert watcher.stderr is not None
+            assert watcher.stderr.readline().startswith("queued")
+        server.kill()
+        time.sleep(1)
+        server.start()
+        searches[0].cancel()
+        out, err = watchers[0].communicate(timeout=60)
+        assert watchers[0].returncode == 1
+        assert out.startswith(f"{searches[0].id} cancelled")
+        assert err.count("trying again") == 1  # one line an outage, however many attempts
+        assert "is back" in err
+
+        watchers[1].send_signal(signal.SIGINT)
+        out, err = watchers[1].communicate(timeout=60)
+        assert watchers[1].returncode == 130
+        assert f"netsmith watch {searches[1].id}" in err
+        assert searches[1].refresh().state == "queued"

@@ -1,0 +1,71 @@
+"""What the README tells people to type works, and its settings are those that there are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.local_server import LocalServer, running_server
+from service.settings import ServiceSettings
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+OF_THE_COMMAND_LINE = {"NETSMITH_URL", "NETSMITH_INSECURE_NO_AUTH"}
+
+
+def session(name: str, url: str) -> str:
+    """The code block below `<!-- session: name -->`, for the server at `url`."""
+    found = re.search(rf"<!-- session: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README has no session {name}"
+    assert "http://127.0.0.1:8000" in found[1]
+    return found[1].replace("http://127.0.0.1:8000", url)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with running_server(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+def test_the_table_of_settings_is_complete() -> None:
+    table = README.partition("| variable |")[2].partition("\n\n")[0]
+    fields = {f"NETSMITH_{name.upper()}" for name in ServiceSettings.model_fields}
+    assert set(re.findall(r"`(NETSMITH_\w+)`", table)) == fields | OF_THE_COMMAND_LINE
+
+
+@pytest.mark.slow
+def test_the_curl_session(server: LocalServer, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", session("curl", server.url)],  # noqa: S607 - any bash
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "event: search.succeeded" in done.stdout
+    assert '"final_metrics":{' in done.stdout
+    with zipfile.ZipFile(tmp_path / "model.zip") as bundle:
+        assert {"model.py", "model.safetensors", "SHA256SUMS"} <= set(bundle.namelist())
+
+
+@pytest.mark.slow
+def test_the_python_session(server: LocalServer, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", session("python", server.url)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stderr
+    assert "'mean': " in done.stdout
+    assert (tmp_path / "best-model" / "model.py").is_file()
