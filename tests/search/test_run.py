@@ -543,7 +543,8 @@ def test_a_search_killed_at_any_event_goes_on_as_if_nothing_had_happened(
     undisturbed = MemoryJournal()
     finish(run_on(undisturbed))
     kinds = [trial.state.value for trial in run_on(undisturbed).trials]
-    assert {"failed", "cached", "completed"} <= set(kinds)
+    assert {"failed", "completed"} <= set(kinds)
+    assert name not in ("random", "regularized_evolution") or "cached" in kinds
     for limit in range(1, len(undisturbed.events)):
         crashed = Crashing(limit, is_written)
         with pytest.raises(StaleOwnerError):
