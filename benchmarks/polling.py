@@ -109,7 +109,7 @@ def changes(searches: list[Search]) -> Iterator[None]:
     def change() -> None:
         number = 0
         while not is_over.wait(1.0):
-            searches[number % (SEARCHES // 2)].update(name=f"renamed {number}")
+            searches[number % (SEARCHES // 2)].update(name=f"renamed at {time.time()}")
             number += 1
 
     thread = Thread(target=change)
