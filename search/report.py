@@ -1,4 +1,5 @@
-"""What came of a search: the winner, or the Pareto set, with search and final scores.
+"""What came of a search: the winner, or the Pareto set, with search and final scores; how it went
+beside its baseline; which decisions mattered.
 
 Test metrics are shown and never used: no order and no choice here depends on them.
 """
@@ -9,9 +10,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.comparison import best_so_far, paired_difference
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective, best_trials, fitness
 from search.spec import SearchSpec
 from search.trial import Trial, TrialKind, TrialState
+
+Fitness = tuple[float, ...] | None
 
 
 def best(spec: SearchSpec, trials: Sequence[Trial]) -> list[dict[str, Any]]:
@@ -42,6 +46,42 @@ def best(spec: SearchSpec, trials: Sequence[Trial]) -> list[dict[str, Any]]:
     ]
 
 
+def report(
+    spec: SearchSpec,
+    strategy: Sequence[Fitness],
+    baseline: Sequence[Fitness],
+    importances: Sequence[Mapping[str, float]],
+) -> list[dict[str, Any]]:
+    """For each objective: the best so far of the strategy and of the baseline, their paired
+    difference (`search.comparison`), and what each decision explains (`search.importance`).
+
+    strategy, baseline: the fitness of the trials that count, in the order of asking.
+    """
+    return [
+        {
+            "metric": objective.metric,
+            "goal": objective.goal,
+            "strategy": _course(objective, _column(strategy, index)),
+            "baseline": _course(objective, _column(baseline, index)) if spec.baseline else None,
+            "difference": paired_difference(_column(strategy, index), _column(baseline, index)),
+            "importance": [
+                {"decision": name, "share": share} for name, share in importances[index].items()
+            ],
+        }
+        for index, objective in enumerate(spec.objectives)
+    ]
+
+
+def _column(run: Sequence[Fitness], index: int) -> list[float | None]:
+    return [None if fitness is None else fitness[index] for fitness in run]
+
+
+def _course(objective: Objective, run: Sequence[float | None]) -> dict[str, Any]:
+    sign = 1.0 if objective.goal == "maximize" else -1.0
+    steps = [{"trials": trials, "value": sign * best} for trials, best in best_so_far(run)]
+    return {"trials": len(run), "best_so_far": steps}
+
+
 def choose_final(spec: SearchSpec, finals: Sequence[Trial]) -> Trial | None:
     """Of one candidate's final runs the one whose weights are handed out: the best validation
     score, and the first seed among equals or without validation. None if no run has completed.
@@ -65,8 +105,8 @@ def eligible(spec: SearchSpec, trials: Sequence[Trial]) -> list[Trial]:
     return [
         trial
         for trial in trials
-        if trial.kind in (TrialKind.CANDIDATE, TrialKind.BASELINE)
-        and trial.state is TrialState.COMPLETED
+        if trial.kind is TrialKind.CANDIDATE
+        and trial.has_result
         and trial.fitness is not None
         and not any(constraint.violation(trial.metrics) for constraint in spec.constraints)
     ]

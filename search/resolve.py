@@ -168,12 +168,15 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
     spec, described = resolved.spec, describe(resolved, resolved.spec.seed)
     trials = int(min(spec.budget.trials, resolved.space.size))
     finals = min(spec.final.top, trials) * spec.final.seeds
-    epochs = statistics.fmean(_epochs(resolved.space)) * trials + (spec.final.epochs or 0) * finals
+    compared = trials if spec.baseline else 0
+    epochs = statistics.fmean(_epochs(resolved.space)) * (trials + compared)
+    epochs += (spec.final.epochs or 0) * finals
     flops = [example["flops"] for example in described["examples"]]
     passes = epochs * resolved.dataset.sizes["train"] * (1 + BACKWARD_FLOPS)
     return {
         **described,
         "trials": trials,
+        "baseline_trials": compared,
         "final_trials": finals,
         "epochs": round(epochs),
         "training_flops": sum(flops) / len(flops) * passes if flops else None,

@@ -60,6 +60,17 @@ class SearchSpec(Settings):
     )
     constraints: Items[Constraint] = Field(default=(), max_length=16)
     budget: Budget = Field(default_factory=Budget)
+    warm_start: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=(),
+        max_length=16,
+        description="ids of earlier searches, of the same dataset and objectives, whose results "
+        "the strategy is told before it is asked",
+    )
+    baseline: Literal["random"] | None = Field(
+        None,
+        description="random: random search with as many trials, after the strategy's, to compare "
+        "with; never among the best",
+    )
     resources: Resources = Field(default_factory=Resources)
     final: Final = Field(default_factory=Final)
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random in the search")

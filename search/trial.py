@@ -93,7 +93,8 @@ class Trial:
 
     `number` counts from 0 in the order of asking, final trials included. `fitness` has one value
     an objective, bigger is better (`search.objectives`); None without a result. `source` is the
-    number of the trial that answered a cached one, or of the candidate that a final one retrains.
+    number of the trial that answered a cached one, or of the candidate that a final one retrains;
+    with `source_search`, it is the number in that earlier search, which trained the network.
     """
 
     number: int
@@ -107,6 +108,7 @@ class Trial:
     fitness: tuple[float, ...] | None = None
     failure: Failure | None = None
     source: int | None = None
+    source_search: str | None = None
     seconds: float = 0.0
     worker: str | None = None
 
@@ -120,11 +122,30 @@ class Trial:
     @property
     def is_repeat(self) -> bool:
         """Asked for again: the trial `source` answers it."""
-        return self.source is not None and self.kind is not TrialKind.FINAL
+        return (
+            self.source is not None
+            and self.source_search is None
+            and self.kind is not TrialKind.FINAL
+        )
+
+    @property
+    def has_result(self) -> bool:
+        """Trained to the end, in this search or in the one that it was taken over from."""
+        return self.state is TrialState.COMPLETED or self.source_search is not None
+
+    @property
+    def is_told(self) -> bool:
+        """Asked of the strategy, which is told its end."""
+        return self.kind in (TrialKind.CANDIDATE, TrialKind.SUPERNET)
+
+    @property
+    def is_refused(self) -> bool:
+        """Cannot be built, or breaks a limit that is known before training."""
+        return self.failure is not None and self.failure.kind is FailureKind.INFEASIBLE
 
     @property
     def costs_budget(self) -> bool:
-        """A duplicate and a proposal refused before training cost nothing."""
-        if self.state is TrialState.CACHED or self.kind is TrialKind.FINAL:
-            return False
-        return self.failure is None or self.failure.kind is not FailureKind.INFEASIBLE
+        """A duplicate and a proposal refused before training cost nothing; final trials and those
+        of the baseline are beside the budget.
+        """
+        return self.is_told and self.state is not TrialState.CACHED and not self.is_refused

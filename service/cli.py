@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from service.commands import benchmark, doctor, files, searches, server
+from service.commands import benchmark, doctor, files, reports, searches, server
 from service.commands.output import end_with
 
 app = typer.Typer(
@@ -35,6 +35,9 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "cancel": searches.cancel,
         "pause": searches.pause,
         "resume": searches.resume,
+        "report": reports.report,
+        "compare": reports.compare,
+        "replay": reports.replay,
     },
     "Server": {
         "demo": server.demo,

@@ -34,6 +34,7 @@ _SEARCH: dict[str, Any] = {
     "objectives": [{"metric": "val_accuracy", "goal": "maximize"}],
     "constraints": [{"metric": "parameters", "max": 200000}],
     "budget": {"trials": 30, "seconds": 600},
+    "baseline": "random",
     "resources": {"parallel_trials": 2, "cpus_per_trial": 1, "gpus_per_trial": 0},
     "final": {"top": 1, "seeds": 3, "epochs": 30},
     "seed": 0,
@@ -50,6 +51,8 @@ _READ: dict[str, Any] = {
     "progress": {
         "trials_done": 12,
         "trials_total": 30,
+        "baseline_done": 0,
+        "baseline_total": 30,
         "epochs_done": 101,
         "elapsed_seconds": 61.5,
         "eta_seconds": 92.3,
@@ -59,11 +62,13 @@ _READ: dict[str, Any] = {
     "started_at": "2026-11-22T13:00:00.480000Z",
     "ended_at": None,
     "spec": _SEARCH,
+    "dataset_fingerprint": "9d1c6a4e0b7f3825c1d4e8a96b20f7355e48c09ab7d61f32840ce95a7b13d6f2",
     "links": {
         "self": _PATH,
         "trials": f"{_PATH}/trials",
         "events": f"{_PATH}/events",
         "best": f"{_PATH}/best",
+        "report": f"{_PATH}/report",
         "bundle": f"{_PATH}/best/bundle",
         "cancel": f"{_PATH}/cancel",
         "pause": f"{_PATH}/pause",
@@ -84,6 +89,7 @@ _TRIAL: dict[str, Any] = {
     "architecture_key": "5f0c7d0e9b1a2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5",
     "recipe": {"epochs": 2, "optimizer": "adam", "learning_rate": 0.004},
     "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071, "parameters": 20842},
+    "fitness": [0.9805],
     "curve": [
         {"epoch": 1, "metrics": {"val_accuracy": 0.94, "val_loss": 0.2}},
         {"epoch": 2, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}},
@@ -92,7 +98,12 @@ _TRIAL: dict[str, Any] = {
     "worker": "node-1/4711",
     "failure": None,
     "source": None,
+    "source_search": None,
     "seed": 0,
+    "asked_after": 8,
+    "asked_running": [7],
+    "started_sequence": 41,
+    "ended_sequence": 46,
     "attempts": 1,
     "started_at": "2026-11-22T13:00:41.000000Z",
     "ended_at": "2026-11-22T13:00:44.900000Z",
@@ -110,6 +121,30 @@ _BEST: dict[str, Any] = {
                 "test_accuracy": {"mean": 0.9833, "std": 0.0026, "seeds": 3},
             },
             "bundle": f"{_PATH}/trials/9/bundle",
+        }
+    ]
+}
+
+
+_REPORT: dict[str, Any] = {
+    "objectives": [
+        {
+            "metric": "val_accuracy",
+            "goal": "maximize",
+            "strategy": {
+                "trials": 30,
+                "best_so_far": [{"trials": 1, "value": 0.94}, {"trials": 9, "value": 0.9805}],
+            },
+            "baseline": {"trials": 30, "best_so_far": [{"trials": 1, "value": 0.9721}]},
+            "difference": {
+                "trials": 30,
+                "final": {"difference": 0.0084, "low": 0.0028, "high": 0.0112},
+                "mean": {"difference": 0.031, "low": 0.012, "high": 0.049},
+            },
+            "importance": [
+                {"decision": "training.learning_rate", "share": 0.52},
+                {"decision": "channels", "share": 0.21},
+            ],
         }
     ]
 }
@@ -169,6 +204,7 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
     ("getTrial", "200"): _TRIAL,
     ("listTrials", "200"): {"items": [_TRIAL], "next_page_token": None},
     ("getBest", "200"): _BEST,
+    ("getReport", "200"): _REPORT,
     ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
     ("*", "409"): _problem(
         409,

@@ -101,6 +101,7 @@ class Search(Base):
     versions: Mapped[dict[str, Any]]
     trials_done: Mapped[int] = mapped_column(default=0)
     trials_total: Mapped[int]
+    baseline_done: Mapped[int] = mapped_column(default=0, server_default="0")
     epochs_done: Mapped[int] = mapped_column(BigInteger, default=0)
     elapsed_seconds: Mapped[float] = mapped_column(default=0.0)
     best: Mapped[dict[str, Any] | None]
@@ -118,7 +119,7 @@ class Trial(Base):
     """`started_sequence` and `ended_sequence` are the search's event numbers: their order is the
     order in which the strategy was asked and told. `asked_after` and `asked_running` are what the
     ask had been told. `source` is the trial that answered a cached one, or the candidate that a
-    final one retrains.
+    final one retrains; with `source_search`, its number in that earlier search, which may be gone.
     """
 
     __tablename__ = "trials"
@@ -139,6 +140,7 @@ class Trial(Base):
     recipe_key: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[int | None]
+    source_search: Mapped[str | None] = mapped_column(String(41))
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     fitness: Mapped[list[Any] | None]
     failure: Mapped[dict[str, Any] | None]

@@ -24,11 +24,11 @@ class Archive:
 
     def first(self, architecture_key: str, recipe_key: str) -> int | None:
         """The number of the trial that was the first of its kind, ended or not."""
-        return self._first.get(_identity(architecture_key, recipe_key))
+        return self._first.get(identity(architecture_key, recipe_key))
 
     def open(self, trial: Trial) -> None:
         """`trial` is the first of its kind."""
-        self._first[_identity(trial.architecture_key, trial.recipe_key)] = trial.number
+        self._first[identity(trial.architecture_key, trial.recipe_key)] = trial.number
 
     def close(self, trial: Trial) -> None:
         """`trial`, opened before, has ended."""
@@ -42,7 +42,7 @@ class Archive:
         return dict(zip(names, values, strict=True)), failure
 
 
-def _identity(architecture_key: str, recipe_key: str) -> bytes:
+def identity(architecture_key: str, recipe_key: str) -> bytes:
     """Half of each SHA-256: still no collision in 2^60 trials."""
     return bytes.fromhex(architecture_key[:32] + recipe_key[:32])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.strategies import Strategy
 from search.trial import Proposal, Trial, TrialKind
@@ -12,11 +13,11 @@ from search.trial import Proposal, Trial, TrialKind
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An ask whose answer is not the one in the journal."""
+    """An ask whose answer is not the one in the journal; None: there is nothing to ask for."""
 
     number: int
     recorded: Proposal
-    replayed: Proposal
+    replayed: Proposal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,13 @@ class Replay:
         return not self.differences
 
 
-def replay(strategy: Strategy, history: Iterable[TrialStarted | TrialEnded]) -> Replay:
-    """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals.
+def replay(
+    strategy: Strategy,
+    history: Iterable[TrialStarted | TrialEnded],
+    baseline: Baseline | None = None,
+) -> Replay:
+    """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals; those
+    of a fresh `baseline` as well.
 
     Raises:
         ValueError: the history contradicts itself: what an ask says that the strategy had been
@@ -44,9 +50,11 @@ def replay(strategy: Strategy, history: Iterable[TrialStarted | TrialEnded]) -> 
     for event in history:
         trial = event.trial
         if isinstance(event, TrialEnded):
-            if running.pop(trial.number, None) is None:
+            if running.pop(trial.number, None) is None and trial.source_search is None:
                 raise ValueError(f"trial {trial.number} ended without having started")
-            if trial.kind is not TrialKind.FINAL:
+            if trial.kind is TrialKind.BASELINE and baseline is not None:
+                baseline.apply(event)
+            if trial.is_told:
                 strategy.tell(trial)
                 told += 1
             continue
@@ -56,10 +64,15 @@ def replay(strategy: Strategy, history: Iterable[TrialStarted | TrialEnded]) -> 
                 f"{list(event.running)} running, the events before it give {told} and "
                 f"{list(running)}"
             )
-        if trial.kind is not TrialKind.FINAL:
+        proposal: Proposal | None = trial.proposal
+        if trial.is_told:
             asks += 1
             proposal = strategy.ask(trial.number, tuple(running.values()))
-            if proposal != trial.proposal:
-                differences.append(Difference(trial.number, trial.proposal, proposal))
+        elif trial.kind is TrialKind.BASELINE and baseline is not None:
+            asks += 1
+            proposal = baseline.ask(trial.number)
+            baseline.apply(event)
+        if proposal != trial.proposal:
+            differences.append(Difference(trial.number, trial.proposal, proposal))
         running[trial.number] = trial
     return Replay(asks, tuple(differences))

@@ -15,6 +15,7 @@ from typing import Literal
 
 from models.architecture import sha256_of
 from models.families import InfeasibleError
+from search.engine.baseline import Baseline
 from search.engine.journal import EpochReported, Journal, TrialEnded, TrialStarted
 from search.engine.state import SearchState
 from search.objectives import COST_METRICS, fitness, violation
@@ -36,7 +37,10 @@ TEST_PREFIX = "test_"
 Cost = Callable[[Candidate], Mapping[str, float]]
 """Parameters and FLOPs before training; raises InfeasibleError."""
 
-Phase = Literal["searching", "final", "done"]
+SCORED = (TrialKind.CANDIDATE, TrialKind.BASELINE)
+"""Trials that have failed without a value for every objective."""
+
+Phase = Literal["searching", "baseline", "final", "done"]
 
 
 class SearchRun:
@@ -45,7 +49,8 @@ class SearchRun:
     The trials of a journal that started and never ended are given out again, under their numbers.
     A repeat of an ended trial becomes `cached` with its metrics, or its failure; a repeat of a
     running trial waits for that one and is then answered in the same way, while the strategy is
-    asked on. Neither costs budget. Not safe for threads.
+    asked on. Neither costs budget. With `spec.baseline`, as many random trials as the strategy has
+    spent follow its last one. Not safe for threads.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class SearchRun:
         self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
         self._stopped = self._cancelled = False
         self._waiting: dict[int, list[int]] = {}
+        self._baseline = Baseline(space, spec.seed)
         self._state = SearchState(spec)
         for event in journal.history():
             self._apply(event)
@@ -73,12 +79,18 @@ class SearchRun:
 
     @property
     def phase(self) -> Phase:
-        """`searching` among candidates, `final` training of the best, or `done`."""
+        """`searching` among candidates, the `baseline` to compare with, `final` training of the
+        best, or `done`.
+        """
         state = self._state
         if self._cancelled:
             return "done"
-        if not state.finals_started and (state.running or not self._is_closed()):
-            return "searching"
+        if not state.finals_started:
+            is_open = state.running or not self._is_closed()
+            if is_open and not self._baseline.has_started:
+                return "searching"
+            if state.running or self._wants_baseline:
+                return "baseline"
         return "final" if state.running or state.finals_started < self._finals else "done"
 
     @property
@@ -143,8 +155,8 @@ class SearchRun:
     def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
         """Another budget from now on; None leaves it as it is.
 
-        Running trials are finished. Once a final trial has started, the search stage is over for
-        good.
+        Running trials are finished. Once a trial of the baseline or a final one has started, the
+        search stage is over for good.
         """
         self._budget_trials = self._budget_trials if trials is None else trials
         self._budget_seconds = self._budget_seconds if seconds is None else seconds
@@ -163,6 +175,10 @@ class SearchRun:
             trial = self._ask()
             if self._is_to_run(trial):
                 return trial
+        while self.phase == "baseline" and self._wants_baseline:
+            drawn = self._draw_baseline()
+            if drawn is not None and self._is_to_run(drawn):
+                return drawn
         if self.phase == "final" and self._state.finals_started < self._finals:
             return self._start_final()
         return None
@@ -192,7 +208,7 @@ class SearchRun:
         if trial is None:
             return
         self._refuse_test_metrics(trial, metrics)
-        if trial.kind is TrialKind.CANDIDATE and (failure := self._missing(metrics)):
+        if trial.kind in SCORED and (failure := self._missing(metrics)):
             return self.fail(number, failure, seconds, worker)
         self._end(
             trial,
@@ -253,6 +269,29 @@ class SearchRun:
             *keys,
             seed=self.spec.seed,
             source=self._state.archive.first(*keys),
+        )
+        return self._start(trial)
+
+    def _draw_baseline(self) -> Trial | None:
+        """A network that the strategy has trained as well is answered from there and counts all
+        the same: random search alone would have trained it.
+        """
+        number = self._state.next_number
+        candidate = self._baseline.ask(number)
+        if candidate is None:
+            return None
+        keys = self._space.keys(candidate)
+        source = self._state.archive.first(*keys)
+        if source is not None and self._state.archive.result(source)[1] is not None:
+            source = None
+        trial = Trial(
+            number,
+            TrialKind.BASELINE,
+            candidate,
+            TrialState.RUNNING,
+            *keys,
+            seed=self.spec.seed,
+            source=source,
         )
         return self._start(trial)
 
@@ -345,9 +384,13 @@ class SearchRun:
         self._apply(event)
 
     def _apply(self, event: TrialStarted | TrialEnded) -> None:
-        """The one place where the search changes; final trials are kept from the strategy."""
+        """The one place where the search changes. The strategy never hears of final trials, nor of
+        those of the baseline.
+        """
         self._state.apply(event)
-        if isinstance(event, TrialEnded) and event.trial.kind is not TrialKind.FINAL:
+        if event.trial.kind is TrialKind.BASELINE:
+            self._baseline.apply(event)
+        elif isinstance(event, TrialEnded) and event.trial.is_told:
             self._strategy.tell(event.trial)
 
     @property
@@ -358,6 +401,15 @@ class SearchRun:
         """Whether no further candidate may start now."""
         spent = self._state.spent + self._state.in_flight
         return self._stopped or self._is_exhausted or spent >= self._budget_trials
+
+    @property
+    def _wants_baseline(self) -> bool:
+        """Whether a further trial of the baseline is to start: as many as the strategy spent, of a
+        search that has found something.
+        """
+        if self.spec.baseline is None or not self._state.incumbents or self._baseline.is_exhausted:
+            return False
+        return self._baseline.counted < self._state.spent
 
     @property
     def _finals(self) -> int:

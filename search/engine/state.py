@@ -13,7 +13,7 @@ class SearchState:
     """A fold over starts and ends; the same events give the same state, live or in a replay.
 
     next_number: of the next trial.
-    told: ended trials that the strategy knows; final trials are not among them.
+    told: ended trials that the strategy knows; neither final ones nor those of the baseline.
     spent: ended candidates that cost budget.
     repeats: proposals in a row that were tried before, since the last new one or the last result.
     refusals: proposals that ended as infeasible since the last result.
@@ -38,6 +38,8 @@ class SearchState:
     def apply(self, event: TrialStarted | TrialEnded) -> None:
         if isinstance(event, TrialStarted):
             self._start(event.trial)
+        elif event.trial.kind is TrialKind.BASELINE:
+            del self.running[event.trial.number]
         elif event.trial.kind is TrialKind.FINAL:
             self._end_final(event.trial)
         else:
@@ -48,6 +50,8 @@ class SearchState:
         self.running[trial.number] = trial
         if trial.kind is TrialKind.FINAL:
             self.finals_started += 1
+        elif trial.kind is TrialKind.BASELINE:
+            return
         elif trial.is_repeat:
             self.repeats += 1
         else:
@@ -55,8 +59,11 @@ class SearchState:
             self.archive.open(trial)
 
     def _end(self, trial: Trial) -> None:
-        del self.running[trial.number]
         self.told += 1
+        if trial.source_search is not None:
+            self._take_over(trial)
+            return
+        del self.running[trial.number]
         if trial.is_repeat:
             return
         self.archive.close(trial)
@@ -70,6 +77,13 @@ class SearchState:
             self.reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")
         elif trial.fitness is None:
             self.reasons.add(violation(trial.metrics, self._constraints) or "no score")
+
+    def _take_over(self, trial: Trial) -> None:
+        """A result of an earlier search: it never ran here, and it can win here."""
+        self.next_number = trial.number + 1
+        self.archive.open(trial)
+        self.archive.close(trial)
+        self.incumbents.add(trial)
 
     def _end_final(self, trial: Trial) -> None:
         del self.running[trial.number]

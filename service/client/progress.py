@@ -47,12 +47,22 @@ def best_so_far(search: Search) -> str:
     return f"best {', '.join(values)}" if values else ""
 
 
+def counted(search: Search) -> str:
+    """`12/30 trials`, and those of the baseline where there is one."""
+    progress = search.progress
+    text = f"{progress['trials_done']}/{progress['trials_total']} trials"
+    if progress["baseline_total"]:
+        text += f", baseline {progress['baseline_done']}/{progress['baseline_total']}"
+    return text
+
+
 def remaining(search: Search) -> str:
-    """`about 1:20 left`, of the search stage; then, that the final stage runs. Empty while nobody
-    knows.
+    """`about 1:20 left`, of the search stage and the baseline; then, that the final stage runs.
+    Empty while nobody knows.
     """
     progress = search.progress
-    if search.state == "running" and progress["trials_done"] >= progress["trials_total"]:
+    done, total = (progress[f"trials_{n}"] + progress[f"baseline_{n}"] for n in ("done", "total"))
+    if search.state == "running" and done >= total:
         final = search.spec["final"]
         return f"retraining the best {final['top']} on {final['seeds']} seeds"
     seconds = progress["eta_seconds"]
@@ -66,11 +76,10 @@ def remaining(search: Search) -> str:
 
 def summary(search: Search) -> str:
     """One line: state, trials, best so far, time left."""
-    progress = search.progress
     reason = f" ({search.state_reason})" if search.state_reason else ""
     parts = [
         f"{search.state}{reason}",
-        f"{progress['trials_done']}/{progress['trials_total']} trials",
+        counted(search),
         best_so_far(search),
         remaining(search),
     ]
@@ -82,12 +91,12 @@ def _show_bar(search: Search, timeout: float | None, patience: float, file: Text
         SpinnerColumn(),
         TextColumn("{task.fields[state]}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed}/{task.total} trials"),
+        TextColumn("{task.fields[counted]}"),
         TextColumn("[bold]{task.fields[best]}[/bold]"),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(file=file), refresh_per_second=8) as bar:
-        task = bar.add_task("", total=1, state=search.state, best="", note="")
+        task = bar.add_task("", total=1, state=search.state, counted="", best="", note="")
 
         def on_outage(message: str) -> None:
             bar.update(task, note=f"[yellow]{escape(message)}[/yellow]")
@@ -96,9 +105,10 @@ def _show_bar(search: Search, timeout: float | None, patience: float, file: Text
             progress = state.progress
             bar.update(
                 task,
-                total=progress["trials_total"],
-                completed=progress["trials_done"],
+                total=progress["trials_total"] + progress["baseline_total"],
+                completed=progress["trials_done"] + progress["baseline_done"],
                 state=state.state,
+                counted=counted(state),
                 best=best_so_far(state),
                 note=remaining(state),
             )
@@ -123,7 +133,7 @@ def _print_lines(search: Search, timeout: float | None, patience: float, file: T
         if is_away:
             write(f"{search.id} is back")
             is_away = False
-        news = (state.state, state.state_reason, state.progress["trials_done"], best_so_far(state))
+        news = (state.state, state.state_reason, counted(state), best_so_far(state))
         age = time.monotonic() - last_time
         is_due = news[:2] != last_news[:2] or age >= (
             _SECONDS_BETWEEN_LINES if news != last_news else _SECONDS_WITHOUT_NEWS

@@ -79,7 +79,9 @@ class Search:
 
     @property
     def progress(self) -> dict[str, Any]:
-        """`trials_done`, `trials_total`, `epochs_done`, `elapsed_seconds`, `eta_seconds`."""
+        """`trials_done` and `trials_total`, `baseline_done` and `baseline_total`, `epochs_done`,
+        `elapsed_seconds`, `eta_seconds`.
+        """
         return dict(self.document.get("progress") or {})
 
     @property
@@ -173,6 +175,12 @@ class Search:
         """The winner, or the Pareto set; before the end, the best so far; may be empty."""
         response = self._connection.request("GET", f"{self._path}/best")
         return list(response.json()["items"])
+
+    def report(self) -> dict[str, Any]:
+        """For each objective: the best so far by trial, the comparison with the baseline, and
+        which decisions mattered.
+        """
+        return dict(self._connection.request("GET", f"{self._path}/report").json())
 
     def download(
         self, directory: str | Path, *, trial: int | None = None, overwrite: bool = False

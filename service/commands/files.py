@@ -94,6 +94,8 @@ def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
     except SpecError as error:
         problems = "\n".join(f"  {found.pointer}: {found.message}" for found in error.problems)
         raise UsageError(f"the search is not valid\n{problems}") from None
+    if resolved.spec.warm_start:
+        note("A server knows the searches of warm_start: check them with --url.")
     return {"spec": resolved.spec.to_json(), **estimate(resolved)}
 
 
@@ -101,10 +103,14 @@ def _print_estimate(answer: dict[str, Any]) -> None:
     spec, size = answer["spec"], answer["size"]
     limit = answer["seconds_limit"]
     flops = answer["training_flops"]
+    compared = f", {answer['baseline_trials']:,.0f} of the baseline" if spec["baseline"] else ""
+    trials = (
+        f"{answer['trials']:,.0f}{compared}, then {answer['final_trials']:,.0f} final trainings"
+    )
     rows = [
         ("search", spec["name"]),
         ("space", "infinite" if size is None else f"{size:,.0f} points"),
-        ("trials", f"{answer['trials']:,.0f}, then {answer['final_trials']:,.0f} final trainings"),
+        ("trials", trials),
         ("epochs", f"{answer['epochs']:,} in all"),
         ("cost", "unknown" if flops is None else f"about {flops:.2g} FLOPs of training"),
         ("time", "no limit" if limit is None else f"the search stage ends after {limit:g} s"),

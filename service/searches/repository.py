@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +16,9 @@ from service.events.repository import append_event
 from service.identifiers import new_search_id
 from service.searches.states import ENDED, SearchState
 from service.tables import Artifact, IdempotencyKey, Search
+
+if TYPE_CHECKING:
+    from search.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,16 @@ class SearchStatus:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An accepted request: the resolved spec, and what it was resolved against."""
+    """An accepted request: the resolved spec, what it was resolved against, and the results of
+    earlier searches that it begins with.
+    """
 
     name: str
     spec: dict[str, Any]
     dataset_fingerprint: str
     versions: dict[str, str]
     trials: int
+    taken_over: Sequence[Trial] = ()
 
 
 class KeyTakenError(Exception):
@@ -135,6 +141,10 @@ class SearchRepository:
         append_event(
             self._session, search, "search.queued", {"state": search.state, "reason": None}
         )
+        if submission.taken_over:
+            from service.trials.warm_start import take_over
+
+            take_over(self._session, search, submission.taken_over)
         attempt.commit()
         return search
 

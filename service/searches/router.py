@@ -73,7 +73,7 @@ def create_search(
 ) -> Response:
     """Queue a search. With `dry_run`, nothing is stored and the answer is its size and cost."""
     if dry_run:
-        return JSONResponse(validation.dry_run(body))
+        return JSONResponse(validation.dry_run(body, get_sessions(request), tenant))
     sessions = get_sessions(request)
     digest = sha256_of(body)
     try:
@@ -82,7 +82,7 @@ def create_search(
             with sessions.read() as session:
                 search = SearchRepository(session, tenant).submitted(idempotency_key, digest)
         if search is None:
-            accepted = validation.submission(body)
+            accepted = validation.submission(body, sessions, tenant)
             with sessions.begin() as session:
                 repository = SearchRepository(session, tenant)
                 search = repository.submit(accepted, idempotency_key, digest)

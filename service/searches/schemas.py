@@ -17,10 +17,17 @@ _REQUESTED = {"cancel": "cancel requested", "pause": "pause requested"}
 class Progress(BaseModel):
     trials_done: int = Field(description="trials that cost budget and have ended", ge=0)
     trials_total: int = Field(description="the budget in trials", ge=1)
-    epochs_done: int = Field(description="over all trials, final ones included", ge=0)
+    baseline_done: int = Field(description="trials of the baseline that have ended", ge=0)
+    baseline_total: int = Field(
+        description="trials of the baseline, at most; 0: there is no baseline", ge=0
+    )
+    epochs_done: int = Field(
+        description="over all trials, those of the baseline and final ones included", ge=0
+    )
     elapsed_seconds: float = Field(description="wall seconds in which it ran", ge=0)
     eta_seconds: float | None = Field(
-        description="estimate for the rest of the search stage; null: unknown or nothing left"
+        description="estimate for the rest of the search stage and of the baseline; null: unknown "
+        "or nothing left"
     )
 
 
@@ -36,6 +43,7 @@ class Links(BaseModel):
     trials: str
     events: str
     best: str
+    report: str
     bundle: str
     cancel: str
     pause: str
@@ -55,6 +63,7 @@ class SearchRead(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     spec: dict[str, Any] = Field(description="the request, fully resolved")
+    dataset_fingerprint: str = Field(description="SHA-256 of the data that were searched on")
     links: Links
 
     @classmethod
@@ -68,6 +77,8 @@ class SearchRead(BaseModel):
             progress=Progress(
                 trials_done=row.trials_done,
                 trials_total=row.trials_total,
+                baseline_done=row.baseline_done,
+                baseline_total=_baseline_total(row),
                 epochs_done=row.epochs_done,
                 elapsed_seconds=row.elapsed_seconds,
                 eta_seconds=_eta_seconds(row),
@@ -77,11 +88,13 @@ class SearchRead(BaseModel):
             started_at=row.started_at,
             ended_at=row.ended_at,
             spec=row.spec,
+            dataset_fingerprint=row.dataset_fingerprint,
             links=Links(
                 self=path,
                 trials=f"{path}/trials",
                 events=f"{path}/events",
                 best=f"{path}/best",
+                report=f"{path}/report",
                 bundle=f"{path}/best/bundle",
                 cancel=f"{path}/cancel",
                 pause=f"{path}/pause",
@@ -116,7 +129,9 @@ class DryRun(SpaceDryRun):
     """What a request would mean. Nothing is stored."""
 
     spec: dict[str, Any] = Field(description="the request, fully resolved")
+    warm_start_trials: int = Field(description="results of earlier searches to begin with", ge=0)
     trials: float = Field(description="trials of the search stage, at most", ge=0)
+    baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
     final_trials: float = Field(description="trainings of the final stage, at most", ge=0)
     epochs: int = Field(description="of all trainings together", ge=0)
     training_flops: float | None = Field(description="of all trainings together; null: unknown")
@@ -127,10 +142,17 @@ StateFilter = Literal["queued", "running", "paused", "succeeded", "failed", "can
 
 
 def _eta_seconds(row: Search) -> float | None:
-    """From the pace so far, and never beyond the time budget."""
-    if row.state != SearchState.RUNNING or not row.trials_done or row.elapsed_seconds <= 0:
+    """From the pace so far. The search stage never goes beyond the time budget."""
+    done = row.trials_done + row.baseline_done
+    if row.state != SearchState.RUNNING or not done or row.elapsed_seconds <= 0:
         return None
-    left = max(0, row.trials_total - row.trials_done)
-    eta = row.elapsed_seconds / row.trials_done * left
+    pace = row.elapsed_seconds / done
+    eta = pace * max(0, row.trials_total - row.trials_done)
     seconds = row.spec.get("budget", {}).get("seconds")
-    return eta if seconds is None else min(eta, max(0.0, seconds - row.elapsed_seconds))
+    if seconds is not None:
+        eta = min(eta, max(0.0, seconds - row.elapsed_seconds))
+    return eta + pace * max(0, _baseline_total(row) - row.baseline_done)
+
+
+def _baseline_total(row: Search) -> int:
+    return row.trials_total if row.spec.get("baseline") else 0

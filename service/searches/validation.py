@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+from service.database import Sessions
 from service.errors import InvalidError, ProblemItem, item, pointer
 from service.searches.repository import Submission
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from search.resolve import Resolved, SpecError
+    from search.trial import Trial
 
 _PATCHABLE = {"budget": ("trials", "seconds"), "resources": ("parallel_trials",)}
 
@@ -29,22 +31,24 @@ def warm_up() -> None:
     patch_model()
 
 
-def submission(body: object) -> Submission:
+def submission(body: object, sessions: Sessions, tenant_id: str) -> Submission:
     """
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
     resolved = _resolve(body)
+    trials = _taken_over(resolved, sessions, tenant_id)
     return Submission(
         name=resolved.spec.name,
         spec=resolved.spec.to_json(),
         dataset_fingerprint=resolved.dataset.fingerprint,
         versions=_versions(),
         trials=resolved.spec.budget.trials,
+        taken_over=trials,
     )
 
 
-def dry_run(body: object) -> dict[str, Any]:
+def dry_run(body: object, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
     """The resolved request, the size of its space, example networks, an estimate of the cost.
 
     Raises:
@@ -53,7 +57,12 @@ def dry_run(body: object) -> dict[str, Any]:
     from search.resolve import estimate
 
     resolved = _resolve(body)
-    return {"spec": resolved.spec.to_json(), **estimate(resolved)}
+    trials = _taken_over(resolved, sessions, tenant_id)
+    return {
+        "spec": resolved.spec.to_json(),
+        "warm_start_trials": len(trials),
+        **estimate(resolved),
+    }
 
 
 def dry_run_of_space(body: object) -> dict[str, Any]:
@@ -128,6 +137,18 @@ def _resolve(body: object) -> Resolved:
 
     try:
         return resolve(body)
+    except SpecError as error:
+        raise _invalid(error) from None
+
+
+def _taken_over(resolved: Resolved, sessions: Sessions, tenant_id: str) -> list[Trial]:
+    """What the search begins with."""
+    from search.resolve import SpecError
+    from search.warm_start import taken_over
+    from service.trials.warm_start import earlier_search
+
+    try:
+        return taken_over(resolved, partial(earlier_search, sessions, tenant_id))
     except SpecError as error:
         raise _invalid(error) from None
 

@@ -113,7 +113,7 @@ class SqlJournal:
             if again and state == TrialState.RUNNING.value:
                 raise _CommittedError
             raise TrialHasEndedError(f"trial {trial.number} is {state}, it cannot start")
-        values = self._columns(trial, tenant_id, sequence)
+        values = start_columns(self._claim.search_id, tenant_id, trial, sequence)
         values |= {"asked_after": started.told, "asked_running": list(started.running)}
         session.execute(insert(tables.Trial).values(values))
         self._event(session, tenant_id, sequence, "trial.started", _summary(trial))
@@ -156,11 +156,13 @@ class SqlJournal:
         changes: dict[str, Any] = {}
         if trial.costs_budget:
             changes["trials_done"] = tables.Search.trials_done + 1
+        if trial.kind is TrialKind.BASELINE and not trial.is_refused:
+            changes["baseline_done"] = tables.Search.baseline_done + 1
         if better:
             changes["best"] = {"trial": trial.number, "metrics": _finite(trial.metrics)}
         sequence, tenant_id = self._change(session, 1 + better, **changes)
         sequence -= better
-        result = self._result(trial, sequence)
+        result = end_columns(trial, sequence)
         if (
             session.execute(
                 update(tables.Trial)
@@ -175,17 +177,11 @@ class SqlJournal:
                 raise _CommittedError
             if state is not None:
                 raise TrialHasEndedError(f"trial {trial.number} is {state} already")
-            values = {**self._columns(trial, tenant_id, sequence), **result}
+            values = start_columns(self._claim.search_id, tenant_id, trial, sequence) | result
             session.execute(
                 insert(tables.Trial).values({**values, "asked_after": 0, "asked_running": []})
             )
-        data = {
-            **_summary(trial),
-            "metrics": result["metrics"],
-            "failure": result["failure"],
-            "seconds": trial.seconds,
-        }
-        self._event(session, tenant_id, sequence, "trial.ended", data)
+        self._event(session, tenant_id, sequence, "trial.ended", end_data(trial))
         if better:
             self._event(session, tenant_id, sequence + 1, "best.changed", changes["best"])
 
@@ -215,44 +211,59 @@ class SqlJournal:
     def _state(self, session: Session, number: int) -> str | None:
         return session.scalar(select(tables.Trial.state).where(*self._is(number)))
 
-    def _columns(self, trial: Trial, tenant_id: str, sequence: int) -> dict[str, Any]:
-        return {
-            "search_id": self._claim.search_id,
-            "number": trial.number,
-            "tenant_id": tenant_id,
-            "kind": trial.kind.value,
-            "state": TrialState.RUNNING.value,
-            "proposal": trial.proposal.to_json(),
-            "architecture_key": trial.architecture_key,
-            "recipe_key": trial.recipe_key,
-            "seed": trial.seed,
-            "source": trial.source,
-            "metrics": {},
-            "started_sequence": sequence,
-            "started_at": datetime.now(UTC),
-        }
-
-    def _result(self, trial: Trial, sequence: int) -> dict[str, Any]:
-        return {
-            "state": trial.state.value,
-            "metrics": _finite(trial.metrics),
-            "fitness": None if trial.fitness is None else list(trial.fitness),
-            "failure": None if trial.failure is None else trial.failure.to_json(),
-            "seconds": trial.seconds,
-            "worker": trial.worker,
-            "ended_sequence": sequence,
-            "ended_at": datetime.now(UTC),
-        }
-
     def _is_better(self, trial: Trial) -> bool:
         """Whether the trial is the best candidate so far, in the order of `best_trials`."""
-        if trial.kind is not TrialKind.CANDIDATE or trial.state is not TrialState.COMPLETED:
+        if trial.kind is not TrialKind.CANDIDATE or not trial.has_result:
             return False
         return trial.fitness is not None and (self._best is None or trial.fitness > self._best)
 
     def _remember(self, trial: Trial) -> None:
         if self._is_better(trial):
             self._best = trial.fitness
+
+
+def start_columns(search_id: str, tenant_id: str, trial: Trial, sequence: int) -> dict[str, Any]:
+    """The row of a trial that begins."""
+    return {
+        "search_id": search_id,
+        "number": trial.number,
+        "tenant_id": tenant_id,
+        "kind": trial.kind.value,
+        "state": TrialState.RUNNING.value,
+        "proposal": trial.proposal.to_json(),
+        "architecture_key": trial.architecture_key,
+        "recipe_key": trial.recipe_key,
+        "seed": trial.seed,
+        "source": trial.source,
+        "source_search": trial.source_search,
+        "metrics": {},
+        "started_sequence": sequence,
+        "started_at": datetime.now(UTC),
+    }
+
+
+def end_columns(trial: Trial, sequence: int) -> dict[str, Any]:
+    """What changes in the row of a trial when it ends."""
+    return {
+        "state": trial.state.value,
+        "metrics": _finite(trial.metrics),
+        "fitness": None if trial.fitness is None else list(trial.fitness),
+        "failure": None if trial.failure is None else trial.failure.to_json(),
+        "seconds": trial.seconds,
+        "worker": trial.worker,
+        "ended_sequence": sequence,
+        "ended_at": datetime.now(UTC),
+    }
+
+
+def end_data(trial: Trial) -> dict[str, Any]:
+    """The data of a `trial.ended` event."""
+    return {
+        **_summary(trial),
+        "metrics": _finite(trial.metrics),
+        "failure": None if trial.failure is None else trial.failure.to_json(),
+        "seconds": trial.seconds,
+    }
 
 
 class _CommittedError(Exception):
@@ -274,6 +285,7 @@ def _summary(trial: Trial) -> dict[str, Any]:
         "state": trial.state.value,
         "architecture_key": trial.architecture_key,
         "source": trial.source,
+        "source_search": trial.source_search,
     }
 
 
@@ -297,6 +309,7 @@ def trial_of(row: tables.Trial) -> Trial:
         fitness=None if row.fitness is None else tuple(float(value) for value in row.fitness),
         failure=None if row.failure is None else Failure.from_json(row.failure),
         source=row.source,
+        source_search=row.source_search,
         seconds=row.seconds,
         worker=row.worker,
     )

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFoundError
 from service.tables import Epoch, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an ended trial of the strategy or of the baseline.
+
+    counts: it was trained, or would have been if the baseline were alone.
+    is_new: the first result of its network in this search.
+    """
+
+    number: int
+    kind: str
+    fitness: tuple[float, ...] | None
+    counts: bool
+    is_new: bool
 
 
 class TrialRepository:
@@ -54,19 +70,50 @@ class TrialRepository:
         return found
 
     def scores(self) -> list[tuple[int, tuple[float, ...]]]:
-        """(number, fitness) of every trained candidate: all that ranking them needs."""
+        """(number, fitness) of every candidate with a result: all that ranking them needs."""
         rows = self._session.execute(
             select(Trial.number, Trial.fitness)
             .where(
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
-                Trial.state == "completed",
-                Trial.kind.in_(("candidate", "baseline")),
+                or_(Trial.state == "completed", Trial.source_search.is_not(None)),
+                Trial.kind == "candidate",
                 Trial.fitness.is_not(None),
             )
             .order_by(Trial.number)
         )
         return [(number, tuple(fitness)) for number, fitness in rows if fitness is not None]
+
+    def outcomes(self) -> list[Outcome]:
+        """In the order of asking."""
+        rows = self._session.execute(
+            select(
+                Trial.number,
+                Trial.kind,
+                Trial.state,
+                Trial.fitness,
+                Trial.failure,
+                Trial.source_search,
+            )
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state != "running",
+                Trial.kind.in_(("candidate", "baseline")),
+            )
+            .order_by(Trial.number)
+        )
+        return [
+            Outcome(
+                row.number,
+                row.kind,
+                None if row.fitness is None else tuple(row.fitness),
+                (row.state != "cached" or row.kind == "baseline")
+                and (row.failure or {}).get("kind") != "infeasible",
+                row.state != "cached" or row.source_search is not None,
+            )
+            for row in rows
+        ]
 
     def of_numbers(self, numbers: Sequence[int]) -> Sequence[Trial]:
         return self._session.scalars(

@@ -26,11 +26,13 @@ from service.requests import (
 from service.searches.repository import SearchRepository
 from service.security import TenantDep
 from service.trials.ranking import best_items
+from service.trials.reporting import report_items
 from service.trials.repository import TrialRepository
 from service.trials.schemas import (
     BestItem,
     BestRead,
     KindFilter,
+    ReportRead,
     TrialPage,
     TrialRead,
     TrialStateFilter,
@@ -120,3 +122,16 @@ def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> Be
             for found in items
         ]
     )
+
+
+@router.get(
+    "/report",
+    operation_id="getReport",
+    summary="How the search went",
+    responses=problems(404, 422, 503),
+)
+def read_report(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> ReportRead:
+    """The best so far by trial, the comparison with the baseline, and which decisions mattered."""
+    search = SearchRepository(session, tenant).get(search_id)
+    items = report_items(search, TrialRepository(session, tenant, search_id))
+    return ReportRead.model_validate({"objectives": items})

@@ -37,6 +37,9 @@ class TrialRead(BaseModel):
     architecture_key: str = Field(description="the same for isomorphic architectures")
     recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
     metrics: dict[str, float] = Field(description="its result; empty without one")
+    fitness: list[float] | None = Field(
+        description="one value an objective, bigger is better; null without a usable result"
+    )
     curve: list[CurvePoint] = Field(description="one point an epoch")
     seconds: float = Field(description="wall seconds of training", ge=0)
     worker: str | None
@@ -44,7 +47,19 @@ class TrialRead(BaseModel):
     source: int | None = Field(
         description="the trial that answered a cached one, or the candidate of a final one"
     )
+    source_search: str | None = Field(
+        description="the earlier search that `source` belongs to, where it was a warm start"
+    )
     seed: int
+    asked_after: int = Field(
+        description="how many ended trials the strategy had been told when it was asked", ge=0
+    )
+    asked_running: list[int] = Field(description="trials that it knew to be running")
+    started_sequence: int = Field(description="number of the event of its start", ge=1)
+    ended_sequence: int | None = Field(
+        description="number of the event of its end: with `started_sequence`, the order in which "
+        "the strategy was asked and told"
+    )
     attempts: int = Field(description="how often it was started", ge=0)
     started_at: datetime
     ended_at: datetime | None
@@ -62,12 +77,18 @@ class TrialRead(BaseModel):
                 "architecture_key": row.architecture_key,
                 "recipe": row.proposal.get("recipe"),
                 "metrics": row.metrics,
+                "fitness": row.fitness,
                 "curve": [{"epoch": point.epoch, "metrics": point.metrics} for point in curve],
                 "seconds": row.seconds,
                 "worker": row.worker,
                 "failure": row.failure,
                 "source": row.source,
+                "source_search": row.source_search,
                 "seed": row.seed,
+                "asked_after": row.asked_after,
+                "asked_running": row.asked_running,
+                "started_sequence": row.started_sequence,
+                "ended_sequence": row.ended_sequence,
                 "attempts": row.attempts,
                 "started_at": row.started_at,
                 "ended_at": row.ended_at,
@@ -104,3 +125,48 @@ class BestRead(BaseModel):
         description="the winner first; the Pareto set when there are several objectives; empty "
         "before the first trial has completed"
     )
+
+
+class Step(BaseModel):
+    trials: int = Field(description="after so many trials", ge=1)
+    value: float = Field(description="the best so far")
+
+
+class Course(BaseModel):
+    trials: int = Field(description="trials that count against the budget and have ended", ge=0)
+    best_so_far: list[Step] = Field(description="one item an improvement")
+
+
+class Estimate(BaseModel):
+    difference: float = Field(description="positive: the strategy is better")
+    low: float | None = Field(description="2.5 % of a bootstrap over pairs of trials")
+    high: float | None = Field(description="97.5 % of it; null for a single pair")
+
+
+class Difference(BaseModel):
+    """Trial k of the strategy against trial k of the baseline."""
+
+    trials: int = Field(description="pairs", ge=1)
+    final: Estimate = Field(description="of the best scores")
+    mean: Estimate = Field(description="of the mean scores")
+
+
+class Share(BaseModel):
+    decision: str
+    share: float = Field(description="of the variance of the score, 0..1; the rest: interactions")
+
+
+class ObjectiveReport(BaseModel):
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    strategy: Course
+    baseline: Course | None = Field(description="null: the search has none")
+    difference: Difference | None = Field(description="null while one of them has no result")
+    importance: list[Share] = Field(
+        description="what each decision explains by itself (fANOVA), the largest first; empty for "
+        "fewer than ten results"
+    )
+
+
+class ReportRead(BaseModel):
+    objectives: list[ObjectiveReport]

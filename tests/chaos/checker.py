@@ -92,7 +92,10 @@ def _of_trials(search: Search, trials: list[Trial], events: list[Event]) -> list
         if trial.state == "running" and search.state in ENDED:
             problems.append(f"trial {trial.number} runs in an ended search")
         failure = (trial.failure or {}).get("kind")
-        counts = trial.kind != "final" and trial.state not in ("cached", "running")
+        counts = trial.kind not in ("baseline", "final") and trial.state not in (
+            "cached",
+            "running",
+        )
         done += counts and failure not in ("infeasible", "cancelled")
     if search.state != "cancelled" and search.trials_done != done:
         problems.append(f"{search.trials_done=}, {done} have ended")

@@ -8,6 +8,7 @@ import pytest
 from spaces import letters, share_of_a, spec_of
 
 from models.families import InfeasibleError
+from search.engine.baseline import Baseline
 from search.engine.journal import (
     EpochReported,
     Event,
@@ -69,6 +70,23 @@ def candidates(space: SearchSpace, *words: str) -> list[Candidate]:
         space.candidate({**base, **{f"d{i}": letter for i, letter in enumerate(word)}})
         for word in words
     ]
+
+
+def of_earlier_search(space: SearchSpace, word: str, number: int = 0) -> Trial:
+    """The result of a network of these letters, as a search that takes it over has it."""
+    candidate = candidates(space, word)[0]
+    metrics = {"val_accuracy": word.count("a") / len(word), "parameters": 100.0 * word.count("a")}
+    return Trial(
+        number,
+        TrialKind.CANDIDATE,
+        candidate,
+        TrialState.CACHED,
+        *space.keys(candidate),
+        metrics=metrics,
+        fitness=(metrics["val_accuracy"],),
+        source=7,
+        source_search="srch_earlier",
+    )
 
 
 def no_cost(candidate: Candidate) -> dict[str, float]:
@@ -355,10 +373,10 @@ def test_a_candidate_that_scored_the_test_split_is_refused(leak: dict[str, float
 
 
 @pytest.mark.parametrize("name", strategies)
-def test_a_strategy_never_sees_a_test_metric_nor_a_final_trial(name: str) -> None:
+def test_a_strategy_never_sees_a_test_metric_nor_a_final_trial_nor_the_baseline(name: str) -> None:
     space = letters(3)
     strategy = Listening(strategy_of(name, space))
-    run = started(space, strategy, spec_of(8))
+    run = started(space, strategy, spec_of(8, baseline="random"))
     while trial := run.next_trial():
         test = {"test_accuracy": 0.5} if trial.kind is TrialKind.FINAL else {}
         complete(run, trial, **test)
@@ -527,16 +545,25 @@ def survivor(journal: MemoryJournal) -> MemoryJournal:
     return after
 
 
-@pytest.mark.parametrize("name", strategies)
+@pytest.mark.parametrize(
+    ("name", "is_rich"), [*((name, False) for name in strategies), ("local_search", True)]
+)
 @pytest.mark.parametrize("is_written", [False, True])
 def test_a_search_killed_at_any_event_goes_on_as_if_nothing_had_happened(
-    name: str, is_written: bool
+    name: str, is_rich: bool, is_written: bool
 ) -> None:
+    """A rich one has a baseline and begins with a result of an earlier search."""
     space = letters(2)
-    spec = spec_of(3, constraints=(Constraint(metric="parameters", max=150),))
+    spec = spec_of(
+        3,
+        constraints=(Constraint(metric="parameters", max=150),),
+        baseline="random" if is_rich else None,
+    )
     settings = {"regularized_evolution": {"population_size": 2}}.get(name, {})
+    known = [TrialEnded(of_earlier_search(space, "ba"))] if is_rich else []
 
     def run_on(journal: MemoryJournal) -> SearchRun:
+        journal.events[:0] = known if not journal.events else []
         strategy = strategy_of(name, space, **settings)
         return started(space, strategy, spec, journal, cost_by_letters)
 
@@ -544,8 +571,9 @@ def test_a_search_killed_at_any_event_goes_on_as_if_nothing_had_happened(
     finish(run_on(undisturbed))
     kinds = [trial.state.value for trial in run_on(undisturbed).trials]
     assert {"failed", "completed"} <= set(kinds)
+    assert not is_rich or "baseline" in {trial.kind for trial in run_on(undisturbed).trials}
     assert name not in ("random", "regularized_evolution") or "cached" in kinds
-    for limit in range(1, len(undisturbed.events)):
+    for limit in range(1, len(undisturbed.events) - len(known)):
         crashed = Crashing(limit, is_written)
         with pytest.raises(StaleOwnerError):
             finish(run_on(crashed))
@@ -591,16 +619,18 @@ def test_several_objectives_give_finals_from_the_pareto_set() -> None:
 def test_a_journal_proves_that_the_same_proposals_come_again(name: str) -> None:
     space = letters(3)
     journal = MemoryJournal()
-    run = started(space, strategy_of(name, space), spec_of(20), journal)
+    run = started(space, strategy_of(name, space), spec_of(10, baseline="random"), journal)
     in_flight: list[Trial] = []
     while not run.finished:
         while len(in_flight) < 3 and (trial := run.next_trial()):
             in_flight.append(trial)
         if in_flight:
             complete(run, in_flight.pop(len(journal.events) % len(in_flight)))
-    asks = sum(trial.kind is TrialKind.CANDIDATE for trial in run.trials)
-    proof = replay(strategy_of(name, space), journal.history())
-    assert proof.is_same and proof.asks == asks
+    asks = sum(trial.kind is not TrialKind.FINAL for trial in run.trials)
+    proof = replay(strategy_of(name, space), journal.history(), Baseline(space, 0))
+    assert proof.is_same and proof.asks == asks >= 20
+    drawn = replay(strategy_of(name, space), journal.history(), Baseline(space, 1)).differences
+    assert {run.trials[difference.number].kind for difference in drawn} == {TrialKind.BASELINE}
     other = strategies[name](space, strategies[name].Settings(), 1)
     changed = replay(other, journal.history())
     assert not changed.is_same and changed.differences[0].number == 0

@@ -29,8 +29,8 @@ REQUEST: dict[str, Any] = {
 }
 NOWHERE = "srch_01890a5d-ac96-774b-bcce-b302099a8057"
 COMMANDS = (
-    "serve demo init validate submit list watch show trials download cancel pause resume doctor "
-    "dispatch migrate version"
+    "serve demo init validate submit list watch show trials download cancel pause resume "
+    "report compare replay doctor dispatch migrate version"
 ).split()
 
 
@@ -193,7 +193,9 @@ def test_a_search_from_the_command_line(netsmith: Netsmith, url: str) -> None:
     assert watched.out.startswith(f"{search_id} cancelled")
 
 
-@pytest.mark.parametrize("command", "watch show trials download cancel pause resume".split())
+@pytest.mark.parametrize(
+    "command", "watch show trials download cancel pause resume report replay".split()
+)
 def test_a_search_that_is_not_there(netsmith: Netsmith, url: str, command: str) -> None:
     for search_id in (NOWHERE, "../catalog"):
         outcome = netsmith(command, search_id)

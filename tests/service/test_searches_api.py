@@ -37,6 +37,8 @@ def test_a_submitted_search_is_queued_and_found(client: TestClient) -> None:
     assert search["progress"] == {
         "trials_done": 0,
         "trials_total": 50,
+        "baseline_done": 0,
+        "baseline_total": 0,
         "epochs_done": 0,
         "elapsed_seconds": 0.0,
         "eta_seconds": None,

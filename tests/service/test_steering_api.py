@@ -229,6 +229,8 @@ def test_progress_and_best_follow_the_journal(app: FastAPI, client: TestClient) 
     assert search["progress"] == {
         "trials_done": 2,
         "trials_total": 4,
+        "baseline_done": 0,
+        "baseline_total": 0,
         "epochs_done": 4,
         "elapsed_seconds": 2.0,
         "eta_seconds": 2.0,  # two in two seconds, two are left

@@ -1,0 +1,74 @@
+"""Two runs side by side, trial by trial: the best so far, and the difference with its interval.
+
+A run is the fitness of each trial that counts, in the order of asking; None where a trial has no
+usable result. Bigger fitness is better, so a positive difference is in favour of the first run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+
+Run = Sequence[float | None]
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+BATCH = 100
+
+
+def best_so_far(run: Run) -> list[tuple[int, float]]:
+    """(trials, best fitness of so many trials), once for each improvement."""
+    steps: list[tuple[int, float]] = []
+    for trials, score in enumerate(run, 1):
+        if score is not None and (not steps or score > steps[-1][1]):
+            steps.append((trials, score))
+    return steps
+
+
+def paired_difference(first: Run, second: Run, seed: int = 0) -> dict[str, Any] | None:
+    """Trial k of one run against trial k of the other, as far as both go; None where one of them
+    has no result.
+
+    `final` is the difference of the best scores, `mean` the mean difference of the scores. A trial
+    without a result counts as the worst score of both. `low` and `high` are the 2.5 % and 97.5 %
+    percentiles over resamples of the pairs, drawn with replacement: how far the difference hangs
+    on a few lucky trials. One search and one baseline are one seed each: the interval says nothing
+    of other seeds, and it takes trials for exchangeable, which those of a strategy that learns are
+    not. Null where there is but one pair.
+    """
+    trials = min(len(first), len(second))
+    pairs = [run[:trials] for run in (first, second)]
+    known = [score for run in pairs for score in run if score is not None]
+    if any(all(score is None for score in run) for run in pairs):
+        return None
+    worst = min(known)
+    x, y = (np.array([worst if score is None else score for score in run]) for run in pairs)
+
+    def final(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
+        return x.max(axis=axis) - y.max(axis=axis)
+
+    def mean(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
+        return (x - y).mean(axis=axis)
+
+    def estimate(statistic: Any) -> dict[str, float | None]:
+        low = high = None
+        if trials > 1:
+            interval = bootstrap(
+                (x, y),
+                statistic,
+                paired=True,
+                vectorized=True,
+                n_resamples=RESAMPLES,
+                batch=BATCH,
+                confidence_level=CONFIDENCE,
+                method="percentile",
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
+        return {"difference": float(statistic(x, y)), "low": low, "high": high}
+
+    return {"trials": trials, "final": estimate(final), "mean": estimate(mean)}

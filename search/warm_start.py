@@ -1,0 +1,118 @@
+"""What a search takes over from earlier ones: their results, as trials that cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from search.objectives import fitness
+from search.problems import SpecError, problem
+from search.resolve import Resolved
+from search.trial import Trial, TrialState
+
+MAX_TRIALS = 1000
+"""Taken over by one search, the best ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier search: its resolved spec as JSON, and its candidates that have a result, in the
+    order of their numbers.
+    """
+
+    id: str
+    spec: Mapping[str, Any]
+    dataset_fingerprint: str
+    trials: Sequence[Trial]
+
+
+def taken_over(resolved: Resolved, find: Callable[[str], Earlier | None]) -> list[Trial]:
+    """The first trials of a search: distinct results of the searches that its spec names, in the
+    order of the names and then of the numbers.
+
+    A result fits where both searches have the same dataset, by its fingerprint, and the same
+    objectives; where its architecture is a point of this space and its recipe one of this recipe's;
+    and where it keeps this search's constraints. A search of which nothing fits is refused.
+
+    Raises:
+        search.problems.SpecError: with what differs, for each search that does not fit.
+    """
+    found: dict[tuple[str, str], Trial] = {}
+    problems = []
+    for index, search_id in enumerate(resolved.spec.warm_start):
+        try:
+            for trial in _fitting(resolved, search_id, find(search_id)):
+                found.setdefault((trial.architecture_key, trial.recipe_key), trial)
+        except ValueError as error:
+            problems.append(problem(str(error), "warm_start", index))
+    if problems:
+        raise SpecError(problems)
+    return [replace(trial, number=number) for number, trial in enumerate(_best(found.values()))]
+
+
+def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> list[Trial]:
+    if earlier is None:
+        raise ValueError(f"there is no search {search_id!r}")
+    spec = resolved.spec
+    if earlier.dataset_fingerprint != resolved.dataset.fingerprint:
+        raise ValueError(
+            f"/dataset differs: it searched {earlier.spec['dataset']!r} with the fingerprint "
+            f"{earlier.dataset_fingerprint[:12]}, here {spec.dataset!r} has "
+            f"{resolved.dataset.fingerprint[:12]}"
+        )
+    theirs = {(o["metric"], o["goal"]) for o in earlier.spec["objectives"]}
+    ours = {(o.metric, o.goal) for o in spec.objectives}
+    if theirs != ours:
+        named = (
+            " and ".join(f"{goal} {metric}" for metric, goal in sorted(s)) for s in (theirs, ours)
+        )
+        raise ValueError("/objectives differ: it is to {}, here it is to {}".format(*named))
+    family = earlier.spec["space"]["family"]
+    if family != spec.space.family:
+        raise ValueError(f"/space/family differs: it is {family}, here it is {spec.space.family}")
+    if not earlier.trials:
+        raise ValueError(f"{search_id} has no result yet")
+    fitting, reasons = [], []
+    for trial in earlier.trials:
+        try:
+            fitting.append(_here(resolved, earlier.id, trial))
+        except ValueError as error:
+            reasons.append(str(error))
+    if not fitting:
+        raise ValueError(f"none of its {len(reasons)} results fits; the first: {reasons[0]}")
+    return fitting
+
+
+def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
+    """The trial in this search, still with its own number.
+
+    Raises:
+        ValueError: it is no point of this space, or not within the constraints.
+    """
+    spec, space = resolved.spec, resolved.space
+    candidate = space.candidate(space.values(trial.candidate))
+    architecture_key, recipe_key = space.keys(candidate)
+    score = fitness(trial.metrics, spec.objectives, spec.constraints)
+    if score is None:
+        raise ValueError("its metrics do not keep /constraints")
+    return Trial(
+        trial.number,
+        trial.kind,
+        candidate,
+        TrialState.CACHED,
+        architecture_key,
+        recipe_key,
+        seed=trial.seed,
+        metrics=trial.metrics,
+        fitness=score,
+        source=trial.number if trial.source_search is None else trial.source,
+        source_search=trial.source_search or search_id,
+    )
+
+
+def _best(trials: Iterable[Trial]) -> list[Trial]:
+    """At most so many as a search takes over, in their order."""
+    listed = list(trials)
+    ranked = sorted(range(len(listed)), key=lambda i: listed[i].fitness or (), reverse=True)
+    return [listed[index] for index in sorted(ranked[:MAX_TRIALS])]

@@ -1,0 +1,185 @@
+"""Commands that look back at searches: report, compare, replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.options import Json, SearchId, Url, client_at
+from service.commands.output import (
+    EXIT_FAILED_SEARCH,
+    UsageError,
+    note,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from service.client import Search
+
+SearchIds = Annotated[
+    list[str], typer.Argument(metavar="SEARCH...", help="Ids of two or more searches.")
+]
+
+
+def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """Show how a search went: its best so far, its baseline, which decisions mattered."""
+    with client_at(url) as client:
+        found = client.searches.get(search_id).report()
+    if as_json:
+        print_json(found)
+        return
+    for number, objective in enumerate(found["objectives"]):
+        print(f"{'' if number == 0 else chr(10)}{objective['goal']} {objective['metric']}")
+        for line in _lines(objective):
+            print(f"  {line}")
+
+
+def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:
+    """Compare searches: how good each was after how many trials, and by how much the first is
+    better than each of the others, trial by trial, if they share dataset and objective.
+    """
+    if len(search_ids) < 2:
+        raise UsageError("name two or more searches to compare")
+    with client_at(url) as client:
+        searches = [client.searches.get(search_id) for search_id in search_ids]
+        reports = [search.report()["objectives"] for search in searches]
+        differences = list(_differences(searches))
+    answer = {
+        "searches": [
+            {
+                "id": search.id,
+                "name": search.name,
+                "state": search.state,
+                "dataset": search.spec["dataset"],
+                "strategy": search.spec["strategy"]["name"],
+                "seed": search.spec["seed"],
+                "objectives": [
+                    {key: objective[key] for key in ("metric", "goal", "strategy")}
+                    for objective in objectives
+                ],
+            }
+            for search, objectives in zip(searches, reports, strict=True)
+        ],
+        "differences": differences,
+    }
+    if as_json:
+        print_json(answer)
+        return
+    checkpoints = _checkpoints(reports)
+    columns = ["search", "strategy", "metric", *(f"after {count}" for count in checkpoints)]
+    rows = [
+        (
+            search.id,
+            search.spec["strategy"]["name"],
+            objective["metric"],
+            *(_best_after(objective["strategy"], count) for count in checkpoints),
+        )
+        for search, objectives in zip(searches, reports, strict=True)
+        for objective in objectives
+    ]
+    print_table(columns, rows)
+    for found in differences:
+        print(f"\n{found['first']} against {found['second']}, {found['metric']}")
+        for line in _difference_lines(found):
+            print(f"  {line}")
+    if not differences:
+        note("They have no difference to show: another dataset or objective, or no results yet.")
+
+
+def replay(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+    """Prove that a search can be repeated: asked and told again in the recorded order, its
+    strategy proposes the same networks.
+
+    Exits with 1 and the first difference where it does not.
+    """
+    with client_at(url) as client:
+        search = client.searches.get(search_id)
+        if search.state == "running":
+            raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
+        from search.resolve import SpecError
+        from service.replaying import replayed
+
+        try:
+            answer = {"search": search.id, **replayed(search.spec, search.trials())}
+        except SpecError as error:
+            raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
+    difference = answer["difference"]
+    if as_json:
+        print_json(answer)
+    elif difference is None:
+        print(f"{search.id} {answer['asks']} proposals are the same again")
+    else:
+        print(f"{search.id} {answer['differences']} of {answer['asks']} proposals differ")
+        for name, value in difference.items():
+            print(f"  {name:<9} {value}")
+    if difference is not None:
+        raise typer.Exit(EXIT_FAILED_SEARCH)
+
+
+def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("strategy", "baseline"):
+        course = objective[name]
+        if course is not None:
+            best = _best_after(course, course["trials"])
+            yield f"{name:<11}{best} after {course['trials']} trials"
+    if objective["difference"] is not None:
+        yield from _difference_lines(objective["difference"])
+    for item in objective["importance"]:
+        yield f"{item['share']:>6.1%}  {item['decision']}"
+
+
+def _difference_lines(difference: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("final", "mean"):
+        found = difference[name]
+        interval = ""
+        if found["low"] is not None:
+            interval = f" [{found['low']:+.4g}, {found['high']:+.4g}]"
+        what = "of the best" if name == "final" else "of the mean"
+        yield f"{what} {found['difference']:+.4g}{interval} over {difference['trials']} trials"
+
+
+def _best_after(course: Mapping[str, Any], trials: int) -> str:
+    reached = [step["value"] for step in course["best_so_far"] if step["trials"] <= trials]
+    return f"{reached[-1]:.6g}" if reached and trials <= course["trials"] else ""
+
+
+def _checkpoints(reports: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
+    """Powers of two and the lengths of the runs."""
+    lengths = {objective["strategy"]["trials"] for found in reports for objective in found}
+    powers = {2**k for k in range(max(lengths, default=0).bit_length())}
+    return sorted((powers | lengths) - {0})
+
+
+def _differences(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
+    """The first search against each of the others."""
+    from search.comparison import paired_difference
+
+    runs = [_runs(search) for search in searches]
+    for index in range(1, len(searches)):
+        first, second = searches[0], searches[index]
+        if first.document["dataset_fingerprint"] != second.document["dataset_fingerprint"]:
+            continue
+        for metric in sorted(runs[0].keys() & runs[index].keys()):
+            difference = paired_difference(runs[0][metric], runs[index][metric])
+            if difference is not None:
+                named = {"first": first.id, "second": second.id, "metric": metric[0]}
+                yield {**named, **difference}
+
+
+def _runs(search: Search) -> dict[tuple[str, str], list[float | None]]:
+    """For each objective, the fitness of every trial that counts, in the order of asking."""
+    counted = [
+        trial["fitness"]
+        for trial in search.trials(kind="candidate")
+        if trial["state"] not in ("running", "cached")
+        and (trial["failure"] or {}).get("kind") != "infeasible"
+    ]
+    return {
+        (objective["metric"], objective["goal"]): [
+            None if fitness is None else fitness[index] for fitness in counted
+        ]
+        for index, objective in enumerate(search.spec["objectives"])
+    }

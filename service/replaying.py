@@ -1,0 +1,80 @@
+"""A search repeated from what REST says of it: the same strategy, asked and told again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from search.engine.baseline import Baseline
+from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.replay import replay
+from search.resolve import resolve
+from search.trial import Candidate, Failure, Trial, TrialKind, TrialState
+
+
+def replayed(spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether the strategy of `spec` proposes the same again, told the same in the same order.
+
+    `asks` proposals were repeated, `differences` of them came out otherwise; `difference` is the
+    first of these, or why the record contradicts itself.
+
+    Raises:
+        search.resolve.SpecError: the search cannot be resolved here.
+    """
+    resolved = resolve(dict(spec))
+    baseline = Baseline(resolved.space, resolved.spec.seed)
+    try:
+        proof = replay(resolved.strategy(), history(trials), baseline)
+    except ValueError as error:
+        return {"asks": 0, "differences": 1, "difference": {"reason": str(error)}}
+    first = None
+    if proof.differences:
+        found = proof.differences[0]
+        first = {
+            "reason": f"trial {found.number} is another proposal",
+            "trial": found.number,
+            "recorded": found.recorded.to_json(),
+            "replayed": found.replayed and found.replayed.to_json(),
+        }
+    return {"asks": proof.asks, "differences": len(proof.differences), "difference": first}
+
+
+def history(documents: Iterable[Mapping[str, Any]]) -> list[TrialStarted | TrialEnded]:
+    """The starts and ends of trials in the order of their events."""
+    events: list[tuple[int, TrialStarted | TrialEnded]] = []
+    for document in documents:
+        ended = trial_from(document)
+        started = replace(
+            ended, state=TrialState.RUNNING, metrics={}, fitness=None, failure=None, seconds=0.0
+        )
+        asked = TrialStarted(started, document["asked_after"], tuple(document["asked_running"]))
+        first, last = document["started_sequence"], document["ended_sequence"]
+        if first != last:
+            events.append((first, asked))
+        if last is not None:
+            events.append((last, TrialEnded(ended)))
+    events.sort(key=lambda numbered: numbered[0])
+    return [event for _, event in events]
+
+
+def trial_from(document: Mapping[str, Any]) -> Trial:
+    """The value of a trial in REST."""
+    fitness, failure = document["fitness"], document["failure"]
+    candidate = Candidate.from_json(document)
+    return Trial(
+        number=document["number"],
+        kind=TrialKind(document["kind"]),
+        proposal=candidate,
+        state=TrialState(document["state"]),
+        architecture_key=document["architecture_key"],
+        recipe_key=candidate.recipe.key,
+        seed=document["seed"],
+        metrics=document["metrics"],
+        fitness=None if fitness is None else tuple(fitness),
+        failure=None if failure is None else Failure.from_json(failure),
+        source=document["source"],
+        source_search=document["source_search"],
+        seconds=document["seconds"],
+        worker=document["worker"],
+    )

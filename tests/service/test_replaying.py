@@ -1,0 +1,41 @@
+"""A search that ran through the real queue and journal, repeated from what REST says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from api import run_search
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from service.replaying import replayed
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [{"name": "regularized_evolution", "population_size": 5}, {"name": "local_search"}],
+    ids=["regularized_evolution", "local_search"],
+)
+def test_what_rest_says_proves_the_same_proposals(
+    app: FastAPI, client: TestClient, strategy: dict[str, Any]
+) -> None:
+    search_id = run_search(app, client, strategy=strategy, budget={"trials": 30})
+    spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
+    path = f"/v1/searches/{search_id}/trials?page_size=100"
+    trials: list[dict[str, Any]] = client.get(path).json()["items"]
+    asked = [trial for trial in trials if trial["kind"] == "candidate"]
+    assert replayed(spec, trials) == {"asks": len(asked), "differences": 0, "difference": None}
+
+    other = replayed({**spec, "seed": 1}, trials)
+    assert other["differences"] > 20
+    assert other["difference"]["trial"] == 0
+    assert other["difference"]["recorded"]["architecture"] == trials[0]["architecture"]
+    assert other["difference"]["replayed"] != other["difference"]["recorded"]
+
+    forged = [{**trial, "fitness": [1.0]} if trial["number"] == 3 else trial for trial in trials]
+    late = replayed(spec, forged)["difference"]
+    assert late["trial"] > 3
+
+    torn = [trial for trial in trials if trial["number"] != 3]
+    assert "trial 4 was asked for after" in replayed(spec, torn)["difference"]["reason"]
