@@ -39,7 +39,7 @@ def _cost(architecture: Architecture, task: Task, batch_norm: bool) -> dict[str,
     recipe = Recipe(batch_norm=batch_norm)
     with torch.device("meta"):
         network = families[architecture.family].build(architecture, task, recipe)
-        sample = torch.empty(1, *task.input_shape)
+        sample = task.zeros(1, "meta")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     for module in network.modules():
         if isinstance(module, SHAPE_PRESERVING):  # no FLOPs, but up to 1 ms on the meta device

@@ -21,7 +21,7 @@ def latency_ms(
     """
     was_training = network.training
     network.eval()
-    sample = torch.zeros(1, *task.input_shape, device=device)
+    sample = task.zeros(1, device)
     passes: list[float] = []
     with torch.inference_mode():
         network(sample)

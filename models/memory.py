@@ -50,7 +50,7 @@ def training_bytes(network: nn.Module, task: Task, recipe: Recipe, batch_size: i
         kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    batch = torch.empty(batch_size, *task.input_shape, device="meta")
+    batch = task.zeros(batch_size, "meta")
     network.train()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = network(batch)  # held: the graph keeps every storage alive, so that ids differ

@@ -19,6 +19,7 @@ from models.families import FamilySettings, InfeasibleError, families
 from models.registry import Registry
 from models.settings import Items, OneOf, Settings
 from models.task import Task, TaskName
+from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
@@ -95,6 +96,21 @@ class TaskRequest(Settings):
     name: TaskName
     input_shape: Items[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(max_length=4)
     outputs: int = Field(ge=1, le=1_000_000, description="classes, or values of a regression")
+    vocabulary: int | None = Field(
+        None, ge=1, le=1_000_000, description="token ids, of a text task only"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
+        self.task()
+        return self
+
+    def task(self) -> Task:
+        """
+        Raises:
+            ValueError: there is no such task.
+        """
+        return Task(self.name, self.input_shape, self.outputs, self.vocabulary)
 
 
 class SpaceRequest(Settings):
@@ -142,7 +158,7 @@ def resolve_space(body: object) -> ResolvedSpace:
     parts, problems = _validated(SpaceRequest, body)
     task: Task | None = None
     if request := parts.get("task"):
-        task = Task(request.name, request.input_shape, request.outputs)
+        task = request.task()
     elif facts := _facts(parts.get("dataset"), problems):
         task = facts.task
     space = _space(parts, task, problems)
@@ -300,7 +316,7 @@ def _space(
         )
         problems.append(problem(message, "space", "family"))
         return None
-    training = parts.get("training") or TrainingSettings()
+    training = with_task_defaults(parts.get("training") or TrainingSettings(), task)
     try:
         return SearchSpace.of_family(settings.family, family, settings, training, task)
     except InfeasibleError as error:
@@ -308,13 +324,21 @@ def _space(
         return None
 
 
+def with_task_defaults(training: Settings, task: Task) -> Settings:
+    """`training` with the task's own recipe in the fields that the request left out."""
+    recipe = default_recipe(task.name)
+    left_out = type(training).model_fields.keys() - training.model_fields_set
+    return training.model_copy(update={name: getattr(recipe, name) for name in left_out})
+
+
 def _with_defaults(spec: SearchSpec, task: Task, space: SearchSpace) -> SearchSpec:
-    """The spec with what was left open: name, objectives, epochs of the final trainings."""
+    """The spec with what was left open: name, recipe, objectives, epochs of the final trainings."""
     metric, goal = default_metric(task.name)
     epochs = min(3 * int(max(_epochs(space))), MAX_EPOCHS)
     return spec.model_copy(
         update={
             "name": spec.name or f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}",
+            "training": with_task_defaults(spec.training, task),
             "objectives": spec.objectives or (Objective(metric=f"val_{metric}", goal=goal),),
             "final": spec.final.model_copy(update={"epochs": spec.final.epochs or epochs}),
         }

@@ -219,12 +219,14 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
         422,
         "invalid-request",
         "Invalid request",
-        '1 error in the body; the first at /dataset: unknown dataset "digit", known are digits',
+        '1 error in the body; the first at /dataset: unknown dataset "digit", known are '
+        "breast_cancer, diabetes, digits, wine",
         errors=[
             {
                 "in": "body",
                 "pointer": "/dataset",
-                "detail": 'unknown dataset "digit", known are digits',
+                "detail": 'unknown dataset "digit", known are breast_cancer, diabetes, digits, '
+                "wine",
             }
         ],
     ),

@@ -13,12 +13,11 @@ from typing import Protocol
 
 from torch import nn
 
-from models.architecture import Choice, Decision, Range, Scalar, as_domain
+from models.architecture import Choice, Decision, Range, Scalar
+from models.decisions import Values
 from models.families import Definition, InfeasibleError
 from models.operations import operations
 from models.task import Task
-
-Values = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +79,6 @@ def live(nodes: Nodes, inputs: Sequence[int]) -> dict[int, tuple[Term, ...]]:
         if kept:
             alive[node] = kept
     return alive
-
-
-def domain_values(domain: int | Choice | Range) -> tuple[int, ...]:
-    """Every integer that a request allows."""
-    return tuple(int(value) for value in as_domain(domain).values())
-
-
-def condition(
-    name: str, domain: int | Choice | Range, allowed: Sequence[int]
-) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
-    """The `when` of a decision that needs `name` to be among `allowed`; always active where the
-    domain has no other value.
-    """
-    return () if set(domain_values(domain)) <= set(allowed) else ((name, tuple(allowed)),)
-
-
-def integer(values: Values, name: str) -> int:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InfeasibleError(name, f"{name} must be a positive integer, got {value!r}")
-    return value
-
-
-def option(values: Values, name: str, allowed: Sequence[str]) -> str:
-    value = values.get(name)
-    if not isinstance(value, str) or value not in allowed:
-        raise InfeasibleError(name, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-    return value
 
 
 def halved(size: tuple[int, int]) -> tuple[int, int]:

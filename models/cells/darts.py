@@ -17,32 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Choice, Decision, Range, Scalar
-from models.cells import (
-    Nodes,
-    Term,
-    Values,
-    check_image,
-    condition,
-    domain_values,
-    halved,
-    integer,
-    live,
-    option,
-)
+from models.cells import Nodes, Term, check_image, halved, live
 from models.cells.text import (
     call,
     edge,
     edge_lines,
     head_lines,
-    module_text,
     node_lines,
     operation_classes,
 )
+from models.decisions import Values, condition, domain_values, integer, option
 from models.families import Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, ReLUConvNorm
 from models.operations.identity import FactorizedReduce
 from models.task import Task
+from models.writing import module_text
 
 Kind = Literal["normal", "reduction"]
 INPUTS = (0, 1)

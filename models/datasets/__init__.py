@@ -20,8 +20,9 @@ class Split:
     """Preprocessed samples, in memory.
 
     Shapes:
-        x: (N, *task.input_shape) float32
-        y: (N,) int64 class index, or (N, outputs) float32
+        x: (N, *task.input_shape) float32; int64 token ids of a text task
+        y: (N,) int64 class index; (N, outputs) float32, standardised, of a regression or a
+            forecast; (N, length) int64 of a language model, the token after each of x
     """
 
     x: Tensor

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.datasets import Dataset, datasets, images
+from models.datasets import Dataset, datasets, images, tabular
 
 
 def _bundled(file_name: str) -> Path:
@@ -38,3 +39,88 @@ class Digits:
             table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
         pixels, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
         return images.from_arrays("digits", pixels, labels)
+
+
+@datasets.register("wine")
+class Wine:
+    """Aeberhard and Forina, Wine, UCI, 1992: a chemical analysis of three cultivars."""
+
+    task_name = "tabular_classification"
+    description = "178 wines by 13 chemical measurements, 3 cultivars"
+
+    @staticmethod
+    @cache
+    def load() -> Dataset:
+        x, y = _labelled("wine_data.csv")
+        return tabular.classification("wine", x, y, _WINE_FEATURES)
+
+
+@datasets.register("breast_cancer")
+class BreastCancer:
+    """Wolberg et al., Breast Cancer Wisconsin (Diagnostic), UCI, 1995."""
+
+    task_name = "tabular_classification"
+    description = "569 tumours by 30 measurements of cell nuclei, malignant or benign"
+
+    @staticmethod
+    @cache
+    def load() -> Dataset:
+        x, y = _labelled("breast_cancer.csv")
+        kinds = ("mean {}", "{} error", "worst {}")
+        features = [kind.format(name) for kind in kinds for name in _NUCLEUS_FEATURES]
+        return tabular.classification("breast_cancer", x, y, features)
+
+
+@datasets.register("diabetes")
+class Diabetes:
+    """Efron et al., Least Angle Regression, Annals of Statistics 2004; raw measurements."""
+
+    task_name = "tabular_regression"
+    description = "442 patients by 10 measurements, progression of the disease after a year"
+
+    @staticmethod
+    @cache
+    def load() -> Dataset:
+        with gzip.open(_bundled("diabetes_data_raw.csv.gz"), "rt") as lines:
+            x = np.loadtxt(lines)
+        with gzip.open(_bundled("diabetes_target.csv.gz"), "rt") as lines:
+            y = np.loadtxt(lines)[:, None]
+        return tabular.regression("diabetes", x, y, _DIABETES_FEATURES, ["progression"])
+
+
+_WINE_FEATURES = (
+    "alcohol",
+    "malic_acid",
+    "ash",
+    "alcalinity_of_ash",
+    "magnesium",
+    "total_phenols",
+    "flavanoids",
+    "nonflavanoid_phenols",
+    "proanthocyanins",
+    "color_intensity",
+    "hue",
+    "od280/od315_of_diluted_wines",
+    "proline",
+)
+_NUCLEUS_FEATURES = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
+_DIABETES_FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+
+
+def _labelled(file_name: str) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """A table whose first line is rows, columns and class names, whose last column is the class."""
+    with _bundled(file_name).open() as lines:
+        names = np.array(next(lines).split(",")[2:], dtype=np.str_)
+        table = np.loadtxt(lines, delimiter=",")
+    return table[:, :-1], np.char.strip(names)[table[:, -1].astype(int)]

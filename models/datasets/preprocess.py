@@ -14,11 +14,13 @@ import torch
 
 
 def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
-    """Turn raw samples (N, *raw shape) of any number type into the network's float32 input."""
+    """Turn raw samples (N, *raw shape) of any number type into the network's input: float32, or
+    int64 token ids where there is a vocabulary.
+    """
     expected = tuple(preprocessing["input"]["shape"])
     if tuple(raw.shape[1:]) != expected:
         raise ValueError(f"a sample has shape {expected}, got a batch of {tuple(raw.shape)}")
-    x = raw.to(torch.float32)
+    x = raw.to(torch.int64 if "vocabulary" in preprocessing else torch.float32)
     for step in preprocessing["steps"]:
         if step["op"] == "reshape":
             x = x.reshape(len(x), *step["shape"])

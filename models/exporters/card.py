@@ -18,7 +18,13 @@ def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> 
     raw = preprocessing["input"]
     shape = ", ".join(str(size) for size in (1, *raw["shape"]))
     classes = preprocessing.get("classes")
-    labels = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
+    meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
+    if target := preprocessing.get("target"):
+        meaning += (
+            f"\n- The values are standardised {_listed(target['names'])}: "
+            f"`value * std + mean` with those of `target` in `preprocessing.json`. "
+            "So are the errors below."
+        )
     recipe = ", ".join(f"{name} {value}" for name, value in metrics["recipe"].items())
     versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
     return f"""\
@@ -41,7 +47,7 @@ outputs = network(model.preprocess(torch.zeros({shape}, dtype=torch.{raw["dtype"
 
 - Input: a batch of raw samples of shape ({", ".join(map(str, raw["shape"]))}), {raw["dtype"]}; \
 `preprocess` does the rest.
-- Output: {task["outputs"]} values a sample.{labels}
+- Output: {task["outputs"]} values a sample.{meaning}
 - `sha256sum -c SHA256SUMS` shows whether the files are whole.
 
 ## Scores

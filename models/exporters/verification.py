@@ -54,10 +54,12 @@ with torch.inference_mode():
     batches = [network(model.preprocess(batch, preprocessing)) for batch in raw.split(256)]
 outputs = torch.cat(batches).double()
 if targets.is_floating_point():
-    scores = {
-        "test_mse": torch.nn.functional.mse_loss(outputs, targets).item(),
-        "test_mae": torch.nn.functional.l1_loss(outputs, targets).item(),
-    }
+    squared = torch.nn.functional.mse_loss(outputs, targets.double()).item()
+    absolute = torch.nn.functional.l1_loss(outputs, targets.double()).item()
+    scores = {"test_mse": squared, "test_mae": absolute, "test_loss": squared}
+elif targets.dim() == 2:  # a token at every position
+    loss = torch.nn.functional.cross_entropy(outputs.transpose(1, 2), targets)
+    scores = {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
 else:
     predictions, f1 = outputs.argmax(dim=1), []
     for label in torch.cat([predictions, targets]).unique():
@@ -81,8 +83,8 @@ def score_bundle(
 ) -> dict[str, float]:
     """The bundle's score on the raw test split, computed by `model.py` in a process of its own.
 
-    It shares no code with `models.training.metrics`: accuracy, loss and macro F1 (or squared and
-    absolute error) are worked out anew.
+    It shares no code with `models.training.metrics`: accuracy, loss and macro F1, or squared and
+    absolute error, or loss and perplexity are worked out anew.
 
     Raises:
         BundleError: a file differs from `SHA256SUMS`, or the bundle does not run.

@@ -66,7 +66,8 @@ class Family(Protocol):
         `recipe` contributes what changes the network: `dropout`, `batch_norm`.
 
         Shapes:
-            (N, *task.input_shape) float32 -> (N, task.outputs) logits or values
+            (N, *task.input_shape) float32, or int64 for a text task
+            -> (N, task.outputs) logits or values, (N, length, vocabulary) for a language model
 
         Raises:
             InfeasibleError: the decisions do not make a network for this task.

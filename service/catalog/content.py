@@ -30,6 +30,7 @@ def catalog() -> Catalog:
     from models.datasets import datasets
     from models.families import families
     from models.operations import operations
+    from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from models.training.recipe import OptimizerName, TrainingSettings
     from search.strategies import strategies
@@ -73,6 +74,7 @@ def catalog() -> Catalog:
                 name=name,
                 metrics=[f"val_{metric}" for metric in score.goals],
                 default_metric=f"val_{default_metric(name)[0]}",
+                training=default_recipe(name).model_dump(mode="json"),
             )
             for name, score in scores.items()
         ],

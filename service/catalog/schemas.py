@@ -38,6 +38,7 @@ class DatasetEntry(Entry):
 class TaskEntry(Entry):
     metrics: list[str] = Field(description="possible objectives, beside cost and measured metrics")
     default_metric: str
+    training: dict[str, Any] = Field(description="the recipe where a request leaves it open")
 
 
 class MetricEntry(Entry):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from types import ModuleType
 
@@ -24,11 +26,27 @@ EXAMPLES = {
     "image_classification": Task("image_classification", (2, 12, 10), 3),
     "forecasting": Task("forecasting", (12, 2), 4),
     "sequence_classification": Task("sequence_classification", (12, 2), 3),
+    "text_classification": Task("text_classification", (12,), 3, vocabulary=7),
+    "language_modeling": Task("language_modeling", (12,), 7, vocabulary=7),
 }
 """A small task of each kind; a family of another kind of task adds it here."""
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 PAIRS = [(family, task) for family in families for task in sorted(families[family].tasks)]
 RECIPES = [Recipe(), Recipe(batch_norm=False, dropout=0.3)]
+
+
+def inputs(task: Task, count: int) -> Tensor:
+    """Random samples: token ids where there is a vocabulary."""
+    if task.vocabulary is not None:
+        return torch.randint(task.vocabulary, (count, *task.input_shape))
+    return torch.randn(count, *task.input_shape)
+
+
+def output_shape(task: Task, count: int) -> tuple[int, ...]:
+    if task.name == "language_modeling":
+        return (count, *task.input_shape, task.outputs)
+    return (count, task.outputs)
 
 
 def draw(name: str, decisions: list[Decision], rng: Random) -> Architecture:
@@ -107,11 +125,11 @@ def test_decisions_have_one_name_each_and_come_after_those_that_they_need(
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
 def test_a_network_takes_samples_and_gives_outputs(name: str, task_name: str) -> None:
     for architecture, task, recipe, network in networks(name, task_name, 6):
-        x = torch.randn(4, *task.input_shape)
+        x = inputs(task, 4)
         output = network(x)
-        assert output.shape == (4, task.outputs)
-        assert network.eval()(x[:1]).shape == (1, task.outputs)
-        assert network(x[:0]).shape == (0, task.outputs)
+        assert output.shape == output_shape(task, 4)
+        assert network.eval()(x[:1]).shape == output_shape(task, 1)
+        assert network(x[:0]).shape == output_shape(task, 0)
         again = Architecture.from_json(architecture.to_json())
         shapes = [p.shape for p in families[name].build(again, task, recipe).parameters()]
         assert shapes == [p.shape for p in network.parameters()]
@@ -120,7 +138,7 @@ def test_a_network_takes_samples_and_gives_outputs(name: str, task_name: str) ->
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
 def test_every_parameter_gets_a_gradient(name: str, task_name: str) -> None:
     for _, task, _, network in networks(name, task_name, 4):
-        network(torch.randn(4, *task.input_shape)).square().sum().backward()
+        network(inputs(task, 4)).square().sum().backward()
         for parameter_name, parameter in network.named_parameters():
             assert parameter.grad is not None, parameter_name
             assert parameter.grad.isfinite().all()
@@ -174,6 +192,23 @@ def test_a_network_is_written_down_as_pytorch_that_gives_equal_outputs(
         exec(compile(text, "model.py", "exec"), vars(module))  # noqa: S102 - text that we wrote
         written = module.build()
         written.load_state_dict(network.state_dict(), strict=True)
-        x = torch.randn(3, *task.input_shape)
+        x = inputs(task, 3)
         outputs: list[Tensor] = [model.eval()(x) for model in (network, written)]
         assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("name", families)
+def test_the_build_is_the_recorded_one(name: str) -> None:
+    """A changed meaning of a decision is a new decision: stored searches keep their networks."""
+    records = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert {record["task"]["name"] for record in records} == families[name].tasks
+    for record in records:
+        built = families[name].build(
+            Architecture.from_json(record["architecture"]),
+            Task.from_json(record["task"]),
+            Recipe(batch_norm=record["batch_norm"]),
+        )
+        state = {n: list(v.shape) for n, v in built.state_dict().items()}
+        assert state == record["state_dict"], record["name"]
+        parameters = sum(p.numel() for p in built.parameters())
+        assert parameters == record["parameters"], record["name"]

@@ -61,6 +61,22 @@ def test_what_was_saved_comes_back(saved: Path) -> None:
         torch.testing.assert_close(again(x), network(x), rtol=0, atol=0)
 
 
+def test_a_task_comes_back_from_json_with_or_without_a_vocabulary() -> None:
+    text = Task("language_modeling", (12,), 7, vocabulary=7)
+    assert Task.from_json(text.to_json()) == text
+    assert text.zeros(2).dtype == torch.int64 and text.zeros(2).shape == (2, 12)
+    assert TASK.to_json().keys() == {"name", "input_shape", "outputs"}
+    assert Task.from_json(TASK.to_json()) == TASK
+    for name, outputs, vocabulary in [
+        ("language_modeling", 7, None),
+        ("language_modeling", 8, 7),
+        ("tabular_regression", 1, 7),
+        ("text_classification", 2, 0),
+    ]:
+        with pytest.raises(ValueError, match="vocabulary"):
+            Task(name, (12,), outputs, vocabulary)  # type: ignore[arg-type]
+
+
 def test_any_safetensors_reader_reads_it(saved: Path) -> None:
     with safe_open(saved, "pt") as file:
         assert list(file.metadata()) == ["netsmith"]

@@ -4,30 +4,46 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
 from models.registry import UnknownNameError
 from models.task import TASK_NAMES
+from models.training.classification import area_under_curve
+from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names, scores
+from models.training.recipe import Recipe
 
 
 def test_image_classification_names_its_metrics_and_its_default() -> None:
-    assert metric_names("image_classification") == ("accuracy", "loss", "f1")
+    assert metric_names("image_classification") == ("accuracy", "loss", "f1", "auc")
     assert default_metric("image_classification") == ("accuracy", "maximize")
 
 
-@pytest.mark.parametrize("name", scores)
-def test_every_score_is_of_a_task_and_names_what_it_computes(name: str) -> None:
-    assert name in TASK_NAMES
+def batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs and targets of a task with three outputs."""
+    if name == "language_modeling":
+        return torch.randn(5, 4, 3), torch.randint(3, (5, 4))
+    if name in ("tabular_regression", "forecasting"):
+        return torch.randn(5, 3), torch.randn(5, 3)
+    return torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_every_task_has_a_score_that_computes_what_it_names(name: str) -> None:
     score = scores[name](3, torch.device("cpu"))
-    score.update(torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1]))
-    assert set(score.compute()) == set(metric_names(name)) >= {"loss"}
+    outputs, targets = batch(name)
+    score.update(outputs, targets)
+    computed = score.compute()
+    assert set(computed) == set(metric_names(name)) >= {"loss"}
+    assert computed["loss"] == pytest.approx(score.loss(outputs, targets).item(), rel=1e-5)
     assert default_metric(name)[0] in metric_names(name)
     assert set(scores[name].goals.values()) <= {"maximize", "minimize"}
 
 
 def test_an_unknown_task_is_refused_by_name() -> None:
-    with pytest.raises(UnknownNameError, match="unknown task 'painting', known are image_cl"):
+    with pytest.raises(
+        UnknownNameError, match="unknown task 'painting', known are forecasting, gr"
+    ):
         metric_names("painting")
 
 
@@ -44,13 +60,59 @@ def test_metrics_are_those_of_scikit_learn_however_the_data_is_cut(
         score.update(outputs, y)
     outputs, y = torch.cat(logits), torch.cat(targets)
     probabilities = outputs.double().softmax(dim=1)
+    auc = one_against_the_rest(y, probabilities)
     assert score.compute() == {
         "accuracy": pytest.approx(accuracy_score(y, outputs.argmax(1)), abs=1e-12),
         "f1": pytest.approx(f1_score(y, outputs.argmax(1), average="macro"), abs=1e-12),
         "loss": pytest.approx(
             log_loss(y, probabilities, labels=list(range(classes))), rel=1e-5, abs=1e-6
         ),
-    }
+    } | ({} if auc is None else {"auc": pytest.approx(auc, abs=1e-12)})
+
+
+def one_against_the_rest(y: torch.Tensor, probabilities: torch.Tensor) -> float | None:
+    """scikit-learn's areas of the classes that have one; it refuses the others."""
+    areas = [
+        roc_auc_score(y == label, probabilities[:, label])
+        for label in range(probabilities.shape[1])
+        if 0 < (y == label).sum() < len(y)
+    ]
+    return sum(areas) / len(areas) if areas else None
+
+
+def test_a_tie_counts_half_of_the_area() -> None:
+    probabilities = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
+    y = torch.tensor([0, 1, 1, 0])
+    assert area_under_curve(probabilities, y) == pytest.approx(3.5 / 4)
+    assert area_under_curve(probabilities, torch.zeros(4, dtype=torch.int64)) is None
+
+
+def test_errors_of_a_regression_do_not_depend_on_the_batches() -> None:
+    score = scores["tabular_regression"](2, torch.device("cpu"))
+    score.update(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
+    score.update(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 0.0], [1.0, 1.0]]))
+    assert score.compute() == {"mse": 14 / 6, "mae": 1.0, "loss": 14 / 6}
+
+
+def test_perplexity_is_that_of_torchmetrics_and_uniform_guessing_has_the_vocabulary() -> None:
+    from torchmetrics.text import Perplexity  # two seconds
+
+    outputs, targets = torch.randn(6, 5, 7), torch.randint(7, (6, 5))
+    score, theirs = scores["language_modeling"](7, torch.device("cpu")), Perplexity()
+    for part in (slice(0, 1), slice(1, 6)):
+        score.update(outputs[part], targets[part])
+        theirs.update(outputs[part], targets[part])
+    assert score.compute()["perplexity"] == pytest.approx(theirs.compute().item(), rel=1e-5)
+    uniform = scores["language_modeling"](7, torch.device("cpu"))
+    uniform.update(torch.zeros(2, 3, 7), torch.randint(7, (2, 3)))
+    assert uniform.compute()["perplexity"] == pytest.approx(7, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_every_task_has_a_recipe_of_its_own(name: str) -> None:
+    recipe = default_recipe(name)
+    assert recipe.augmentation == "none" and recipe.early_stopping == 0
+    assert (recipe == Recipe()) == (name == "image_classification")
 
 
 def test_a_non_finite_output_is_not_hidden() -> None:

@@ -226,6 +226,7 @@ def test_every_epoch_reports_task_metrics_and_gradient_health(digits: Dataset) -
         "val_accuracy",
         "val_loss",
         "val_f1",
+        "val_auc",
         "gradient_norm_first",
         "gradient_norm_last",
         "gradient_nonfinite_share",
@@ -425,7 +426,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_or_change_the_network(
     before = state(network)
     network.train()
     expected = evaluate(network, digits.test, digits.task, "test")
-    assert set(expected) == {"test_accuracy", "test_loss", "test_f1"}
+    assert set(expected) == {"test_accuracy", "test_loss", "test_f1", "test_auc"}
     for size in (1, 7, 359, 10_000):
         found = evaluate(network, digits.test, digits.task, "test", batch_size=size)
         assert found == pytest.approx(expected, rel=1e-6)

@@ -7,11 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.architecture import Architecture
+from models.architecture import Architecture, Range
 from models.families import families
+from models.task import Task
+from models.training.defaults import default_recipe
+from models.training.recipe import TrainingSettings
 from search.objectives import Objective
 from search.problems import MAX_PROBLEMS
-from search.resolve import SpecError, SpecProblem, describe, estimate, resolve, resolve_space
+from search.resolve import (
+    SpecError,
+    SpecProblem,
+    describe,
+    estimate,
+    resolve,
+    resolve_space,
+    with_task_defaults,
+)
 
 MINIMAL: dict[str, Any] = {
     "dataset": "digits",
@@ -166,12 +177,16 @@ def test_the_parts_fit_together() -> None:
             "/strategy/sample_size",
             "unknown field, known are name",
         ),
-        ({"dataset": "nope"}, "/dataset", 'unknown dataset "nope", known are digits'),
+        (
+            {"dataset": "nope"},
+            "/dataset",
+            'unknown dataset "nope", known are breast_cancer, diabetes, digits, wine',
+        ),
         ({"dataset": ""}, "/dataset", "at least 1 character"),
         (
             {"objectives": [{"metric": "accuracy"}]},
             "/objectives/0/metric",
-            'unknown metric "accuracy", known are val_accuracy, val_loss, val_f1, parameters',
+            'unknown metric "accuracy", known are val_accuracy, val_loss, val_f1, val_auc',
         ),
         ({"objectives": [{"metric": "test_accuracy"}]}, "/objectives/0/metric", "unknown metric"),
         (
@@ -390,6 +405,16 @@ def test_the_nasbench201_space_has_its_published_size() -> None:
     assert describe(resolve_space(request))["size"] == 15_625
 
 
+def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
+    asked = TrainingSettings(epochs=3, learning_rate=Range(0.1, 0.2))
+    for name in ("image_classification", "tabular_regression"):
+        filled = with_task_defaults(asked, Task(name, (5,), 1))  # type: ignore[arg-type]
+        assert filled.epochs == 3 and filled.learning_rate == Range(0.1, 0.2)
+        assert filled.optimizer == default_recipe(name).optimizer  # type: ignore[arg-type]
+        assert with_task_defaults(filled, Task("forecasting", (5,), 1)) == filled
+        assert TrainingSettings.model_validate(filled.model_dump(mode="json")) == filled
+
+
 def test_a_space_can_be_validated_for_a_task_without_data() -> None:
     task = {"name": "image_classification", "input_shape": [3, 32, 32], "outputs": 10}
     resolved = resolve_space({"space": {"family": "cnn_cell"}, "task": task})
@@ -404,6 +429,14 @@ def test_a_space_can_be_validated_for_a_task_without_data() -> None:
         ({"space": {"family": "cnn_cell"}}, "", "give either dataset or task"),
         ({"space": {"family": "nope"}, "dataset": "digits"}, "/space/family", "unknown family"),
         ({"space": {"family": "cnn_cell"}, "dataset": "nope"}, "/dataset", "unknown dataset"),
+        (
+            {
+                "space": {"family": "cnn_cell"},
+                "task": {"name": "text_classification", "input_shape": [9], "outputs": 2},
+            },
+            "/task",
+            "have a vocabulary",
+        ),
         (
             {"space": {"family": "cnn_cell"}, "dataset": "digits", "seed": 1},
             "/seed",

@@ -1,0 +1,51 @@
+"""The recipe of a task where a request leaves it open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.architecture import Scalar
+from models.training.recipe import Recipe
+
+_DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
+    "tabular_classification": {"epochs": 40, "optimizer": "adam", "learning_rate": 0.003},
+    "tabular_regression": {"epochs": 40, "optimizer": "adam", "learning_rate": 0.003},
+    "image_classification": {},
+    "forecasting": {"optimizer": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
+    "sequence_classification": {
+        "epochs": 20,
+        "optimizer": "adam",
+        "learning_rate": 0.003,
+        "clip_norm": 1.0,
+    },
+    "text_classification": {
+        "optimizer": "adamw",
+        "learning_rate": 0.001,
+        "weight_decay": 0.01,
+        "schedule": "warmup_cosine",
+        "clip_norm": 1.0,
+    },
+    "language_modeling": {
+        "epochs": 4,
+        "optimizer": "adamw",
+        "learning_rate": 0.002,
+        "weight_decay": 0.01,
+        "schedule": "warmup_cosine",
+        "clip_norm": 1.0,
+    },
+    "node_classification": {
+        "epochs": 200,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "l2": 5e-4,
+        "dropout": 0.5,
+    },
+    "graph_classification": {"epochs": 60, "optimizer": "adam", "learning_rate": 0.01},
+}
+"""What differs from the defaults of `Recipe`, which are those for images."""
+
+
+def default_recipe(task_name: str) -> Recipe:
+    """A recipe that trains a plain network of this task well."""
+    return Recipe.model_validate(_DEFAULTS[task_name])
