@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
 
 from models.training.recipe import OptimizerName, Recipe
@@ -25,6 +25,24 @@ def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
     the same way under every rule.
     """
     return _OPTIMIZERS[recipe.optimizer](recipe, [p for p in parameters if p.requires_grad])
+
+
+def step_scale(rule: Optimizer, parameter: nn.Parameter) -> Tensor | float:
+    """The step that a constant gradient of 1 leads to, over the learning rate, as `rule` stands:
+    1 / (1 - gamma) with momentum, 1 / (sqrt(G) + epsilon) of each value where steps are adaptive.
+
+    With it a proximal step has the fixed points of the loss plus penalty under every rule, as in
+    Yun et al., NeurIPS 2021, https://arxiv.org/abs/2006.07065, equation 4.
+    """
+    state = rule.state[parameter]
+    if "sum" in state:
+        return 1 / (state["sum"].sqrt() + rule.defaults["eps"])
+    if "square_avg" in state:
+        return 1 / (state["square_avg"].sqrt() + rule.defaults["eps"])
+    if "exp_avg_sq" in state:
+        unbiased = state["exp_avg_sq"] / (1 - rule.defaults["betas"][1] ** state["step"])
+        return 1 / (unbiased.sqrt() + rule.defaults["eps"])
+    return 1 / (1 - rule.defaults["momentum"])
 
 
 def _sgd(recipe: Recipe, parameters: Parameters) -> Optimizer:

@@ -56,6 +56,11 @@ class Recipe(Settings):
     )
     clip_norm: float = Field(0.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
     precision: Precision = Field("float32", description="bfloat16 uses autocast")
+    l1_step: Literal["penalty", "proximal"] = Field(
+        "penalty",
+        description="how l1 acts; proximal: by a soft threshold after every step, so that weights "
+        "become exact zeros",
+    )
 
     @property
     def key(self) -> str:

@@ -63,3 +63,15 @@ def decay(parameters: Sequence[nn.Parameter], amount: float) -> None:
     """
     if amount:
         torch._foreach_mul_([p.detach() for p in parameters], 1.0 - amount)
+
+
+def soft_threshold(parameters: Sequence[nn.Parameter], amounts: Sequence[Tensor | float]) -> None:
+    """The proximal step of `amount * sum |w|`: w = sign(w) max(|w| - amount, 0), after the
+    optimizer's step on the loss without that penalty. Beck and Teboulle, SIAM J. Imaging Sciences
+    2009, equation 1.5.
+
+    `amounts`: learning rate * l1 * `optimizers.step_scale`, one a parameter, or one a value.
+    """
+    for parameter, amount in zip(parameters, amounts, strict=True):
+        value = parameter.detach()
+        value.copy_(value.sign() * (value.abs() - amount).clamp(min=0))

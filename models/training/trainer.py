@@ -21,7 +21,7 @@ from models.task import Task
 from models.training import augmentation, gradients, regularization
 from models.training.initialization import initialize
 from models.training.metrics import scores
-from models.training.optimizers import optimizer
+from models.training.optimizers import optimizer, step_scale
 from models.training.recipe import Recipe
 from models.training.schedules import schedule
 
@@ -167,6 +167,8 @@ class _Loop:
         self._weights = regularization.weights(network)
         self._optimizer = optimizer(recipe, self._parameters)
         self._loss = scores[dataset.task.name].loss
+        proximal = recipe.l1_step == "proximal"
+        self._l1, self._threshold = (0.0, recipe.l1) if proximal else (recipe.l1, 0.0)
         self._last_norm: tuple[int, float] | None = None
 
     def epoch(self, number: int) -> dict[str, float]:
@@ -204,13 +206,17 @@ class _Loop:
                 outputs = network(x)
             loss = self._loss(outputs.float(), self._y[index], recipe.label_smoothing)
             torch.autograd.backward(loss)
-            regularization.add_penalty_gradient(self._weights, recipe.l1, recipe.l2)
+            regularization.add_penalty_gradient(self._weights, self._l1, recipe.l2)
             if step == self._steps - 1:
                 health = self._health(number)
             if recipe.clip_norm:
                 nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm, foreach=True)
             regularization.decay(self._weights, rate * recipe.weight_decay)
             optimizer.step()
+            if self._threshold:
+                scales = [step_scale(optimizer, weight) for weight in self._weights]
+                amounts = [rate * self._threshold * scale for scale in scales]
+                regularization.soft_threshold(self._weights, amounts)
             total.add_(loss.detach(), alpha=len(index))
         return {"train_loss": total.item() / count, **health}
 

@@ -38,6 +38,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "initialization": ({}, "kaiming"),
     "clip_norm": ({}, 0.01),
     "precision": ({}, "bfloat16"),
+    "l1_step": ({"l1": 0.01}, "proximal"),
 }
 
 ARCHITECTURE = Architecture(

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.training.metrics import ClassificationScore
-from models.training.optimizers import optimizer
+from models.training.classification import ClassificationScore
+from models.training.optimizers import optimizer, step_scale
 from models.training.recipe import OptimizerName, Recipe
-from models.training.regularization import add_penalty_gradient, decay, weights
+from models.training.regularization import add_penalty_gradient, decay, soft_threshold, weights
 
 
 def network() -> nn.Module:
@@ -108,6 +108,32 @@ def test_adamw_with_decay_is_that_of_torch() -> None:
         rule.step()
         torchs.step()
     torch.testing.assert_close(ours, reference)
+
+
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_the_proximal_step_reaches_the_lasso_with_exact_zeros(name: OptimizerName) -> None:
+    """min 1/2 sum (w - a)^2 + l1 sum |w| is solved by the soft threshold of a; the penalty in the
+    loss only comes near its zeros.
+    """
+    goal, l1 = torch.tensor([[0.05, -0.3, 0.0], [1.0, -0.08, 0.5]]), 0.1
+    solution = goal.sign() * (goal.abs() - l1).clamp(min=0)
+    ends = []
+    for proximal in (True, False):
+        weight = nn.Parameter(torch.full((2, 3), 0.2))
+        rule = optimizer(Recipe(optimizer=name, momentum=0.5), [weight])
+        for step in range(2000):
+            rate = 0.05 * (1 - step / 2000)
+            rule.param_groups[0]["lr"] = rate
+            weight.grad = weight.detach() - goal
+            if not proximal:
+                add_penalty_gradient([weight], l1, 0.0)
+            rule.step()
+            if proximal:
+                soft_threshold([weight], [rate * l1 * step_scale(rule, weight)])
+        ends.append(weight.detach())
+    torch.testing.assert_close(ends[0], solution, rtol=0, atol=1e-3)
+    assert torch.equal(ends[0] == 0, solution == 0)
+    assert not torch.equal(ends[1] == 0, solution == 0)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.5])
