@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 WIDTH = 100 - 8
 """Of a line in a method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as text; its arguments are texts or calls."""
+
+    function: str
+    arguments: Sequence[str | Call]
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.arguments))})"
+
+
+def call_lines(before: str, call: Call, after: str = "", width: int = WIDTH) -> list[str]:
+    """The call between `before` and `after`, broken as a formatter breaks it."""
+    if len(f"{before}{call}{after}") <= width:
+        return [f"{before}{call}{after}"]
+    inner = ", ".join(map(str, call.arguments))
+    if len(inner) <= width - 4:
+        lines = [inner]
+    else:
+        lines = [line for argument in call.arguments for line in _argument_lines(argument, width)]
+    return [f"{before}{call.function}(", *(f"    {line}" for line in lines), f"){after}"]
+
+
+def _argument_lines(argument: str | Call, width: int) -> list[str]:
+    if isinstance(argument, Call):
+        return call_lines("", argument, ",", width - 4)
+    return [f"{argument},"]
 
 
 def module_text(

@@ -96,7 +96,7 @@ class SearchSpace:
         values: dict[str, Scalar] = {}
         for decision in self.decisions:
             options = [parent[decision.name] for parent in (one, two) if decision.name in parent]
-            if options:
+            if options and decision.domain.size > 1:
                 values[decision.name] = rng.choice(options)
         return self._complete(values, rng)
 
@@ -151,7 +151,8 @@ class SearchSpace:
 
     def _complete(self, wanted: Mapping[str, Scalar], rng: Random | None) -> Candidate:
         """The candidate with the wanted values where they are active; the rest is sampled, or
-        takes its first option without an rng.
+        takes its first option without an rng. Where there is no choice nothing is drawn, so that a
+        new field of the recipe does not change what a seed proposes.
         """
         values: dict[str, Scalar] = {}
         for decision in self.decisions:
@@ -159,8 +160,9 @@ class SearchSpace:
                 if decision.name in wanted:
                     values[decision.name] = wanted[decision.name]
                 else:
+                    domain = decision.domain
                     values[decision.name] = (
-                        decision.domain.sample(rng) if rng else decision.domain.first
+                        domain.sample(rng) if rng and domain.size > 1 else domain.first
                     )
         return self._assembled(values)
 

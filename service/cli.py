@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from service.commands import benchmark, doctor, files, reports, searches, server
+from service.commands import benchmark, doctor, files, reports, searches, server, train
 from service.commands.output import end_with
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "report": reports.report,
         "compare": reports.compare,
         "replay": reports.replay,
+    },
+    "Networks": {
+        "train": train.train,
     },
     "Server": {
         "demo": server.demo,

@@ -45,7 +45,9 @@ def from_arrays(
     _check("x", x, "y", y)
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes[0]!r}; a classification needs two or more")
+        raise ValueError(
+            f"y has one class, {classes.tolist()[0]!r}; a classification needs two or more"
+        )
     labels = labels.astype(np.int64)
     arrays = {"x": x, "y": labels}
     if x_test is None or y_test is None:

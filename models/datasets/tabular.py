@@ -43,7 +43,9 @@ def classification(
         raise ValueError(f"y is (N,) integers or strings, got {y.dtype} {y.shape}")
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes[0]!r}; a classification needs two or more")
+        raise ValueError(
+            f"y has one class, {classes.tolist()[0]!r}; a classification needs two or more"
+        )
     labels = labels.astype(np.int64)
     task = Task("tabular_classification", (x.shape[1],), len(classes))
     parts = stratified(labels, (validation, test), seed)

@@ -37,12 +37,13 @@ __all__ = [
 class BundleReport:
     """Where the weights come from and how good they are, as `metrics.json` and the card say it.
 
-    `trial` is the candidate that the search found, `final_trial` the run whose weights these are.
+    `trial` is the candidate that the search found, `final_trial` the run whose weights these are;
+    without a search there is one run of one known network, and `search_id` is None.
     `metrics` are those of these very weights; `final_metrics` is, by metric, the mean, sample
     standard deviation and number of the candidate's final runs.
     """
 
-    search_id: str
+    search_id: str | None
     search_name: str
     trial: int
     final_trial: int

@@ -7,6 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_FOUND_SPLITS = """\
+`val_` is the validation split, which the search was led by. `test_` was scored by the final \
+models alone, after the search had ended, and no choice depended on it."""
+_TRAINED_SPLITS = """\
+`val_` is the validation split, by which the epoch was chosen. `test_` was scored once, after \
+training, and no choice depended on it."""
+_FOUND_RUNS = """\
+The final runs retrain the architecture from scratch, one a seed; the mean is shown with the \
+sample standard deviation. """
+_TRAINED_RUN = "The network was trained once. "
+
 
 def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> str:
     """README.md of a bundle. `metrics` is the content of its `metrics.json`.
@@ -27,8 +38,15 @@ def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> 
         )
     recipe = ", ".join(f"{name} {value}" for name, value in metrics["recipe"].items())
     versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
+    is_found = search["id"] is not None
+    origin = "No search: a network known before"
+    if is_found:
+        origin = (
+            f"Search: `{search['id']}`, trial {search['trial']}; weights of trial "
+            f"{metrics['final_trial']}, seed {metrics['seed']}"
+        )
     return f"""\
-# {" ".join(search["name"].split())}: a network found by Netsmith
+# {" ".join(search["name"].split())}: a network {"found" if is_found else "trained"} by Netsmith
 
 {task["name"].replace("_", " ").capitalize()} on `{data["name"]}`. \
 {metrics["parameters"]:,} parameters, {metrics["flops"]:,} FLOPs for one sample.
@@ -52,19 +70,17 @@ outputs = network(model.preprocess(torch.zeros({shape}, dtype=torch.{raw["dtype"
 
 ## Scores
 
-`val_` is the validation split, which the search was led by. `test_` was scored by the final \
-models alone, after the search had ended, and no choice depended on it.
+{_FOUND_SPLITS if is_found else _TRAINED_SPLITS}
 
 {_scores(metrics)}
 
-The final runs retrain the architecture from scratch, one a seed; the mean is shown with the \
-sample standard deviation. The weights here are those of seed {metrics["seed"]}. Before \
-publication this folder reproduced their test score in a process without Netsmith.
+{_FOUND_RUNS if is_found else _TRAINED_RUN}The weights here are those of seed \
+{metrics["seed"]}. Before publication this folder reproduced their test score in a process without \
+Netsmith.
 
 ## Origin
 
-- Search: `{search["id"]}`, trial {search["trial"]}; weights of trial {metrics["final_trial"]}, \
-seed {metrics["seed"]}
+- {origin}
 - Data: `{data["name"]}`, SHA-256 {data["fingerprint"]}; {samples["train"]} samples for training, \
 {samples["validation"]} for validation, {samples["test"]} for test
 - Recipe: {recipe}

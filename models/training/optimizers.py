@@ -34,15 +34,18 @@ def step_scale(rule: Optimizer, parameter: nn.Parameter) -> Tensor | float:
     With it a proximal step has the fixed points of the loss plus penalty under every rule, as in
     Yun et al., NeurIPS 2021, https://arxiv.org/abs/2006.07065, equation 4.
     """
-    state = rule.state[parameter]
+    state, defaults = rule.state[parameter], rule.defaults
+    squares: Tensor
     if "sum" in state:
-        return 1 / (state["sum"].sqrt() + rule.defaults["eps"])
-    if "square_avg" in state:
-        return 1 / (state["square_avg"].sqrt() + rule.defaults["eps"])
-    if "exp_avg_sq" in state:
-        unbiased = state["exp_avg_sq"] / (1 - rule.defaults["betas"][1] ** state["step"])
-        return 1 / (unbiased.sqrt() + rule.defaults["eps"])
-    return 1 / (1 - rule.defaults["momentum"])
+        squares = state["sum"]
+    elif "square_avg" in state:
+        squares = state["square_avg"]
+    elif "exp_avg_sq" in state:
+        squares = state["exp_avg_sq"] / (1 - defaults["betas"][1] ** state["step"])
+    else:
+        return 1 / (1 - float(defaults["momentum"]))
+    scale: Tensor = 1 / (squares.sqrt() + defaults["eps"])
+    return scale
 
 
 def _sgd(recipe: Recipe, parameters: Parameters) -> Optimizer:

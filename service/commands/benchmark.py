@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import Json
+from service.commands.options import Json, key_values, wrong_setting
 from service.commands.output import UsageError, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -65,27 +63,11 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
     from search.strategies import strategies
 
     try:
-        return strategies[strategy].Settings.model_validate(dict(map(_parsed, given)))
+        return strategies[strategy].Settings.model_validate(key_values(given))
     except UnknownNameError as error:
         raise UsageError(str(error)) from None
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, found['loc'])) or strategy}: {found['msg']}"
-            for found in error.errors(include_url=False, include_context=False)
-        ]
-        raise UsageError("\n  ".join([f"a setting of {strategy} is wrong", *problems])) from None
-
-
-def _parsed(setting: str) -> tuple[str, Any]:
-    """`key=value`, where the value is JSON, or else a string as it stands."""
-    key, equals, text = setting.partition("=")
-    if not key or not equals:
-        raise UsageError(f"--setting is KEY=VALUE, got {setting!r}")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return key, text
-    return key, text if isinstance(value, float) and not math.isfinite(value) else value
+        raise wrong_setting(strategy, error) from None
 
 
 def _table(file: Path) -> Table:

@@ -23,22 +23,39 @@ RequestFile = Annotated[
 def init(
     file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("search.toml"),
     family: Annotated[str, typer.Option(help="Family of networks to start from.")] = "cnn_cell",
+    task: Annotated[
+        str | None, typer.Option(help="What they are for. [the first task of the family]")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write an example search with comments, ready to edit and submit."""
-    templates = resources.files("service") / "templates"
-    known = sorted(
-        entry.name.removesuffix(".toml")
-        for entry in templates.iterdir()
-        if entry.name.endswith(".toml")
-    )
-    if family not in known:
-        raise UsageError(f"no example for the family {family!r}, there are {', '.join(known)}")
+    text = example(family, task)
     if file.exists() and not force:
         raise UsageError(f"{file} exists; --force replaces it")
-    file.write_text((templates / f"{family}.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     note(f"Next: netsmith validate {file}, then netsmith submit {file} --watch")
     print(file)
+
+
+def example(family: str, task: str | None) -> str:
+    """A search as commented TOML, put together from the templates of task and family.
+
+    Raises:
+        UsageError: no such family, or one that is not for the task.
+    """
+    from models.families import families
+    from models.registry import UnknownNameError
+    from models.task import TASK_NAMES
+
+    try:
+        tasks = [name for name in TASK_NAMES if name in families[family].tasks]
+    except UnknownNameError as error:
+        raise UsageError(str(error)) from None
+    if task is not None and task not in tasks:
+        raise UsageError(f"{family} is for {', '.join(tasks)}, got --task {task}")
+    parts = (f"tasks/{task or tasks[0]}.toml", f"families/{family}.toml", "search.toml")
+    templates = resources.files("service") / "templates"
+    return "".join((templates / part).read_text(encoding="utf-8") for part in parts)
 
 
 def validate(file: RequestFile, url: Url = None, as_json: Json = False) -> None:

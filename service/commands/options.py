@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from service.client import Client
+    from service.commands.output import UsageError
     from service.settings import ServiceSettings
 
 SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search, srch_...")]
@@ -64,3 +69,36 @@ def settings_of(home: Path | None, **overrides: object) -> ServiceSettings:
             for problem in error.errors(include_input=False)
         ]
         raise UsageError("\n  ".join(["a setting is wrong", *problems])) from None
+
+
+def key_values(given: list[str]) -> dict[str, Any]:
+    """From `--setting key=value`, where a value is JSON, or else a string as it stands.
+
+    Raises:
+        UsageError: no `=`, or nothing before it.
+    """
+    return dict(map(_key_value, given))
+
+
+def _key_value(setting: str) -> tuple[str, Any]:
+    from service.commands.output import UsageError
+
+    key, equals, text = setting.partition("=")
+    if not key or not equals:
+        raise UsageError(f"--setting is KEY=VALUE, got {setting!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return key, text
+    return key, text if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def wrong_setting(whose: str, error: ValidationError) -> UsageError:
+    """What a person reads of settings that pydantic refused."""
+    from service.commands.output import UsageError
+
+    problems = [
+        f"{'.'.join(map(str, found['loc'])) or whose}: {found['msg']}"
+        for found in error.errors(include_url=False, include_context=False)
+    ]
+    return UsageError("\n  ".join([f"a setting of {whose} is wrong", *problems]))

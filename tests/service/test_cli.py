@@ -30,7 +30,7 @@ REQUEST: dict[str, Any] = {
 NOWHERE = "srch_01890a5d-ac96-774b-bcce-b302099a8057"
 COMMANDS = (
     "serve demo init validate submit list watch show trials download cancel pause resume "
-    "report compare replay doctor dispatch migrate version"
+    "report compare replay doctor dispatch migrate train version"
 ).split()
 
 
@@ -110,7 +110,7 @@ def test_init_writes_what_validate_and_submit_accept(netsmith: Netsmith, url: st
     assert netsmith("init", "--force").code == 0
 
     answer = netsmith("validate", "search.toml", "--json").data
-    assert answer["spec"]["name"] == "digits-cnn"
+    assert answer["spec"]["name"] == "digits-cnn_cell-regularized_evolution"
     assert len(answer["examples"]) == 3
     assert "parameters" in netsmith("validate", "search.toml").out
 

@@ -1,0 +1,221 @@
+"""Multi-layer perceptrons: fully connected layers, each with choices of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.architecture import Architecture, Choice, Decision, Range, as_domain
+from models.decisions import Values, condition, domain_values, flag, integer, option, share
+from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.operations.activation import ACTIVATIONS, ActivationName
+from models.settings import Searchable
+from models.task import Task
+from models.training.recipe import Recipe
+from models.writing import Call, call_lines, module_text
+
+MAX_DEPTH = 32
+MAX_WIDTH = 16_384
+NORMS = ("none", "batch", "layer")
+
+
+class MlpSettings(FamilySettings):
+    """Fully connected layers. Width, activation and link are decided for each layer."""
+
+    depth: Searchable[Annotated[int, Field(ge=0, le=MAX_DEPTH)]] = Field(
+        Range(1, 4), description="hidden layers; 0: a linear map"
+    )
+    width: Searchable[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = Field(
+        Choice((16, 32, 64, 128)), description="units of a layer"
+    )
+    activation: Searchable[ActivationName] = Field(
+        Choice(("relu", "gelu", "silu", "tanh")), description="of a layer"
+    )
+    residual: Searchable[bool] = Field(
+        Choice((False, True)),
+        description="whether a layer's input is added to its output, by a linear map where the "
+        "widths differ",
+    )
+    norm: Searchable[Literal["none", "batch", "layer"]] = Field(
+        Choice(NORMS),
+        description="normalisation before every activation; batch: where the recipe has batch_norm",
+    )
+    dropout: Searchable[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        Choice((0.0, 0.1, 0.3)), description="after every activation"
+    )
+
+
+class Layer(nn.Module):
+    """Linear map, normalisation, activation, dropout; with `residual` the input is added.
+
+    Shapes:
+        (N, inputs) -> (N, outputs)
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        activation: nn.Module,
+        norm: nn.Module | None = None,
+        dropout: float = 0.0,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d))
+        self.norm = norm or nn.Identity()
+        self.activation = activation
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual
+        if residual:
+            same = inputs == outputs
+            self.shortcut = nn.Identity() if same else nn.Linear(inputs, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.dropout(self.activation(self.norm(self.linear(x))))
+        return hidden + self.shortcut(x) if self.residual else hidden
+
+
+class Network(nn.Module):
+    """Layers and a linear map.
+
+    Shapes:
+        (N, features) -> (N, task.outputs) logits or values
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], features: int, outputs: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.layers = [f"layer_{number}" for number in range(1, len(layers) + 1)]
+        for name, layer in zip(self.layers, layers, strict=True):
+            self.add_module(name, layer)
+        self.dropout = nn.Dropout(dropout)
+        width = layers[-1].linear.out_features if layers else features
+        self.output = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for name in self.layers:
+            x = self.get_submodule(name)(x)
+        outputs: Tensor = self.output(self.dropout(x))
+        return outputs
+
+
+@families.register("mlp")
+class Mlp:
+    """Decisions: `depth`, `norm`, `dropout`, and for each layer from 1 on `layer_{i}_width`,
+    `layer_{i}_activation` and `layer_{i}_residual`.
+    """
+
+    Settings = MlpSettings
+    tasks = frozenset({"tabular_classification", "tabular_regression"})
+
+    @staticmethod
+    def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:
+        if not isinstance(settings, MlpSettings):
+            raise TypeError(f"mlp needs MlpSettings, got {type(settings).__name__}")
+        _check_task(task)
+        depths = domain_values(settings.depth)
+        hidden = condition("depth", settings.depth, [depth for depth in depths if depth > 0])
+        decisions = [Decision("depth", as_domain(settings.depth))]
+        if max(depths) > 0:
+            decisions += [
+                Decision("norm", as_domain(settings.norm), hidden),
+                Decision("dropout", as_domain(settings.dropout), hidden),
+            ]
+        for layer in range(1, max(depths) + 1):
+            deep = condition("depth", settings.depth, [depth for depth in depths if depth >= layer])
+            for name in ("width", "activation", "residual"):
+                domain = as_domain(getattr(settings, name))
+                decisions.append(Decision(f"layer_{layer}_{name}", domain, deep))
+        return decisions
+
+    @staticmethod
+    def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
+        _check_task(task)
+        values, width = architecture.decisions, task.input_shape[0]
+        layers: list[Layer] = []
+        for number in range(1, integer(values, "depth", low=0) + 1):
+            layer = _layer(values, number, width, recipe.batch_norm)
+            width = layer.linear.out_features
+            layers.append(layer)
+        return Network(layers, task.input_shape[0], task.outputs, recipe.dropout)
+
+    @staticmethod
+    def canonical(architecture: Architecture) -> Architecture:
+        """The architecture itself, but that a dropout of 0 is the number 0.0."""
+        values = dict(architecture.decisions)
+        if "dropout" in values:
+            values["dropout"] = share(values, "dropout")
+        return Architecture("mlp", values)
+
+    @staticmethod
+    def definition(network: nn.Module, architecture: Architecture) -> Definition:
+        if not isinstance(network, Network):
+            raise TypeError(f"expected a network of the family mlp, got {type(network).__name__}")
+        layers = [network.get_submodule(name) for name in network.layers]
+        return Definition((Layer,) if layers else (), _text(network))
+
+
+def _layer(values: Values, number: int, inputs: int, batch_norm: bool) -> Layer:
+    prefix = f"layer_{number}"
+    width = integer(values, f"{prefix}_width")
+    activation = ACTIVATIONS[option(values, f"{prefix}_activation", ACTIVATIONS)]
+    kind = option(values, "norm", NORMS)
+    norm: nn.Module | None = None
+    if kind == "layer":
+        norm = nn.LayerNorm(width)
+    elif kind == "batch" and batch_norm:
+        norm = nn.BatchNorm1d(width)
+    residual = flag(values, f"{prefix}_residual")
+    return Layer(inputs, width, activation(), norm, share(values, "dropout"), residual)
+
+
+def _text(network: Network) -> str:
+    constructor, forward = [], []
+    for name in network.layers:
+        call = Call("Layer", _arguments(network.get_submodule(name)))
+        constructor += call_lines(f"self.{name} = ", call)
+        forward.append(f"x = self.{name}(x)")
+    output, last = network.output, "x"
+    if network.dropout.p:
+        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
+        last = "self.dropout(x)"
+    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    return module_text(
+        "Network",
+        [f"(N, {network.features}) -> (N, {output.out_features})."],
+        [],
+        constructor,
+        ["x"],
+        [*forward, f"return self.output({last})"],
+    )
+
+
+def _arguments(layer: nn.Module) -> list[str]:
+    """Of the constructor of `layer`; what is the default is left out."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"expected a layer, got {type(layer).__name__}")
+    width = layer.linear.out_features
+    arguments = [str(layer.linear.in_features), str(width)]
+    arguments.append(f"nn.{type(layer.activation).__name__}()")
+    if not isinstance(layer.norm, nn.Identity):
+        arguments.append(f"nn.{type(layer.norm).__name__}({width})")
+    if layer.dropout.p:
+        arguments.append(f"dropout={layer.dropout.p}")
+    if layer.residual:
+        arguments.append("residual=True")
+    return arguments
+
+
+def _check_task(task: Task) -> None:
+    if task.name not in Mlp.tasks or len(task.input_shape) != 1:
+        raise InfeasibleError(
+            "family",
+            f"mlp needs one of the tasks {', '.join(sorted(Mlp.tasks))} with an input of "
+            f"(features,), got {task.name} with {task.input_shape}",
+        )

@@ -1,0 +1,90 @@
+"""Parameter counts of torchvision 0.21's models, and of LeNet-5 as worked out below."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.cost import cost
+from models.families import families
+from models.presets import Preset, preset, presets
+from models.registry import UnknownNameError
+from models.task import Task
+from models.training.recipe import Recipe
+
+PARAMETERS = {
+    "lenet-5": (25 + 1) * 6 + (25 * 6 + 1) * 16 + 401 * 120 + 121 * 84 + 85 * 10,
+    "alexnet": 61_100_840,
+    "vgg-16": 138_357_544,
+    "resnet-50": 25_557_032,
+    "mobilenet-v2": 3_504_872,
+    "efficientnet-b0": 5_288_548,
+}
+MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the paper
+    "alexnet": 714,
+    "vgg-16": 15_470,
+    "resnet-50": 4_089,
+    "mobilenet-v2": 301,
+    "efficientnet-b0": 386,
+}
+
+
+def published_task(known: Preset) -> Task:
+    shape = tuple(known.published["input_shape"])
+    return Task(known.published["task"], shape, known.published["outputs"])
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_preset_has_the_published_number_of_parameters(name: str) -> None:
+    known = preset(name)
+    found = cost(known.architecture, published_task(known), Recipe())
+    assert found["parameters"] == known.published["parameters"] == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", MULTIPLY_ADDS)
+def test_a_preset_does_the_published_work(name: str) -> None:
+    """So that strides and paddings are right as well, which parameters do not show. AlexNet's
+    first convolution is padded to 56 pixels in place of 55.
+    """
+    known = preset(name)
+    found = cost(known.architecture, published_task(known), Recipe())
+    assert found["flops"] / 2e6 == pytest.approx(MULTIPLY_ADDS[name], rel=0.015)
+
+
+def test_lenet_is_the_plain_network() -> None:
+    plain = nn.Sequential(
+        nn.ZeroPad2d(2),
+        nn.Conv2d(1, 6, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.Tanh(),
+        nn.Linear(120, 84),
+        nn.Tanh(),
+        nn.Linear(84, 10),
+    )
+    known = preset("lenet-5")
+    network = families["cnn_stages"].build(known.architecture, published_task(known), Recipe())
+    for ours, theirs in zip(network.parameters(), plain.parameters(), strict=True):
+        ours.data.copy_(theirs.data)
+    x = torch.randn(3, 1, 28, 28)
+    torch.testing.assert_close(network(x), plain(x))
+
+
+def test_every_preset_is_a_document_that_can_be_built() -> None:
+    for name, known in presets().items():
+        task = published_task(known)
+        assert known.name == name and known.description
+        assert task.name in families[known.architecture.family].tasks
+        recipe = known.recipe_for(task, epochs=3)
+        assert recipe.epochs == 3
+        assert all(getattr(recipe, field) == value for field, value in known.recipe.items())
+        with torch.device("meta"):
+            families[known.architecture.family].build(known.architecture, task, recipe)
+    with pytest.raises(UnknownNameError, match="unknown preset 'lenet', known are alexnet, "):
+        preset("lenet")
