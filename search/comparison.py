@@ -15,7 +15,9 @@ from scipy.stats import bootstrap
 
 Run = Sequence[float | None]
 
-RESAMPLES = 2000
+RESAMPLES = (100, 2000)
+"""Least and most; between them, as many as make a million numbers."""
+
 CONFIDENCE = 0.95
 BATCH = 100
 
@@ -62,7 +64,7 @@ def paired_difference(first: Run, second: Run, seed: int = 0) -> dict[str, Any] 
                 statistic,
                 paired=True,
                 vectorized=True,
-                n_resamples=RESAMPLES,
+                n_resamples=min(max(10**6 // trials, RESAMPLES[0]), RESAMPLES[1]),
                 batch=BATCH,
                 confidence_level=CONFIDENCE,
                 method="percentile",

@@ -28,6 +28,7 @@ from service.searches import validation
 from service.searches.router import router as searches
 from service.searches.versions import Versions
 from service.settings import ServiceSettings
+from service.trials.reporting import Reports
 from service.trials.router import router as trials
 from service.watcher import Watcher
 
@@ -48,6 +49,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
     app.state.store = Store(settings.store_url)
+    app.state.reports = Reports(app.state.sessions)
     app.state.metrics = Metrics(app.state.sessions)
     for router in (searches, trials, artifacts, events, catalog_router, health, docs):
         app.include_router(router)

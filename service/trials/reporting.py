@@ -2,37 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from service.tables import Search
+from service.database import Sessions
+from service.searches.repository import SearchRepository
 from service.trials.repository import Outcome, TrialRepository
 
+if TYPE_CHECKING:
+    from search.trial import Trial
 
-def report_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
-    """The items of `search.report.report`, one an objective."""
+REMEMBERED = 100
+
+Items = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    spec: dict[str, Any]
+    outcomes: list[Outcome]
+    results: list[Trial]
+
+
+class Reports:
+    """The items of `search.report.report`, one an objective.
+
+    A report takes a second of a core. They are worked out one at a time, with no connection held,
+    and kept until a further trial of their search has ended.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._working = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], Items] = OrderedDict()
+
+    def of(self, tenant_id: str, search_id: str) -> Items:
+        """
+        Raises:
+            NotFoundError: the tenant has no such search.
+        """
+        material = self._read(tenant_id, search_id)
+        key = search_id, len(material.outcomes)
+        with self._working:
+            if key not in self._kept:
+                self._kept[key] = _report(material)
+            self._kept.move_to_end(key)
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+            return self._kept[key]
+
+    def _read(self, tenant_id: str, search_id: str) -> _Material:
+        from search.importance import thinned
+        from service.trials.journal import trial_of
+
+        with self._sessions.read() as session:
+            search = SearchRepository(session, tenant_id).get(search_id)
+            trials = TrialRepository(session, tenant_id, search_id)
+            outcomes = trials.outcomes()
+            numbers = [o.number for o in outcomes if o.fitness is not None and o.is_new]
+            results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
+            return _Material(search.spec, outcomes, results)
+
+
+def _report(material: _Material) -> Items:
+    from search.importance import importance
     from search.report import report
+    from search.resolve import SpecError, resolve
     from search.spec import SearchSpec
 
-    spec = SearchSpec.model_validate(search.spec)
-    outcomes = trials.outcomes()
-    strategy = [o.fitness for o in outcomes if o.kind == "candidate" and o.counts]
-    baseline = [o.fitness for o in outcomes if o.kind == "baseline" and o.counts]
-    importances = _importances(search, trials, outcomes, len(spec.objectives))
-    return report(spec, strategy, baseline, importances)
-
-
-def _importances(
-    search: Search, trials: TrialRepository, outcomes: list[Outcome], objectives: int
-) -> list[dict[str, float]]:
-    """None of a search whose dataset is not here any more."""
-    from search.importance import importance, thinned
-    from search.resolve import SpecError, resolve
-    from service.trials.journal import trial_of
-
+    spec = SearchSpec.model_validate(material.spec)
+    runs = (
+        [o.fitness for o in material.outcomes if o.kind == kind and o.counts]
+        for kind in ("candidate", "baseline")
+    )
+    importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
-        space = resolve(search.spec).space
-    except SpecError:
-        return [{}] * objectives
-    numbers = [o.number for o in outcomes if o.fitness is not None and o.is_new]
-    results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-    return [importance(space, results, index) for index in range(objectives)]
+        space = resolve(material.spec).space
+        importances = [importance(space, material.results, i) for i in range(len(importances))]
+    except SpecError:  # the dataset is not here any more
+        pass
+    return report(spec, *runs, importances)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from service.artifacts.repository import ArtifactRepository
 from service.errors import problems
@@ -26,7 +26,7 @@ from service.requests import (
 from service.searches.repository import SearchRepository
 from service.security import TenantDep
 from service.trials.ranking import best_items
-from service.trials.reporting import report_items
+from service.trials.reporting import Reports
 from service.trials.repository import TrialRepository
 from service.trials.schemas import (
     BestItem,
@@ -130,8 +130,7 @@ def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> Be
     summary="How the search went",
     responses=problems(404, 422, 503),
 )
-def read_report(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> ReportRead:
+def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> ReportRead:
     """The best so far by trial, the comparison with the baseline, and which decisions mattered."""
-    search = SearchRepository(session, tenant).get(search_id)
-    items = report_items(search, TrialRepository(session, tenant, search_id))
-    return ReportRead.model_validate({"objectives": items})
+    reports: Reports = request.app.state.reports
+    return ReportRead.model_validate({"objectives": reports.of(tenant, search_id)})

@@ -19,6 +19,7 @@ from test_run import (
 from search.engine.journal import MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.objectives import Constraint
+from search.strategies import strategies
 from search.trial import TrialKind, TrialState
 
 
@@ -80,7 +81,7 @@ def test_what_is_refused_without_training_counts_for_neither() -> None:
     assert len(drawn) == 4  # of them, those that the strategy has trained are answered
 
 
-@pytest.mark.parametrize("name", ["regularized_evolution", "bananas", "reinforce", "tpe", "grid"])
+@pytest.mark.parametrize("name", strategies)
 def test_results_of_an_earlier_search_are_told_first_and_can_win(name: str) -> None:
     space, journal = letters(3), MemoryJournal()
     known = [of_earlier_search(space, word, n) for n, word in enumerate(("aaa", "abc"))]

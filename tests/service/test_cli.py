@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api import SMALL, Driver, Hashed
 
+from search.engine.serial import run_serial
 from service.cli import main
 from service.client import Client
+from service.database import connect
 from service.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {
@@ -191,6 +195,49 @@ def test_a_search_from_the_command_line(netsmith: Netsmith, url: str) -> None:
     watched = netsmith("watch", search_id)
     assert watched.code == 1
     assert watched.out.startswith(f"{search_id} cancelled")
+
+
+def test_looking_back_at_searches(netsmith: Netsmith, server: LocalServer, url: str) -> None:
+    fields = {**SMALL, "budget": {"trials": 12}, "baseline": "random"}
+    file = server.home / "netsmith.db"
+    sessions, ids = connect(f"sqlite:///{file}"), []
+    with Client(url) as client:
+        for search in client.searches.list(state="queued"):
+            search.cancel()
+        for strategy in ("random", "local_search"):
+            request = {**REQUEST, **fields, "strategy": {"name": strategy}}
+            ids.append(client.searches.create(request).id)
+            driver = Driver(sessions, ids[-1])
+            run_serial(driver.resume(), Hashed())
+            driver.finish()
+    sessions.engine.dispose()
+
+    shown = netsmith("report", ids[1]).out
+    assert shown.startswith("maximize val_accuracy\n")
+    assert all(f"  {name:<11}0." in shown for name in ("strategy", "baseline"))
+    assert "of the best " in shown and "over 12 trials" in shown and "%  edge_" in shown
+    (objective,) = netsmith("report", ids[1], "--json").data["objectives"]
+    assert objective["strategy"]["trials"] == 12
+
+    compared = netsmith("compare", *ids, "--json").data
+    assert [found["strategy"] for found in compared["searches"]] == ["random", "local_search"]
+    (difference,) = compared["differences"]
+    best = [
+        found["objectives"][0]["strategy"]["best_so_far"][-1]["value"]
+        for found in compared["searches"]
+    ]
+    assert difference["final"]["difference"] == best[0] - best[1]
+    assert "after 12" in netsmith("compare", *ids).out
+    assert netsmith("compare", ids[0]).code == 2
+
+    assert netsmith("replay", ids[1]).out.startswith(f"{ids[1]} ")
+    assert netsmith("replay", ids[0], "--json").data["difference"] is None
+    with sqlite3.connect(file) as database:
+        forge = "UPDATE trials SET asked_after = 5 WHERE search_id = ? AND number = 3"
+        database.execute(forge, ids[:1])
+    database.close()
+    forged = netsmith("replay", ids[0])
+    assert forged.code == 1 and "trial 3 was asked for after 5 results" in forged.out
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,14 @@ def trials_of(sessions: Sessions) -> list[TrialRow]:
 def test_a_search_runs_to_a_published_bundle(
     local_ray: None, settings: ServiceSettings, sessions: Sessions
 ) -> None:
-    submit(sessions)
+    submit(sessions, baseline="random")
     code, search = drive(settings, sessions)
     assert (code, search.state, search.state_reason) == (Exit.DONE, "succeeded", None)
-    assert (search.trials_done, search.lease_owner) == (3, None)
+    assert (search.trials_done, search.baseline_done, search.lease_owner) == (3, 3, None)
     assert search.best is not None
     kinds = [(trial.kind, trial.state) for trial in trials_of(sessions)]
-    assert kinds == [("candidate", "completed")] * 3 + [("final", "completed")]
+    stages = [(kind, "completed") for kind in ["candidate"] * 3 + ["baseline"] * 3 + ["final"]]
+    assert kinds == stages
     published = Ledger(sessions, Claim(search.id, 1, "me")).published()
     (path,) = published.values()
     assert (Path(settings.home) / path).is_file()
