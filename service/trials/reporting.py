@@ -73,14 +73,13 @@ def _report(material: _Material) -> Items:
     from search.spec import SearchSpec
 
     spec = SearchSpec.model_validate(material.spec)
-    runs = (
-        [o.fitness for o in material.outcomes if o.kind == kind and o.counts]
-        for kind in ("candidate", "baseline")
-    )
+    counted = [outcome for outcome in material.outcomes if outcome.counts]
+    strategy = [outcome.fitness for outcome in counted if outcome.kind == "candidate"]
+    baseline = [outcome.fitness for outcome in counted if outcome.kind == "baseline"]
     importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
         space = resolve(material.spec).space
         importances = [importance(space, material.results, i) for i in range(len(importances))]
     except SpecError:  # the dataset is not here any more
         pass
-    return report(spec, *runs, importances)
+    return report(spec, strategy, baseline, importances)
