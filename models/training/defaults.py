@@ -8,8 +8,18 @@ from models.architecture import Scalar
 from models.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
-    "tabular_classification": {"epochs": 40, "optimizer": "adam", "learning_rate": 0.003},
-    "tabular_regression": {"epochs": 40, "optimizer": "adam", "learning_rate": 0.003},
+    "tabular_classification": {
+        "epochs": 40,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 0.005,
+    },
+    "tabular_regression": {
+        "epochs": 40,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 0.005,
+    },
     "image_classification": {},
     "forecasting": {"optimizer": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
     "sequence_classification": {

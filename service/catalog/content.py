@@ -16,6 +16,7 @@ from service.catalog.schemas import (
     FamilyEntry,
     MetricEntry,
     OperationEntry,
+    PresetEntry,
     StrategyEntry,
     TaskEntry,
 )
@@ -30,6 +31,7 @@ def catalog() -> Catalog:
     from models.datasets import datasets
     from models.families import families
     from models.operations import operations
+    from models.presets import presets
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from models.training.recipe import OptimizerName, TrainingSettings
@@ -64,7 +66,16 @@ def catalog() -> Catalog:
         ],
         optimizers=[Entry(name=name) for name in get_args(OptimizerName)],
         training=_schema(TrainingSettings),
-        presets=[],
+        presets=[
+            PresetEntry(
+                name=name,
+                description=entry.description,
+                family=entry.architecture.family,
+                architecture=entry.architecture.to_json(),
+                recipe=dict(entry.recipe),
+            )
+            for name, entry in presets().items()
+        ],
         datasets=[
             DatasetEntry(name=name, task=entry.task_name, description=entry.description)
             for name, entry in datasets.items()

@@ -49,6 +49,7 @@ class PresetEntry(Entry):
     description: str
     family: str
     architecture: dict[str, Any]
+    recipe: dict[str, Any] = Field(description="where it differs from the recipe of the task")
 
 
 class Catalog(BaseModel):

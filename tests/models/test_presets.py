@@ -1,4 +1,4 @@
-"""Parameter counts of torchvision 0.21's models, and of LeNet-5 as worked out below."""
+"""Parameter counts of torchvision's models, and of small ones as worked out below."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ PARAMETERS = {
     "resnet-50": 25_557_032,
     "mobilenet-v2": 3_504_872,
     "efficientnet-b0": 5_288_548,
+    "linear": 31 * 2,
+    "mlp-100": 31 * 100 + 101 * 2,
 }
 MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the paper
     "alexnet": 714,

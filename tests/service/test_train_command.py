@@ -1,0 +1,83 @@
+"""`netsmith train` and `netsmith init`: what needs no server."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.families import families
+from models.task import TASK_NAMES
+from search.resolve import SpecError, resolve
+from service.cli import app
+from service.commands.files import example
+from service.commands.output import UsageError
+
+
+def run(*arguments: str) -> None:
+    app(list(arguments), standalone_mode=False)
+
+
+def test_a_preset_is_trained_to_a_bundle_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command itself holds the bundle to its score, in a fresh process."""
+    folder = tmp_path / "a" / "bundle"
+    arguments = ("train", "--preset", "linear", "--dataset", "diabetes", "--out", str(folder))
+    run(*arguments, "--setting", "learning_rate=0.02", "--json")
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert printed["recipe"]["optimizer"] == "adam" and printed["recipe"]["learning_rate"] == 0.02
+    assert printed["metrics"]["test_mse"] < 0.7  # 1 is the mean of the targets
+    assert json.loads((folder / "metrics.json").read_text())["metrics"] == printed["metrics"]
+    card = (folder / "README.md").read_text()
+    assert "trained by Netsmith" in card and "standardised progression" in card
+    with pytest.raises(UsageError, match="exists; --out"):
+        run(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--preset", "lenet", "--dataset", "wine"), "unknown preset 'lenet', known are alexnet"),
+        (("--preset", "linear", "--dataset", "whine"), "unknown dataset 'whine'"),
+        (
+            ("--preset", "linear", "--dataset", "wine", "--setting", "epochs=0"),
+            "epochs: Input should be greater",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run("train", *arguments, "--out", str(tmp_path / "bundle"))
+
+
+PAIRS = [(family, task) for family in families for task in sorted(families[family].tasks)]
+
+
+@pytest.mark.parametrize(("family", "task"), PAIRS)
+def test_every_family_has_an_example_for_each_of_its_tasks(family: str, task: str) -> None:
+    """It is a search that resolves; where the task has no data built in, but for those."""
+    request = tomllib.loads(example(family, task))
+    assert request["space"]["family"] == family
+    try:
+        resolved = resolve(request)
+    except SpecError as error:
+        assert request["dataset"].startswith("my-")
+        assert [found.pointer for found in error.problems] == ["/dataset"]
+    else:
+        assert resolved.task.name == task
+        assert resolved.spec.training.epochs == request["training"]["epochs"]
+
+
+def test_an_example_for_another_task_is_refused_and_every_task_has_its_part() -> None:
+    with pytest.raises(UsageError, match="mlp is for tabular_classification, tabular_regression"):
+        example("mlp", "forecasting")
+    with pytest.raises(UsageError, match="unknown family 'cnn', known are cnn_cell"):
+        example("cnn", None)
+    templates = Path(__file__).parents[2] / "service" / "templates" / "tasks"
+    assert {file.stem for file in templates.iterdir()} == set(TASK_NAMES)
