@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,21 @@ def write_file(url: str, content: bytes) -> StoredFile:
     return StoredFile(url, hashlib.sha256(content).hexdigest(), len(content))
 
 
+def store_file(url: str, source: Path) -> StoredFile:
+    """As `write_file`, of a file that need not fit into memory."""
+    filesystem, path = url_to_fs(url)
+    if isinstance(filesystem, LocalFileSystem):
+        _replace(Path(path), source)
+    else:
+        filesystem.put_file(str(source), path)
+    return StoredFile(url, sha256_of_file(source), source.stat().st_size)
+
+
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_file(url: str) -> bytes:
     """
     Raises:
@@ -49,12 +65,16 @@ def read_file(url: str) -> bytes:
     return bytes(filesystem.cat_file(path))
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            if isinstance(content, Path):
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1024 * 1024)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

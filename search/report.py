@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.datasets.tables import SCORES as TABLE_SCORES
 from search.comparison import best_so_far, paired_difference
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective, best_trials, fitness
 from search.spec import SearchSpec
@@ -150,7 +151,8 @@ def spread(finals: Sequence[Trial]) -> dict[str, dict[str, float]] | None:
             "seeds": len(values),
         }
         for name, values in _columns(finals).items()
-        if name.startswith(("val_", "test_")) or name in (*COST_METRICS, *MEASURED_METRICS)
+        if name.startswith(("val_", "test_"))
+        or name in (*COST_METRICS, *MEASURED_METRICS, *TABLE_SCORES)
     }
 
 

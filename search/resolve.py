@@ -14,18 +14,19 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from models.cost import cost
-from models.datasets import datasets
 from models.families import FamilySettings, InfeasibleError, families
-from models.registry import Registry
+from models.registry import Registry, UnknownNameError
 from models.settings import Items, OneOf, Settings
 from models.task import Task, TaskName
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
+from search.dataset_facts import DatasetFacts, Lookup, UnavailableError, named_facts
+from search.evaluators.tabular import SCORES, Table, load_table
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
 from search.problems import Explainer, SpecError, SpecProblem, capped, problem, shown
 from search.space import RECIPE_PREFIX, SearchSpace
-from search.spec import MAX_EPOCHS, SearchSpec
+from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
 from search.strategies import Strategy, rng_for, strategies
 from search.trial import Candidate
 
@@ -38,6 +39,7 @@ UNIONS: dict[str, tuple[str, Registry[Any]]] = {
     "strategy": ("name", strategies),
 }
 SEARCHABLE = frozenset({"space", "training"})
+TABLE_UNIONS = {"strategy": UNIONS["strategy"]}
 BACKWARD_FLOPS = 2
 """A backward pass costs about two forward passes: one gradient for inputs, one for weights."""
 
@@ -46,27 +48,10 @@ UNIT_METRICS = ("accuracy", "f1", "auc")
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetFacts:
-    """What a request is held against; the data themselves are not kept."""
-
-    task: Task
-    sizes: Mapping[str, int]
-    fingerprint: str
-
-
-@cache
-def dataset_facts(name: str) -> DatasetFacts:
-    """
-    Raises:
-        models.registry.UnknownNameError: no such dataset.
-    """
-    dataset = datasets[name].load()
-    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint)
-
-
-@dataclass(frozen=True, slots=True)
 class ResolvedSpace:
-    task: Task
+    """`task` is None where there is nothing to train."""
+
+    task: Task | None
     space: SearchSpace
 
     def cost(self, candidate: Candidate) -> dict[str, float]:
@@ -75,15 +60,26 @@ class ResolvedSpace:
         Raises:
             InfeasibleError: no network can be built from the candidate.
         """
+        if self.task is None:
+            return {}
         return cost(candidate.architecture, self.task, candidate.recipe)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved(ResolvedSpace):
-    """A search that can run. `spec` has every default filled in; resolving it changes nothing."""
+    """A search that can run. `spec` has every default filled in; resolving it changes nothing.
+
+    `table`: where results are looked up instead of trained.
+    """
 
     spec: SearchSpec
     dataset: DatasetFacts
+    table: Table | None = None
+
+    def cost(self, candidate: Candidate) -> dict[str, float]:
+        if self.table is not None:
+            return self.table.cost(candidate)
+        return ResolvedSpace.cost(self, candidate)
 
     def strategy(self) -> Strategy:
         """The strategy, told nothing yet."""
@@ -128,15 +124,22 @@ class SpaceRequest(Settings):
         return self
 
 
-def resolve(body: object) -> Resolved:
-    """
+def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
+    """`lookup` knows the datasets that the request may name.
+
     Raises:
         SpecError: with all problems of the body.
     """
+    unknown: list[SpecProblem] = []
+    facts = _facts(body.get("dataset") if isinstance(body, dict) else None, lookup, unknown)
+    if facts is not None and facts.task is None:
+        return _resolve_table(body, facts)
     parts, problems = _validated(SearchSpec, body)
-    facts = _facts(parts.get("dataset"), problems)
+    if "dataset" in parts:
+        problems += unknown
     task = facts.task if facts else None
-    _check_metrics(parts, task, problems)
+    if task is not None:
+        _check_metrics(parts, [f"val_{name}" for name in metric_names(task.name)], problems)
     _check_strategy(parts, problems)
     _check_final(parts, problems)
     space = _space(parts, task, problems)
@@ -149,7 +152,22 @@ def resolve(body: object) -> Resolved:
     return resolved
 
 
-def resolve_space(body: object) -> ResolvedSpace:
+def _resolve_table(body: object, facts: DatasetFacts) -> Resolved:
+    parts, problems = _validated(TableSpec, body, TABLE_UNIONS, frozenset())
+    table = load_table(facts.reference)
+    _check_metrics(parts, [], problems, table.metrics)
+    _check_strategy(parts, problems)
+    if problems:
+        raise SpecError(capped(problems))
+    spec = TableSpec.model_validate(body)
+    defaults = {
+        "name": spec.name or f"{spec.dataset}-{spec.strategy.name}",
+        "objectives": spec.objectives or (Objective(metric=SCORES[0]),),
+    }
+    return Resolved(None, table.space(), spec.model_copy(update=defaults), facts, table)
+
+
+def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
     """A space alone, for a dataset or for a task.
 
     Raises:
@@ -159,8 +177,11 @@ def resolve_space(body: object) -> ResolvedSpace:
     task: Task | None = None
     if request := parts.get("task"):
         task = request.task()
-    elif facts := _facts(parts.get("dataset"), problems):
+    elif facts := _facts(parts.get("dataset"), lookup, problems):
         task = facts.task
+        if task is None:
+            message = f"{shown(parts['dataset'])} is a table, whose space is its own"
+            problems.append(problem(message, "dataset"))
     space = _space(parts, task, problems)
     if problems or task is None or space is None:
         raise SpecError(capped(problems))
@@ -185,17 +206,20 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
     trials = int(min(spec.budget.trials, resolved.space.size))
     finals = min(spec.final.top, trials) * spec.final.seeds
     compared = trials if spec.baseline else 0
-    epochs = statistics.fmean(_epochs(resolved.space)) * (trials + compared)
-    epochs += (spec.final.epochs or 0) * finals
-    flops = [example["flops"] for example in described["examples"]]
-    passes = epochs * resolved.dataset.sizes["train"] * (1 + BACKWARD_FLOPS)
+    epochs, training_flops = 0.0, None
+    if resolved.table is None:
+        epochs = statistics.fmean(_epochs(resolved.space)) * (trials + compared)
+        epochs += (spec.final.epochs or 0) * finals
+        flops = [example["flops"] for example in described["examples"]]
+        passes = epochs * resolved.dataset.sizes["train"] * (1 + BACKWARD_FLOPS)
+        training_flops = sum(flops) / len(flops) * passes if flops else None
     return {
         **described,
         "trials": trials,
         "baseline_trials": compared,
         "final_trials": finals,
         "epochs": round(epochs),
-        "training_flops": sum(flops) / len(flops) * passes if flops else None,
+        "training_flops": training_flops,
         "seconds_limit": spec.budget.seconds,
     }
 
@@ -207,14 +231,19 @@ def _json_number(size: int | float) -> int | float | None:
     return size if size <= 2**53 else float(min(size, int(sys.float_info.max)))
 
 
-def _validated(model: type[Settings], body: object) -> tuple[dict[str, Any], list[SpecProblem]]:
+def _validated(
+    model: type[Settings],
+    body: object,
+    unions: Mapping[str, tuple[str, Registry[Any]]] = UNIONS,
+    searchable: frozenset[str] = SEARCHABLE,
+) -> tuple[dict[str, Any], list[SpecProblem]]:
     """The valid fields of a body, defaults included, and the problems of the others."""
     if not isinstance(body, dict) or not all(isinstance(name, str) for name in body):
         raise SpecError([problem(f"the body must be an object, got {shown(body)}")])
     try:
         valid = model.model_validate(body)
     except ValidationError as error:
-        problems = list(Explainer(model, UNIONS, SEARCHABLE).problems(error))
+        problems = list(Explainer(model, unions, searchable).problems(error))
         broken = {details["loc"][0] for details in error.errors() if details["loc"]}
         parts = {
             name: _adapter(model, name).validate_python(body[name])
@@ -235,23 +264,26 @@ def _adapter(model: type[Settings], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(form)
 
 
-def _facts(name: str | None, problems: list[SpecProblem]) -> DatasetFacts | None:
-    if name is None:
+def _facts(name: object, lookup: Lookup, problems: list[SpecProblem]) -> DatasetFacts | None:
+    if not isinstance(name, str):
         return None
-    if name not in datasets:
-        known = ", ".join(datasets)
+    try:
+        return lookup(name)
+    except UnknownNameError as error:
+        known = ", ".join(error.known)
         problems.append(problem(f"unknown dataset {shown(name)}, known are {known}", "dataset"))
-        return None
-    return dataset_facts(name)
+    except UnavailableError as error:
+        problems.append(problem(str(error), "dataset"))
+    return None
 
 
 def _check_metrics(
-    parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
+    parts: Mapping[str, Any],
+    scores: Sequence[str],
+    problems: list[SpecProblem],
+    costs: Sequence[str] = (*COST_METRICS, *MEASURED_METRICS),
 ) -> None:
-    if task is None:
-        return
-    known = [f"val_{name}" for name in metric_names(task.name)]
-    known += [*COST_METRICS, *MEASURED_METRICS]
+    known = [*scores, *costs]
     for field in ("objectives", "constraints"):
         for index, item in enumerate(parts.get(field, ())):
             if item.metric not in known:

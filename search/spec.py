@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -85,3 +86,35 @@ class SearchSpec(Settings):
     def to_json(self) -> dict[str, Any]:
         """The stored form; `SearchSpec.model_validate` gives an equal spec back."""
         return self.model_dump(mode="json")
+
+
+class TableSpace(FamilySettings):
+    """The space of a table is its own: there is nothing to say about it."""
+
+    family: Literal["table"] = "table"
+
+
+class NothingToTrain(Settings):
+    """The recipe of results that are looked up."""
+
+
+class TableFinal(Final):
+    """A look at the score that no strategy sees: one an architecture, without training."""
+
+    seeds: Literal[1] = 1
+    epochs: None = None
+    data: Literal["train"] = "train"
+
+
+class TableSpec(SearchSpec):
+    """Body of `POST /v1/searches` with a dataset of the task `table`: results are looked up."""
+
+    space: TableSpace = Field(default_factory=TableSpace)
+    training: NothingToTrain = Field(default_factory=NothingToTrain)
+    final: TableFinal = Field(default_factory=TableFinal)
+
+
+def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
+    """The spec that `to_json` gave."""
+    is_table = document["space"]["family"] == TableSpace().family
+    return (TableSpec if is_table else SearchSpec).model_validate(document)

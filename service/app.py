@@ -16,6 +16,8 @@ from service.artifacts.store import Store
 from service.catalog.content import catalog
 from service.catalog.router import router as catalog_router
 from service.database import connect
+from service.datasets.intake import Intake
+from service.datasets.router import router as datasets
 from service.docs.router import router as docs
 from service.errors import install_handlers
 from service.events.router import NothingLeftError
@@ -49,9 +51,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
     app.state.store = Store(settings.store_url)
-    app.state.reports = Reports(app.state.sessions)
+    app.state.reports = Reports(app.state.sessions, settings.store_url)
+    app.state.intake = Intake(settings, app.state.sessions, app.state.store)
     app.state.metrics = Metrics(app.state.sessions)
-    for router in (searches, trials, artifacts, events, catalog_router, health, docs):
+    for router in (searches, trials, artifacts, events, datasets, catalog_router, health, docs):
         app.include_router(router)
     install_openapi(app)
     install_handlers(app)

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from service.commands import benchmark, doctor, files, reports, searches, server, train
+from service.commands import (
+    benchmark,
+    datasets,
+    doctor,
+    files,
+    reports,
+    searches,
+    server,
+    train,
+)
 from service.commands.output import end_with
 
 app = typer.Typer(
@@ -56,6 +65,7 @@ for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(_name, rich_help_panel=_panel)(_command)
 
+app.add_typer(datasets.app, name="datasets", rich_help_panel="Searches")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Strategies")
 
 

@@ -21,15 +21,19 @@ from typing import TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.datasets.reference import load_dataset
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
-from search.evaluators.train import TrainEvaluator, load_dataset
+from search.engine.serial import run_serial
+from search.evaluators.tabular import TableEvaluator
+from search.evaluators.train import TrainEvaluator
 from search.resolve import Resolved, SpecError, resolve
 from service.artifacts.ledger import Ledger
 from service.artifacts.leftovers import checkpoints_url
 from service.database import Sessions, connect
+from service.datasets.lookup import TenantDatasets
 from service.logs import configure_logs
 from service.outages import is_outage
 from service.ownership import Exit, Ownership
@@ -39,7 +43,7 @@ from service.runtime import is_connected, join, warm_up
 from service.searches.lease import Claim
 from service.searches.queue import Queue
 from service.settings import ServiceSettings
-from service.trials.journal import SqlJournal
+from service.trials.journal import BatchedJournal, SqlJournal
 
 log = logging.getLogger(__name__)
 
@@ -125,29 +129,43 @@ class Driver:
         spec, stopwatch = resolved.spec, self.ownership.stopwatch
         url = checkpoints_url(self._settings.store_url, self._claim.search_id)
         journal = SqlJournal(self._sessions, self._claim, stopwatch.elapsed)
-        run = SearchRun(spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+        batches = BatchedJournal(journal)
+        run = SearchRun(
+            spec,
+            resolved.space,
+            resolved.strategy(),
+            journal if resolved.table is None else batches,
+            resolved.cost,
+        )
         if not run.finished:
-            make_evaluator = functools.partial(
-                TrainEvaluator,
-                spec.dataset,
-                url,
-                final_data=spec.final.data,
-                cpus=spec.resources.cpus_per_trial,
-                gpus=spec.resources.gpus_per_trial,
-            )
-            run_ray_tune(run, make_evaluator, spec.resources, ClientControl(self.ownership))
+            control = ClientControl(self.ownership)
+            if resolved.table is not None:
+                run_serial(run, TableEvaluator(resolved.table), control)
+                batches.flush()
+            else:
+                make_evaluator = functools.partial(
+                    TrainEvaluator,
+                    resolved.dataset.reference,
+                    url,
+                    final_data=spec.final.data,
+                    cpus=spec.resources.cpus_per_trial,
+                    gpus=spec.resources.gpus_per_trial,
+                )
+                run_ray_tune(run, make_evaluator, spec.resources, control)
         self.ownership.rest()
         if not run.finished:
             return None
         if run.failed_reason is not None:
             raise SearchFailedError(run.failed_reason)
+        if resolved.table is not None:
+            return run.exhausted_reason or ""
         publisher = Publisher(
             Ledger(self._sessions, self._claim),
             self._claim,
             self._settings.store_url,
             spec,
             self._requests.name,
-            load_dataset(spec.dataset),
+            load_dataset(resolved.dataset.reference),
         )
         reason = publisher.publish(run.trials)
         if reason is not None:
@@ -156,7 +174,10 @@ class Driver:
 
     def _resolved(self) -> Resolved:
         try:
-            resolved = resolve(self._requests.spec)
+            datasets = TenantDatasets(
+                self._sessions, self._requests.tenant_id, self._settings.store_url
+            )
+            resolved = resolve(self._requests.spec, datasets)
         except SpecError as error:
             raise SearchFailedError(f"the stored spec cannot run: {error}") from error
         if resolved.dataset.fingerprint != self._requests.dataset_fingerprint:

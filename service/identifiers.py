@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-SEARCH_PREFIX = "srch_"
+SEARCH_PREFIX, DATASET_PREFIX = "srch_", "data_"
 SEARCH_ID_PATTERN = r"^srch_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 _search_id = re.compile(SEARCH_ID_PATTERN)
@@ -32,6 +32,19 @@ def uuid7() -> uuid.UUID:
 
 def new_search_id() -> str:
     return f"{SEARCH_PREFIX}{uuid7()}"
+
+
+def new_dataset_id() -> str:
+    return f"{DATASET_PREFIX}{uuid7()}"
+
+
+def age_seconds(identifier: str) -> float:
+    """Since it was made; 0 where it is none of ours."""
+    try:
+        value = uuid.UUID(identifier.partition("_")[2])
+    except ValueError:
+        return 0.0
+    return time.time() - (value.int >> 80) / 1000
 
 
 def is_search_id(text: str) -> bool:

@@ -23,6 +23,7 @@ _TAGS = [
     {"name": "trials", "description": "What was tried, and what was best"},
     {"name": "artifacts", "description": "Trained models to download"},
     {"name": "events", "description": "What happens, as it happens"},
+    {"name": "datasets", "description": "Your own data"},
     {"name": "catalog", "description": "What a request can name"},
     {"name": "health", "description": "For operators"},
 ]
@@ -79,7 +80,8 @@ def _bodies() -> tuple[type[BaseModel], ...]:
 def _finish(operation: dict[str, Any]) -> None:
     """Put in what FastAPI cannot know: the body's schema, problem documents, examples."""
     name = operation["operationId"]
-    if body := operation.get("requestBody"):
+    body = operation.get("requestBody", {})
+    if "$ref" in body:
         schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}
         content: dict[str, Any] = {"schema": schema}
         if name in REQUESTS:

@@ -39,6 +39,7 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
+    max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,7 @@ class Wine:
     @cache
     def load() -> Dataset:
         x, y = _labelled("wine_data.csv")
-        return tabular.classification("wine", x, y, _WINE_FEATURES)
+        return tabular.classification("wine", _columns(_WINE_FEATURES, x), y)
 
 
 @datasets.register("breast_cancer")
@@ -68,7 +69,7 @@ class BreastCancer:
         x, y = _labelled("breast_cancer.csv")
         kinds = ("mean {}", "{} error", "worst {}")
         features = [kind.format(name) for kind in kinds for name in _NUCLEUS_FEATURES]
-        return tabular.classification("breast_cancer", x, y, features)
+        return tabular.classification("breast_cancer", _columns(features, x), y)
 
 
 @datasets.register("diabetes")
@@ -84,8 +85,8 @@ class Diabetes:
         with gzip.open(_bundled("diabetes_data_raw.csv.gz"), "rt") as lines:
             x = np.loadtxt(lines)
         with gzip.open(_bundled("diabetes_target.csv.gz"), "rt") as lines:
-            y = np.loadtxt(lines)[:, None]
-        return tabular.regression("diabetes", x, y, _DIABETES_FEATURES, ["progression"])
+            y = np.loadtxt(lines)
+        return tabular.regression("diabetes", _columns(_DIABETES_FEATURES, x), {"progression": y})
 
 
 _WINE_FEATURES = (
@@ -116,6 +117,10 @@ _NUCLEUS_FEATURES = (
     "fractal dimension",
 )
 _DIABETES_FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+
+
+def _columns(names: Sequence[str], x: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    return dict(zip(names, x.T, strict=True))
 
 
 def _labelled(file_name: str) -> tuple[NDArray[np.float64], NDArray[np.str_]]:

@@ -1,8 +1,8 @@
-"""Tables of numbers: (N, features), with a class or with numbers to predict."""
+"""Tables: a column of numbers or of categories each, and one or more columns to predict."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, Split
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
-from models.datasets.splits import stratified
+from models.datasets.splits import Indices, shuffled, stratified
+from models.datasets.statistics import moments
 from models.task import Task
 
 Array = NDArray[Any]
@@ -20,120 +21,133 @@ Array = NDArray[Any]
 
 def classification(
     name: str,
-    x: Array,
-    y: Array,
-    features: Sequence[str],
+    columns: Mapping[str, Array],
+    labels: Array,
     *,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Classes are those of `y` in ascending order; the split is stratified by them.
+    """A table with one class a row; classes are those of `labels` in ascending order.
 
-    The network's input has mean 0 and deviation 1 in every feature of the train split.
+    A column of floats is a number each, NaN where it is missing; a column of strings is a category,
+    empty where it is missing. Numbers become (value - mean) / deviation, categories one-hot, all
+    fitted on the train split: a category that it lacks is zeros.
 
     Shapes:
-        x: (N, features); y: (N,) integers or strings
-
+        columns: (N,) each; labels: (N,) integers or strings
     Raises:
-        ValueError: shapes, types or values that make no such dataset.
+        ValueError: too few rows or classes.
     """
-    _check(x, y, features)
-    if y.ndim != 1 or y.dtype.kind not in "iuU":
-        raise ValueError(f"y is (N,) integers or strings, got {y.dtype} {y.shape}")
-    classes, labels = np.unique(y, return_inverse=True)
+    classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(
-            f"y has one class, {classes.tolist()[0]!r}; a classification needs two or more"
-        )
-    labels = labels.astype(np.int64)
-    task = Task("tabular_classification", (x.shape[1],), len(classes))
-    parts = stratified(labels, (validation, test), seed)
-    return _dataset(name, task, x, labels, parts, features, {"classes": classes.tolist()})
+        raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
+    y = y.astype(np.int64)
+    sets = stratified(y, (validation, test), seed)
+    task = ("tabular_classification", len(classes))
+    return _dataset(name, task, columns, y, sets, {"classes": classes.tolist()})
 
 
 def regression(
     name: str,
-    x: Array,
-    y: Array,
-    features: Sequence[str],
-    targets: Sequence[str],
+    columns: Mapping[str, Array],
+    targets: Mapping[str, Array],
     *,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Input and targets have mean 0 and deviation 1 on the train split.
-
-    Shapes:
-        x: (N, features); y: (N, targets)
+    """A table with one or more numbers to predict, which are standardised as the columns are;
+    `preprocessing["target"]` has the means and deviations that give them back.
 
     Raises:
-        ValueError: shapes, types or values that make no such dataset.
+        ValueError: too few rows.
     """
-    _check(x, y, features)
-    if y.ndim != 2 or y.shape[1] != len(targets) or y.dtype.kind not in "iuf":
-        raise ValueError(f"y is (N, {len(targets)}) numbers, got {y.dtype} {y.shape}")
-    if not np.isfinite(y).all():
-        raise ValueError(f"y has a value that is not finite, first in row {_first_broken(y)}")
-    parts = stratified(np.zeros(len(y), np.int64), (validation, test), seed)
-    mean, deviation = _moments(y[parts[0]])
-    standardised = ((y - mean) / deviation).astype(np.float32)
+    raw = np.stack(list(targets.values()), axis=1).astype(np.float64)
+    sets = shuffled(len(raw), (validation, test), seed)
+    mean, deviation = moments(raw[sets[0]])
+    y = ((raw - mean) / deviation).astype(np.float32)
     target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
-    task = Task("tabular_regression", (x.shape[1],), y.shape[1])
-    return _dataset(name, task, x, standardised, parts, features, {"target": target})
+    return _dataset(
+        name, ("tabular_regression", len(targets)), columns, y, sets, {"target": target}, raw
+    )
 
 
 def _dataset(
     name: str,
-    task: Task,
-    x: Array,
+    task: tuple[Any, int],
+    columns: Mapping[str, Array],
     y: Array,
-    parts: Sequence[NDArray[np.int64]],
-    features: Sequence[str],
-    outputs: dict[str, Any],
+    sets: Sequence[Indices],
+    extra: Mapping[str, Any],
+    raw_targets: Array | None = None,
 ) -> Dataset:
-    train, validation, test = parts
-    raw = x.astype(np.float32)
-    mean, deviation = _moments(x[train])
-    preprocessing = {
-        "input": {"shape": [x.shape[1]], "dtype": "float32", "features": list(features)},
-        "steps": [{"op": "standardize", "mean": mean.tolist(), "std": deviation.tolist()}],
-        **outputs,
-    }
-
-    def split(rows: NDArray[np.int64]) -> Split:
-        return Split(apply(torch.from_numpy(raw[rows]), preprocessing), torch.from_numpy(y[rows]))
-
-    arrays = {"x": raw, "y": y, "train": train, "validation": validation, "test": test}
+    described = [_described(key, values[sets[0]]) for key, values in columns.items()]
+    raw = np.stack(
+        [_raw(entry, values) for entry, values in zip(described, columns.values(), strict=True)],
+        axis=1,
+    )
+    preprocessing = {**_fitted(described, raw[sets[0]]), **extra}
+    train, validation, test = (
+        Split(apply(torch.from_numpy(raw[chosen]), preprocessing), torch.from_numpy(y[chosen]))
+        for chosen in sets
+    )
+    content = {f"x.{key}": values for key, values in columns.items()}
+    content["y"] = y if raw_targets is None else raw_targets
+    content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     return Dataset(
         name=name,
-        task=task,
-        train=split(train),
-        validation=split(validation),
-        test=split(test),
-        raw_test=Split(torch.from_numpy(raw[test]), torch.from_numpy(y[test])),
+        task=Task(task[0], (train.x.shape[1],), task[1]),
+        train=train,
+        validation=validation,
+        test=test,
+        raw_test=Split(torch.from_numpy(raw[sets[2]]), test.y),
         preprocessing=preprocessing,
-        fingerprint=fingerprint(arrays),
+        fingerprint=fingerprint(content),
     )
 
 
-def _check(x: Array, y: Array, features: Sequence[str]) -> None:
-    if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "iuf":
-        raise ValueError(f"x is (N, features) numbers, got {x.dtype} {x.shape}")
-    if x.shape[1] != len(features):
-        raise ValueError(f"x has {x.shape[1]} columns for {len(features)} names of features")
-    if len(y) != len(x):
-        raise ValueError(f"y has {len(y)} rows, x has {len(x)}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"x has a value that is not finite, first in row {_first_broken(x)}")
+def _described(name: str, values: Array) -> dict[str, Any]:
+    """A column as `preprocessing.json` has it; categories are those of the train split."""
+    if values.dtype.kind == "U":
+        known = [value for value in np.unique(values).tolist() if value]
+        if not known:
+            raise ValueError(f"column {name!r} is empty in every row of the train split")
+        return {"name": name, "kind": "category", "values": known}
+    return {"name": name, "kind": "number"}
 
 
-def _first_broken(array: Array) -> int:
-    return int(np.argwhere(~np.isfinite(array))[0][0])
+def _raw(column: Mapping[str, Any], values: Array) -> NDArray[np.float64]:
+    if column["kind"] == "number":
+        return values.astype(np.float64)
+    known = np.array(column["values"], dtype=str)
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.where(known[places] == values, places, -1).astype(np.float64)
 
 
-def _moments(columns: Array) -> tuple[Array, Array]:
-    """Mean and deviation of each column; 1 for the deviation of a constant one."""
-    deviation = columns.std(axis=0, dtype=np.float64)
-    return columns.mean(axis=0, dtype=np.float64), np.where(deviation > 0, deviation, 1.0)
+def _fitted(columns: Sequence[Mapping[str, Any]], train: NDArray[np.float64]) -> dict[str, Any]:
+    """Fill what is missing with the mean, spread out categories, standardise numbers alone."""
+    options = [len(column.get("values", ())) for column in columns]
+    is_number = [column["kind"] == "number" for column in columns]
+    filled = np.zeros(len(columns))
+    means: list[float] = []
+    deviations: list[float] = []
+    for index, column in enumerate(train.T):
+        if not is_number[index]:
+            means += [0.0] * options[index]
+            deviations += [1.0] * options[index]
+            continue
+        present = column[~np.isnan(column)]
+        mean, deviation = (v.item() for v in moments(present)) if len(present) else (0.0, 1.0)
+        filled[index] = mean
+        means.append(mean)
+        deviations.append(deviation)
+    return {
+        "input": {"shape": [len(columns)], "dtype": "float64"},
+        "columns": [dict(column) for column in columns],
+        "steps": [
+            {"op": "impute", "values": filled.tolist()},
+            *([{"op": "one_hot", "options": options}] if any(options) else []),
+            {"op": "standardize", "mean": means, "std": deviations},
+        ],
+    }

@@ -1,39 +1,28 @@
-"""Tabular benchmarks: a space whose architectures have all been trained, in one `.npz` file.
-
-`dimensions` is a JSON string, `[{"name": ..., "options": [...]}, ...]`; `codes` holds a row of
-option indices an architecture; `search_score` is what a search may see, bigger is better;
-`final_score` is what counts in the end. `parameters`, `flops` and `latency_ms` are optional. A
-combination of options without a row is infeasible.
-"""
+"""Tabular benchmarks: results are looked up in a table (`models.datasets.tables`)."""
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture import Architecture, Choice, Decision
+from models.architecture import Architecture
+from models.datasets.reference import DatasetReference, load_content
+from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableError, read_table
+from models.families import InfeasibleError
 from search.evaluators import EvaluationError, Metrics
+from search.objectives import COST_METRICS
 from search.space import SearchSpace
-from search.trial import FailureKind, Trial, TrialKind
+from search.trial import Candidate, FailureKind, Trial, TrialKind
+
+__all__ = ["SCORES", "Table", "TableError", "TableEvaluator"]
 
 FAMILY = "table"
-SCORES = ("search_score", "final_score")
-COSTS = ("parameters", "flops", "latency_ms")
-MAX_BYTES = 2**30
-"""Of a table in memory; a file that would unpack to more is refused unread."""
-
-Column = NDArray[np.float64]
-
-
-class TableError(ValueError):
-    """A file that is no table; the message names the array, what it holds and what it should."""
 
 
 class Table:
@@ -45,26 +34,10 @@ class Table:
     columns and are one each: a table does not say what its options mean.
     """
 
-    def __init__(
-        self,
-        name: str,
-        decisions: Sequence[Decision],
-        codes: NDArray[Any],
-        columns: Mapping[str, NDArray[Any]],
-    ) -> None:
-        """
-        Shapes:
-            codes: (rows, decisions), indices of options
-            columns: (rows,) each; search_score, final_score and maybe costs
-        Raises:
-            TableError: rows that are listed twice, or shapes and values that do not fit.
-        """
-        self.name, self.decisions = name, tuple(decisions)
-        self._codes = _checked_codes(codes, self.decisions)
-        self._columns = {key: _checked_column(key, columns[key], len(codes)) for key in columns}
+    def __init__(self, results: KnownResults) -> None:
+        self.name, self.decisions = results.name, results.decisions
+        self._codes, self._columns = results.codes, results.columns
         self._rows = {code.tobytes(): row for row, code in enumerate(self._codes)}
-        if len(self._rows) < len(self):
-            raise TableError(f"codes lists {len(self) - len(self._rows)} rows more than once")
         self._representatives = self._first_equals()
         self._indices = [
             {option: index for index, option in enumerate(decision.domain.values())}
@@ -78,27 +51,7 @@ class Table:
             TableError: not an `.npz`, or not a table.
             OSError: the file cannot be read.
         """
-        if isinstance(file, Path):
-            with file.open("rb") as opened:
-                return cls.load(opened, name or file.stem)
-        try:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > MAX_BYTES:
-                raise TableError(f"a table has at most {MAX_BYTES:,} bytes unpacked, got {size:,}")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                found = {key: arrays[key] for key in arrays.files}
-        except TableError:
-            raise
-        except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
-            raise TableError(f"not an .npz of plain arrays: {error}") from None
-        if missing := [key for key in ("dimensions", "codes", *SCORES) if key not in found]:
-            raise TableError(
-                f"a table needs {', '.join(missing)}, got {', '.join(found) or 'none'}"
-            )
-        columns = {key: found[key] for key in (*SCORES, *COSTS) if key in found}
-        return cls(name, _parsed_dimensions(found["dimensions"]), found["codes"], columns)
+        return cls(read_table(file, name or (file.stem if isinstance(file, Path) else "")))
 
     def __len__(self) -> int:
         """Rows, each an encoding of an architecture."""
@@ -116,7 +69,7 @@ class Table:
     @property
     def columns(self) -> Mapping[str, Column]:
         """All values of each column, row by row."""
-        return MappingProxyType(self._columns)
+        return MappingProxyType(dict(self._columns))
 
     def row(self, architecture: Architecture) -> int | None:
         """The row of a point of the space; None where the combination is infeasible."""
@@ -150,13 +103,45 @@ class Table:
         rows: NDArray[np.intp] = first[groups.ravel()]
         return rows
 
+    def visible(self, row: int) -> dict[str, float]:
+        """What a search may see of a row."""
+        return {name: float(self._columns[name][row]) for name in self.metrics}
+
+    @property
+    def metrics(self) -> list[str]:
+        """The columns that a search may see."""
+        return [name for name in ("search_score", *COSTS) if name in self._columns]
+
+    def cost(self, candidate: Candidate) -> dict[str, float]:
+        """Parameters and FLOPs, where the table has them.
+
+        Raises:
+            InfeasibleError: the table has no such row.
+        """
+        row = self.row(candidate.architecture)
+        if row is None:
+            raise InfeasibleError("", f"{self.name} has no row of this combination")
+        return {name: value for name, value in self.visible(row).items() if name in COST_METRICS}
+
+
+@lru_cache(2)
+def load_table(reference: DatasetReference) -> Table:
+    """
+    Raises:
+        TypeError: the dataset is to train on, and no table.
+        models.datasets.reference.DamagedDatasetError: it is not what was stored.
+    """
+    content = load_content(reference)
+    if not isinstance(content, KnownResults):
+        raise TypeError(f"{content.name} is a dataset to train on, and no table")
+    return Table(content)
+
 
 class TableEvaluator:
     """Looks results up; the final score is for final trials, which no strategy is told of."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._visible = [name for name in ("search_score", *COSTS) if name in table.columns]
 
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
         """One epoch that gives the whole row.
@@ -166,56 +151,9 @@ class TableEvaluator:
         """
         row = self._table.row(trial.candidate.architecture)
         if row is None:
-            raise EvaluationError(
-                FailureKind.INFEASIBLE, f"{self._table.name} has no row of this combination"
-            )
-        names = self._visible
+            message = f"{self._table.name} has no row of this combination"
+            raise EvaluationError(FailureKind.INFEASIBLE, message)
+        metrics = self._table.visible(row)
         if trial.kind is TrialKind.FINAL:
-            names = [*names, "final_score"]
-        yield {name: float(self._table.columns[name][row]) for name in names}
-
-
-def _parsed_dimensions(array: NDArray[Any]) -> list[Decision]:
-    try:
-        if array.ndim or array.dtype.kind != "U":
-            raise TypeError(f"an array of {array.dtype} with shape {array.shape}")
-        entries = json.loads(str(array))
-        decisions = [Decision(str(e["name"]), Choice(tuple(e["options"]))) for e in entries]
-        for decision in decisions:
-            if len(set(decision.domain.values())) < decision.domain.size:
-                raise ValueError(f"options of {decision.name!r} are equal but for their type")
-        if len({decision.name for decision in decisions}) < len(decisions):
-            raise ValueError("two dimensions have one name")
-        return decisions
-    except (TypeError, KeyError, ValueError) as error:
-        raise TableError(
-            f'dimensions must be a JSON string [{{"name": ..., "options": [...]}}, ...]: {error!r}'
-        ) from None
-
-
-def _checked_codes(codes: NDArray[Any], decisions: Sequence[Decision]) -> NDArray[np.int16]:
-    if codes.dtype.kind not in "iu" or codes.ndim != 2 or codes.shape[1] != len(decisions):
-        raise TableError(
-            f"codes must be integers of shape (rows, {len(decisions)}), "
-            f"got {codes.dtype} of shape {codes.shape}"
-        )
-    if not codes.size:
-        raise TableError("codes is empty")
-    for column, decision in enumerate(decisions):
-        low, high = int(codes[:, column].min()), int(codes[:, column].max())
-        if low < 0 or high >= decision.domain.size:
-            raise TableError(
-                f"codes of dimension {decision.name!r} must be in 0..{decision.domain.size - 1}, "
-                f"got {low}..{high}"
-            )
-    return np.ascontiguousarray(codes, dtype=np.int16)
-
-
-def _checked_column(name: str, values: NDArray[Any], rows: int) -> Column:
-    if values.dtype.kind not in "fiu" or values.shape != (rows,):
-        raise TableError(
-            f"{name} must be numbers of shape ({rows},), got {values.dtype} of {values.shape}"
-        )
-    if not np.isfinite(values).all():
-        raise TableError(f"{name} is not finite in row {int(np.argmin(np.isfinite(values)))}")
-    return values.astype(np.float64)
+            metrics["final_score"] = float(self._table.columns["final_score"][row])
+        yield metrics

@@ -7,7 +7,6 @@ import logging
 import math
 import traceback
 from collections.abc import Iterator, Mapping
-from functools import cache
 from time import perf_counter
 from typing import Literal
 
@@ -16,7 +15,7 @@ from torch import nn
 
 from models import checkpoint
 from models.cost import cost
-from models.datasets import Dataset, datasets
+from models.datasets.reference import DatasetReference, load_dataset
 from models.families import InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
@@ -37,12 +36,6 @@ _MEMORY_MESSAGES = (
 )
 
 
-@cache
-def load_dataset(name: str) -> Dataset:
-    """The dataset, loaded once a process."""
-    return datasets[name].load()
-
-
 class TrainEvaluator:
     """Runs trials of one search in this process.
 
@@ -54,7 +47,7 @@ class TrainEvaluator:
 
     def __init__(
         self,
-        dataset: str,
+        dataset: DatasetReference,
         checkpoints: str,
         *,
         final_data: Literal["train", "train+val"] = "train",
@@ -67,6 +60,7 @@ class TrainEvaluator:
 
         Raises:
             models.registry.UnknownNameError: there is no such dataset.
+            models.datasets.reference.DamagedDatasetError: it is not what was stored.
             RuntimeError: a GPU is asked for where there is none.
         """
         self._dataset, self._checkpoints = load_dataset(dataset), checkpoints.rstrip("/")

@@ -9,12 +9,16 @@ from fsspec.core import url_to_fs
 from sqlalchemy import select
 
 from service.database import Sessions
+from service.identifiers import age_seconds
 from service.searches.states import ENDED
-from service.tables import Artifact, Search
+from service.tables import Artifact, Dataset, Search
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS, ARTIFACTS = "checkpoints", "artifacts"
+CHECKPOINTS, ARTIFACTS, DATASETS = "checkpoints", "artifacts", "datasets"
+
+UPLOAD_SECONDS = 3600.0
+"""Between the file of an upload and its row, at most."""
 
 
 def checkpoints_url(store_url: str, search_id: str) -> str:
@@ -32,6 +36,7 @@ class Leftovers:
         self._files: AbstractFileSystem
         self._files, root = url_to_fs(store_url)
         self._root = root.rstrip("/")
+        self._datasets = f"{self._root}/{DATASETS}"
 
     def remove(self, search_id: str) -> None:
         """Of one search, if it has ended."""
@@ -53,6 +58,17 @@ class Leftovers:
         """Of all searches that have ended; of those, too, that were deleted."""
         for path in self._list(f"{self._root}/{CHECKPOINTS}"):
             self.remove(path.rstrip("/").rpartition("/")[2])
+
+        self._remove_datasets()
+
+    def _remove_datasets(self) -> None:
+        """Of uploads that ended between their file and their row."""
+        folders = {path.rstrip("/").rpartition("/")[2]: path for path in self._list(self._datasets)}
+        with self._sessions.read() as session:
+            kept = set(session.scalars(select(Dataset.id)))
+        for name, path in folders.items():
+            if name not in kept and age_seconds(name) > UPLOAD_SECONDS:
+                self._remove_folder(path)
 
     def _remove_folder(self, path: str) -> None:
         if self._files.exists(path):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.catalog.content import catalog
 from service.catalog.schemas import Catalog
+from service.datasets.lookup import lookup_of
 from service.errors import problems
 from service.etags import IfNoneMatch, is_held
 from service.requests import JsonBody, StrictRoute
@@ -44,9 +45,9 @@ def read_catalog(tenant: TenantDep, if_none_match: IfNoneMatch = None) -> Respon
     responses=problems(400, 413, 415, 422),
     openapi_extra={"requestBody": {"$ref": "SpaceRequest"}},
 )
-def validate_space(body: JsonBody, tenant: TenantDep) -> SpaceDryRun:
+def validate_space(body: JsonBody, request: Request, tenant: TenantDep) -> SpaceDryRun:
     """How many networks a space holds, and three of them with their cost. Stores nothing."""
-    return SpaceDryRun.model_validate(dry_run_of_space(body))
+    return SpaceDryRun.model_validate(dry_run_of_space(body, lookup_of(request, tenant)))
 
 
 @lru_cache(1)

@@ -14,6 +14,7 @@ with Client("http://127.0.0.1:8000") as client:
 
 from service.client.bundle import BundleError
 from service.client.client import Client, Searches
+from service.client.dataset import Datasets
 from service.client.errors import (
     AuthenticationError,
     ConflictError,
@@ -32,6 +33,7 @@ __all__ = [
     "BundleError",
     "Client",
     "ConflictError",
+    "Datasets",
     "Event",
     "InvalidRequestError",
     "NetsmithError",

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from service.client.connection import Connection, pages, path_part
+from service.client.dataset import Datasets
 from service.client.errors import ServerError
 from service.client.search import Search
 
@@ -37,6 +38,7 @@ class Client:
         key = api_key or os.environ.get("NETSMITH_API_KEY")
         self._connection = Connection(self.url, key, timeout, patience)
         self.searches = Searches(self._connection)
+        self.datasets = Datasets(self._connection)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import httpx2
@@ -49,6 +49,8 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         json: object = None,
+        data: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, IO[bytes]]] | None = None,
         headers: Mapping[str, str] | None = None,
         repeat: bool = True,
         read_timeout: float | None = None,
@@ -57,6 +59,7 @@ class Connection:
     ) -> httpx2.Response:
         """The answer, any status below 400.
 
+        `data` and `files`, by field, are sent as a multipart form; a repeat reads the files again.
         `repeat`: the request may be sent again when its answer got lost; one that never arrived,
         or was answered 503, always is. `read_timeout`: seconds to wait for an answer, where the
         server may take its time.
@@ -67,7 +70,14 @@ class Connection:
         """
         timeout = httpx2.USE_CLIENT_DEFAULT if read_timeout is None else read_timeout
         request = self._http.build_request(
-            method, path, params=params, json=json, headers=headers, timeout=timeout
+            method,
+            path,
+            params=params,
+            json=json,
+            data=data,
+            files=files,
+            headers=headers,
+            timeout=timeout,
         )
         backoff = Backoff(self.url, self.patience if patience is None else patience, on_outage)
         while True:

@@ -40,7 +40,8 @@ def train(
     from models.presets import preset as preset_named
     from models.registry import UnknownNameError
     from search.evaluators import EvaluationError
-    from search.evaluators.train import TrainEvaluator, load_dataset
+    from models.datasets.reference import load_dataset
+    from search.evaluators.train import TrainEvaluator
     from search.trial import Candidate, Trial, TrialKind, TrialState
 
     try:

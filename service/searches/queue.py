@@ -42,6 +42,7 @@ class Requests:
     name: str
     dataset_fingerprint: str
     elapsed_seconds: float
+    tenant_id: str
 
 
 class Queue:
@@ -104,6 +105,7 @@ class Queue:
                     Search.name,
                     Search.dataset_fingerprint,
                     Search.elapsed_seconds,
+                    Search.tenant_id,
                 ).where(*holds(claim))
             ).one_or_none()
         if row is None:

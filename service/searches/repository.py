@@ -33,7 +33,7 @@ class SearchStatus:
 @dataclass(frozen=True, slots=True)
 class Submission:
     """An accepted request: the resolved spec, what it was resolved against, and the results of
-    earlier searches that it begins with.
+    earlier searches that it begins with. `names_upload`: the dataset is one that can be deleted.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Submission:
     versions: dict[str, str]
     trials: int
     taken_over: Sequence[Trial] = ()
+    names_upload: bool = False
 
 
 class KeyTakenError(Exception):

@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 
 from models.architecture import sha256_of
 from service.artifacts.store import Store
+from service.datasets.lookup import lookup_of
+from service.datasets.repository import DatasetRepository
 from service.errors import InvalidError, item, problems
 from service.etags import IfNoneMatch, is_held, weak
 from service.identifiers import is_search_id
@@ -72,9 +74,9 @@ def create_search(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Queue a search. With `dry_run`, nothing is stored and the answer is its size and cost."""
+    sessions, lookup = get_sessions(request), lookup_of(request, tenant)
     if dry_run:
-        return JSONResponse(validation.dry_run(body, get_sessions(request), tenant))
-    sessions = get_sessions(request)
+        return JSONResponse(validation.dry_run(body, lookup, sessions, tenant))
     digest = sha256_of(body)
     try:
         search = None
@@ -82,8 +84,12 @@ def create_search(
             with sessions.read() as session:
                 search = SearchRepository(session, tenant).submitted(idempotency_key, digest)
         if search is None:
-            accepted = validation.submission(body, sessions, tenant)
+            accepted = validation.submission(body, lookup, sessions, tenant)
             with sessions.begin() as session:
+                if accepted.names_upload:
+                    DatasetRepository(session, tenant).hold(
+                        accepted.spec["dataset"], accepted.dataset_fingerprint
+                    )
                 repository = SearchRepository(session, tenant)
                 search = repository.submit(accepted, idempotency_key, digest)
     except KeyTakenError:

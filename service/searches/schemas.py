@@ -113,8 +113,8 @@ class ExampleNetwork(BaseModel):
 
     architecture: dict[str, Any]
     recipe: dict[str, Any]
-    parameters: float = Field(ge=0)
-    flops: float = Field(description="forward, one sample", ge=0)
+    parameters: float | None = Field(None, description="null: a table does not say", ge=0)
+    flops: float | None = Field(None, description="forward, one sample", ge=0)
     violation: str | None = Field(description="the constraint that it breaks, if any")
 
 

@@ -18,6 +18,7 @@ from service.searches.repository import Submission
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from search.dataset_facts import Lookup
     from search.resolve import Resolved, SpecError
     from search.trial import Trial
 
@@ -31,12 +32,12 @@ def warm_up() -> None:
     patch_model()
 
 
-def submission(body: object, sessions: Sessions, tenant_id: str) -> Submission:
+def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) -> Submission:
     """
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
-    resolved = _resolve(body)
+    resolved = _resolve(body, lookup)
     trials = _taken_over(resolved, sessions, tenant_id)
     return Submission(
         name=resolved.spec.name,
@@ -45,10 +46,11 @@ def submission(body: object, sessions: Sessions, tenant_id: str) -> Submission:
         versions=_versions(),
         trials=resolved.spec.budget.trials,
         taken_over=trials,
+        names_upload=not isinstance(resolved.dataset.reference, str),
     )
 
 
-def dry_run(body: object, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
+def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
     """The resolved request, the size of its space, example networks, an estimate of the cost.
 
     Raises:
@@ -56,7 +58,7 @@ def dry_run(body: object, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
     """
     from search.resolve import estimate
 
-    resolved = _resolve(body)
+    resolved = _resolve(body, lookup)
     trials = _taken_over(resolved, sessions, tenant_id)
     return {
         "spec": resolved.spec.to_json(),
@@ -65,7 +67,7 @@ def dry_run(body: object, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
     }
 
 
-def dry_run_of_space(body: object) -> dict[str, Any]:
+def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
     """The same for a space alone: its size and example networks.
 
     Raises:
@@ -74,7 +76,7 @@ def dry_run_of_space(body: object) -> dict[str, Any]:
     from search.resolve import SpecError, describe, resolve_space
 
     try:
-        return describe(resolve_space(body))
+        return describe(resolve_space(body, lookup))
     except SpecError as error:
         raise _invalid(error) from None
 
@@ -132,11 +134,11 @@ def patch_model() -> type[BaseModel]:
     )
 
 
-def _resolve(body: object) -> Resolved:
+def _resolve(body: object, lookup: Lookup) -> Resolved:
     from search.resolve import SpecError, resolve
 
     try:
-        return resolve(body)
+        return resolve(body, lookup)
     except SpecError as error:
         raise _invalid(error) from None
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from search.engine import journal
+from search.engine import journal as journal_events
 from search.engine.journal import EpochReported, TrialEnded, TrialStarted
 from search.trial import (
     Candidate,
@@ -28,6 +28,8 @@ from service.database import Sessions
 from service.events.repository import EventType
 from service.outages import OUTAGE_SECONDS, outlast
 from service.searches.lease import Claim, change, event
+
+BATCH_SECONDS, BATCH_EVENTS = 0.25, 600
 
 
 class TrialHasEndedError(RuntimeError):
@@ -50,38 +52,55 @@ class SqlJournal:
     ) -> None:
         self._sessions, self._claim, self._elapsed = sessions, claim, elapsed
         self._outage_seconds = outage_seconds
-        self._reached: dict[int, int] = {}  # the last epoch of trials that run
-        with sessions.read() as session:  # that an earlier owner started and nobody ended
-            self._interrupted = set(session.scalars(self._running()))
-        self._best: tuple[float, ...] | None = None  # fitness
+        with sessions.read() as session:
+            interrupted = frozenset(session.scalars(self._running()))
+        self._memory = _Memory(interrupted, {}, None)
 
-    def append(self, event: journal.Event) -> None:
+    def append(self, event: journal_events.Event) -> None:
         """
         Raises:
             search.engine.journal.StaleOwnerError: another driver owns the search now.
             service.trials.journal.TrialHasEndedError: the trial has a result already.
         """
+        self.append_all([event])
+
+    def append_all(self, events: Sequence[journal_events.Event]) -> None:
+        """Several events, in their order, in one transaction: all of them count, or none does."""
+        before = self._memory
 
         def commit(again: bool) -> None:
+            self._memory = before
             with self._sessions.begin() as session:
-                match event:
-                    case TrialStarted():
-                        self._start(session, event, again)
-                    case EpochReported():
-                        self._report(session, event, again)
-                    case TrialEnded():
-                        self._end(session, event, again)
+                if again:
+                    change(session, self._claim, events=0)
+                    is_committed = self._is_committed(session, events[-1])
+                for event in events:
+                    if not (again and is_committed):
+                        self._write(session, event)
+                    self._memory = self._memory.after(event)
 
-        with contextlib.suppress(_CommittedError):
-            outlast(commit, self._outage_seconds)
+        outlast(commit, self._outage_seconds)
+
+    def _write(self, session: Session, event: journal_events.Event) -> None:
         match event:
+            case TrialStarted():
+                self._start(session, event)
             case EpochReported():
-                self._reached[event.number] = event.epoch
-                self._interrupted.discard(event.number)
+                self._report(session, event)
             case TrialEnded():
-                self._reached.pop(event.trial.number, None)
-                self._interrupted.discard(event.trial.number)
-                self._remember(event.trial)
+                self._end(session, event)
+
+    def _is_committed(self, session: Session, event: journal_events.Event) -> bool:
+        """Whether the transaction before an outage has counted."""
+        match event:
+            case TrialStarted(trial):
+                return self._state(session, trial.number) == TrialState.RUNNING.value
+            case EpochReported(number, epoch, metrics):
+                key = {"search_id": self._claim.search_id, "number": number, "epoch": epoch}
+                point = session.get(tables.Epoch, key)
+                return point is not None and point.metrics == _finite_or_null(metrics)
+            case TrialEnded(trial):
+                return self._state(session, trial.number) == trial.state.value
 
     def history(self) -> Sequence[TrialStarted | TrialEnded]:
         """Starts and ends in the order of their numbers; a trial that ended as it started (a
@@ -102,32 +121,25 @@ class SqlJournal:
         events.sort(key=lambda numbered: numbered[0])
         for _, item in events:
             if isinstance(item, TrialEnded):
-                self._remember(item.trial)
+                self._memory = self._memory.after(item)
         return [item for _, item in events]
 
-    def _start(self, session: Session, started: TrialStarted, again: bool) -> None:
+    def _start(self, session: Session, started: TrialStarted) -> None:
         trial = started.trial
         sequence, tenant_id = self._change(session)
         state = self._state(session, trial.number)
         if state is not None:
-            if again and state == TrialState.RUNNING.value:
-                raise _CommittedError
             raise TrialHasEndedError(f"trial {trial.number} is {state}, it cannot start")
         values = start_columns(self._claim.search_id, tenant_id, trial, sequence)
         values |= {"asked_after": started.told, "asked_running": list(started.running)}
         session.execute(insert(tables.Trial).values(values))
         self._event(session, tenant_id, sequence, "trial.started", _summary(trial))
 
-    def _report(self, session: Session, report: EpochReported, again: bool) -> None:
+    def _report(self, session: Session, report: EpochReported) -> None:
         sequence, tenant_id = self._change(session, epochs_done=tables.Search.epochs_done + 1)
         number, epoch = report.number, report.epoch
         metrics = _finite_or_null(report.metrics)
-        if again:
-            key = {"search_id": self._claim.search_id, "number": number, "epoch": epoch}
-            point = session.get(tables.Epoch, key)
-            if point is not None and point.metrics == metrics:
-                raise _CommittedError
-        if number in self._interrupted or epoch <= self._reached.get(number, 0):
+        if self._memory.runs_again(number, epoch):
             self._start_curve_again(session, number, epoch)
         values = {"number": number, "epoch": epoch, "metrics": metrics}
         session.execute(
@@ -150,9 +162,9 @@ class SqlJournal:
             update(tables.Trial).where(*self._is(number)).values(attempts=tables.Trial.attempts + 1)
         )
 
-    def _end(self, session: Session, ended: TrialEnded, again: bool) -> None:
+    def _end(self, session: Session, ended: TrialEnded) -> None:
         trial = ended.trial
-        better = self._is_better(trial)
+        better = self._memory.is_better(trial)
         changes: dict[str, Any] = {}
         if trial.costs_budget:
             changes["trials_done"] = tables.Search.trials_done + 1
@@ -173,8 +185,6 @@ class SqlJournal:
             is None
         ):
             state = self._state(session, trial.number)
-            if state is not None and again and state == trial.state.value:
-                raise _CommittedError
             if state is not None:
                 raise TrialHasEndedError(f"trial {trial.number} is {state} already")
             values = start_columns(self._claim.search_id, tenant_id, trial, sequence) | result
@@ -211,15 +221,39 @@ class SqlJournal:
     def _state(self, session: Session, number: int) -> str | None:
         return session.scalar(select(tables.Trial.state).where(*self._is(number)))
 
-    def _is_better(self, trial: Trial) -> bool:
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the next event is held against.
+
+    interrupted: trials that an earlier owner started and nobody ended.
+    reached: the last epoch of trials that run.
+    best: the fitness of the best candidate so far.
+    """
+
+    interrupted: frozenset[int]
+    reached: Mapping[int, int]
+    best: tuple[float, ...] | None
+
+    def runs_again(self, number: int, epoch: int) -> bool:
+        return number in self.interrupted or epoch <= self.reached.get(number, 0)
+
+    def is_better(self, trial: Trial) -> bool:
         """Whether the trial is the best candidate so far, in the order of `best_trials`."""
         if trial.kind is not TrialKind.CANDIDATE or not trial.has_result:
             return False
-        return trial.fitness is not None and (self._best is None or trial.fitness > self._best)
+        return trial.fitness is not None and (self.best is None or trial.fitness > self.best)
 
-    def _remember(self, trial: Trial) -> None:
-        if self._is_better(trial):
-            self._best = trial.fitness
+    def after(self, event: journal_events.Event) -> _Memory:
+        match event:
+            case EpochReported(number, epoch):
+                reached = {**self.reached, number: epoch}
+                return _Memory(self.interrupted - {number}, reached, self.best)
+            case TrialEnded(trial):
+                reached = {n: epoch for n, epoch in self.reached.items() if n != trial.number}
+                best = trial.fitness if self.is_better(trial) else self.best
+                return _Memory(self.interrupted - {trial.number}, reached, best)
+        return self
 
 
 def start_columns(search_id: str, tenant_id: str, trial: Trial, sequence: int) -> dict[str, Any]:
@@ -266,8 +300,37 @@ def end_data(trial: Trial) -> dict[str, Any]:
     }
 
 
-class _CommittedError(Exception):
-    """The transaction before the outage had been committed: this one is rolled back."""
+class BatchedJournal:
+    """A journal for results that cost nothing to have again, as those of a table.
+
+    Events wait up to `seconds` and are written together, in their order, at the end of a trial.
+    What is lost with the process is a tail of the search: its strategy proposes the same again,
+    and the table answers the same.
+    """
+
+    def __init__(
+        self, journal: SqlJournal, seconds: float = BATCH_SECONDS, events: int = BATCH_EVENTS
+    ) -> None:
+        self._journal, self._seconds, self._events = journal, seconds, events
+        self._waiting: list[journal_events.Event] = []
+        self._written = time.monotonic()
+
+    def append(self, event: journal_events.Event) -> None:
+        self._waiting.append(event)
+        if isinstance(event, TrialEnded) and (
+            len(self._waiting) >= self._events or time.monotonic() - self._written > self._seconds
+        ):
+            self.flush()
+
+    def history(self) -> Sequence[TrialStarted | TrialEnded]:
+        self.flush()
+        return self._journal.history()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._journal.append_all(self._waiting)
+        self._waiting, self._written = [], time.monotonic()
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

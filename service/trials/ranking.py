@@ -17,10 +17,10 @@ _BATCH = 200
 def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
     """The items of `search.report.best`."""
     from search.report import best
-    from search.spec import SearchSpec
+    from search.spec import stored_spec
     from service.trials.journal import trial_of
 
-    spec = SearchSpec.model_validate(search.spec)
+    spec = stored_spec(search.spec)
     finals = [trial_of(row) for row in trials.finals()]
     candidates = _contenders(spec, trials, {f.source for f in finals if f.source is not None})
     return best(spec, [*candidates, *finals])

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.database import Sessions
+from service.datasets.lookup import TenantDatasets
 from service.searches.repository import SearchRepository
 from service.trials.repository import Outcome, TrialRepository
 
 if TYPE_CHECKING:
+    from search.dataset_facts import Lookup
     from search.trial import Trial
 
 REMEMBERED = 100
@@ -33,8 +35,8 @@ class Reports:
     and kept until a further trial of their search has ended.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, store_url: str) -> None:
+        self._sessions, self._store_url = sessions, store_url
         self._working = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], Items] = OrderedDict()
 
@@ -47,7 +49,8 @@ class Reports:
         key = search_id, len(material.outcomes)
         with self._working:
             if key not in self._kept:
-                self._kept[key] = _report(material)
+                lookup = TenantDatasets(self._sessions, tenant_id, self._store_url)
+                self._kept[key] = _report(material, lookup)
             self._kept.move_to_end(key)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
@@ -66,19 +69,19 @@ class Reports:
             return _Material(search.spec, outcomes, results)
 
 
-def _report(material: _Material) -> Items:
+def _report(material: _Material, lookup: Lookup) -> Items:
     from search.importance import importance
     from search.report import report
     from search.resolve import SpecError, resolve
-    from search.spec import SearchSpec
+    from search.spec import stored_spec
 
-    spec = SearchSpec.model_validate(material.spec)
+    spec = stored_spec(material.spec)
     counted = [outcome for outcome in material.outcomes if outcome.counts]
     strategy = [outcome.fitness for outcome in counted if outcome.kind == "candidate"]
     baseline = [outcome.fitness for outcome in counted if outcome.kind == "baseline"]
     importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
-        space = resolve(material.spec).space
+        space = resolve(material.spec, lookup).space
         importances = [importance(space, material.results, i) for i in range(len(importances))]
     except SpecError:  # the dataset is not here any more
         pass

@@ -101,7 +101,7 @@ X = {"name": "a", "options": ["x", "y", "z"]}
         ({"dimensions": dimensions(X, {"name": "a", "options": [1, 2]})}, "have one name"),
         ({"dimensions": dimensions(X)}, r"codes must be integers of shape \(rows, 1\)"),
         ({"codes": np.zeros((5, 2))}, "codes must be integers of shape .* got float64"),
-        ({"codes": np.zeros((0, 2), dtype=np.int8)}, "codes is empty"),
+        ({"codes": np.zeros((0, 2), dtype=np.int8)}, "codes has 1 to 1,000,000 rows"),
         ({"codes": np.array([[0, 0], [0, 1], [1, 0], [1, 2], [2, 0]])}, r"'b' must be in 0..1"),
         ({"codes": np.array([[0, 0], [0, 1], [1, 0], [-1, 1], [2, 0]])}, r"'a' must .* got -1..2"),
         ({"codes": np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])}, "lists 1 rows more than"),

@@ -19,12 +19,13 @@ from torch.nn import functional
 from models import checkpoint
 from models.architecture import Architecture, Scalar
 from models.datasets.preprocess import apply
+from models.datasets.reference import load_dataset
 from models.families import InfeasibleError, families
 from models.registry import UnknownNameError
 from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError
 from search.evaluators import EvaluationError, Metrics
-from search.evaluators.train import TrainEvaluator, failure_of, load_dataset
+from search.evaluators.train import TrainEvaluator, failure_of
 from search.spec import SearchSpec
 from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
 

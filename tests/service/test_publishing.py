@@ -11,10 +11,11 @@ from searches import add_search, read_search
 from sqlalchemy import select
 
 from models.checkpoint import load
+from models.datasets.reference import load_dataset
 from search.engine.journal import StaleOwnerError
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators.train import TrainEvaluator, load_dataset
+from search.evaluators.train import TrainEvaluator
 from search.resolve import resolve
 from search.trial import Trial, TrialKind
 from service.artifacts.ledger import Ledger

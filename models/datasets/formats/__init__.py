@@ -1,0 +1,129 @@
+"""File formats that a dataset is uploaded in, one a file.
+
+What is read here comes from strangers: nothing is unpickled, no path of an archive is followed,
+and sizes are looked at before anything is unpacked. `models.datasets.sandbox` runs it in a process
+with limits of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from models.datasets.stored import Content
+from models.registry import Registry
+from models.settings import Items, Settings
+
+MAX_VALUES = 2**29
+"""Numbers of one array of a dataset: 2 GiB of float32."""
+
+MAX_RATIO = 200
+"""Unpacked over packed bytes of an archive; deflate itself reaches 1,032."""
+
+
+class FormatError(ValueError):
+    """A file that is no such dataset. `option`: the option at fault, where it is one.
+
+    The message names the row, column, entry or array, what it holds and what it should.
+    """
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class SplitOptions(Settings):
+    """How the samples are divided, where the file does not say so itself."""
+
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the samples")
+    test: float = Field(0.2, gt=0, lt=1, description="share of the samples")
+    seed: int = Field(0, ge=0, lt=2**31, description="of what is drawn at random")
+
+
+class Options(Settings):
+    """What a file alone does not say. Each format takes some of them."""
+
+    target: str | Items[str] | None = Field(
+        None, description="the column, or columns, to predict", max_length=1000
+    )
+    text: str | None = Field(None, max_length=1000, description="the column with the text")
+    time: str | None = Field(None, max_length=1000, description="the column with the time")
+    window: int | None = Field(
+        None, ge=1, le=100_000, description="time steps or tokens that a network sees"
+    )
+    horizon: int | None = Field(None, ge=1, le=100_000, description="time steps to forecast")
+    split: SplitOptions = Field(default_factory=SplitOptions)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target columns; none where the option was left out."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to read, the name of the dataset that it becomes, and what its owner says of it."""
+
+    path: Path
+    name: str
+    task: str
+    options: Options
+
+    @property
+    def shares(self) -> Mapping[str, Any]:
+        """The options of a drawn split, for `images.from_arrays` and its like."""
+        return self.options.split.model_dump()
+
+
+class Format(Protocol):
+    """`options`: those that have a meaning here, beside `split`."""
+
+    tasks: frozenset[str]
+    options: frozenset[str]
+    description: str
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether the file is of this format, by its first bytes or its table of contents."""
+
+    @staticmethod
+    def read(upload: Upload) -> Content:
+        """
+        Raises:
+            FormatError: the file, or an option, makes no such dataset.
+        """
+
+
+formats: Registry[Format] = Registry("format", __name__)
+
+
+def uploadable_tasks() -> list[str]:
+    """The tasks that a dataset can be uploaded for."""
+    return sorted({task for entry in formats.values() for task in entry.tasks})
+
+
+def format_of(upload: Upload) -> str:
+    """The name of the format of a file.
+
+    Raises:
+        FormatError: it is of no format of the task, or is given an option that has no meaning.
+    """
+    able = {name: entry for name, entry in formats.items() if upload.task in entry.tasks}
+    for name, entry in able.items():
+        if entry.recognises(upload.path):
+            known = sorted({*entry.options, "split"})
+            for option in sorted(upload.options.model_fields_set - set(known)):
+                raise FormatError(
+                    f"has no meaning for {upload.task} from {entry.description}; "
+                    f"known are {', '.join(known)}",
+                    option,
+                )
+            return name
+    raise FormatError(
+        f"not a file for {upload.task}; expected is "
+        + " or ".join(entry.description for entry in able.values())
+    )

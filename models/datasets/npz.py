@@ -1,0 +1,76 @@
+"""Reading `.npz` files of strangers: plain arrays, and no more memory than the file says."""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.archive import BROKEN, names_in
+
+MAX_ARRAYS = 64
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_npz(file: Path | BinaryIO, limit_bytes: int) -> dict[str, NDArray[Any]]:
+    """All arrays by name. What an array claims is held against the archive before it is read.
+
+    Raises:
+        ValueError: not an `.npz` of plain arrays, or one of more than `limit_bytes` unpacked.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > limit_bytes:
+                raise ValueError(
+                    f"at most {limit_bytes:,} bytes unpacked are allowed, got {size:,}"
+                )
+            if len(members) > MAX_ARRAYS:
+                raise ValueError(f"at most {MAX_ARRAYS} arrays are allowed, got {len(members)}")
+            return {_name(member): _read(archive, member) for member in members}
+    except BROKEN as error:
+        raise ValueError(f"not an .npz of plain arrays: {error}") from None
+
+
+def is_npz(path: Path) -> bool:
+    """Whether it is a zip of `.npy` files alone."""
+    names = names_in(path)
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    name = _name(member)
+    with archive.open(member) as stream:
+        try:
+            version = np.lib.format.read_magic(stream)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                shape, _, dtype = _HEADERS[version](stream)
+        except (ValueError, KeyError, UserWarning) as error:
+            raise ValueError(f"not an .npz of plain arrays: {name}: {error}") from None
+        if dtype.hasobject or dtype.kind not in "biufU":
+            raise ValueError(
+                f"not an .npz of plain arrays: {name} holds {dtype}; numbers and strings are "
+                "allowed"
+            )
+        needed = math.prod(shape) * dtype.itemsize
+        if needed > member.file_size:
+            raise ValueError(
+                f"not an .npz of plain arrays: {name} claims the shape {shape} of {dtype}, "
+                f"but has {member.file_size:,} bytes"
+            )
+    with archive.open(member) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)

@@ -1,0 +1,161 @@
+"""Reading a stranger's file in a process of its own, with limits that the kernel holds.
+
+`parse` starts `python -m models.datasets.sandbox`, which gets the request as JSON on stdin, writes
+the dataset as a file and says on stdout what it is. It has no environment of ours, little memory,
+little time, and may write one file of limited size. Where the platform has no such limits (macOS
+ignores that of memory), the checks of the formats remain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.datasets.formats import FormatError, Options, Upload, format_of, formats
+from models.datasets.stored import Content, save
+from models.datasets.tables import KnownResults
+
+_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`memory_bytes`: beyond what the process has with its libraries, before it sees the file."""
+
+    memory_bytes: int = 6 * 2**30
+    cpu_seconds: int = 300
+    seconds: float = 600.0
+    output_bytes: int = 8 * 2**30
+
+
+def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[str, Any]:
+    """Read `upload` and write it to `target`, as `models.datasets.stored` has it.
+
+    Returns:
+        The facts of the dataset, as JSON: `describe` and the name of the format.
+
+    Raises:
+        FormatError: the file, or an option, makes no dataset; or reading it takes too much.
+    """
+    limits = limits or Limits()
+    request = {
+        "path": str(upload.path.absolute()),
+        "name": upload.name,
+        "task": upload.task,
+        "options": upload.options.model_dump(mode="json", exclude_unset=True),
+        "target": str(target.absolute()),
+        "limits": [limits.memory_bytes, limits.cpu_seconds, limits.output_bytes],
+    }
+    with tempfile.TemporaryDirectory(prefix="netsmith-parse-") as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "models.datasets.sandbox"],
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                timeout=limits.seconds,
+                cwd=folder,
+                env=_environment(folder),
+            )
+        except subprocess.TimeoutExpired:
+            raise FormatError(f"reading it takes more than {limits.seconds:g} s") from None
+    if done.returncode == -signal.SIGXCPU:
+        raise FormatError(f"reading it takes more than {limits.cpu_seconds} s of a processor")
+    if done.returncode == -signal.SIGXFSZ:
+        raise FormatError(f"it becomes more than {limits.output_bytes:,} bytes of samples")
+    if done.returncode != 0:
+        raise FormatError(_unreadable(done.returncode, done.stderr, limits))
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if "error" in answer:
+        raise FormatError(answer["error"], answer["option"])
+    return answer
+
+
+def describe(content: Content) -> dict[str, Any]:
+    """What a request is held against, and what people ask of a dataset, as JSON."""
+    facts: dict[str, Any] = {"fingerprint": content.fingerprint, "samples": content.sizes}
+    if isinstance(content, KnownResults):
+        return {**facts, "task": None, "dimensions": content.dimensions}
+    classes = content.preprocessing.get("classes")
+    return {
+        **facts,
+        "task": content.task.to_json(),
+        "classes": None if classes is None else classes[:_LISTED],
+    }
+
+
+def _environment(folder: str) -> Mapping[str, str]:
+    return {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or os.getcwd(),
+        "PATH": os.defpath,
+        "HOME": folder,
+        "TMPDIR": folder,
+        "OMP_NUM_THREADS": "1",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
+
+
+def _unreadable(code: int, stderr: str, limits: Limits) -> str:
+    memory = ("MemoryError", "bad_alloc", "can't allocate memory", "malloc", "realloc")
+    if code == -signal.SIGKILL or any(word in stderr for word in memory):
+        return f"reading it takes more than {limits.memory_bytes:,} bytes of memory"
+    last = stderr.strip().splitlines()[-1:] or [f"the reader ended with code {code}"]
+    return f"it cannot be read: {last[0][:300]}"
+
+
+def _restrict(memory_bytes: int, cpu_seconds: int, output_bytes: int) -> None:
+    wanted = {
+        resource.RLIMIT_CPU: cpu_seconds,
+        resource.RLIMIT_FSIZE: output_bytes,
+        resource.RLIMIT_CORE: 0,
+    }
+    with contextlib.suppress(FileNotFoundError):  # Linux alone
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        wanted[resource.RLIMIT_AS] = pages * resource.getpagesize() + memory_bytes
+    for kind, value in wanted.items():
+        _, most = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY:
+            value = min(value, most)
+        resource.setrlimit(kind, (value, most))
+
+
+def main() -> None:
+    """The child process."""
+    request = json.loads(sys.stdin.read())
+    upload = Upload(
+        Path(request["path"]),
+        request["name"],
+        request["task"],
+        Options.model_validate(request["options"]),
+    )
+    len(formats)  # libraries are loaded before the limits count
+    _restrict(*request["limits"])
+    try:
+        name = format_of(upload)
+        content = formats[name].read(upload)
+        save(content, Path(request["target"]))
+    except FormatError as error:
+        print(json.dumps({"error": str(error), "option": error.option}))
+    except MemoryError:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+    except ValueError as error:
+        traceback.print_exc()
+        print(json.dumps({"error": " ".join(str(error).split())[:1000], "option": None}))
+    else:
+        print(json.dumps({"format": name, **describe(content)}))
+
+
+if __name__ == "__main__":
+    main()

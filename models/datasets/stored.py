@@ -1,0 +1,96 @@
+"""A dataset as one file: what every worker of a machine maps into memory, and none copies.
+
+Safetensors: each distinct storage once, flat; the header says how each tensor of the dataset views
+it. Overlapping windows of a series, and images that lie channels last, cost nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.architecture import Choice, Decision
+from models.datasets import Dataset, Split
+from models.datasets.tables import KnownResults
+from models.task import Task
+
+_HEADER = "netsmith"
+_SPLITS = ("train", "validation", "test", "raw_test")
+
+
+Content = Dataset | KnownResults
+"""What a stored file holds."""
+
+
+def save(content: Content, path: Path) -> None:
+    """Write a new file. Not atomic: the caller gives it its place when it is whole."""
+    if isinstance(content, KnownResults):
+        header: dict[str, Any] = {"name": content.name, "dimensions": content.dimensions}
+        tensors = {"codes": torch.from_numpy(content.codes)}
+        tensors |= {f"column.{name}": torch.tensor(v) for name, v in content.columns.items()}
+    else:
+        header = {
+            "name": content.name,
+            "task": content.task.to_json(),
+            "preprocessing": content.preprocessing,
+            "fingerprint": content.fingerprint,
+            "views": {},
+        }
+        tensors = {}
+        storages: dict[int, str] = {}
+        for name, tensor in _tensors(content):
+            storage = tensor.untyped_storage()
+            flat = storages.setdefault(storage.data_ptr(), str(len(storages)))
+            if flat not in tensors:
+                tensors[flat] = torch.empty(0, dtype=tensor.dtype).set_(storage)
+            header["views"][name] = {
+                "tensor": flat,
+                "size": list(tensor.shape),
+                "stride": list(tensor.stride()),
+                "offset": tensor.storage_offset(),
+            }
+    save_file(tensors, path, {_HEADER: json.dumps(header)})
+
+
+def load(path: Path) -> Content:
+    """The content of a file that `save` wrote; its tensors are pages of the file."""
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()[_HEADER])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if "dimensions" in header:
+        return KnownResults(
+            header["name"],
+            tuple(Decision(d["name"], Choice(tuple(d["options"]))) for d in header["dimensions"]),
+            tensors["codes"].numpy(),
+            {
+                name.removeprefix("column."): tensor.numpy()
+                for name, tensor in tensors.items()
+                if name != "codes"
+            },
+        )
+    views = {
+        name: tensors[view["tensor"]].as_strided(view["size"], view["stride"], view["offset"])
+        for name, view in header["views"].items()
+    }
+    splits = {name: Split(views[f"{name}.x"], views[f"{name}.y"]) for name in _SPLITS}
+    return Dataset(
+        name=header["name"],
+        task=Task.from_json(header["task"]),
+        **splits,
+        preprocessing=header["preprocessing"],
+        fingerprint=header["fingerprint"],
+    )
+
+
+def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
+    for name in _SPLITS:
+        split: Split = getattr(dataset, name)
+        yield f"{name}.x", split.x
+        yield f"{name}.y", split.y

@@ -1,0 +1,136 @@
+"""Texts as token ids: by character to model a language, by word to classify."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.datasets import Dataset, Split
+from models.datasets.fingerprint import fingerprint
+from models.datasets.preprocess import encode, words
+from models.datasets.splits import ordered, stratified
+from models.task import Task
+
+PADDING, UNKNOWN = "", "\ufffd"
+"""The first two tokens of every vocabulary."""
+
+MAX_VOCABULARY = 20_000
+MAX_WORDS = 512
+
+
+def language_modeling(
+    name: str,
+    text: str,
+    *,
+    window: int,
+    validation: float = 0.2,
+    test: float = 0.2,
+) -> Dataset:
+    """The next character of a text, which is split into three blocks in its own order.
+
+    The vocabulary is that of the train block.
+
+    Shapes:
+        x, y: (N, window); y is x one character later
+    Raises:
+        ValueError: a text that is too short, or of too many different characters.
+    """
+    blocks = ordered(len(text), (validation, test))
+    parts = [text[block[0] : block[-1] + 1] for block in blocks]
+    characters = sorted(set(parts[0]) - {UNKNOWN})
+    if len(characters) > MAX_VOCABULARY:
+        raise ValueError(f"at most {MAX_VOCABULARY:,} characters differ, got {len(characters):,}")
+    preprocessing = _preprocessing("characters", [PADDING, UNKNOWN, *characters], window)
+    whole = {**preprocessing, "input": {"shape": [len(text)], "dtype": "int64"}}
+    (tokens,) = encode([text], whole)
+    splits = []
+    for block, part in zip(tokens.split([len(part) for part in parts]), parts, strict=True):
+        samples = (len(part) - 1) // window
+        if samples < 1:
+            raise ValueError(
+                f"{len(part):,} characters of a split are too few for a window of {window}"
+            )
+        x, y = (block[start : start + samples * window].view(samples, window) for start in (0, 1))
+        splits.append(Split(x, y))
+    size = len(preprocessing["vocabulary"])
+    content = {
+        "tokens": tokens.numpy(),
+        "vocabulary": np.array(characters),
+        "splits": np.array([len(part) for part in parts]),
+        "window": np.array(window),
+    }
+    train, val, held_out = splits
+    return Dataset(
+        name=name,
+        task=Task("language_modeling", (window,), size, size),
+        train=train,
+        validation=val,
+        test=held_out,
+        raw_test=held_out,
+        preprocessing=preprocessing,
+        fingerprint=fingerprint(content),
+    )
+
+
+def classification(
+    name: str,
+    texts: Sequence[str],
+    labels: NDArray[Any],
+    *,
+    window: int | None = None,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+) -> Dataset:
+    """Texts with one class each, as lower-case words and signs.
+
+    The vocabulary is the most frequent words of the train split, and the length, where it is left
+    open, that of 19 of 20 of its texts; what is longer is cut.
+
+    Shapes:
+        x: (N, window), 0 after the end of a text
+    """
+    classes, y = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
+    y = y.astype(np.int64)
+    sets = stratified(y, (validation, test), seed)
+    split_texts = [words(texts[index]) for index in sets[0]]
+    counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]
+    if window is None:
+        length = int(np.quantile([len(text) for text in split_texts], 0.95, method="higher"))
+        window = min(max(length, 1), MAX_WORDS)
+    preprocessing = _preprocessing("words", [PADDING, UNKNOWN, *frequent], window)
+    preprocessing["classes"] = classes.tolist()
+    tokens = encode(texts, preprocessing)
+    train, val, held_out = (
+        Split(tokens[torch.from_numpy(chosen)], torch.from_numpy(y[chosen])) for chosen in sets
+    )
+    content = {"x": tokens.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
+    content |= dict(zip(("train", "validation", "test"), sets, strict=True))
+    return Dataset(
+        name=name,
+        task=Task("text_classification", (window,), len(classes), len(frequent) + 2),
+        train=train,
+        validation=val,
+        test=held_out,
+        raw_test=held_out,
+        preprocessing=preprocessing,
+        fingerprint=fingerprint(content),
+    )
+
+
+def _preprocessing(tokens: str, vocabulary: list[str], window: int) -> dict[str, Any]:
+    return {
+        "input": {"shape": [window], "dtype": "int64"},
+        "steps": [],
+        "tokens": tokens,
+        "vocabulary": vocabulary,
+        "unknown": 1,
+    }

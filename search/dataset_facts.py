@@ -1,0 +1,42 @@
+"""What a request is held against: a dataset without its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from models.datasets import datasets
+from models.datasets.reference import DatasetReference
+from models.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """`task` is None for a table of known results. `reference` is what workers load it by."""
+
+    task: Task | None
+    sizes: Mapping[str, int]
+    fingerprint: str
+    reference: DatasetReference
+
+
+class UnavailableError(RuntimeError):
+    """The dataset is known and cannot be had now; the message says what to do instead."""
+
+
+Lookup = Callable[[str], DatasetFacts]
+"""By name. Raises `models.registry.UnknownNameError`, whose `known` are the names that exist, or
+`UnavailableError`.
+"""
+
+
+@cache
+def named_facts(name: str) -> DatasetFacts:
+    """Of a dataset that Netsmith knows by name.
+
+    Raises:
+        models.registry.UnknownNameError: no such dataset.
+    """
+    dataset = datasets[name].load()
+    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, name)

@@ -1,0 +1,66 @@
+"""The datasets of one server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from service.client.connection import Connection, pages, path_part
+
+_READING_SECONDS = 900.0
+
+
+class Datasets:
+    """Your own data, and the datasets that everybody can name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self, file: str | Path, *, name: str | None = None, task: str, **options: Any
+    ) -> dict[str, Any]:
+        """Upload a file: `client.datasets.add("iris.csv", task="tabular_classification",
+        target="species")`.
+
+        Args:
+            file: CSV, Parquet, `.npz`, a zip or a text, as the task needs it.
+            name: that searches will use; default: the file's name without its ending.
+            task: what the data are for.
+            options: `target`, `text`, `time`, `window`, `horizon`, `split`.
+
+        Raises:
+            InvalidRequestError: the file, with row and column, or an option is wrong.
+            ConflictError: there is another dataset of this name.
+        """
+        path = Path(file)
+        given = {key: value for key, value in options.items() if value is not None}
+        with path.open("rb") as opened:
+            response = self._connection.request(
+                "POST",
+                "/v1/datasets",
+                data={"name": name or path.stem, "task": task, "options": json.dumps(given)},
+                files={"file": (path.name, opened)},
+                read_timeout=_READING_SECONDS,
+            )
+        return dict(response.json())
+
+    def get(self, name: str) -> dict[str, Any]:
+        """
+        Raises:
+            NotFoundError: no such dataset.
+        """
+        return dict(self._connection.request("GET", f"/v1/datasets/{path_part(name)}").json())
+
+    def list(self, *, page_size: int = 100) -> Iterator[dict[str, Any]]:
+        """All by name, fetched a page at a time."""
+        yield from pages(self._connection, "/v1/datasets", {"page_size": page_size})
+
+    def delete(self, name: str) -> None:
+        """
+        Raises:
+            NotFoundError: no such dataset.
+            ConflictError: a search that has not ended needs it.
+        """
+        self._connection.request("DELETE", f"/v1/datasets/{path_part(name)}", repeat=False)
