@@ -1,0 +1,151 @@
+"""A search whose results are looked up in a table: the whole service, without training."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from api import problem
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from searches import add_search, read_search
+from sqlalchemy import select
+
+from models.architecture import canonical_json
+from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
+from search.evaluators.tabular import Table, TableEvaluator
+from search.spec import TableSpec
+from search.strategies import strategies
+from search.trial import Candidate, Trial
+from service.database import Sessions, connect
+from service.driver import Driver
+from service.ownership import Exit
+from service.searches.queue import Queue
+from service.settings import ServiceSettings
+from service.tables import Event
+from service.trials.journal import BatchedJournal, SqlJournal
+
+DIMENSIONS = [{"name": name, "options": [0, 1, 2, 3, 4]} for name in "abc"]
+CODES = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:-5]
+SCORES = (CODES * [25, 5, 1]).sum(axis=1)
+
+
+def table_file() -> bytes:
+    """120 of 125 combinations: the last five are infeasible. The best is (4, 3, 4), 119."""
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        dimensions=canonical_json(DIMENSIONS),
+        codes=CODES.astype(np.int8),
+        search_score=SCORES.astype(float),
+        final_score=SCORES / 2,
+        parameters=np.arange(120),
+    )
+    return buffer.getvalue()
+
+
+BODY: dict[str, Any] = {
+    "dataset": "cells",
+    "strategy": {"name": "regularized_evolution", "population_size": 10, "sample_size": 5},
+    "budget": {"trials": 100},
+    "final": {"top": 2},
+}
+
+
+def test_a_table_is_searched_from_upload_to_report(
+    app: FastAPI, client: TestClient, settings: ServiceSettings
+) -> None:
+    fields, file = {"name": "cells", "task": "table"}, ("cells.npz", table_file())
+    added = client.post("/v1/datasets", data=fields, files={"file": file})
+    assert added.status_code == 201, added.text
+    assert added.json()["samples"] == {"rows": 120} and added.json()["input_shape"] is None
+
+    dry = client.post("/v1/searches?dry_run=true", json=BODY).json()
+    assert (dry["size"], dry["epochs"], dry["training_flops"]) == (125, 0, None)
+    wrong = {**BODY, "training": {"epochs": 3}, "objectives": [{"metric": "final_score"}],
+             "final": {"seeds": 3}}  # fmt: skip
+    errors = problem(client.post("/v1/searches", json=wrong), 422)["errors"]
+    assert {error["pointer"] for error in errors} == {
+        "/training/epochs", "/objectives/0/metric", "/final/seeds",
+    }  # fmt: skip
+    space = {"space": {"family": "cnn_cell"}, "dataset": "cells"}
+    problem(client.post("/v1/search-spaces/validate", json=space), 422)
+
+    response = client.post("/v1/searches", json=BODY)
+    assert response.status_code == 202, response.text
+    search_id = response.json()["id"]
+    claim = Queue(app.state.sessions).claim("me")
+    assert claim is not None
+    assert Driver(settings, app.state.sessions, claim).run() is Exit.DONE
+
+    search = client.get(f"/v1/searches/{search_id}").json()
+    assert (search["state"], search["name"]) == ("succeeded", "cells-regularized_evolution")
+    assert search["progress"]["trials_done"] == 100
+    best, second = client.get(f"/v1/searches/{search_id}/best").json()["items"]
+    decisions = best["architecture"]["decisions"]
+    score = 25 * decisions["a"] + 5 * decisions["b"] + decisions["c"]
+    assert best["search_metrics"] == {"search_score": score, "parameters": score}
+    assert best["final_metrics"]["final_score"]["mean"] == score / 2 > 50
+    assert second["search_metrics"]["search_score"] < score
+    assert client.get(f"/v1/searches/{search_id}/report").status_code == 200
+    problem(client.get(f"/v1/searches/{search_id}/best/bundle"), 409)
+    with app.state.sessions.read() as session:
+        numbers = session.scalars(select(Event.sequence).order_by(Event.sequence)).all()
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 300
+
+
+def search_run(
+    sessions: Sessions, folder: Path, stop_at: int | None = None, **batches: Any
+) -> tuple[SearchRun, BatchedJournal]:
+    """The search of the only row, whose strategy breaks at the ask `stop_at`."""
+    (folder / "t.npz").write_bytes(table_file())
+    table = Table.load(folder / "t.npz")
+    spec = TableSpec.model_validate({**BODY, "objectives": [{"metric": "search_score"}]})
+    strategy = strategies[spec.strategy.name](table.space(), spec.strategy, 0)
+    ask = strategy.ask
+
+    def breaking(number: int, running: Sequence[Trial]) -> Candidate:
+        if number == stop_at:
+            raise ZeroDivisionError
+        found = ask(number, running)
+        assert isinstance(found, Candidate)
+        return found
+
+    strategy.ask = breaking  # type: ignore[method-assign]
+    claim = Queue(sessions).claim("me")
+    assert claim is not None
+    journal = BatchedJournal(SqlJournal(sessions, claim, lambda: 1.0), **batches)
+    run = SearchRun(spec, table.space(), strategy, journal, table.cost)
+    run_serial(run, TableEvaluator(table))
+    return run, journal
+
+
+def told(events: Sequence[TrialStarted | TrialEnded]) -> list[tuple[str, Any, Any, Any]]:
+    return [(type(e).__name__, e.trial.number, e.trial.proposal, e.trial.fitness) for e in events]
+
+
+def test_what_was_not_written_before_a_crash_comes_again_the_same(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    sessions = connect(settings.database_url)
+    try:
+        first = add_search(sessions)
+        _, journal = search_run(sessions, tmp_path, seconds=0)
+        whole = told(journal.history())
+        Queue(sessions).finish(journal._journal._claim, "succeeded")
+
+        second = add_search(sessions)
+        with pytest.raises(ZeroDivisionError):
+            search_run(sessions, tmp_path, stop_at=70, seconds=60, events=50)
+        Queue(sessions).release_owners(lambda owner: True)
+        again, journal = search_run(sessions, tmp_path, seconds=60, events=50)
+        assert again.finished and told(journal.history()) == whole
+        assert read_search(sessions, first).best == read_search(sessions, second).best
+    finally:
+        sessions.engine.dispose()
