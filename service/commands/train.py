@@ -36,11 +36,11 @@ def train(
     of the epoch with the lowest validation loss.
     """
     from models import checkpoint
+    from models.datasets.reference import load_dataset
     from models.exporters.bundle import BundleError, BundleReport, verify_bundle, write_bundle
     from models.presets import preset as preset_named
     from models.registry import UnknownNameError
     from search.evaluators import EvaluationError
-    from models.datasets.reference import load_dataset
     from search.evaluators.train import TrainEvaluator
     from search.trial import Candidate, Trial, TrialKind, TrialState
 

@@ -53,7 +53,7 @@ def table_file() -> bytes:
 BODY: dict[str, Any] = {
     "dataset": "cells",
     "strategy": {"name": "regularized_evolution", "population_size": 10, "sample_size": 5},
-    "budget": {"trials": 100},
+    "budget": {"trials": 30},
     "final": {"top": 2},
 }
 
@@ -86,18 +86,18 @@ def test_a_table_is_searched_from_upload_to_report(
 
     search = client.get(f"/v1/searches/{search_id}").json()
     assert (search["state"], search["name"]) == ("succeeded", "cells-regularized_evolution")
-    assert search["progress"]["trials_done"] == 100
+    assert search["progress"]["trials_done"] == 30
     best, second = client.get(f"/v1/searches/{search_id}/best").json()["items"]
     decisions = best["architecture"]["decisions"]
     score = 25 * decisions["a"] + 5 * decisions["b"] + decisions["c"]
     assert best["search_metrics"] == {"search_score": score, "parameters": score}
-    assert best["final_metrics"]["final_score"]["mean"] == score / 2 > 50
+    assert best["final_metrics"]["final_score"]["mean"] == score / 2
     assert second["search_metrics"]["search_score"] < score
     assert client.get(f"/v1/searches/{search_id}/report").status_code == 200
     problem(client.get(f"/v1/searches/{search_id}/best/bundle"), 409)
     with app.state.sessions.read() as session:
         numbers = session.scalars(select(Event.sequence).order_by(Event.sequence)).all()
-    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 300
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 90
 
 
 def search_run(
@@ -142,9 +142,9 @@ def test_what_was_not_written_before_a_crash_comes_again_the_same(
 
         second = add_search(sessions)
         with pytest.raises(ZeroDivisionError):
-            search_run(sessions, tmp_path, stop_at=70, seconds=60, events=50)
+            search_run(sessions, tmp_path, stop_at=25, seconds=60, events=20)
         Queue(sessions).release_owners(lambda owner: True)
-        again, journal = search_run(sessions, tmp_path, seconds=60, events=50)
+        again, journal = search_run(sessions, tmp_path, seconds=60, events=20)
         assert again.finished and told(journal.history()) == whole
         assert read_search(sessions, first).best == read_search(sessions, second).best
     finally:
