@@ -34,11 +34,14 @@ def importance(space: SearchSpace, trials: Sequence[Trial], objective: int) -> d
     value of its domain, so that what switches it off is not counted twice. Decisions that
     had one value in all trials explain nothing and are left out.
     """
-    chosen = thinned(trials)
-    scores = [trial.fitness[objective] for trial in chosen if trial.fitness is not None]
+    known = [
+        (place, trial.fitness[objective])
+        for trial in thinned(trials)
+        if trial.fitness is not None and (place := _place(space, trial)) is not None
+    ]
+    points, scores = [place for place, _ in known], [score for _, score in known]
     if len(scores) < MIN_TRIALS or min(scores) == max(scores):
         return {}
-    points = [_place(space, trial) for trial in chosen if trial.fitness is not None]
     names = [name for name in points[0] if len({point[name] for point in points}) > 1]
 
     import optuna  # takes a second
@@ -66,9 +69,14 @@ def thinned(items: Sequence[T]) -> Sequence[T]:
     return [items[index * len(items) // MAX_TRIALS] for index in range(MAX_TRIALS)]
 
 
-def _place(space: SearchSpace, trial: Trial) -> dict[str, float]:
-    """Every decision as a number in 0..1."""
-    values = space.values(trial.candidate)
+def _place(space: SearchSpace, trial: Trial) -> dict[str, float] | None:
+    """Every decision as a number in 0..1; None for a trial that is no point of the space, which a
+    later version may have made another.
+    """
+    try:
+        values = space.values(trial.candidate)
+    except ValueError:
+        return None
     return {
         decision.name: _unit(decision.domain, values.get(decision.name, decision.domain.first))
         for decision in space.decisions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +12,13 @@ from search.resolve import Resolved
 from search.trial import Trial, TrialState
 
 MAX_TRIALS = 1000
-"""Taken over by one search, the best ones."""
+"""Taken over by one search: an equal part of each earlier one, its best."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier search: its resolved spec as JSON, and its candidates that have a result, in the
-    order of their numbers.
+    """An earlier search: its resolved spec as JSON, and the best of its candidates that have a
+    result, in the order of their numbers.
     """
 
     id: str
@@ -27,9 +27,10 @@ class Earlier:
     trials: Sequence[Trial]
 
 
-def taken_over(resolved: Resolved, find: Callable[[str], Earlier | None]) -> list[Trial]:
+def taken_over(resolved: Resolved, find: Callable[[str, int], Earlier | None]) -> list[Trial]:
     """The first trials of a search: distinct results of the searches that its spec names, in the
-    order of the names and then of the numbers.
+    order of the names and then of the numbers. `find` gives a search with at most so many of its
+    results.
 
     A result fits where both searches have the same dataset, by its fingerprint, and the same
     objectives; where its architecture is a point of this space and its recipe one of this recipe's;
@@ -40,15 +41,16 @@ def taken_over(resolved: Resolved, find: Callable[[str], Earlier | None]) -> lis
     """
     found: dict[tuple[str, str], Trial] = {}
     problems = []
-    for index, search_id in enumerate(resolved.spec.warm_start):
+    named = resolved.spec.warm_start
+    for index, search_id in enumerate(named):
         try:
-            for trial in _fitting(resolved, search_id, find(search_id)):
+            for trial in _fitting(resolved, search_id, find(search_id, MAX_TRIALS // len(named))):
                 found.setdefault((trial.architecture_key, trial.recipe_key), trial)
         except ValueError as error:
             problems.append(problem(str(error), "warm_start", index))
     if problems:
         raise SpecError(problems)
-    return [replace(trial, number=number) for number, trial in enumerate(_best(found.values()))]
+    return [replace(trial, number=number) for number, trial in enumerate(found.values())]
 
 
 def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> list[Trial]:
@@ -109,10 +111,3 @@ def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
         source=trial.number if trial.source_search is None else trial.source,
         source_search=trial.source_search or search_id,
     )
-
-
-def _best(trials: Iterable[Trial]) -> list[Trial]:
-    """At most so many as a search takes over, in their order."""
-    listed = list(trials)
-    ranked = sorted(range(len(listed)), key=lambda i: listed[i].fitness or (), reverse=True)
-    return [listed[index] for index in sorted(ranked[:MAX_TRIALS])]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from search.objectives import best_trials
 from search.trial import Trial
-from search.warm_start import MAX_TRIALS, Earlier
+from search.warm_start import Earlier
 from service import tables
 from service.database import Sessions
 from service.errors import NotFoundError
@@ -19,8 +19,10 @@ from service.trials.journal import end_columns, end_data, start_columns, trial_o
 from service.trials.repository import TrialRepository
 
 
-def earlier_search(sessions: Sessions, tenant_id: str, search_id: str) -> Earlier | None:
-    """A search of the tenant with its best results; None where there is none of this id."""
+def earlier_search(
+    sessions: Sessions, tenant_id: str, search_id: str, limit: int
+) -> Earlier | None:
+    """A search of the tenant with its `limit` best results; None where there is no such search."""
     with sessions.read() as session:
         try:
             search = SearchRepository(session, tenant_id).get(search_id)
@@ -28,7 +30,7 @@ def earlier_search(sessions: Sessions, tenant_id: str, search_id: str) -> Earlie
             return None
         trials = TrialRepository(session, tenant_id, search_id)
         ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
-        rows = trials.of_numbers([number for number, _ in ranked[:MAX_TRIALS]])
+        rows = trials.of_numbers([number for number, _ in ranked[:limit]])
         found = [trial_of(row) for row in rows]
         return Earlier(search_id, search.spec, search.dataset_fingerprint, found)
 

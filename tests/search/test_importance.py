@@ -81,4 +81,6 @@ def test_too_little_to_say_anything() -> None:
     few = [trial(n, candidate, float(n)) for n, candidate in enumerate(candidates)]
     assert importance(space, few, 0) == {}
     assert importance(space, [trial(n, candidates[n % 9], 1.0) for n in range(20)], 0) == {}
+    elsewhere = [trial(n, every(letters(2, "xyz"), "x", "y")[0], float(n)) for n in range(20)]
+    assert importance(space, elsewhere, 0) == {}
     assert len(thinned(range(10**6))) == MAX_TRIALS and thinned(range(3)) == range(3)
