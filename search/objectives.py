@@ -50,6 +50,20 @@ class Constraint(Settings):
             return f"{self.metric} {value:g} is below the constraint's min {self.min:g}"
         return None
 
+    def excess(self, metrics: Mapping[str, float]) -> float:
+        """How far outside the limit, in units of the limit; 0 where it holds or is unknown."""
+        value = metrics.get(self.metric)
+        if value is None:
+            return 0.0
+        over = 0.0 if self.max is None else max(0.0, value - self.max) / (abs(self.max) or 1.0)
+        under = 0.0 if self.min is None else max(0.0, self.min - value) / (abs(self.min) or 1.0)
+        return over + under
+
+
+def excess(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> float:
+    """The summed constraint violation of Deb et al. 2002, section VI."""
+    return sum(limit.excess(metrics) for limit in constraints)
+
 
 def violation(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> str | None:
     """The first broken limit; None where all hold or their metrics are unknown."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.families import FamilySettings, families
+from models.proxies import proxies
 from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings
 from search.objectives import Constraint, Objective
+from search.problems import shown
 from search.strategies import StrategySettings, strategies
 
 MAX_TRIALS = 100_000
@@ -31,6 +33,31 @@ class Resources(Settings):
     parallel_trials: int = Field(2, ge=1, le=10_000, description="trials at a time")
     cpus_per_trial: float = Field(1, gt=0, le=1024, description="cores, also torch's threads")
     gpus_per_trial: float = Field(0, ge=0, le=64, description="a fraction shares one GPU")
+
+
+class ProxySettings(Settings):
+    """A zero-cost score of untrained networks, and what the search does with it. Every trial keeps
+    the score among its metrics.
+    """
+
+    name: str = Field(max_length=64, description="a proxy of the catalog")
+    use: Literal["warm_start", "filter", "report"] = Field(
+        "warm_start",
+        description="warm_start: the best of a sample are tried first; filter: what scores below "
+        "a sample is not trained and costs no budget; report: nothing more than keep the score",
+    )
+    samples: int = Field(
+        500, ge=2, le=10_000, description="random networks that are scored before the search"
+    )
+    top: int = Field(10, ge=1, le=1000, description="warm_start: how many are tried first")
+    quantile: float = Field(0.5, gt=0, lt=1, description="filter: share of the sample refused")
+
+    @field_validator("name")
+    @classmethod
+    def _is_registered(cls, name: str) -> str:
+        if name not in proxies:
+            raise ValueError(f"unknown proxy {shown(name)}, known are {', '.join(proxies)}")
+        return name
 
 
 class Final(Settings):
@@ -60,6 +87,9 @@ class SearchSpec(Settings):
         default=(), max_length=8, description="default: the task's own score"
     )
     constraints: Items[Constraint] = Field(default=(), max_length=16)
+    proxies: Items[ProxySettings] = Field(
+        default=(), max_length=8, description="scores of untrained networks"
+    )
     budget: Budget = Field(default_factory=Budget)
     warm_start: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=(),
@@ -82,6 +112,14 @@ class SearchSpec(Settings):
         if len(set(metrics)) < len(metrics):
             raise ValueError(f"each objective names another metric, got {metrics}")
         return self
+
+    @field_validator("proxies")
+    @classmethod
+    def _proxies_are_distinct(cls, chosen: tuple[ProxySettings, ...]) -> tuple[ProxySettings, ...]:
+        names = [proxy.name for proxy in chosen]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each proxy is named once, got {names}")
+        return chosen
 
     def to_json(self) -> dict[str, Any]:
         """The stored form; `SearchSpec.model_validate` gives an equal spec back."""
@@ -111,6 +149,9 @@ class TableSpec(SearchSpec):
 
     space: TableSpace = Field(default_factory=TableSpace)
     training: NothingToTrain = Field(default_factory=NothingToTrain)
+    proxies: Items[ProxySettings] = Field(
+        default=(), max_length=0, description="a table has no networks to score"
+    )
     final: TableFinal = Field(default_factory=TableFinal)
 
 

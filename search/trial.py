@@ -95,6 +95,8 @@ class Trial:
     an objective, bigger is better (`search.objectives`); None without a result. `source` is the
     number of the trial that answered a cached one, or of the candidate that a final one retrains;
     with `source_search`, it is the number in that earlier search, which trained the network.
+    `origin` says who suggested it; None: the strategy.
+    `violation` says how far the metrics are outside the constraints (`search.objectives.excess`).
     """
 
     number: int
@@ -106,9 +108,11 @@ class Trial:
     seed: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     fitness: tuple[float, ...] | None = None
+    violation: float = 0.0
     failure: Failure | None = None
     source: int | None = None
     source_search: str | None = None
+    origin: str | None = None
     seconds: float = 0.0
     worker: str | None = None
 

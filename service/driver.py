@@ -24,12 +24,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from models.datasets.reference import load_dataset
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
+from search.engine.opening import no_opening
 from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.tabular import TableEvaluator
 from search.evaluators.train import TrainEvaluator
 from search.resolve import Resolved, SpecError, resolve
+from search.screening import Screening
 from service.artifacts.ledger import Ledger
 from service.artifacts.leftovers import checkpoints_url
 from service.database import Sessions, connect
@@ -130,14 +132,18 @@ class Driver:
         url = checkpoints_url(self._settings.store_url, self._claim.search_id)
         journal = SqlJournal(self._sessions, self._claim, stopwatch.elapsed)
         batches = BatchedJournal(journal)
+        screening = Screening.of(resolved)
         run = SearchRun(
             spec,
             resolved.space,
             resolved.strategy(),
             journal if resolved.table is None else batches,
             resolved.cost,
+            opening=screening.opening if screening else no_opening,
+            screen=screening,
         )
         if not run.finished:
+            run.prepare()
             control = ClientControl(self.ownership)
             if resolved.table is not None:
                 run_serial(run, TableEvaluator(resolved.table), control)

@@ -90,6 +90,7 @@ _TRIAL: dict[str, Any] = {
     "recipe": {"epochs": 2, "optimizer": "adam", "learning_rate": 0.004},
     "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071, "parameters": 20842},
     "fitness": [0.9805],
+    "violation": 0.0,
     "curve": [
         {"epoch": 1, "metrics": {"val_accuracy": 0.94, "val_loss": 0.2}},
         {"epoch": 2, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}},
@@ -99,6 +100,7 @@ _TRIAL: dict[str, Any] = {
     "failure": None,
     "source": None,
     "source_search": None,
+    "origin": None,
     "seed": 0,
     "asked_after": 8,
     "asked_running": [7],
@@ -122,11 +124,12 @@ _BEST: dict[str, Any] = {
             },
             "bundle": f"{_PATH}/trials/9/bundle",
         }
-    ]
+    ],
+    "hypervolume": [],
 }
 
-
 _REPORT: dict[str, Any] = {
+    "rank_correlations": {"synflow": {"spearman": 0.71, "kendall": 0.53, "trials": 30}},
     "objectives": [
         {
             "metric": "val_accuracy",
@@ -146,7 +149,7 @@ _REPORT: dict[str, Any] = {
                 {"decision": "channels", "share": 0.21},
             ],
         }
-    ]
+    ],
 }
 
 

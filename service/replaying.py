@@ -10,6 +10,7 @@ from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.resolve import resolve
+from search.screening import Screening
 from search.trial import Candidate, Failure, Trial, TrialKind, TrialState
 
 
@@ -24,8 +25,10 @@ def replayed(spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> di
     """
     resolved = resolve(dict(spec))
     baseline = Baseline(resolved.space, resolved.spec.seed)
+    screening = Screening.of(resolved)
+    opening = screening.opening() if screening else ()
     try:
-        proof = replay(resolved.strategy(), history(trials), baseline)
+        proof = replay(resolved.strategy(), history(trials), baseline, opening)
     except ValueError as error:
         return {"asks": 0, "differences": 1, "difference": {"reason": str(error)}}
     first = None
@@ -72,9 +75,11 @@ def trial_from(document: Mapping[str, Any]) -> Trial:
         seed=document["seed"],
         metrics=document["metrics"],
         fitness=None if fitness is None else tuple(fitness),
+        violation=document["violation"],
         failure=None if failure is None else Failure.from_json(failure),
         source=document["source"],
         source_search=document["source_search"],
+        origin=document["origin"],
         seconds=document["seconds"],
         worker=document["worker"],
     )

@@ -121,6 +121,8 @@ class Trial(Base):
     order in which the strategy was asked and told. `asked_after` and `asked_running` are what the
     ask had been told. `source` is the trial that answered a cached one, or the candidate that a
     final one retrains; with `source_search`, its number in that earlier search, which may be gone.
+    `origin` is who suggested the trial, null for the strategy. `violation` is how far it is outside
+    the constraints.
     """
 
     __tablename__ = "trials"
@@ -144,6 +146,8 @@ class Trial(Base):
     source_search: Mapped[str | None] = mapped_column(String(41))
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     fitness: Mapped[list[Any] | None]
+    violation: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    origin: Mapped[str | None] = mapped_column(String(100))
     failure: Mapped[dict[str, Any] | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
     worker: Mapped[str | None] = mapped_column(String(200))

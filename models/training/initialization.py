@@ -1,4 +1,4 @@
-"""Initial weights by name."""
+"""Initial weights: of a new network, and by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.training.recipe import Initialization
+from models.architecture import Architecture
+from models.families import families
+from models.task import Task
+from models.training.recipe import Initialization, Recipe
 from models.training.regularization import weights
 
 Initializer = Callable[[Tensor, torch.Generator], object]
+
+
+def build(architecture: Architecture, task: Task, recipe: Recipe, seed: int) -> nn.Module:
+    """The network with the initial weights of `seed`; torch's global generator is left alone.
+
+    Raises:
+        models.families.InfeasibleError: no network can be built from `architecture`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return families[architecture.family].build(architecture, task, recipe)
 
 
 def initialize(network: nn.Module, name: Initialization, generator: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_NORMALISATION = (
+NORMALISATION = (
     nn.modules.batchnorm._NormBase,  # batch and instance normalisation of any rank
     nn.GroupNorm,
     nn.LayerNorm,
@@ -25,7 +25,7 @@ def weights(network: nn.Module) -> list[nn.Parameter]:
     free = {
         id(parameter)
         for module in network.modules()
-        if isinstance(module, _NORMALISATION)
+        if isinstance(module, NORMALISATION)
         for parameter in module.parameters(recurse=False)
     }
     return [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.opening import Suggestion
 from search.strategies import Strategy
 from search.trial import Proposal, Trial, TrialKind
 
@@ -36,15 +37,18 @@ def replay(
     strategy: Strategy,
     history: Iterable[TrialStarted | TrialEnded],
     baseline: Baseline | None = None,
+    opening: Sequence[Suggestion] = (),
 ) -> Replay:
     """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals; those
-    of a fresh `baseline` as well.
+    of a fresh `baseline` as well. What the strategy was not asked for is compared with `opening`,
+    worked out anew.
 
     Raises:
         ValueError: the history contradicts itself: what an ask says that the strategy had been
             told, or was given as running, is not what the events before it say.
     """
     running: dict[int, Trial] = {}
+    suggestions = iter(opening)
     asks = told = 0
     differences: list[Difference] = []
     for event in history:
@@ -67,7 +71,11 @@ def replay(
         proposal: Proposal | None = trial.proposal
         if trial.is_told:
             asks += 1
-            proposal = strategy.ask(trial.number, tuple(running.values()))
+            if trial.origin is None:
+                proposal = strategy.ask(trial.number, tuple(running.values()))
+            else:
+                suggestion = next(suggestions, None)
+                proposal = suggestion.candidate if suggestion else None
         elif trial.kind is TrialKind.BASELINE and baseline is not None:
             asks += 1
             proposal = baseline.ask(trial.number)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from models.architecture import sha256_of
 from models.families import InfeasibleError
 from search.engine.baseline import Baseline
 from search.engine.journal import EpochReported, Journal, TrialEnded, TrialStarted
+from search.engine.opening import Opening, Suggestion, no_opening
 from search.engine.state import SearchState
-from search.objectives import COST_METRICS, fitness, violation
+from search.objectives import COST_METRICS, excess, fitness, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy
@@ -43,6 +44,20 @@ SCORED = (TrialKind.CANDIDATE, TrialKind.BASELINE)
 Phase = Literal["searching", "baseline", "final", "done"]
 
 
+class Screen(Protocol):
+    """Scores of candidates before training."""
+
+    def scores(self, candidate: Candidate) -> Mapping[str, float]:
+        """Finite ones by name, kept among the metrics of the trial.
+
+        Raises:
+            models.families.InfeasibleError: no network can be built from the candidate.
+        """
+
+    def refusal(self, scores: Mapping[str, float]) -> str | None:
+        """Why a candidate with these scores is not trained."""
+
+
 class SearchRun:
     """One search, for an engine that runs what `next_trial` gives and reports what came of it.
 
@@ -60,8 +75,12 @@ class SearchRun:
         strategy: Strategy,
         journal: Journal,
         cost: Cost,
+        opening: Opening = no_opening,
+        screen: Screen | None = None,
     ) -> None:
-        """`spec` is resolved (`search.resolve`); `strategy` has been told nothing."""
+        """`spec` is resolved (`search.resolve`); `strategy` has been told nothing. What `opening`
+        suggests is tried before the strategy is asked; what `screen` refuses is infeasible.
+        """
         self.spec = spec
         self._space, self._strategy, self._journal, self._cost = space, strategy, journal, cost
         self._cost_limits = [limit for limit in spec.constraints if limit.metric in COST_METRICS]
@@ -69,6 +88,9 @@ class SearchRun:
         self._budget_trials = spec.budget.trials
         self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
         self._stopped = self._cancelled = False
+        self._opening, self._screen = opening, screen
+        self._scores: dict[int, Mapping[str, float]] = {}  # of trials that run
+        self._suggestions: Sequence[Suggestion] | None = None
         self._waiting: dict[int, list[int]] = {}
         self._baseline = Baseline(space, spec.seed)
         self._state = SearchState(spec)
@@ -161,6 +183,11 @@ class SearchRun:
         self._budget_trials = self._budget_trials if trials is None else trials
         self._budget_seconds = self._budget_seconds if seconds is None else seconds
 
+    def prepare(self) -> None:
+        """Work out the opening, where it is needed; else the first `next_trial` takes that time."""
+        if self.phase == "searching" and not self._state.asked and self._suggestions is None:
+            self._suggestions = self._opening()
+
     def next_trial(self) -> Trial | None:
         """The next trial to run; None where there is nothing to start until a running one ends.
 
@@ -213,7 +240,7 @@ class SearchRun:
         self._end(
             trial,
             state=TrialState.COMPLETED,
-            metrics=_finite(metrics),
+            metrics={**self._scores.get(number, {}), **_finite(metrics)},
             seconds=seconds,
             worker=worker,
         )
@@ -255,7 +282,12 @@ class SearchRun:
 
     def _ask(self) -> Trial:
         number = self._state.next_number
-        proposal = self._strategy.ask(number, self.running)
+        suggestion = self._suggestion()
+        proposal: Proposal
+        if suggestion is None:
+            proposal, origin = self._strategy.ask(number, self.running), None
+        else:
+            proposal, origin = suggestion.candidate, suggestion.origin
         if isinstance(proposal, Candidate):
             kind, keys = TrialKind.CANDIDATE, self._space.keys(proposal)
         else:
@@ -269,8 +301,16 @@ class SearchRun:
             *keys,
             seed=self.spec.seed,
             source=self._state.archive.first(*keys),
+            origin=origin,
         )
         return self._start(trial)
+
+    def _suggestion(self) -> Suggestion | None:
+        """The next of the opening; None once the strategy is to be asked."""
+        self.prepare()
+        if self._state.asked or self._state.suggested >= len(self._suggestions or ()):
+            return None
+        return (self._suggestions or ())[self._state.suggested]
 
     def _draw_baseline(self) -> Trial | None:
         """A network that the strategy has trained as well is answered from there and counts all
@@ -327,26 +367,36 @@ class SearchRun:
             else:
                 self._answer(trial)
             return False
-        failure, metrics = self._refusal(trial.proposal)
+        failure, metrics = self._refusal(trial)
         if failure is None:
             return True
         self._end(trial, state=TrialState.FAILED, metrics=metrics, failure=failure)
         return False
 
-    def _refusal(self, proposal: Proposal) -> tuple[Failure | None, Mapping[str, float]]:
+    def _refusal(self, trial: Trial) -> tuple[Failure | None, Mapping[str, float]]:
         """Why a proposal is not trained, with its cost. Without a limit on the cost nobody counts
         it here: a network that cannot be built is then refused by the evaluator, in the same way.
+
+        The baseline is scored and not filtered: random search alone knows no filter.
         """
-        if not self._cost_limits or not isinstance(proposal, Candidate):
+        if not isinstance(trial.proposal, Candidate):
             return None, {}
+        metrics: Mapping[str, float] = {}
+        reason: str | None = None
         try:
-            metrics = self._cost(proposal)
+            if self._cost_limits:
+                metrics = self._cost(trial.proposal)
+                reason = violation(metrics, self._cost_limits)
+            if reason is None and self._screen is not None:
+                self._scores[trial.number] = scores = self._screen.scores(trial.proposal)
+                metrics = {**metrics, **scores}
+                if trial.kind is TrialKind.CANDIDATE:
+                    reason = self._screen.refusal(scores)
         except InfeasibleError as error:
             return Failure(FailureKind.INFEASIBLE, str(error)), {}
         except Exception as error:  # of this candidate: it has failed, the search goes on
             return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
-        reason = violation(metrics, self._cost_limits)
-        return (Failure(FailureKind.INFEASIBLE, reason), metrics) if reason else (None, metrics)
+        return (Failure(FailureKind.INFEASIBLE, reason) if reason else None), metrics
 
     def _answer(self, trial: Trial) -> None:
         """End a repeat with the result of its source."""
@@ -371,10 +421,12 @@ class SearchRun:
             state=state,
             metrics=metrics,
             fitness=None if failure else fitness(metrics, self.spec.objectives, limits),
+            violation=excess(metrics, self.spec.constraints),
             failure=failure,
             seconds=seconds,
             worker=worker,
         )
+        self._scores.pop(trial.number, None)
         self._record(TrialEnded(ended))
         for number in self._waiting.pop(trial.number, ()):
             self._answer(self._state.running[number])

@@ -13,6 +13,7 @@ class SearchState:
     """A fold over starts and ends; the same events give the same state, live or in a replay.
 
     next_number: of the next trial.
+    suggested, asked: trials that the opening and the strategy proposed.
     told: ended trials that the strategy knows; neither final ones nor those of the baseline.
     spent: ended candidates that cost budget.
     repeats: proposals in a row that were tried before, since the last new one or the last result.
@@ -24,6 +25,7 @@ class SearchState:
     def __init__(self, spec: SearchSpec) -> None:
         self._constraints = spec.constraints
         self.next_number = self.told = self.spent = self.repeats = self.refusals = 0
+        self.suggested = self.asked = 0
         self.finals_started = self.finals_completed = 0
         self.running: dict[int, Trial] = {}
         self.archive = Archive()
@@ -50,9 +52,12 @@ class SearchState:
         self.running[trial.number] = trial
         if trial.kind is TrialKind.FINAL:
             self.finals_started += 1
-        elif trial.kind is TrialKind.BASELINE:
             return
-        elif trial.is_repeat:
+        if trial.kind is TrialKind.BASELINE:
+            return
+        self.suggested += trial.origin is not None
+        self.asked += trial.origin is None
+        if trial.is_repeat:
             self.repeats += 1
         else:
             self.repeats = 0

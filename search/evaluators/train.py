@@ -19,7 +19,7 @@ from models.datasets.reference import DatasetReference, load_dataset
 from models.families import InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
-from models.task import Task
+from models.training.initialization import build
 from models.training.trainer import NonFiniteError, evaluate, train
 from search.evaluators import EvaluationError, Metrics
 from search.spec import SearchSpec
@@ -102,7 +102,8 @@ class TrainEvaluator:
         known = dict(cost(candidate.architecture, dataset.task, candidate.recipe))
         self._refuse_too_big(candidate, known)
         peak = PeakMemory(device)
-        network = _build(candidate, dataset.task, trial.seed).to(device)
+        network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
+        network.to(device)
         known["latency_ms"] = latency_ms(network, dataset.task, device)
         epochs = train(
             network,
@@ -184,14 +185,6 @@ def failure_of(error: Exception) -> Failure:
         kind = FailureKind.OUT_OF_MEMORY
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return Failure(kind, message if len(message) <= 500 else message[:497] + "...")
-
-
-def _build(candidate: Candidate, task: Task, seed: int) -> nn.Module:
-    """The network with the initial weights of `seed`; torch's global generator is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        family = families[candidate.architecture.family]
-        return family.build(candidate.architecture, task, candidate.recipe)
 
 
 def _complete(

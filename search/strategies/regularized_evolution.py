@@ -1,15 +1,17 @@
 """Regularized (aging) evolution, Real et al., AAAI 2019, https://arxiv.org/abs/1802.01548.
 
 Algorithm 1, with one mutation of the space in place of the paper's hidden-state and operation
-mutations. A repeat that was answered from an earlier trial joins the population like a trained
-one: in the paper a repeat is trained again, and without it a population whose neighbours have all
-been tried would stand still.
+mutations. With `crossover_probability` the mutated parent may be a uniform crossover of the winners
+of two tournaments, which the paper does not have. A repeat that was answered from an earlier trial
+joins the population like a trained one: in the paper a repeat is trained again, and without it a
+population whose neighbours have all been tried would stand still.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -45,6 +47,10 @@ class RegularizedEvolution:
             description="S, the tournament; default: 8, or a smaller population",
         )
 
+        crossover_probability: float = Field(
+            0.0, ge=0, le=1, description="of two parents instead of one; 0: the paper's algorithm"
+        )
+
         @field_validator("sample_size")
         @classmethod
         def _fits_the_population(cls, size: int, info: ValidationInfo) -> int:
@@ -63,10 +69,16 @@ class RegularizedEvolution:
         rng = rng_for(self._seed, number)
         if len(self._population) < self._settings.population_size:
             return self._space.sample(rng)
-        tournament = rng.choices(self._population, k=self._settings.sample_size)
-        parent = max(tournament, key=lambda trial: trial.fitness or ())
-        return self._space.mutate(parent.candidate, rng)
+        parent = self._tournament(rng)
+        probability = self._settings.crossover_probability
+        if probability and rng.random() < probability:
+            parent = self._space.crossover(parent, self._tournament(rng), rng)
+        return self._space.mutate(parent, rng)
 
     def tell(self, trial: Trial) -> None:
         if trial.fitness is not None:
             self._population.append(trial)  # the oldest dies, however fit: the regularization
+
+    def _tournament(self, rng: Random) -> Candidate:
+        tournament = rng.choices(self._population, k=self._settings.sample_size)
+        return max(tournament, key=lambda trial: trial.fitness or ()).candidate

@@ -17,6 +17,7 @@ from service.catalog.schemas import (
     MetricEntry,
     OperationEntry,
     PresetEntry,
+    ProxyEntry,
     StrategyEntry,
     TaskEntry,
 )
@@ -32,6 +33,7 @@ def catalog() -> Catalog:
     from models.families import families
     from models.operations import operations
     from models.presets import presets
+    from models.proxies import proxies
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from models.training.recipe import OptimizerName, TrainingSettings
@@ -63,6 +65,9 @@ def catalog() -> Catalog:
                 settings=_schema(entry.Settings, "name"),
             )
             for name, entry in strategies.items()
+        ],
+        proxies=[
+            ProxyEntry(name=name, description=_summary(entry)) for name, entry in proxies.items()
         ],
         optimizers=[Entry(name=name) for name in get_args(OptimizerName)],
         training=_schema(TrainingSettings),
@@ -114,7 +119,7 @@ def _schema(settings: type[BaseModel], discriminator: str | None = None) -> dict
 
 def _summary(entry: object) -> str:
     """The first paragraph of a docstring, else the first line of its module's."""
-    text = inspect.getdoc(entry) if isinstance(entry, type) and entry.__doc__ else None
+    text = inspect.getdoc(entry) if inspect.isclass(entry) or inspect.isfunction(entry) else None
     if not text:
         text = inspect.getdoc(inspect.getmodule(entry)) or ""
     return " ".join(text.split("\n\n")[0].split())

@@ -30,6 +30,10 @@ class StrategyEntry(Entry):
     settings: JsonSchema = Field(description="JSON Schema of the fields of `strategy`")
 
 
+class ProxyEntry(Entry):
+    description: str
+
+
 class DatasetEntry(Entry):
     task: str
     description: str
@@ -56,6 +60,7 @@ class Catalog(BaseModel):
     families: list[FamilyEntry]
     operations: list[OperationEntry]
     strategies: list[StrategyEntry]
+    proxies: list[ProxyEntry]
     optimizers: list[Entry]
     training: JsonSchema = Field(description="JSON Schema of the fields of `training`")
     presets: list[PresetEntry]

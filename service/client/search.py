@@ -178,7 +178,7 @@ class Search:
 
     def report(self) -> dict[str, Any]:
         """For each objective: the best so far by trial, the comparison with the baseline, and
-        which decisions mattered.
+        which decisions mattered; with how well zero-cost scores ranked the networks.
         """
         return dict(self._connection.request("GET", f"{self._path}/report").json())
 

@@ -35,6 +35,11 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         print(f"{'' if number == 0 else chr(10)}{objective['goal']} {objective['metric']}")
         for line in _lines(objective):
             print(f"  {line}")
+    for name, known in found["rank_correlations"].items():
+        print(
+            f"{name} ranked {known['trials']} trials: Spearman {known['spearman']:.2f}, "
+            f"Kendall {known['kendall']:.2f}"
+        )
 
 
 def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:

@@ -26,6 +26,17 @@ def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
     return best(spec, [*candidates, *finals])
 
 
+def hypervolume_points(search: Search, trials: TrialRepository) -> list[tuple[int, float]]:
+    """(trial, hypervolume) of each trial that made it grow; none with one objective."""
+    from search.hypervolume import hypervolume_course
+
+    if len(search.spec["objectives"]) == 1:
+        return []
+    scores = trials.scores()
+    course = hypervolume_course([fitness for _, fitness in scores])
+    return [(scores[index][0], value) for index, value in course]
+
+
 def _contenders(spec: SearchSpec, trials: TrialRepository, retrained: set[int]) -> list[Trial]:
     """Every candidate that can be shown: with one objective, the eligible ones from the top of the
     ranking down and those that were retrained; with several, all.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 100
 
-Items = list[dict[str, Any]]
+Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,12 @@ class _Material:
     spec: dict[str, Any]
     outcomes: list[Outcome]
     results: list[Trial]
+    scored: list[tuple[dict[str, float], tuple[float, ...]]]
 
 
 class Reports:
-    """The items of `search.report.report`, one an objective.
+    """The items of `search.report.report`, one an objective, and the rank correlations of
+    `search.rank_correlation`.
 
     A report takes a second of a core. They are worked out one at a time, with no connection held,
     and kept until a further trial of their search has ended.
@@ -38,9 +40,9 @@ class Reports:
     def __init__(self, sessions: Sessions, store_url: str) -> None:
         self._sessions, self._store_url = sessions, store_url
         self._working = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int], Items] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], Document] = OrderedDict()
 
-    def of(self, tenant_id: str, search_id: str) -> Items:
+    def of(self, tenant_id: str, search_id: str) -> Document:
         """
         Raises:
             NotFoundError: the tenant has no such search.
@@ -66,11 +68,12 @@ class Reports:
             outcomes = trials.outcomes()
             numbers = [o.number for o in outcomes if o.fitness is not None and o.is_new]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-            return _Material(search.spec, outcomes, results)
+            return _Material(search.spec, outcomes, results, trials.results())
 
 
-def _report(material: _Material, lookup: Lookup) -> Items:
+def _report(material: _Material, lookup: Lookup) -> Document:
     from search.importance import importance
+    from search.rank_correlation import rank_correlations
     from search.report import report
     from search.resolve import SpecError, resolve
     from search.spec import stored_spec
@@ -85,4 +88,7 @@ def _report(material: _Material, lookup: Lookup) -> Items:
         importances = [importance(space, material.results, i) for i in range(len(importances))]
     except SpecError:  # the dataset is not here any more
         pass
-    return report(spec, strategy, baseline, importances)
+    return {
+        "objectives": report(spec, strategy, baseline, importances),
+        "rank_correlations": rank_correlations(material.scored),
+    }

@@ -84,6 +84,21 @@ class TrialRepository:
         )
         return [(number, tuple(fitness)) for number, fitness in rows if fitness is not None]
 
+    def results(self) -> list[tuple[dict[str, float], tuple[float, ...]]]:
+        """(metrics, fitness) of every trained candidate, those of the baseline included."""
+        rows = self._session.execute(
+            select(Trial.metrics, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state == "completed",
+                Trial.kind.in_(("candidate", "baseline")),
+                Trial.fitness.is_not(None),
+            )
+            .order_by(Trial.number)
+        )
+        return [(metrics, tuple(fitness)) for metrics, fitness in rows if fitness is not None]
+
     def outcomes(self) -> list[Outcome]:
         """In the order of asking."""
         rows = self._session.execute(

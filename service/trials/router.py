@@ -25,12 +25,13 @@ from service.requests import (
 )
 from service.searches.repository import SearchRepository
 from service.security import TenantDep
-from service.trials.ranking import best_items
+from service.trials.ranking import best_items, hypervolume_points
 from service.trials.reporting import Reports
 from service.trials.repository import TrialRepository
 from service.trials.schemas import (
     BestItem,
     BestRead,
+    HypervolumePoint,
     KindFilter,
     ReportRead,
     TrialPage,
@@ -106,7 +107,8 @@ def read_trial(
 def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> BestRead:
     """Before the end, the best so far. Test metrics exist only after the final stage."""
     search = SearchRepository(session, tenant).get(search_id)
-    items = best_items(search, TrialRepository(session, tenant, search_id))
+    trials = TrialRepository(session, tenant, search_id)
+    items = best_items(search, trials)
     bundles = ArtifactRepository(session, tenant).bundles(search_id)
     path = f"/v1/searches/{search_id}/trials"
     return BestRead(
@@ -120,7 +122,11 @@ def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> Be
                 }
             )
             for found in items
-        ]
+        ],
+        hypervolume=[
+            HypervolumePoint(trial=number, hypervolume=value)
+            for number, value in hypervolume_points(search, trials)
+        ],
     )
 
 
@@ -131,6 +137,8 @@ def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> Be
     responses=problems(404, 422, 503),
 )
 def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> ReportRead:
-    """The best so far by trial, the comparison with the baseline, and which decisions mattered."""
+    """The best so far by trial, the comparison with the baseline, which decisions mattered, and
+    how well the zero-cost scores ranked the networks.
+    """
     reports: Reports = request.app.state.reports
-    return ReportRead.model_validate({"objectives": reports.of(tenant, search_id)})
+    return ReportRead.model_validate(reports.of(tenant, search_id))

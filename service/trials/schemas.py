@@ -40,6 +40,10 @@ class TrialRead(BaseModel):
     fitness: list[float] | None = Field(
         description="one value an objective, bigger is better; null without a usable result"
     )
+    violation: float = Field(
+        description="how far it is outside the constraints, in units of each limit; 0: inside",
+        ge=0,
+    )
     curve: list[CurvePoint] = Field(description="one point an epoch")
     seconds: float = Field(description="wall seconds of training", ge=0)
     worker: str | None
@@ -49,6 +53,9 @@ class TrialRead(BaseModel):
     )
     source_search: str | None = Field(
         description="the earlier search that `source` belongs to, where it was a warm start"
+    )
+    origin: str | None = Field(
+        description="who suggested it, like proxy:synflow; null: the strategy asked for it"
     )
     seed: int
     asked_after: int = Field(
@@ -78,12 +85,14 @@ class TrialRead(BaseModel):
                 "recipe": row.proposal.get("recipe"),
                 "metrics": row.metrics,
                 "fitness": row.fitness,
+                "violation": row.violation,
                 "curve": [{"epoch": point.epoch, "metrics": point.metrics} for point in curve],
                 "seconds": row.seconds,
                 "worker": row.worker,
                 "failure": row.failure,
                 "source": row.source,
                 "source_search": row.source_search,
+                "origin": row.origin,
                 "seed": row.seed,
                 "asked_after": row.asked_after,
                 "asked_running": row.asked_running,
@@ -120,10 +129,19 @@ class BestItem(BaseModel):
     bundle: str | None = Field(description="path of the trained model; null before it is published")
 
 
+class HypervolumePoint(BaseModel):
+    trial: int = Field(description="the trial that made it grow", ge=0)
+    hypervolume: float = Field(description="then", ge=0, le=1)
+
+
 class BestRead(BaseModel):
     items: list[BestItem] = Field(
         description="the winner first; the Pareto set when there are several objectives; empty "
         "before the first trial has completed"
+    )
+    hypervolume: list[HypervolumePoint] = Field(
+        description="of the Pareto set over time, by trial number, as a share of the box between "
+        "the worst and the best value so far of each objective; empty with one objective"
     )
 
 
@@ -168,5 +186,16 @@ class ObjectiveReport(BaseModel):
     )
 
 
+class RankCorrelation(BaseModel):
+    """Between a proxy's scores and the results, over the trials that have both."""
+
+    spearman: float = Field(ge=-1, le=1)
+    kendall: float = Field(description="tau-b", ge=-1, le=1)
+    trials: int = Field(ge=3)
+
+
 class ReportRead(BaseModel):
     objectives: list[ObjectiveReport]
+    rank_correlations: dict[str, RankCorrelation] = Field(
+        description="of each zero-cost proxy with the first objective; bigger is better in both"
+    )

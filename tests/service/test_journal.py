@@ -71,7 +71,7 @@ def types_of(sessions: Sessions, search_id: str) -> list[str]:
 def test_history_is_what_was_appended(
     sessions: Sessions, claim: Claim, journal: SqlJournal
 ) -> None:
-    first, second = running_trial(0), running_trial(1, seed=7)
+    first, second = running_trial(0), running_trial(1, seed=7, origin="proxy:synflow")
     supernet = running_trial(
         2, kind=TrialKind.SUPERNET, proposal=Supernet("darts", {"order": 2, "epochs": 5})
     )
@@ -81,7 +81,7 @@ def test_history_is_what_was_appended(
         TrialStarted(first, told=0),
         TrialStarted(second, told=0, running=(0,)),
         EpochReported(1, 1, {"val_accuracy": 0.5}),
-        TrialEnded(completed(second, 0.1 + 0.2)),
+        TrialEnded(replace(completed(second, 0.1 + 0.2), violation=0.25)),
         TrialStarted(supernet, told=1, running=(0,)),
         TrialEnded(replace(first, state=TrialState.FAILED, failure=failure, worker="node:2")),
         TrialStarted(final, told=2, running=(2,)),

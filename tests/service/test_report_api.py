@@ -59,6 +59,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
                 "difference": None,
                 "importance": [],
             }
-        ]
+        ],
+        "rank_correlations": {},
     }
     problem(client.get(f"/v1/searches/{search_id[:-1]}/report"), 404)

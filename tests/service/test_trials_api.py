@@ -101,7 +101,7 @@ def test_best_is_the_best_so_far_and_then_the_retrained(
     client: TestClient, search_id: str, driver: Driver
 ) -> None:
     path = f"/v1/searches/{search_id}/best"
-    assert client.get(path).json() == {"items": []}
+    assert client.get(path).json() == {"items": [], "hypervolume": []}
     for number, accuracy in enumerate((0.5, 0.9, 0.7, 0.8)):
         driver.run(number, accuracy)
     items = client.get(path).json()["items"]
@@ -131,6 +131,36 @@ def test_best_obeys_constraints_beyond_the_first_ranks(app: FastAPI, client: Tes
         driver.end(number, 0.9, metrics=metrics)
     driver.run(3, 0.6)
     assert [i["trial"] for i in client.get(f"/v1/searches/{search_id}/best").json()["items"]] == [3]
+
+
+def test_several_objectives_have_a_hypervolume_over_time(app: FastAPI, client: TestClient) -> None:
+    objectives = [{"metric": "val_accuracy"}, {"metric": "parameters", "goal": "minimize"}]
+    search_id = submit(client, objectives=objectives, strategy={"name": "nsga2"})
+    driver = Driver(app.state.sessions, search_id)
+    for number, (accuracy, size) in enumerate(((0.5, 3e3), (0.7, 2e3), (0.6, 2.5e3), (0.9, 1e3))):
+        driver.start(number)
+        metrics = {"val_accuracy": accuracy, "parameters": size}
+        driver.end(number, accuracy, metrics=metrics, fitness=(accuracy, -size))
+    answer = client.get(f"/v1/searches/{search_id}/best").json()
+    assert [item["trial"] for item in answer["items"]] == [3]
+    assert answer["hypervolume"] == [
+        {"trial": 1, "hypervolume": pytest.approx(0.5 * 0.5)},
+        {"trial": 3, "hypervolume": pytest.approx(1.0)},
+    ]
+
+
+def test_the_report_correlates_proxies_with_results(app: FastAPI, client: TestClient) -> None:
+    search_id = submit(client)
+    driver = Driver(app.state.sessions, search_id)
+    path = f"/v1/searches/{search_id}/report"
+    assert client.get(path).json()["rank_correlations"] == {}
+    for number, (accuracy, flow) in enumerate(((0.5, 1.0), (0.7, 2.0), (0.6, 3.0))):
+        driver.start(number)
+        metrics = {"val_accuracy": accuracy, "parameters": 5.0, "synflow": flow}
+        driver.end(number, accuracy, metrics=metrics)
+    assert client.get(path).json()["rank_correlations"] == {
+        "synflow": {"spearman": pytest.approx(0.5), "kendall": pytest.approx(1 / 3), "trials": 3}
+    }
 
 
 # bundles
