@@ -15,6 +15,7 @@ from search.objectives import (
     Objective,
     best_trials,
     dominates,
+    excess,
     fitness,
     violation,
 )
@@ -73,6 +74,13 @@ def test_a_violation_names_value_and_limit() -> None:
 def test_a_constraint_has_a_limit_that_makes_sense(limits: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Constraint.model_validate({"metric": "parameters", **limits})
+
+
+def test_the_excess_is_summed_in_units_of_the_limits() -> None:
+    limits = [Constraint(metric="flops", min=10), Constraint(metric="parameters", max=200)]
+    assert excess({"parameters": 250.0, "flops": 5.0}, limits) == 0.25 + 0.5
+    assert excess({"parameters": 200.0}, limits) == 0.0
+    assert excess({"val_loss": 0.3}, [Constraint(metric="val_loss", max=0)]) == 0.3
 
 
 scores = st.lists(

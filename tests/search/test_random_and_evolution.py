@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 from pydantic import ValidationError
-from scipy.stats import chisquare, ttest_ind
+from scipy.stats import binomtest, chisquare, ttest_ind
 from spaces import letters, share_of_a, space_of
 
 from models.architecture import Choice, Decision
@@ -106,6 +106,29 @@ def test_a_child_is_one_mutation_away_from_the_best_of_the_tournament() -> None:
     shares = [((4 - rank) / 4) ** 4 - ((3 - rank) / 4) ** 4 for rank in range(4)]
     observed = [parents[word] for word in ranks]
     assert chisquare(observed, [4000 * share for share in shares]).pvalue > FALSE_ALARM
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_crossover_mixes_two_parents_as_often_as_is_set(probability: float) -> None:
+    """Of parents aaaa and bbbb and one mutation, only a mix has at most two letters of either; two
+    different parents are drawn half the time, and 6 of 16 mixes have two letters of each.
+    """
+    space = letters(4)
+    strategy = RegularizedEvolution(
+        space,
+        RegularizedEvolution.Settings(
+            population_size=2, sample_size=1, crossover_probability=probability
+        ),
+        0,
+    )
+    for number, word in enumerate(words(space, "aaaa", "bbbb")):
+        strategy.tell(told(number, word, 0.5))
+    children = [text(strategy.ask(number, ())) for number in range(2, 1002)]
+    mixed = sum(max(child.count("a"), child.count("b")) <= 2 for child in children)
+    # of 16 mixes: 6 of two and two, where a mutation to c is half; 8 of three and one, where a
+    # mutation hits one of the three and goes to either of two others
+    share = probability / 2 * (6 / 16 * 1 / 2 + 8 / 16 * 3 / 4)
+    assert binomtest(mixed, 1000, share).pvalue > FALSE_ALARM
 
 
 def test_the_oldest_dies_however_fit() -> None:

@@ -13,7 +13,9 @@ from sqlalchemy import select, update
 
 from search.engine.control import Orders
 from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.replay import replay
 from search.resolve import resolve
+from search.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialKind, TrialState
 from service.artifacts.ledger import Ledger
@@ -79,7 +81,8 @@ def trials_of(sessions: Sessions) -> list[TrialRow]:
 def test_a_search_runs_to_a_published_bundle(
     local_ray: None, settings: ServiceSettings, sessions: Sessions
 ) -> None:
-    submit(sessions, baseline="random")
+    proxies = [{"name": "synflow", "samples": 12, "top": 2}, {"name": "snip", "use": "report"}]
+    submit(sessions, baseline="random", proxies=proxies)
     code, search = drive(settings, sessions)
     assert (code, search.state, search.state_reason) == (Exit.DONE, "succeeded", None)
     assert (search.trials_done, search.baseline_done, search.lease_owner) == (3, 3, None)
@@ -87,7 +90,16 @@ def test_a_search_runs_to_a_published_bundle(
     kinds = [(trial.kind, trial.state) for trial in trials_of(sessions)]
     stages = [(kind, "completed") for kind in ["candidate"] * 3 + ["baseline"] * 3 + ["final"]]
     assert kinds == stages
-    published = Ledger(sessions, Claim(search.id, 1, "me")).published()
+    candidates = trials_of(sessions)[:3]
+    assert [trial.origin for trial in candidates] == ["proxy:synflow", "proxy:synflow", None]
+    assert all({"synflow", "snip"} <= trial.metrics.keys() for trial in candidates)
+    resolved = resolve(search.spec)
+    screening = Screening.of(resolved)
+    assert screening is not None
+    claim = Claim(search.id, 1, "me")
+    history = SqlJournal(sessions, claim, lambda: 0.0).history()
+    assert replay(resolved.strategy(), history, opening=screening.opening()).is_same
+    published = Ledger(sessions, claim).published()
     (path,) = published.values()
     assert (Path(settings.home) / path).is_file()
     with sessions.read() as session:
