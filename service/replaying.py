@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from models.task import Task
+from search.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
@@ -14,7 +16,9 @@ from search.screening import Screening
 from search.trial import Candidate, Failure, Trial, TrialKind, TrialState
 
 
-def replayed(spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def replayed(
+    spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]], lookup: Lookup = named_facts
+) -> dict[str, Any]:
     """Whether the strategy of `spec` proposes the same again, told the same in the same order.
 
     `asks` proposals were repeated, `differences` of them came out otherwise; `difference` is the
@@ -23,7 +27,7 @@ def replayed(spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> di
     Raises:
         search.resolve.SpecError: the search cannot be resolved here.
     """
-    resolved = resolve(dict(spec))
+    resolved = resolve(dict(spec), lookup)
     baseline = Baseline(resolved.space, resolved.spec.seed)
     screening = Screening.of(resolved)
     opening = screening.opening() if screening else ()
@@ -83,3 +87,13 @@ def trial_from(document: Mapping[str, Any]) -> Trial:
         seconds=document["seconds"],
         worker=document["worker"],
     )
+
+
+def facts_from(document: Mapping[str, Any]) -> DatasetFacts:
+    """What REST says of a dataset; of one that is no table, all that a space needs to know."""
+    name = str(document["name"])
+    if document["source"] == "named":
+        return named_facts(name)
+    shape, outputs = tuple(document["input_shape"]), document["outputs"]
+    task = Task(document["task"], shape, outputs, document["vocabulary"])
+    return DatasetFacts(task, document["samples"], document["fingerprint"], name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import Json, SearchId, Url, client_at
+from service.commands.options import Home, Json, SearchId, Url, client_at, settings_of
 from service.commands.output import (
     EXIT_FAILED_SEARCH,
     UsageError,
@@ -17,6 +18,7 @@ from service.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from search.dataset_facts import DatasetFacts
     from service.client import Search
 
 SearchIds = Annotated[
@@ -94,21 +96,28 @@ def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> No
         note("They have no difference to show: another dataset or objective, or no results yet.")
 
 
-def replay(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Json = False) -> None:
     """Prove that a search can be repeated: asked and told again in the recorded order, its
     strategy proposes the same networks.
 
-    Exits with 1 and the first difference where it does not.
+    Exits with 1 and the first difference where it does not. A search on a table needs the home of
+    its server.
     """
     with client_at(url) as client:
         search = client.searches.get(search_id)
         if search.state == "running":
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
         from search.resolve import SpecError
-        from service.replaying import replayed
+        from service.replaying import facts_from, replayed
+
+        def lookup(name: str) -> DatasetFacts:
+            document = client.datasets.get(name)
+            if document["task"] == "table":
+                return own_facts(home, search.id, name)
+            return facts_from(document)
 
         try:
-            answer = {"search": search.id, **replayed(search.spec, search.trials())}
+            answer = {"search": search.id, **replayed(search.spec, search.trials(), lookup)}
         except SpecError as error:
             raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
     difference = answer["difference"]
@@ -122,6 +131,32 @@ def replay(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
             print(f"  {name:<9} {value}")
     if difference is not None:
         raise typer.Exit(EXIT_FAILED_SEARCH)
+
+
+def own_facts(home: Path | None, search_id: str, name: str) -> DatasetFacts:
+    """Of a dataset in the database of this machine's server."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.database import connect
+    from service.datasets.lookup import TenantDatasets
+    from service.tables import Search as SearchRow
+
+    settings = settings_of(home)
+    elsewhere = UsageError(
+        f"{name!r} is a table, which is only where its server runs, and {settings.home} is not the "
+        "home of that server: --home"
+    )
+    sessions = connect(settings.database_url)
+    try:
+        with sessions.read() as session:
+            search = session.get(SearchRow, search_id)
+        if search is None:
+            raise elsewhere
+        return TenantDatasets(sessions, search.tenant_id, settings.store_url)(name)
+    except SQLAlchemyError:
+        raise elsewhere from None
+    finally:
+        sessions.engine.dispose()
 
 
 def _lines(objective: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from api import run_search
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from service.replaying import replayed
+from service.database import DEFAULT_TENANT
+from service.datasets.lookup import TenantDatasets
+from service.replaying import facts_from, replayed
+from service.settings import ServiceSettings
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,22 @@ def test_what_rest_says_proves_the_same_proposals(
 
     torn = [trial for trial in trials if trial["number"] != 3]
     assert "trial 4 was asked for after" in replayed(spec, torn)["difference"]["reason"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_rest_says_of_a_dataset_what_a_space_needs(
+    app: FastAPI, client: TestClient, settings: ServiceSettings
+) -> None:
+    rows = "".join(f"{n},{n * n % 7},{'even' if n % 2 == 0 else 'odd'}\n" for n in range(60))
+    fields = {
+        "name": "numbers",
+        "task": "tabular_classification",
+        "options": json.dumps({"target": "kind"}),
+    }
+    files = {"file": ("numbers.csv", b"number,rest,kind\n" + rows.encode())}
+    assert client.post("/v1/datasets", data=fields, files=files).status_code == 201
+    lookup = TenantDatasets(app.state.sessions, DEFAULT_TENANT, settings.store_url)
+    for name in ("numbers", "digits"):
+        known, facts = lookup(name), facts_from(client.get(f"/v1/datasets/{name}").json())
+        assert (facts.task, facts.fingerprint) == (known.task, known.fingerprint)
+        assert facts.sizes == known.sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from search.evaluators.tabular import Table, TableEvaluator
 from search.spec import TableSpec
 from search.strategies import strategies
 from search.trial import Candidate, Trial
+from service.commands.output import UsageError
+from service.commands.reports import own_facts
 from service.database import Sessions, connect
 from service.driver import Driver
 from service.ownership import Exit
+from service.replaying import replayed
 from service.searches.queue import Queue
 from service.settings import ServiceSettings
 from service.tables import Event
@@ -59,7 +63,10 @@ BODY: dict[str, Any] = {
 
 
 def test_a_table_is_searched_from_upload_to_report(
-    app: FastAPI, client: TestClient, settings: ServiceSettings
+    app: FastAPI,
+    client: TestClient,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fields, file = {"name": "cells", "task": "table"}, ("cells.npz", table_file())
     added = client.post("/v1/datasets", data=fields, files={"file": file})
@@ -77,7 +84,7 @@ def test_a_table_is_searched_from_upload_to_report(
     space = {"space": {"family": "cnn_cell"}, "dataset": "cells"}
     problem(client.post("/v1/search-spaces/validate", json=space), 422)
 
-    response = client.post("/v1/searches", json=BODY)
+    response = client.post("/v1/searches", json={**BODY, "baseline": "random"})
     assert response.status_code == 202, response.text
     search_id = response.json()["id"]
     claim = Queue(app.state.sessions).claim("me")
@@ -86,7 +93,16 @@ def test_a_table_is_searched_from_upload_to_report(
 
     search = client.get(f"/v1/searches/{search_id}").json()
     assert (search["state"], search["name"]) == ("succeeded", "cells-regularized_evolution")
-    assert search["progress"]["trials_done"] == 30
+    progress = search["progress"]
+    assert progress["trials_done"] == progress["baseline_done"] == 30
+    trials = client.get(f"/v1/searches/{search_id}/trials?page_size=100").json()["items"]
+    monkeypatch.setenv("NETSMITH_DATABASE_URL", settings.database_url)
+    lookup = partial(own_facts, settings.home, search_id)
+    assert replayed(search["spec"], trials, lookup)["difference"] is None
+    with pytest.raises(UsageError, match="'cells' is a table, which is only where its server runs"):
+        own_facts(settings.home, "srch_elsewhere", "cells")
+    again = client.post("/v1/searches?dry_run=true", json={**BODY, "warm_start": [search_id]})
+    assert again.json()["warm_start_trials"] == 30
     best, second = client.get(f"/v1/searches/{search_id}/best").json()["items"]
     decisions = best["architecture"]["decisions"]
     score = 25 * decisions["a"] + 5 * decisions["b"] + decisions["c"]
