@@ -100,8 +100,8 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
     """Prove that a search can be repeated: asked and told again in the recorded order, its
     strategy proposes the same networks.
 
-    Exits with 1 and the first difference where it does not. A search on a table needs the home of
-    its server.
+    Exits with 1 and the first difference where it does not. An uploaded table, or proxies on
+    uploaded data, need the home of the server.
     """
     with client_at(url) as client:
         search = client.searches.get(search_id)
@@ -112,7 +112,8 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
 
         def lookup(name: str) -> DatasetFacts:
             document = client.datasets.get(name)
-            if document["task"] == "table":
+            needs_data = document["task"] == "table" or search.spec.get("proxies")
+            if document["source"] == "uploaded" and needs_data:
                 return own_facts(home, search.id, name)
             return facts_from(document)
 
@@ -143,8 +144,8 @@ def own_facts(home: Path | None, search_id: str, name: str) -> DatasetFacts:
 
     settings = settings_of(home)
     elsewhere = UsageError(
-        f"{name!r} is a table, which is only where its server runs, and {settings.home} is not the "
-        "home of that server: --home"
+        f"the data of {name!r} are needed, which are only where its server runs, and "
+        f"{settings.home} is not the home of that server: --home"
     )
     sessions = connect(settings.database_url)
     try:

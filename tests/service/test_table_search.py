@@ -99,7 +99,7 @@ def test_a_table_is_searched_from_upload_to_report(
     monkeypatch.setenv("NETSMITH_DATABASE_URL", settings.database_url)
     lookup = partial(own_facts, settings.home, search_id)
     assert replayed(search["spec"], trials, lookup)["difference"] is None
-    with pytest.raises(UsageError, match="'cells' is a table, which is only where its server runs"):
+    with pytest.raises(UsageError, match="the data of 'cells' are needed"):
         own_facts(settings.home, "srch_elsewhere", "cells")
     again = client.post("/v1/searches?dry_run=true", json={**BODY, "warm_start": [search_id]})
     assert again.json()["warm_start_trials"] == 30
