@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,7 @@ from service.database import Sessions
 from service.events.repository import EventType
 from service.outages import OUTAGE_SECONDS, outlast
 from service.searches.lease import Claim, change, event
+from service.tables import Event, Search
 
 BATCH_SECONDS, BATCH_EVENTS = 0.25, 600
 
@@ -73,22 +75,67 @@ class SqlJournal:
             with self._sessions.begin() as session:
                 if again:
                     change(session, self._claim, events=0)
-                    is_committed = self._is_committed(session, events[-1])
-                for event in events:
-                    if not (again and is_committed):
-                        self._write(session, event)
-                    self._memory = self._memory.after(event)
+                    if self._is_committed(session, events[-1]):
+                        self._memory = functools.reduce(_Memory.after, events, before)
+                        return
+                self._write(session, events)
 
         outlast(commit, self._outage_seconds)
 
-    def _write(self, session: Session, event: journal_events.Event) -> None:
-        match event:
-            case TrialStarted():
-                self._start(session, event)
-            case EpochReported():
-                self._report(session, event)
-            case TrialEnded():
-                self._end(session, event)
+    def _write(self, session: Session, events: Sequence[journal_events.Event]) -> None:
+        """One change of the search's row, then all new rows, one statement a table."""
+        numbered = list(self._numbered(events))
+        sequence, tenant_id = self._change(session, numbered[-1].last, **_totals(numbered))
+        first = sequence - numbered[-1].last
+        rows: dict[int, dict[str, Any]] = {}
+        points: list[dict[str, Any]] = []
+        told: list[Event] = []
+
+        def tell(number: int, type: EventType, data: Mapping[str, Any]) -> None:
+            told.append(event(self._claim, tenant_id, first + number, type, data))
+
+        for item in numbered:
+            match item.event:
+                case TrialStarted(trial, known, running):
+                    row = start_columns(
+                        self._claim.search_id, tenant_id, trial, first + item.sequence
+                    )
+                    asked = {"asked_after": known, "asked_running": list(running)}
+                    rows[trial.number] = {**row, **asked}
+                    tell(item.sequence, "trial.started", _summary(trial))
+                case EpochReported(number, epoch, metrics):
+                    if self._memory.runs_again(number, epoch):
+                        self._start_curve_again(session, number, epoch)
+                    point = {"number": number, "epoch": epoch, "metrics": _finite_or_null(metrics)}
+                    key = {"search_id": self._claim.search_id, "tenant_id": tenant_id}
+                    points.append({**key, **point})
+                    tell(item.sequence, "trial.epoch", point)
+                case TrialEnded(trial):
+                    result = end_columns(trial, first + item.sequence)
+                    if trial.number in rows:
+                        rows[trial.number] |= result
+                    elif not self._end(session, trial, result):
+                        row = start_columns(
+                            self._claim.search_id, tenant_id, trial, first + item.sequence
+                        )
+                        rows[trial.number] = {**row, "asked_after": 0, "asked_running": []} | result
+                    tell(item.sequence, "trial.ended", end_data(trial))
+                    if item.is_best:
+                        tell(item.last, "best.changed", _best(trial))
+            self._memory = self._memory.after(item.event)
+        self._refuse_known(session, rows)
+        for table, values in ((tables.Trial, list(rows.values())), (tables.Epoch, points)):
+            if values:
+                session.execute(insert(table), values)
+        session.add_all(told)
+
+    def _numbered(self, events: Sequence[journal_events.Event]) -> Iterator[_Numbered]:
+        memory, last = self._memory, 0
+        for item in events:
+            is_best = isinstance(item, TrialEnded) and memory.is_better(item.trial)
+            yield _Numbered(item, last + 1, is_best)
+            last += 1 + is_best
+            memory = memory.after(item)
 
     def _is_committed(self, session: Session, event: journal_events.Event) -> bool:
         """Whether the transaction before an outage has counted."""
@@ -124,31 +171,6 @@ class SqlJournal:
                 self._memory = self._memory.after(item)
         return [item for _, item in events]
 
-    def _start(self, session: Session, started: TrialStarted) -> None:
-        trial = started.trial
-        sequence, tenant_id = self._change(session)
-        state = self._state(session, trial.number)
-        if state is not None:
-            raise TrialHasEndedError(f"trial {trial.number} is {state}, it cannot start")
-        values = start_columns(self._claim.search_id, tenant_id, trial, sequence)
-        values |= {"asked_after": started.told, "asked_running": list(started.running)}
-        session.execute(insert(tables.Trial).values(values))
-        self._event(session, tenant_id, sequence, "trial.started", _summary(trial))
-
-    def _report(self, session: Session, report: EpochReported) -> None:
-        sequence, tenant_id = self._change(session, epochs_done=tables.Search.epochs_done + 1)
-        number, epoch = report.number, report.epoch
-        metrics = _finite_or_null(report.metrics)
-        if self._memory.runs_again(number, epoch):
-            self._start_curve_again(session, number, epoch)
-        values = {"number": number, "epoch": epoch, "metrics": metrics}
-        session.execute(
-            insert(tables.Epoch).values(
-                search_id=self._claim.search_id, tenant_id=tenant_id, **values
-            )
-        )
-        self._event(session, tenant_id, sequence, "trial.epoch", values)
-
     def _start_curve_again(self, session: Session, number: int, epoch: int) -> None:
         """The trial runs again from `epoch` on, after a crash of its worker or of the owner."""
         session.execute(
@@ -162,52 +184,27 @@ class SqlJournal:
             update(tables.Trial).where(*self._is(number)).values(attempts=tables.Trial.attempts + 1)
         )
 
-    def _end(self, session: Session, ended: TrialEnded) -> None:
-        trial = ended.trial
-        better = self._memory.is_better(trial)
-        changes: dict[str, Any] = {}
-        if trial.costs_budget:
-            changes["trials_done"] = tables.Search.trials_done + 1
-        if trial.kind is TrialKind.BASELINE and not trial.is_refused:
-            changes["baseline_done"] = tables.Search.baseline_done + 1
-        if better:
-            changes["best"] = {"trial": trial.number, "metrics": _finite(trial.metrics)}
-        sequence, tenant_id = self._change(session, 1 + better, **changes)
-        sequence -= better
-        result = end_columns(trial, sequence)
-        if (
-            session.execute(
-                update(tables.Trial)
-                .where(*self._is(trial.number), tables.Trial.state == TrialState.RUNNING.value)
-                .values(result)
-                .returning(tables.Trial.number)
-            ).first()
-            is None
-        ):
-            state = self._state(session, trial.number)
-            if state is not None:
-                raise TrialHasEndedError(f"trial {trial.number} is {state} already")
-            values = start_columns(self._claim.search_id, tenant_id, trial, sequence) | result
-            session.execute(
-                insert(tables.Trial).values({**values, "asked_after": 0, "asked_running": []})
-            )
-        self._event(session, tenant_id, sequence, "trial.ended", end_data(trial))
-        if better:
-            self._event(session, tenant_id, sequence + 1, "best.changed", changes["best"])
+    def _end(self, session: Session, trial: Trial, result: Mapping[str, Any]) -> bool:
+        """Write the end of a trial that runs; False where it has no row."""
+        ended = session.execute(
+            update(tables.Trial)
+            .where(*self._is(trial.number), tables.Trial.state == TrialState.RUNNING.value)
+            .values(result)
+            .returning(tables.Trial.number)
+        ).first()
+        return ended is not None
+
+    def _refuse_known(self, session: Session, numbers: Collection[int]) -> None:
+        """Trials that are about to get a row must have none."""
+        known = select(tables.Trial.number, tables.Trial.state).where(
+            tables.Trial.search_id == self._claim.search_id, tables.Trial.number.in_(numbers)
+        )
+        for number, state in session.execute(known) if numbers else ():
+            raise TrialHasEndedError(f"trial {number} is {state} already, it cannot start")
 
     def _change(self, session: Session, events: int = 1, **values: Any) -> tuple[int, str]:
         row = change(session, self._claim, events, elapsed_seconds=self._elapsed(), **values)
         return row.event_sequence, row.tenant_id
-
-    def _event(
-        self,
-        session: Session,
-        tenant_id: str,
-        sequence: int,
-        type: EventType,
-        data: Mapping[str, Any],
-    ) -> None:
-        session.add(event(self._claim, tenant_id, sequence, type, data))
 
     def _is(self, number: int) -> tuple[Any, Any]:
         return tables.Trial.search_id == self._claim.search_id, tables.Trial.number == number
@@ -220,6 +217,42 @@ class SqlJournal:
 
     def _state(self, session: Session, number: int) -> str | None:
         return session.scalar(select(tables.Trial.state).where(*self._is(number)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """An event and its number in the transaction, from 1; a best one has the next number, too."""
+
+    event: journal_events.Event
+    sequence: int
+    is_best: bool
+
+    @property
+    def last(self) -> int:
+        return self.sequence + self.is_best
+
+
+def _totals(numbered: Sequence[_Numbered]) -> dict[str, Any]:
+    """What the events change in the row of the search."""
+    ended = [item.event.trial for item in numbered if isinstance(item.event, TrialEnded)]
+    counts = {
+        "trials_done": sum(trial.costs_budget for trial in ended),
+        "baseline_done": sum(
+            trial.kind is TrialKind.BASELINE and not trial.is_refused for trial in ended
+        ),
+        "epochs_done": sum(isinstance(item.event, EpochReported) for item in numbered),
+    }
+    changes: dict[str, Any] = {
+        name: getattr(Search, name) + count for name, count in counts.items() if count
+    }
+    for item in numbered:
+        if item.is_best and isinstance(item.event, TrialEnded):
+            changes["best"] = _best(item.event.trial)
+    return changes
+
+
+def _best(trial: Trial) -> dict[str, Any]:
+    return {"trial": trial.number, "metrics": _finite(trial.metrics)}
 
 
 @dataclass(frozen=True, slots=True)
