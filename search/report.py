@@ -51,12 +51,14 @@ def report(
     spec: SearchSpec,
     strategy: Sequence[Fitness],
     baseline: Sequence[Fitness],
+    presets: Sequence[tuple[str, int, Fitness]],
     importances: Sequence[Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """For each objective: the best so far of the strategy and of the baseline, their paired
     difference (`search.comparison`), and what each decision explains (`search.importance`).
 
     strategy, baseline: the fitness of the trials that count, in the order of asking.
+    presets: name, number and fitness of the trials of `spec.baselines`.
     """
     return [
         {
@@ -64,6 +66,10 @@ def report(
             "goal": objective.goal,
             "strategy": _course(objective, _column(strategy, index)),
             "baseline": _course(objective, _column(baseline, index)) if spec.baseline else None,
+            "presets": [
+                {"preset": name, "trial": number, "value": _value(objective, fitness, index)}
+                for name, number, fitness in presets
+            ],
             "difference": paired_difference(_column(strategy, index), _column(baseline, index)),
             "importance": [
                 {"decision": name, "share": share} for name, share in importances[index].items()
@@ -75,6 +81,12 @@ def report(
 
 def _column(run: Sequence[Fitness], index: int) -> list[float | None]:
     return [None if fitness is None else fitness[index] for fitness in run]
+
+
+def _value(objective: Objective, fitness: Fitness, index: int) -> float | None:
+    if fitness is None:
+        return None
+    return fitness[index] if objective.goal == "maximize" else -fitness[index]
 
 
 def _course(objective: Objective, run: Sequence[float | None]) -> dict[str, Any]:

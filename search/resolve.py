@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from models.cost import cost
 from models.families import FamilySettings, InfeasibleError, families
+from models.presets import Preset, presets
 from models.registry import Registry, UnknownNameError
 from models.settings import Items, OneOf, Settings
 from models.task import Task, TaskName
@@ -142,6 +143,7 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
         _check_metrics(parts, [f"val_{name}" for name in metric_names(task.name)], problems)
     _check_strategy(parts, problems)
     _check_final(parts, problems)
+    _check_baselines(parts, task, problems)
     space = _space(parts, task, problems)
     if problems or facts is None or task is None or space is None:
         raise SpecError(capped(problems))
@@ -205,7 +207,7 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
     spec, described = resolved.spec, describe(resolved, resolved.spec.seed)
     trials = int(min(spec.budget.trials, resolved.space.size))
     finals = min(spec.final.top, trials) * spec.final.seeds
-    compared = trials if spec.baseline else 0
+    compared = (trials if spec.baseline else 0) + len(spec.baselines)
     epochs, training_flops = 0.0, None
     if resolved.table is None:
         epochs = statistics.fmean(_epochs(resolved.space)) * (trials + compared)
@@ -331,6 +333,34 @@ def _check_final(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
             f"got {final.top} x {final.seeds}"
         )
         problems.append(problem(message, "final"))
+
+
+def _check_baselines(
+    parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
+) -> None:
+    names: Sequence[str] = parts.get("baselines", ())
+    for index, name in enumerate(names):
+        if name not in presets():
+            message = f"unknown preset {shown(name)}, known are {', '.join(presets())}"
+        elif name in names[:index]:
+            message = f"each preset is listed once, got {shown(name)} again"
+        elif task is not None and (reason := _unfit(presets()[name], task)):
+            message = f"{name} cannot be trained on this dataset: {reason}"
+        else:
+            continue
+        problems.append(problem(message, "baselines", index))
+
+
+def _unfit(known: Preset, task: Task) -> str | None:
+    """Why a preset is no network for the task."""
+    tasks = families[known.architecture.family].tasks
+    if task.name not in tasks:
+        return f"it is for {', '.join(sorted(tasks))}, the task here is {task.name}"
+    try:
+        cost(known.architecture, task, known.recipe_for(task))
+    except InfeasibleError as error:
+        return str(error)
+    return None
 
 
 def _space(

@@ -12,7 +12,7 @@ from random import Random
 from typing import Self
 
 from models.architecture import Architecture, Decision, Scalar, active_values, as_domain
-from models.families import Family, FamilySettings
+from models.families import Family, FamilySettings, families
 from models.settings import Settings
 from models.task import Task
 from models.training.recipe import Recipe
@@ -142,8 +142,14 @@ class SearchSpace:
         return self._assembled(active_values(self.decisions, values))
 
     def keys(self, candidate: Candidate) -> tuple[str, str]:
-        """The identity of a candidate: (architecture key up to isomorphism, recipe key)."""
-        return self._canonical(candidate.architecture).key, candidate.recipe.key
+        """The identity of a candidate: (architecture key up to isomorphism, recipe key). It may
+        be of another family, as a preset is that a search is compared with.
+        """
+        architecture = candidate.architecture
+        canonical = self._canonical
+        if architecture.family != self._family_name:
+            canonical = families[architecture.family].canonical
+        return canonical(architecture).key, candidate.recipe.key
 
     def _parsed(self, candidate: Candidate) -> Mapping[str, Scalar]:
         recipe = {RECIPE_PREFIX + n: getattr(candidate.recipe, n) for n in self._recipe_names}

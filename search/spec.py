@@ -102,6 +102,12 @@ class SearchSpec(Settings):
         description="random: random search with as many trials, after the strategy's, to compare "
         "with; never among the best",
     )
+    baselines: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=(),
+        max_length=16,
+        description="presets to compare with, trained by the same recipe after the strategy's "
+        "trials; never among the best, whatever the constraints",
+    )
     resources: Resources = Field(default_factory=Resources)
     final: Final = Field(default_factory=Final)
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random in the search")
@@ -151,6 +157,9 @@ class TableSpec(SearchSpec):
     training: NothingToTrain = Field(default_factory=NothingToTrain)
     proxies: Items[ProxySettings] = Field(
         default=(), max_length=0, description="a table has no networks to score"
+    )
+    baselines: Items[str] = Field(
+        default=(), max_length=0, description="a table has no networks to train"
     )
     final: TableFinal = Field(default_factory=TableFinal)
 

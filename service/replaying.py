@@ -28,7 +28,7 @@ def replayed(
         search.resolve.SpecError: the search cannot be resolved here.
     """
     resolved = resolve(dict(spec), lookup)
-    baseline = Baseline(resolved.space, resolved.spec.seed)
+    baseline = Baseline(resolved.space, resolved.spec)
     screening = Screening.of(resolved)
     opening = screening.opening() if screening else ()
     try:

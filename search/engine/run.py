@@ -64,8 +64,8 @@ class SearchRun:
     The trials of a journal that started and never ended are given out again, under their numbers.
     A repeat of an ended trial becomes `cached` with its metrics, or its failure; a repeat of a
     running trial waits for that one and is then answered in the same way, while the strategy is
-    asked on. Neither costs budget. With `spec.baseline`, as many random trials as the strategy has
-    spent follow its last one. Not safe for threads.
+    asked on. Neither costs budget. The trials of the baseline, where the search has one,
+    follow the strategy's last one. Not safe for threads.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SearchRun:
         self._scores: dict[int, Mapping[str, float]] = {}  # of trials that run
         self._suggestions: Sequence[Suggestion] | None = None
         self._waiting: dict[int, list[int]] = {}
-        self._baseline = Baseline(space, spec.seed)
+        self._baseline = Baseline(space, spec)
         self._state = SearchState(spec)
         for event in journal.history():
             self._apply(event)
@@ -367,6 +367,8 @@ class SearchRun:
             else:
                 self._answer(trial)
             return False
+        if self._is_preset(trial):
+            return True
         failure, metrics = self._refusal(trial)
         if failure is None:
             return True
@@ -398,6 +400,10 @@ class SearchRun:
             return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
         return (Failure(FailureKind.INFEASIBLE, reason) if reason else None), metrics
 
+    def _is_preset(self, trial: Trial) -> bool:
+        """Known networks are compared with, whatever they cost."""
+        return trial.kind is TrialKind.BASELINE and self._baseline.is_preset(trial)
+
     def _answer(self, trial: Trial) -> None:
         """End a repeat with the result of its source."""
         assert trial.source is not None  # noqa: S101 - for the type checker
@@ -415,7 +421,8 @@ class SearchRun:
         worker: str | None = None,
     ) -> None:
         metrics = metrics or {}
-        limits = () if trial.kind is TrialKind.FINAL else self._limits
+        is_free = trial.kind is TrialKind.FINAL or self._is_preset(trial)
+        limits = () if is_free else self._limits
         ended = replace(
             trial,
             state=state,
@@ -456,12 +463,8 @@ class SearchRun:
 
     @property
     def _wants_baseline(self) -> bool:
-        """Whether a further trial of the baseline is to start: as many as the strategy spent, of a
-        search that has found something.
-        """
-        if self.spec.baseline is None or not self._state.incumbents or self._baseline.is_exhausted:
-            return False
-        return self._baseline.counted < self._state.spent
+        """Whether a further trial of the baseline is to start, of a search that found something."""
+        return bool(self._state.incumbents) and self._baseline.wants(self._state.spent)
 
     @property
     def _finals(self) -> int:

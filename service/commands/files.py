@@ -120,7 +120,9 @@ def _print_estimate(answer: dict[str, Any]) -> None:
     spec, size = answer["spec"], answer["size"]
     limit = answer["seconds_limit"]
     flops = answer["training_flops"]
-    compared = f", {answer['baseline_trials']:,.0f} of the baseline" if spec["baseline"] else ""
+    compared = (
+        f", {answer['baseline_trials']:,.0f} of the baseline" if answer["baseline_trials"] else ""
+    )
     trials = (
         f"{answer['trials']:,.0f}{compared}, then {answer['final_trials']:,.0f} final trainings"
     )

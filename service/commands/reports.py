@@ -166,6 +166,9 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         if course is not None:
             best = _best_after(course, course["trials"])
             yield f"{name:<11}{best} after {course['trials']} trials"
+    for known in objective["presets"]:
+        value = "no result" if known["value"] is None else f"{known['value']:.6g}"
+        yield f"{known['preset']:<11}{value} in trial {known['trial']}"
     if objective["difference"] is not None:
         yield from _difference_lines(objective["difference"])
     for item in objective["importance"]:

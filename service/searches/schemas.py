@@ -155,4 +155,5 @@ def _eta_seconds(row: Search) -> float | None:
 
 
 def _baseline_total(row: Search) -> int:
-    return row.trials_total if row.spec.get("baseline") else 0
+    random = row.trials_total if row.spec.get("baseline") else 0
+    return random + len(row.spec.get("baselines", ()))

@@ -25,6 +25,7 @@ Document = dict[str, Any]
 class _Material:
     spec: dict[str, Any]
     outcomes: list[Outcome]
+    presets: dict[int, str]
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
 
@@ -66,9 +67,16 @@ class Reports:
             search = SearchRepository(session, tenant_id).get(search_id)
             trials = TrialRepository(session, tenant_id, search_id)
             outcomes = trials.outcomes()
-            numbers = [o.number for o in outcomes if o.fitness is not None and o.is_new]
+            first = trials.first_of_baseline()
+            names = [] if first is None else search.spec.get("baselines", [])
+            presets = dict(enumerate(names, first or 0))
+            numbers = [
+                o.number
+                for o in outcomes
+                if o.fitness is not None and o.is_new and o.number not in presets
+            ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-            return _Material(search.spec, outcomes, results, trials.results())
+            return _Material(search.spec, outcomes, presets, results, trials.results())
 
 
 def _report(material: _Material, lookup: Lookup) -> Document:
@@ -81,7 +89,16 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     spec = stored_spec(material.spec)
     counted = [outcome for outcome in material.outcomes if outcome.counts]
     strategy = [outcome.fitness for outcome in counted if outcome.kind == "candidate"]
-    baseline = [outcome.fitness for outcome in counted if outcome.kind == "baseline"]
+    baseline = [
+        outcome.fitness
+        for outcome in counted
+        if outcome.kind == "baseline" and outcome.number not in material.presets
+    ]
+    presets = [
+        (material.presets[outcome.number], outcome.number, outcome.fitness)
+        for outcome in material.outcomes
+        if outcome.number in material.presets
+    ]
     importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
         space = resolve(material.spec, lookup).space
@@ -89,6 +106,6 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     except SpecError:  # the dataset is not here any more
         pass
     return {
-        "objectives": report(spec, strategy, baseline, importances),
+        "objectives": report(spec, strategy, baseline, presets, importances),
         "rank_correlations": rank_correlations(material.scored),
     }

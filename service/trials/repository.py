@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFoundError
@@ -129,6 +129,16 @@ class TrialRepository:
             )
             for row in rows
         ]
+
+    def first_of_baseline(self) -> int | None:
+        """The number of its first trial, running ones included; None before it has begun."""
+        return self._session.scalar(
+            select(func.min(Trial.number)).where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.kind == "baseline",
+            )
+        )
 
     def of_numbers(self, numbers: Sequence[int]) -> Sequence[Trial]:
         return self._session.scalars(

@@ -174,11 +174,18 @@ class Share(BaseModel):
     share: float = Field(description="of the variance of the score, 0..1; the rest: interactions")
 
 
+class PresetResult(BaseModel):
+    preset: str
+    trial: int
+    value: float | None = Field(description="of the objective; null while it has none")
+
+
 class ObjectiveReport(BaseModel):
     metric: str
     goal: Literal["maximize", "minimize"]
     strategy: Course
     baseline: Course | None = Field(description="null: the search has none")
+    presets: list[PresetResult] = Field(description="known networks that were compared with")
     difference: Difference | None = Field(description="null while one of them has no result")
     importance: list[Share] = Field(
         description="what each decision explains by itself (fANOVA), the largest first; empty for "

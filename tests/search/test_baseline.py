@@ -16,6 +16,7 @@ from test_run import (
     strategy_of,
 )
 
+from models.presets import preset
 from search.engine.journal import MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.objectives import Constraint
@@ -79,6 +80,34 @@ def test_what_is_refused_without_training_counts_for_neither() -> None:
         assert any(trial.is_refused for trial in trials)
     drawn = [t for t in run.trials if t.kind is TrialKind.BASELINE and not t.is_refused]
     assert len(drawn) == 4  # of them, those that the strategy has trained are answered
+
+
+def test_presets_come_first_whatever_they_cost_and_never_win() -> None:
+    """The run is built again from its journal before each trial, as after a crash."""
+    space, journal = letters(3), MemoryJournal()
+    spec = spec_of(
+        3,
+        baseline="random",
+        baselines=["lenet-5", "mlp-100"],
+        training={"epochs": 7, "learning_rate": {"low": 0.01, "high": 0.04, "log": True}},
+        constraints=(Constraint(metric="parameters", max=150), Constraint(metric="flops", max=1)),
+    )
+    while True:
+        run = started(space, strategy_of("random", space), spec, journal, lambda _: {})
+        if (trial := run.next_trial()) is None:
+            break
+        flops = 10 if trial.candidate.architecture.family == "cnn_stages" else 1
+        run.complete(trial.number, {"val_accuracy": 0.9, "parameters": 9, "flops": flops}, 1)
+    drawn = [trial for trial in run.trials if trial.kind is TrialKind.BASELINE]
+    assert len(drawn) == 2 + 3 and len(run.trials) == 3 + 5 + 2
+    for trial, name in zip(drawn, ("lenet-5", "mlp-100"), strict=False):
+        assert trial.candidate.architecture == preset(name).architecture
+        recipe = trial.candidate.recipe
+        assert (recipe.epochs, recipe.learning_rate) == (7, pytest.approx(0.02))
+        assert trial.fitness == (0.9,)
+    assert drawn[0].metrics["flops"] == 10
+    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    assert finals and {trial.source for trial in finals} == {0}
 
 
 @pytest.mark.parametrize("name", strategies)

@@ -405,6 +405,20 @@ def test_the_nasbench201_space_has_its_published_size() -> None:
     assert describe(resolve_space(request))["size"] == 15_625
 
 
+def test_presets_to_compare_with_must_be_networks_for_the_dataset() -> None:
+    names = ["lenet", "mlp-100", "lenet-5", "lenet-5"]
+    with pytest.raises(SpecError) as caught:
+        resolve({**MINIMAL, "baselines": names})
+    found = {p.pointer: p.message for p in caught.value.problems}
+    assert 'unknown preset "lenet", known are alexnet' in found["/baselines/0"]
+    assert "it is for tabular_classification" in found["/baselines/1"]
+    assert "a kernel of 5 without padding needs at least 5" in found["/baselines/2"]
+    assert 'listed once, got "lenet-5" again' in found["/baselines/3"]
+    assert len(found) == 4
+    wine = {**MINIMAL, "dataset": "wine", "space": {"family": "mlp"}, "baselines": ["linear"]}
+    assert estimate(resolve(wine))["baseline_trials"] == 1
+
+
 def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
     asked = TrainingSettings(epochs=3, learning_rate=Range(0.1, 0.2))
     for name in ("image_classification", "tabular_regression"):

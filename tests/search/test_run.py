@@ -619,7 +619,8 @@ def test_several_objectives_give_finals_from_the_pareto_set() -> None:
 def test_a_journal_proves_that_the_same_proposals_come_again(name: str) -> None:
     space = letters(3)
     journal = MemoryJournal()
-    run = started(space, strategy_of(name, space), spec_of(10, baseline="random"), journal)
+    spec = spec_of(10, baseline="random", baselines=["mlp-100"])
+    run = started(space, strategy_of(name, space), spec, journal)
     in_flight: list[Trial] = []
     while not run.finished:
         while len(in_flight) < 3 and (trial := run.next_trial()):
@@ -627,9 +628,10 @@ def test_a_journal_proves_that_the_same_proposals_come_again(name: str) -> None:
         if in_flight:
             complete(run, in_flight.pop(len(journal.events) % len(in_flight)))
     asks = sum(trial.kind is not TrialKind.FINAL for trial in run.trials)
-    proof = replay(strategy_of(name, space), journal.history(), Baseline(space, 0))
+    proof = replay(strategy_of(name, space), journal.history(), Baseline(space, spec))
     assert proof.is_same and proof.asks == asks >= 20
-    drawn = replay(strategy_of(name, space), journal.history(), Baseline(space, 1)).differences
+    other_seed = Baseline(space, spec.model_copy(update={"seed": 1}))
+    drawn = replay(strategy_of(name, space), journal.history(), other_seed).differences
     assert {run.trials[difference.number].kind for difference in drawn} == {TrialKind.BASELINE}
     other = strategies[name](space, strategies[name].Settings(), 1)
     changed = replay(other, journal.history())

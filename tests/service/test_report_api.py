@@ -47,6 +47,30 @@ def test_a_search_with_its_baseline(app: FastAPI, client: TestClient) -> None:
     assert document["best"]["trial"] == winner
 
 
+def test_a_search_beside_known_networks(app: FastAPI, client: TestClient) -> None:
+    search_id = run_search(
+        app,
+        client,
+        dataset="wine",
+        space={"family": "mlp"},
+        budget={"trials": 12},
+        baselines=["linear", "mlp-100"],
+        objectives=[{"metric": "parameters", "goal": "minimize"}],
+    )
+    document = client.get(f"/v1/searches/{search_id}").json()
+    assert document["progress"]["baseline_done"] == document["progress"]["baseline_total"] == 2
+    trials = client.get(f"/v1/searches/{search_id}/trials?kind=baseline").json()["items"]
+    assert sorted(t["architecture"]["decisions"]["depth"] for t in trials) == [0, 1]
+    (item,) = client.get(f"/v1/searches/{search_id}/report").json()["objectives"]
+    assert item["baseline"] is None and item["difference"] is None
+    assert len(item["importance"]) > 5
+    values = {t["number"]: t["metrics"]["parameters"] for t in trials}
+    assert [(p["preset"], p["value"]) for p in item["presets"]] == [
+        ("linear", values[item["presets"][0]["trial"]]),
+        ("mlp-100", values[item["presets"][1]["trial"]]),
+    ]
+
+
 def test_a_search_that_has_not_begun(client: TestClient) -> None:
     search_id = submit(client, **SMALL)
     assert client.get(f"/v1/searches/{search_id}/report").json() == {
@@ -56,6 +80,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
                 "goal": "maximize",
                 "strategy": {"trials": 0, "best_so_far": []},
                 "baseline": None,
+                "presets": [],
                 "difference": None,
                 "importance": [],
             }
