@@ -139,6 +139,7 @@ _REPORT: dict[str, Any] = {
                 "best_so_far": [{"trials": 1, "value": 0.94}, {"trials": 9, "value": 0.9805}],
             },
             "baseline": {"trials": 30, "best_so_far": [{"trials": 1, "value": 0.9721}]},
+            "presets": [{"preset": "lenet-5", "trial": 60, "value": 0.9694}],
             "difference": {
                 "trials": 30,
                 "final": {"difference": 0.0084, "low": 0.0028, "high": 0.0112},
