@@ -1,34 +1,21 @@
-"""Checkpoints: a safetensors file whose header says which network its weights belong to.
-
-The header's `__metadata__` has one entry, `netsmith`: canonical JSON of architecture, task, recipe,
-extra values and `content_sha256`. That is the SHA-256 of the whole file with its own 64 digits
-replaced by zeros, so one file proves itself whole and any changed bit is found. Nothing is pickled.
-"""
+"""Checkpoints: a tensor file whose document says which network its weights belong to."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_tensors
-from safetensors.torch import save as format_tensors
 from torch import Tensor, nn
 
-from models.architecture import Architecture, canonical_json
+from models.architecture import Architecture
 from models.families import families
-from models.storage import StoredFile, read_file, write_file
+from models.storage import StoredFile
 from models.task import Task
+from models.tensor_file import CheckpointError, dense, read_tensors, write_tensors
 from models.training.recipe import Recipe
 
-_NO_DIGEST = "0" * 64
-
-
-class CheckpointError(ValueError):
-    """The file is no checkpoint, or not the one that was written."""
+__all__ = ["Checkpoint", "CheckpointError", "load", "save", "weights_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +48,7 @@ class Checkpoint:
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """A copy of the network's state on the CPU, each tensor dense, row-major and of its own."""
-    return {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in network.state_dict().items()
-    }
+    return {name: dense(tensor) for name, tensor in network.state_dict().items()}
 
 
 def save(
@@ -78,13 +62,11 @@ def save(
     """Write the checkpoint whole or not at all (`models.storage.write_file`)."""
     document = {
         "architecture": architecture.to_json(),
-        "content_sha256": _NO_DIGEST,
         "extra": dict(extra),
         "recipe": recipe.model_dump(mode="json"),
         "task": task.to_json(),
     }
-    content = format_tensors(weights_of(network), {"netsmith": canonical_json(document)})
-    return write_file(url, _with_digest(content, hashlib.sha256(content).hexdigest()))
+    return write_tensors(url, weights_of(network), document)
 
 
 def load(url: str) -> Checkpoint:
@@ -93,37 +75,14 @@ def load(url: str) -> Checkpoint:
         FileNotFoundError: there is no such file.
         CheckpointError: a byte of it is not as it was written, or it is no checkpoint.
     """
-    content = read_file(url)
+    tensors, document = read_tensors(url)
     try:
-        document = json.loads(_header(content)["__metadata__"]["netsmith"])
-        digest = document.pop("content_sha256")
-        if hashlib.sha256(_with_digest(content, _NO_DIGEST, old=digest)).hexdigest() != digest:
-            raise CheckpointError(f"{url} is damaged: its content does not match its SHA-256")
         return Checkpoint(
-            parse_tensors(content),
+            tensors,
             Architecture.from_json(document["architecture"]),
             Task.from_json(document["task"]),
             Recipe.model_validate(document["recipe"]),
             document["extra"],
         )
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{url} is no whole checkpoint: {error!r}") from None
-
-
-def _header(content: bytes) -> dict[str, Any]:
-    """The JSON after the eight bytes of its length (the format of safetensors)."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    if not 8 < end <= len(content):
-        raise ValueError(f"a header of {end - 8} bytes in a file of {len(content)}")
-    header: dict[str, Any] = json.loads(content[8:end])
-    return header
-
-
-def _with_digest(content: bytes, new: str, old: str = _NO_DIGEST) -> bytes:
-    """`content` with its digest exchanged. The quotes are escaped: JSON inside of JSON."""
-    before, after = (rf"\"content_sha256\":\"{digest}\"".encode() for digest in (old, new))
-    if content.count(before) != 1:
-        raise ValueError("the digest's place is not unique")
-    return content.replace(before, after)

@@ -24,6 +24,7 @@ from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
 from search.dataset_facts import DatasetFacts, Lookup, UnavailableError, named_facts
 from search.evaluators.tabular import SCORES, Table, load_table
+from search.fidelity import fidelities
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
 from search.problems import Explainer, SpecError, SpecProblem, capped, problem, shown
 from search.space import RECIPE_PREFIX, SearchSpace
@@ -38,9 +39,10 @@ EXAMPLES = 3
 UNIONS: dict[str, tuple[str, Registry[Any]]] = {
     "space": ("family", families),
     "strategy": ("name", strategies),
+    "fidelity": ("name", fidelities),
 }
 SEARCHABLE = frozenset({"space", "training"})
-TABLE_UNIONS = {"strategy": UNIONS["strategy"]}
+TABLE_UNIONS = {name: UNIONS[name] for name in ("strategy", "fidelity")}
 BACKWARD_FLOPS = 2
 """A backward pass costs about two forward passes: one gradient for inputs, one for weights."""
 
@@ -145,6 +147,7 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
     _check_final(parts, problems)
     _check_baselines(parts, task, problems)
     space = _space(parts, task, problems)
+    _check_fidelity(parts, int(max(_epochs(space))) if space else None, problems)
     if problems or facts is None or task is None or space is None:
         raise SpecError(capped(problems))
     spec = _with_defaults(SearchSpec.model_validate(body), task, space)
@@ -159,6 +162,7 @@ def _resolve_table(body: object, facts: DatasetFacts) -> Resolved:
     table = load_table(facts.reference)
     _check_metrics(parts, [], problems, table.metrics)
     _check_strategy(parts, problems)
+    _check_fidelity(parts, 1, problems)
     if problems:
         raise SpecError(capped(problems))
     spec = TableSpec.model_validate(body)
@@ -248,9 +252,9 @@ def _validated(
         problems = list(Explainer(model, unions, searchable).problems(error))
         broken = {details["loc"][0] for details in error.errors() if details["loc"]}
         parts = {
-            name: _adapter(model, name).validate_python(body[name])
-            if name in body
-            else field.get_default(call_default_factory=True)
+            name: _adapter(model, name).validate_python(
+                body[name] if name in body else field.get_default(call_default_factory=True)
+            )
             for name, field in model.model_fields.items()
             if name not in broken
         }
@@ -323,6 +327,24 @@ def _check_strategy(parts: Mapping[str, Any], problems: list[SpecProblem]) -> No
             f"strategies for so many are {', '.join(able)}"
         )
         problems.append(problem(message, "objectives"))
+
+
+def _check_fidelity(
+    parts: Mapping[str, Any], epochs: int | None, problems: list[SpecProblem]
+) -> None:
+    """`epochs`: of the longest trial; None where the space is refused."""
+    settings, objectives = parts.get("fidelity"), parts.get("objectives", ())
+    if settings is None or not fidelities[settings.name].listens:
+        return
+    if len(objectives) > 1:
+        message = f"{settings.name} compares trials by one objective, got {len(objectives)}"
+        problems.append(problem(message, "fidelity"))
+    if epochs and not fidelities[settings.name](settings, Objective(metric="any"), epochs).rungs:
+        message = (
+            f"{settings.name} would stop no trial: the longest has {epochs} epochs, "
+            f"got {settings.grace_epochs}"
+        )
+        problems.append(problem(message, "fidelity", "grace_epochs"))
 
 
 def _check_final(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from models.architecture import as_domain
 from models.families import FamilySettings, families
 from models.proxies import proxies
 from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings
+from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import Constraint, Objective
 from search.problems import shown
 from search.strategies import StrategySettings, strategies
@@ -83,6 +85,10 @@ class SearchSpec(Settings):
     space: Annotated[FamilySettings, OneOf(families, "family")]
     training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]
     strategy: Annotated[StrategySettings, OneOf(strategies, "name")]
+    fidelity: Annotated[FidelitySettings, OneOf(fidelities, "name")] = Field(
+        {"name": "none"},  # type: ignore[assignment]  # validated as one that was sent
+        description="which trials are stopped early; default: none",
+    )
     objectives: Items[Objective] = Field(
         default=(), max_length=8, description="default: the task's own score"
     )
@@ -127,6 +133,17 @@ class SearchSpec(Settings):
             raise ValueError(f"each proxy is named once, got {names}")
         return chosen
 
+    @property
+    def max_epochs(self) -> int:
+        """Of the longest trial."""
+        epochs = as_domain(self.training.epochs).values()  # type: ignore[attr-defined]
+        return max(int(value) for value in epochs)
+
+    def fidelity_rule(self) -> FidelityRule:
+        """Told nothing yet. The spec is resolved: it has an objective."""
+        rule = fidelities[self.fidelity.name]
+        return rule(self.fidelity, self.objectives[0], self.max_epochs)
+
     def to_json(self) -> dict[str, Any]:
         """The stored form; `SearchSpec.model_validate` gives an equal spec back."""
         return self.model_dump(mode="json")
@@ -162,6 +179,11 @@ class TableSpec(SearchSpec):
         default=(), max_length=0, description="a table has no networks to train"
     )
     final: TableFinal = Field(default_factory=TableFinal)
+
+    @property
+    def max_epochs(self) -> int:
+        """A look into a table is one."""
+        return 1
 
 
 def stored_spec(document: Mapping[str, Any]) -> SearchSpec:

@@ -55,6 +55,7 @@ class TrialKind(StrEnum):
 
 class TrialState(StrEnum):
     RUNNING = "running"
+    PAUSED = "paused"  # of rows and clients; in an engine's hands it is a running one
     COMPLETED = "completed"
     PRUNED = "pruned"
     FAILED = "failed"
@@ -69,6 +70,7 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_DIED = "worker_died"
     INFEASIBLE = "infeasible"  # refused before training: cannot be built, or breaks a constraint
+    FIDELITY = "fidelity"  # pruned: stopped early by the fidelity rule
     BUDGET = "budget"  # pruned: the time budget ended while it ran
     CANCELLED = "cancelled"  # pruned: the search was cancelled
     BUNDLE = "bundle"  # a final model whose bundle did not reproduce the recorded score
@@ -97,6 +99,9 @@ class Trial:
     with `source_search`, it is the number in that earlier search, which trained the network.
     `origin` says who suggested it; None: the strategy.
     `violation` says how far the metrics are outside the constraints (`search.objectives.excess`).
+
+    A trial that the fidelity rule pruned has the metrics of its last epoch and no fitness: a value
+    after fewer epochs is no rival of those after all. It costs budget as any other.
     """
 
     number: int

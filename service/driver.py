@@ -150,12 +150,7 @@ class Driver:
                 batches.flush()
             else:
                 make_evaluator = functools.partial(
-                    TrainEvaluator,
-                    resolved.dataset.reference,
-                    url,
-                    final_data=spec.final.data,
-                    cpus=spec.resources.cpus_per_trial,
-                    gpus=spec.resources.gpus_per_trial,
+                    TrainEvaluator.for_search, spec, url, resolved.dataset.reference
                 )
                 run_ray_tune(run, make_evaluator, spec.resources, control)
         self.ownership.rest()

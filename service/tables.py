@@ -116,6 +116,10 @@ class Search(Base):
     lease_expires_at: Mapped[datetime | None]
 
 
+UNENDED = ("running", "paused")
+"""States of a trial without a result."""
+
+
 class Trial(Base):
     """`started_sequence` and `ended_sequence` are the search's event numbers: their order is the
     order in which the strategy was asked and told. `asked_after` and `asked_running` are what the

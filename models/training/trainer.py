@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset, Split
 from models.task import Task
+from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
 from models.training.initialization import initialize
 from models.training.metrics import scores
@@ -66,25 +68,100 @@ def train(
         NonFiniteError: the training or the validation loss is NaN or infinite.
         ValueError: `keep_best` without validation, or image augmentation of other samples.
     """
-    if keep_best and data != "train":
-        raise ValueError("keep_best needs validation data, and train+val leaves none")
-    loop = _Loop(network, dataset, recipe, seed, torch.device(device), data)
-    best = _Best(network) if keep_best or (recipe.early_stopping and data == "train") else None
-    try:
-        for epoch in range(1, recipe.epochs + 1):
-            metrics = loop.epoch(epoch)
-            last = epoch == recipe.epochs
-            if best is not None:
-                waited = best.see(epoch, metrics)
-                last = last or 0 < recipe.early_stopping <= waited
-                metrics = best.restore(epoch) if last else metrics | {"best_epoch": best.epoch}
-            if last and (found := gradients.diagnosis(metrics)):
-                log.warning("after epoch %d the run is %s", epoch, found)
-            yield metrics
-            if last:
-                return
-    finally:
-        _set_memory_format(network, torch.contiguous_format)
+    training = Training(
+        network, dataset, recipe, seed=seed, device=device, data=data, keep_best=keep_best
+    )
+    yield from training.epochs()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """A run after one of its epochs, to go on from: with it the remaining epochs are those of a run
+    that was never interrupted. Schedule, order of the samples and random numbers follow from the
+    recipe, the seed and the epoch.
+
+    tensors: on the CPU; of the network, the optimizer and the best epoch so far.
+    values: JSON.
+    """
+
+    epoch: int
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+class Training:
+    """A run of `train` that can be left and gone on with."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+        data: Literal["train", "train+val"] = "train",
+        keep_best: bool = False,
+        start: TrainingState | None = None,
+    ) -> None:
+        """With `start` the first epoch is the one after it, and the network's own weights count for
+        nothing.
+        """
+        if keep_best and data != "train":
+            raise ValueError("keep_best needs validation data, and train+val leaves none")
+        self._network, self._recipe = network, recipe
+        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data)
+        has_best = keep_best or (recipe.early_stopping and data == "train")
+        self._best = _Best(network) if has_best else None
+        self._epoch = 0
+        if start is not None:
+            self._epoch = start.epoch
+            self._loop.load(_part(start.tensors, "optimizer."), start.values["last_norm"])
+            network.load_state_dict(_part(start.tensors, "network."))
+            if self._best is not None:
+                self._best.load(_part(start.tensors, "best."), start.values["best"])
+
+    def state(self) -> TrainingState:
+        """After the epoch that was yielded last."""
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "network.": self._network.state_dict(),
+            "optimizer.": self._loop.tensors(),
+        }
+        values: dict[str, Any] = {"last_norm": self._loop.last_norm, "best": None}
+        if self._best is not None:
+            parts["best."] = self._best.weights
+            values["best"] = {"epoch": self._best.epoch, "metrics": self._best.metrics}
+        tensors = {
+            prefix + name: dense(tensor)
+            for prefix, part in parts.items()
+            for name, tensor in part.items()
+        }
+        return TrainingState(self._epoch, tensors, values)
+
+    def epochs(self) -> Generator[dict[str, float]]:
+        """As `train` yields them."""
+        best = self._best
+        try:
+            while not self._is_over():
+                epoch = self._epoch + 1
+                metrics = self._loop.epoch(epoch)
+                if best is not None:
+                    best.see(epoch, metrics)
+                self._epoch = epoch
+                last = self._is_over()
+                if best is not None:
+                    metrics = best.restore(epoch) if last else metrics | {"best_epoch": best.epoch}
+                if last and (found := gradients.diagnosis(metrics)):
+                    log.warning("after epoch %d the run is %s", epoch, found)
+                yield metrics
+        finally:
+            _set_memory_format(self._network, torch.contiguous_format)
+
+    def _is_over(self) -> bool:
+        patience, best = self._recipe.early_stopping, self._best
+        if best is not None and 0 < patience <= self._epoch - best.epoch:
+            return True
+        return self._epoch >= self._recipe.epochs
 
 
 def evaluate(
@@ -169,7 +246,31 @@ class _Loop:
         self._loss = scores[dataset.task.name].loss
         proximal = recipe.l1_step == "proximal"
         self._l1, self._threshold = (0.0, recipe.l1) if proximal else (recipe.l1, 0.0)
-        self._last_norm: tuple[int, float] | None = None
+        self.last_norm: tuple[int, float] | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimizer's, named by the place of the parameter and the name of the value."""
+        states: dict[int, dict[str, Any]] = self._optimizer.state_dict()["state"]
+        return {
+            f"{place}.{name}": value
+            for place, state in states.items()
+            for name, value in state.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load(self, tensors: Mapping[str, Tensor], last_norm: tuple[int, float] | None) -> None:
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            place, _, name = key.partition(".")
+            states.setdefault(int(place), {})[name] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": states, "param_groups": groups})
+        for parameter, state in self._optimizer.state.items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    # In the parameter's memory format: fused kernels walk both side by side.
+                    state[name] = torch.empty_like(parameter).detach().copy_(value)
+        self.last_norm = last_norm
 
     def epoch(self, number: int) -> dict[str, float]:
         """One pass over the training samples, then validation."""
@@ -247,15 +348,15 @@ class _Loop:
     def _health(self, number: int) -> dict[str, float]:
         norm = gradients.gradient_norm(self._parameters).item()
         if math.isfinite(norm):
-            self._last_norm = (number, norm)
+            self.last_norm = (number, norm)
         return gradients.health(self._weights)
 
     def _check(self, number: int, what: str, loss: float) -> None:
         if math.isfinite(loss):
             return
         seen = "no finite gradient norm was seen before"
-        if self._last_norm is not None:
-            seen = "last finite gradient norm {1:.3g} in epoch {0}".format(*self._last_norm)
+        if self.last_norm is not None:
+            seen = "last finite gradient norm {1:.3g} in epoch {0}".format(*self.last_norm)
         raise NonFiniteError(f"exploded in epoch {number}: {what} loss is {loss}; {seen}")
 
     def _move(self, tensor: Tensor) -> Tensor:
@@ -269,23 +370,33 @@ class _Best:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
-        self._state: dict[str, Tensor] = {}
-        self._metrics: dict[str, float] = {}
+        self.weights: Mapping[str, Tensor] = {}
+        self.metrics: dict[str, float] = {}
         self.epoch = 0
 
-    def see(self, epoch: int, metrics: dict[str, float]) -> int:
-        """How many epochs have passed without a lower validation loss."""
-        if not self._metrics or metrics["val_loss"] < self._metrics["val_loss"]:
-            self.epoch, self._metrics = epoch, metrics
+    def see(self, epoch: int, metrics: dict[str, float]) -> None:
+        if not self.metrics or metrics["val_loss"] < self.metrics["val_loss"]:
+            self.epoch, self.metrics = epoch, metrics
             state = self._network.state_dict()
-            self._state = {name: value.detach().clone() for name, value in state.items()}
-        return epoch - self.epoch
+            self.weights = {name: value.detach().clone() for name, value in state.items()}
+
+    def load(self, weights: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        self.epoch, self.metrics = values["epoch"], dict(values["metrics"])
+        self.weights = dict(weights)
 
     def restore(self, epoch: int) -> dict[str, float]:
         """Load the best weights; their metrics, under the number of the last epoch."""
         if epoch != self.epoch:
-            self._network.load_state_dict(self._state)
-        return self._metrics | {"epoch": epoch, "best_epoch": self.epoch}
+            self._network.load_state_dict(self.weights)
+        return self.metrics | {"epoch": epoch, "best_epoch": self.epoch}
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _evaluation_batch(task: Task, device: torch.device) -> int:

@@ -25,8 +25,8 @@ CONTROL_SECONDS = 0.5
 CAPACITY_SECONDS = 5.0
 
 GRACE_SECONDS = 2.0
-"""A trial that the search has ended may come to the end of its epoch, so that its actor, warm as
-it is, can serve another trial; then the actor is killed.
+"""A trial that the search has ended or paused may come to the end of its epoch, so that its actor,
+warm as it is, can serve another trial; then the actor is killed.
 """
 
 MESSAGE_LENGTH = 500
@@ -44,7 +44,7 @@ class Attempt:
 
     heard: when it was given to Tune, its actor began, or the last epoch was reported.
     kill: ends the actor; None before it began.
-    orphaned: when the search was seen to have ended the trial.
+    orphaned: when the search was seen to have ended or paused the trial.
     cause: why its actor was killed by us.
     """
 
@@ -91,10 +91,6 @@ class Crew:
         """Whether Tune gets no further trial."""
         return self.is_to_stop or self.action == "pause" or self._run.finished
 
-    def is_orphan(self, trial_id: str) -> bool:
-        attempt = self._attempts.get(trial_id)
-        return attempt is not None and attempt.orphaned is not None
-
     def next_config(self, trial_id: str) -> dict[str, Any] | None:
         """The config of the next trial; None where none is to start now."""
         self.supervise()
@@ -108,13 +104,15 @@ class Crew:
         if attempt is None:
             return None
         self._attempts[trial_id] = attempt
-        return {TRIAL: trial_to_text(attempt.trial)}
+        last_epoch = self._run.last_epoch_of(attempt.trial)
+        return {TRIAL: trial_to_text(attempt.trial, last_epoch)}
 
     def started(self, trial_id: str, kill: Callable[[], object]) -> None:
         attempt = self._attempts[trial_id]
         attempt.kill, attempt.heard = kill, time.monotonic()
 
-    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+    def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the actor is to let go of the trial: the search has ended or paused it."""
         attempt = self._attempts[trial_id]
         attempt.heard = time.monotonic()
         report = Report.from_text(result[REPORT])
@@ -122,6 +120,8 @@ class Crew:
             self._journal(attempt, report, is_last=result["done"])
         except Exception as error:
             self._crash(error)
+        self._let_go(attempt)
+        return attempt.orphaned is not None
 
     def ended(self, trial_id: str) -> None:
         """Tune is done with a trial, and its actor is free."""
@@ -168,18 +168,20 @@ class Crew:
             self.kill_all()
 
     def _look_after(self, now: float) -> None:
-        running = {trial.number for trial in self._run.running}
         for attempt in self._attempts.values():
-            if attempt.trial.number not in running and attempt.orphaned is None:
-                attempt.orphaned = now
+            self._let_go(attempt)
             if attempt.kill is None or attempt.cause is not None:
                 continue
             if attempt.orphaned is not None and now - attempt.orphaned > GRACE_SECONDS:
-                attempt.cause = "the search has ended the trial"
+                attempt.cause = "the search has ended or paused the trial"
                 attempt.kill()
             elif now - attempt.heard > self._epoch_timeout:
                 attempt.cause = f"no epoch ended within {self._epoch_timeout:g} s"
                 attempt.kill()
+
+    def _let_go(self, attempt: Attempt) -> None:
+        if attempt.orphaned is None and not self._run.is_active(attempt.trial.number):
+            attempt.orphaned = time.monotonic()
 
     def _next(self) -> Attempt | None:
         now = time.monotonic()
@@ -197,7 +199,7 @@ class Crew:
     def _journal(self, attempt: Attempt, report: Report, *, is_last: bool) -> None:
         number, seconds, worker = attempt.trial.number, report.seconds, report.worker
         if report.epoch is not None:
-            self._run.report(number, report.epoch, report.metrics)
+            self._run.report(number, report.epoch, report.metrics, seconds, worker)
         if report.broken is not None:
             raise EngineError(f"the evaluator cannot be built: {report.broken}")
         if report.failure is not None:
@@ -206,7 +208,8 @@ class Crew:
             self._run.complete(number, report.metrics, seconds, worker)
 
     def _retry(self, attempt: Attempt, failure: Failure) -> None:
-        if self.is_to_stop or attempt.trial not in self._run.running:
+        self._let_go(attempt)
+        if self.is_to_stop or attempt.orphaned is not None:
             return
         log.warning(
             "trial %d lost its worker (%d of %d): %s",

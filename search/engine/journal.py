@@ -40,7 +40,23 @@ class TrialEnded:
     trial: Trial
 
 
-Event = TrialStarted | EpochReported | TrialEnded
+@dataclass(frozen=True, slots=True)
+class TrialPaused:
+    """The fidelity rule has trial `number` wait after `epoch`. `seconds`: of training so far."""
+
+    number: int
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResumed:
+    """A paused trial goes on."""
+
+    number: int
+
+
+Event = TrialStarted | EpochReported | TrialPaused | TrialResumed | TrialEnded
 
 
 class Journal(Protocol):
@@ -53,7 +69,10 @@ class Journal(Protocol):
         """
 
     def history(self) -> Sequence[TrialStarted | TrialEnded]:
-        """Starts and ends in the order in which they were appended; epochs are left out."""
+        """Starts and ends in the order in which they were appended; the rest is left out."""
+
+    def full_history(self) -> Sequence[Event]:
+        """Everything in the order in which it was appended."""
 
 
 class StaleOwnerError(RuntimeError):
@@ -70,4 +89,7 @@ class MemoryJournal:
         self.events.append(event)
 
     def history(self) -> Sequence[TrialStarted | TrialEnded]:
-        return [event for event in self.events if not isinstance(event, EpochReported)]
+        return [event for event in self.events if isinstance(event, TrialStarted | TrialEnded)]
+
+    def full_history(self) -> Sequence[Event]:
+        return tuple(self.events)

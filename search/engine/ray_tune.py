@@ -2,7 +2,7 @@
 
 Tune asks its searcher for trials, keeps one actor a running trial, gives the actor of an ended
 trial to the next one, and says what comes of each. Everything that has to outlive a crash is in
-the search's journal: Tune's own experiment state is never read, and no checkpoint is taken.
+the search's journal: Tune's own experiment state is never read, and it takes no checkpoint.
 """
 
 from __future__ import annotations
@@ -146,16 +146,6 @@ class CrewCallback(tune.Callback):
         assert actor is not None  # noqa: S101 - Tune says so after it has set it
         self._crew.started(trial.trial_id, partial(ray.kill, actor))
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[TuneTrial],
-        trial: TuneTrial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        self._crew.reported(trial.trial_id, result)
-
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
@@ -168,13 +158,15 @@ class CrewCallback(tune.Callback):
 
 
 class CrewStopper(tune.Stopper):
-    """Ends the work of trials that the search has ended already."""
+    """Passes on what actors report, and ends their work on trials that the search has ended or
+    paused. Tune's callbacks hear of a result when the next epoch is already under way.
+    """
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self._crew.is_orphan(trial_id)
+        return self._crew.reported(trial_id, result)
 
     def stop_all(self) -> bool:
         return self._crew.is_to_stop

@@ -16,9 +16,18 @@ from typing import Literal, Protocol
 from models.architecture import sha256_of
 from models.families import InfeasibleError
 from search.engine.baseline import Baseline
-from search.engine.journal import EpochReported, Journal, TrialEnded, TrialStarted
+from search.engine.journal import (
+    EpochReported,
+    Event,
+    Journal,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialStarted,
+)
 from search.engine.opening import Opening, Suggestion, no_opening
 from search.engine.state import SearchState
+from search.fidelity import Action, Decision
 from search.objectives import COST_METRICS, excess, fitness, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
@@ -62,6 +71,7 @@ class SearchRun:
     """One search, for an engine that runs what `next_trial` gives and reports what came of it.
 
     The trials of a journal that started and never ended are given out again, under their numbers.
+    A trial that the fidelity rule pauses is given out again when the rule has it go on.
     A repeat of an ended trial becomes `cached` with its metrics, or its failure; a repeat of a
     running trial waits for that one and is then answered in the same way, while the strategy is
     asked on. Neither costs budget. The trials of the baseline, where the search has one,
@@ -94,7 +104,9 @@ class SearchRun:
         self._waiting: dict[int, list[int]] = {}
         self._baseline = Baseline(space, spec)
         self._state = SearchState(spec)
-        for event in journal.history():
+        self._rule = spec.fidelity_rule()
+        self._due: dict[int, Decision] = {}  # decided, and not yet in the journal
+        for event in journal.full_history() if self._rule.listens else journal.history():
             self._apply(event)
         running = self._state.running
         self._resumed = deque(sorted(running, key=lambda n: (not running[n].is_repeat, n)))
@@ -146,8 +158,19 @@ class SearchRun:
 
     @property
     def running(self) -> tuple[Trial, ...]:
-        """Started and not ended, by number; repeats that wait for a running trial included."""
+        """Started and not ended, by number; paused ones included, and repeats that wait for one."""
         return tuple(self._state.running.values())
+
+    def is_active(self, number: int) -> bool:
+        """Whether an engine is to train the trial now: it has not ended and is not paused."""
+        return number in self._state.running and number not in self._state.paused
+
+    def last_epoch_of(self, trial: Trial) -> int:
+        """After which a trial that was paused goes on; 0 for others. Its reports up to then are in
+        the journal.
+        """
+        pause = self._state.pauses.get(trial.number)
+        return pause.epoch if pause else 0
 
     @property
     def trials(self) -> list[Trial]:
@@ -194,10 +217,13 @@ class SearchRun:
         Raises:
             Exception: whatever the strategy raises; the search cannot go on then.
         """
+        self._carry_out()
         while self._resumed:
             trial = self._state.running.get(self._resumed.popleft())
-            if trial is not None and self._is_to_run(trial):
+            if trial is not None and self.is_active(trial.number) and self._is_to_run(trial):
                 return trial
+        if self.phase == "searching" and (trial := self._settle()) is not None:
+            return trial
         while self.phase == "searching" and not self._is_closed():
             trial = self._ask()
             if self._is_to_run(trial):
@@ -210,15 +236,25 @@ class SearchRun:
             return self._start_final()
         return None
 
-    def report(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        """One epoch of a running trial; ignored after its end. Leaves out what is not finite.
+    def report(
+        self,
+        number: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        seconds: float = 0.0,
+        worker: str | None = None,
+    ) -> None:
+        """One epoch of a running trial; ignored after its end and while it is paused. Leaves out
+        what is not finite. Afterwards the trial may have been pruned or paused: `is_active` says.
 
-        A trial that runs again after a crash reports its epochs again.
+        A trial that runs again after a crash reports its epochs again. `seconds`: since the worker
+        began, or went on, with the trial.
         """
         trial = self._get(number)
-        if trial is not None:
+        if trial is not None and self.is_active(number):
             self._refuse_test_metrics(trial, metrics)
-            self._journal.append(EpochReported(number, epoch, _finite(metrics)))
+            self._record(EpochReported(number, epoch, _finite(metrics)))
+            self._carry_out(seconds, worker)
 
     def complete(
         self, number: int, metrics: Mapping[str, float], seconds: float, worker: str | None = None
@@ -279,6 +315,43 @@ class SearchRun:
             return ()
         self._cancelled = True
         return self._prune_all(Failure(FailureKind.CANCELLED, reason))
+
+    def _carry_out(self, seconds: float = 0.0, worker: str | None = None) -> None:
+        """What the fidelity rule decided last; after a crash, what it had decided before."""
+        for number, decision in tuple(self._due.items()):
+            if decision.action is Action.STOP:
+                self._stop(number, decision.reason, seconds, worker)
+            else:
+                before = self._seconds_before(number)
+                epoch = self._state.reported[number].epoch
+                self._record(TrialPaused(number, epoch, before + seconds))
+
+    def _settle(self) -> Trial | None:
+        """Stop the paused trials that are out; the next one that goes on."""
+        while (settled := self._rule.settle(is_closing=self._is_closed())) is not None:
+            number, decision = settled
+            if decision.action is Action.CONTINUE:
+                self._record(TrialResumed(number))
+                return self._state.running[number]
+            self._stop(number, decision.reason)
+        return None
+
+    def _stop(
+        self, number: int, reason: str, seconds: float = 0.0, worker: str | None = None
+    ) -> None:
+        self._end(
+            self._state.running[number],
+            state=TrialState.PRUNED,
+            metrics={**self._scores.get(number, {}), **self._state.reported[number].metrics},
+            failure=Failure(FailureKind.FIDELITY, reason),
+            seconds=seconds,
+            worker=worker,
+        )
+
+    def _seconds_before(self, number: int) -> float:
+        """Of training until the last pause."""
+        pause = self._state.pauses.get(number)
+        return pause.seconds if pause else 0.0
 
     def _ask(self) -> Trial:
         number = self._state.next_number
@@ -430,7 +503,7 @@ class SearchRun:
             fitness=None if failure else fitness(metrics, self.spec.objectives, limits),
             violation=excess(metrics, self.spec.constraints),
             failure=failure,
-            seconds=seconds,
+            seconds=self._seconds_before(trial.number) + seconds,
             worker=worker,
         )
         self._scores.pop(trial.number, None)
@@ -438,19 +511,54 @@ class SearchRun:
         for number in self._waiting.pop(trial.number, ()):
             self._answer(self._state.running[number])
 
-    def _record(self, event: TrialStarted | TrialEnded) -> None:
+    def _record(self, event: Event) -> None:
         self._journal.append(event)
         self._apply(event)
 
-    def _apply(self, event: TrialStarted | TrialEnded) -> None:
+    def _apply(self, event: Event) -> None:
         """The one place where the search changes. The strategy never hears of final trials, nor of
-        those of the baseline.
+        those of the baseline, and nor does the fidelity rule.
         """
+        self._inform_rule(event)
         self._state.apply(event)
+        if not isinstance(event, TrialStarted | TrialEnded):
+            return
         if event.trial.kind is TrialKind.BASELINE:
             self._baseline.apply(event)
         elif isinstance(event, TrialEnded) and event.trial.is_told:
             self._strategy.tell(event.trial)
+
+    def _inform_rule(self, event: Event) -> None:
+        if not self._rule.listens:
+            return
+        match event:
+            case TrialStarted(trial=trial) if _has_fidelity(trial):
+                self._rule.started(trial.number)
+            case EpochReported():
+                self._hear(event)
+            case TrialPaused(number=number):
+                self._due.pop(number, None)
+            case TrialResumed(number=number):
+                self._rule.resumed(number)
+            case TrialEnded(trial=trial) if _has_fidelity(trial):
+                self._due.pop(trial.number, None)
+                self._rule.ended(trial)
+
+    def _hear(self, report: EpochReported) -> None:
+        """Tell the rule of an epoch that it has not heard of."""
+        trial = self._state.running[report.number]
+        known = self._state.reported.get(report.number)
+        if not _has_fidelity(trial) or (known is not None and report.epoch <= known.epoch):
+            return
+        score = fitness(report.metrics, self.spec.objectives, self._limits)
+        decision = self._rule.reported(
+            report.number,
+            report.epoch,
+            -math.inf if score is None else score[0],
+            is_last=report.epoch >= trial.candidate.recipe.epochs,
+        )
+        if decision.action is not Action.CONTINUE:
+            self._due[report.number] = decision
 
     @property
     def _is_exhausted(self) -> bool:
@@ -500,6 +608,11 @@ class SearchRun:
         leaked = sorted(name for name in metrics if name.startswith(TEST_PREFIX))
         if leaked and trial.kind is not TrialKind.FINAL:
             raise ValueError(f"trial {trial.number} is no final one and must not report {leaked}")
+
+
+def _has_fidelity(trial: Trial) -> bool:
+    """Whether the fidelity rule hears of a trial: of one that is trained to be compared."""
+    return trial.kind is TrialKind.CANDIDATE and trial.source is None
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def run_serial(run: SearchRun, evaluator: Evaluator, control: Control | None = N
 def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Steering) -> None:
     started = time.monotonic()
     epochs = evaluator.evaluate(trial)
-    last = 0
+    last = run.last_epoch_of(trial)
     metrics: Metrics = {}
     while True:
         result = _next_epoch(epochs)
@@ -47,10 +47,10 @@ def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Ste
         epoch = int(metrics.get("epoch", last + 1))
         if epoch > last:  # the epoch of restored weights is told twice
             last = epoch
-            run.report(trial.number, epoch, metrics)
+            run.report(trial.number, epoch, metrics, seconds, WORKER)
         if steering.check().action == "cancel":
             run.cancel()
-        if trial not in run.running:
+        if not run.is_active(trial.number):
             return None
 
 

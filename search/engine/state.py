@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from search.engine.archive import Archive, Tally
-from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.journal import (
+    EpochReported,
+    Event,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialStarted,
+)
 from search.objectives import Incumbents, violation
 from search.spec import SearchSpec
 from search.trial import Trial, TrialKind, TrialState
 
 
 class SearchState:
-    """A fold over starts and ends; the same events give the same state, live or in a replay.
+    """A fold over events; the same events give the same state, live or in a replay. Epochs matter
+    to searches with a fidelity rule alone.
 
     next_number: of the next trial.
     suggested, asked: trials that the opening and the strategy proposed.
@@ -19,6 +27,9 @@ class SearchState:
     repeats: proposals in a row that were tried before, since the last new one or the last result.
     refusals: proposals that ended as infeasible since the last result.
     running: started and not ended, by number.
+    paused: those of them that wait.
+    pauses: their last pause, whether they still wait or not.
+    reported: their furthest epoch.
     reasons, final_reasons: why candidates and final trials have no usable result.
     """
 
@@ -28,6 +39,9 @@ class SearchState:
         self.suggested = self.asked = 0
         self.finals_started = self.finals_completed = 0
         self.running: dict[int, Trial] = {}
+        self.paused: set[int] = set()
+        self.pauses: dict[int, TrialPaused] = {}
+        self.reported: dict[int, EpochReported] = {}
         self.archive = Archive()
         self.incumbents = Incumbents(len(spec.objectives), spec.final.top)
         self.reasons, self.final_reasons = Tally(), Tally()
@@ -37,15 +51,31 @@ class SearchState:
         """Running trials that cost budget, unless they turn out to be infeasible."""
         return sum(not trial.is_repeat for trial in self.running.values())
 
-    def apply(self, event: TrialStarted | TrialEnded) -> None:
-        if isinstance(event, TrialStarted):
-            self._start(event.trial)
-        elif event.trial.kind is TrialKind.BASELINE:
-            del self.running[event.trial.number]
-        elif event.trial.kind is TrialKind.FINAL:
-            self._end_final(event.trial)
-        else:
-            self._end(event.trial)
+    def apply(self, event: Event) -> None:
+        match event:
+            case TrialStarted():
+                self._start(event.trial)
+            case EpochReported():
+                known = self.reported.get(event.number)
+                if known is None or event.epoch > known.epoch:
+                    self.reported[event.number] = event
+            case TrialPaused():
+                self.paused.add(event.number)
+                self.pauses[event.number] = event
+            case TrialResumed():
+                self.paused.discard(event.number)
+            case TrialEnded():
+                self._forget(event.trial.number)
+                if event.trial.kind is TrialKind.FINAL:
+                    self._end_final(event.trial)
+                elif event.trial.kind is not TrialKind.BASELINE:
+                    self._end(event.trial)
+
+    def _forget(self, number: int) -> None:
+        self.running.pop(number, None)  # it was never there if an earlier search trained it
+        self.paused.discard(number)
+        self.pauses.pop(number, None)
+        self.reported.pop(number, None)
 
     def _start(self, trial: Trial) -> None:
         self.next_number = trial.number + 1
@@ -68,7 +98,6 @@ class SearchState:
         if trial.source_search is not None:
             self._take_over(trial)
             return
-        del self.running[trial.number]
         if trial.is_repeat:
             return
         self.archive.close(trial)
@@ -91,7 +120,6 @@ class SearchState:
         self.incumbents.add(trial)
 
     def _end_final(self, trial: Trial) -> None:
-        del self.running[trial.number]
         self.finals_completed += trial.state is TrialState.COMPLETED
         if trial.failure is not None:
             self.final_reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")

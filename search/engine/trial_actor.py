@@ -16,7 +16,9 @@ from search.evaluators import EvaluationError, Evaluator, Metrics
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
 
 TRIAL = "trial"
-"""The one key of a trial's config: the trial as JSON text, which Tune passes on untouched."""
+"""The one key of a trial's config: the trial as JSON text, which Tune passes on untouched. Beside
+the trial it holds the last epoch that needs no report, where the trial goes on after a pause.
+"""
 
 REPORT = "report"
 """The one key of a result beside Tune's own. JSON text too, because Tune keeps running averages of
@@ -101,10 +103,9 @@ class TrialActor(tune.Trainable):
         return {}
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        self._trial = trial_from_text(config[TRIAL])
+        self._trial, self._last_epoch = trial_from_text(config[TRIAL])
         self._ahead: Metrics | None = None
         self._metrics = {}
-        self._last_epoch = 0
         self._started = time.monotonic()
 
     def _close(self) -> None:
@@ -155,8 +156,8 @@ class BrokenEvaluatorError(RuntimeError):
     """The evaluator cannot be built."""
 
 
-def trial_to_text(trial: Trial) -> str:
-    """What an evaluator needs to know of a trial that begins."""
+def trial_to_text(trial: Trial, last_epoch: int = 0) -> str:
+    """What an evaluator needs to know of a trial that begins, or goes on after `last_epoch`."""
     return json.dumps(
         {
             "number": trial.number,
@@ -167,16 +168,20 @@ def trial_to_text(trial: Trial) -> str:
             "recipe_key": trial.recipe_key,
             "seed": trial.seed,
             "source": trial.source,
+            "last_epoch": last_epoch,
         }
     )
 
 
-def trial_from_text(text: str) -> Trial:
+def trial_from_text(text: str) -> tuple[Trial, int]:
+    """The trial and `last_epoch`."""
     document = json.loads(text)
     proposal, is_supernet = document.pop("proposal"), document.pop("supernet")
-    return Trial(
+    last_epoch: int = document.pop("last_epoch")
+    trial = Trial(
         proposal=Supernet(**proposal) if is_supernet else Candidate.from_json(proposal),
         kind=TrialKind(document.pop("kind")),
         state=TrialState.RUNNING,
         **document,
     )
+    return trial, last_epoch

@@ -6,21 +6,23 @@ import gc
 import logging
 import math
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from models import checkpoint
+from models.checkpoint import CheckpointError
 from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
 from models.families import InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
 from models.training.initialization import build
-from models.training.trainer import NonFiniteError, evaluate, train
+from models.training.state import load_state, save_state
+from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
 from search.evaluators import EvaluationError, Metrics
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
@@ -43,6 +45,9 @@ class TrainEvaluator:
     (batch 1, on the training device), `train_seconds` (so far, without what the caller does
     between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final trials add the
     test metrics to their last report, and leave `{checkpoints}/{number}.safetensors`.
+
+    After each epoch of `save_after` a candidate leaves its state beside them before it reports the
+    epoch. Whoever evaluates it again goes on from there: the first report is that epoch's.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class TrainEvaluator:
         cpus: float = 1,
         gpus: float = 0,
         memory_limit_bytes: int | None = None,
+        save_after: Collection[int] = (),
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has.
@@ -67,15 +73,20 @@ class TrainEvaluator:
         self._final_data, self._threads = final_data, max(1, round(cpus))
         self._device = _device(gpus)
         self._memory_limit_bytes = memory_limit_bytes
+        self._save_after = frozenset(save_after)
 
     @classmethod
-    def for_search(cls, spec: SearchSpec, checkpoints: str) -> TrainEvaluator:
+    def for_search(
+        cls, spec: SearchSpec, checkpoints: str, dataset: DatasetReference | None = None
+    ) -> TrainEvaluator:
+        """`spec` is resolved; `dataset`: where its dataset is kept, default: under its name."""
         return cls(
-            spec.dataset,
+            dataset or spec.dataset,
             checkpoints,
             final_data=spec.final.data,
             cpus=spec.resources.cpus_per_trial,
             gpus=spec.resources.gpus_per_trial,
+            save_after=spec.fidelity_rule().pause_epochs,
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
@@ -104,8 +115,9 @@ class TrainEvaluator:
         peak = PeakMemory(device)
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
-        known["latency_ms"] = latency_ms(network, dataset.task, device)
-        epochs = train(
+        start, before = (None, {}) if is_final else self._left(trial)
+        known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
+        training = Training(
             network,
             dataset,
             candidate.recipe,
@@ -113,10 +125,19 @@ class TrainEvaluator:
             device=device.type,
             data=data,
             keep_best=is_final and data == "train",
+            start=start,
         )
-        reports = _complete(epochs, known, peak, with_validation=data == "train")
+        spent = before.get("train_seconds", 0.0)
+        epochs = training.epochs()
+        reports = _complete(epochs, known, peak, spent, with_validation=data == "train")
         if not is_final:
-            yield from reports
+            if before:
+                yield before
+            for report in reports:
+                epoch = report["epoch"]
+                if epoch in self._save_after and epoch < candidate.recipe.epochs:
+                    save_state(self._state_url(trial), training.state(), _identity(trial, report))
+                yield report
             return
         held = next(reports)  # one report behind, because only the last one carries the test score
         for report in reports:
@@ -145,6 +166,24 @@ class TrainEvaluator:
                 f"refused before training: a step with {batch_size} samples needs at least "
                 f"{needed / 2**20:,.0f} MiB, allowed are {limit / 2**20:,.0f} MiB",
             )
+
+    def _left(self, trial: Trial) -> tuple[TrainingState | None, Mapping[str, float]]:
+        """Where an earlier evaluation of the same trial was left, and its last report."""
+        try:
+            state, document = load_state(self._state_url(trial))
+        except FileNotFoundError:
+            return None, {}
+        except CheckpointError as error:
+            log.warning("trial %d starts over: %s", trial.number, error)
+            return None, {}
+        report: Mapping[str, float] = document["report"]
+        if document != _identity(trial, report):
+            log.warning("trial %d starts over: what lies there is another trial's", trial.number)
+            return None, {}
+        return state, report
+
+    def _state_url(self, trial: Trial) -> str:
+        return f"{self._checkpoints}/{trial.number}.state.safetensors"
 
     def _save(self, trial: Trial, network: nn.Module, metrics: Mapping[str, float]) -> None:
         checkpoint.save(
@@ -187,15 +226,22 @@ def failure_of(error: Exception) -> Failure:
     return Failure(kind, message if len(message) <= 500 else message[:497] + "...")
 
 
+def _identity(trial: Trial, report: Mapping[str, float]) -> dict[str, Any]:
+    """What a saved state belongs to."""
+    return {"candidate": trial.candidate.to_json(), "seed": trial.seed, "report": dict(report)}
+
+
 def _complete(
     epochs: Iterator[Mapping[str, float]],
     known: Mapping[str, float],
     peak: PeakMemory,
+    train_seconds: float,
     *,
     with_validation: bool,
 ) -> Iterator[dict[str, float]]:
-    """The trainer's reports with what is known and measured around them."""
-    train_seconds = 0.0
+    """The trainer's reports with what is known and measured around them; `train_seconds` have been
+    spent before.
+    """
     while True:
         started = perf_counter()
         metrics = next(epochs, None)

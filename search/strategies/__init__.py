@@ -33,7 +33,8 @@ class Strategy(Protocol):
 
     def tell(self, trial: Trial) -> None:
         """An ended trial: completed, pruned, failed or cached; never a final one, and never with a
-        metric of the test split. Its `fitness` is None where it failed or broke a constraint.
+        metric of the test split. Its `fitness` is None where it failed, broke a constraint, or was
+        pruned; a pruned one has the metrics of its last epoch, to compare among equals.
         """
 
 

@@ -14,6 +14,7 @@ from service.catalog.schemas import (
     DatasetEntry,
     Entry,
     FamilyEntry,
+    FidelityEntry,
     MetricEntry,
     OperationEntry,
     PresetEntry,
@@ -37,6 +38,7 @@ def catalog() -> Catalog:
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from models.training.recipe import OptimizerName, TrainingSettings
+    from search.fidelity import fidelities
     from search.strategies import strategies
 
     return Catalog(
@@ -68,6 +70,12 @@ def catalog() -> Catalog:
         ],
         proxies=[
             ProxyEntry(name=name, description=_summary(entry)) for name, entry in proxies.items()
+        ],
+        fidelities=[
+            FidelityEntry(
+                name=name, description=_summary(entry), settings=_schema(entry.Settings, "name")
+            )
+            for name, entry in fidelities.items()
         ],
         optimizers=[Entry(name=name) for name in get_args(OptimizerName)],
         training=_schema(TrainingSettings),

@@ -34,6 +34,11 @@ class ProxyEntry(Entry):
     description: str
 
 
+class FidelityEntry(Entry):
+    description: str
+    settings: JsonSchema = Field(description="JSON Schema of the fields of `fidelity`")
+
+
 class DatasetEntry(Entry):
     task: str
     description: str
@@ -61,6 +66,7 @@ class Catalog(BaseModel):
     operations: list[OperationEntry]
     strategies: list[StrategyEntry]
     proxies: list[ProxyEntry]
+    fidelities: list[FidelityEntry] = Field(description="which trials are stopped early")
     optimizers: list[Entry]
     training: JsonSchema = Field(description="JSON Schema of the fields of `training`")
     presets: list[PresetEntry]

@@ -25,6 +25,8 @@ EventType = Literal[
     "search.updated",
     "trial.started",
     "trial.epoch",
+    "trial.paused",
+    "trial.resumed",
     "trial.ended",
     "best.changed",
     "bundle.published",

@@ -22,7 +22,7 @@ from service.database import Sessions
 from service.events.repository import STATE_EVENTS, EventType
 from service.searches.clock import database_time
 from service.searches.lease import Claim, change, event, holds
-from service.tables import Event, Search, Tenant, Trial
+from service.tables import UNENDED, Event, Search, Tenant, Trial
 
 LEASE_SECONDS = 15.0
 
@@ -299,7 +299,7 @@ class Queue:
     def _finish(self, session: Session, claim: Claim, state: Ending, reason: str | None) -> None:
         numbers = session.scalars(
             select(Trial.number)
-            .where(Trial.search_id == claim.search_id, Trial.state == TrialState.RUNNING.value)
+            .where(Trial.search_id == claim.search_id, Trial.state.in_(UNENDED))
             .order_by(Trial.number)
         ).all()
         values = {

@@ -14,7 +14,13 @@ from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from search.engine import journal as journal_events
-from search.engine.journal import EpochReported, TrialEnded, TrialStarted
+from search.engine.journal import (
+    EpochReported,
+    TrialEnded,
+    TrialPaused,
+    TrialResumed,
+    TrialStarted,
+)
 from search.trial import (
     Candidate,
     Failure,
@@ -110,6 +116,13 @@ class SqlJournal:
                     key = {"search_id": self._claim.search_id, "tenant_id": tenant_id}
                     points.append({**key, **point})
                     tell(item.sequence, "trial.epoch", point)
+                case TrialPaused(number, epoch, seconds):
+                    self._move(session, rows, number, TrialState.RUNNING, TrialState.PAUSED)
+                    data = {"number": number, "epoch": epoch, "seconds": seconds}
+                    tell(item.sequence, "trial.paused", data)
+                case TrialResumed(number):
+                    self._move(session, rows, number, TrialState.PAUSED, TrialState.RUNNING)
+                    tell(item.sequence, "trial.resumed", {"number": number})
                 case TrialEnded(trial):
                     result = end_columns(trial, first + item.sequence)
                     if trial.number in rows:
@@ -146,6 +159,10 @@ class SqlJournal:
                 key = {"search_id": self._claim.search_id, "number": number, "epoch": epoch}
                 point = session.get(tables.Epoch, key)
                 return point is not None and point.metrics == _finite_or_null(metrics)
+            case TrialPaused(number):
+                return self._state(session, number) == TrialState.PAUSED.value
+            case TrialResumed(number):
+                return self._state(session, number) == TrialState.RUNNING.value
             case TrialEnded(trial):
                 return self._state(session, trial.number) == trial.state.value
 
@@ -154,9 +171,25 @@ class SqlJournal:
         duplicate) has an end alone.
         """
         with self._sessions.read() as session:
-            rows = session.scalars(
-                select(tables.Trial).where(tables.Trial.search_id == self._claim.search_id)
-            ).all()
+            return [item for _, item in self._starts_and_ends(session)]
+
+    def full_history(self) -> Sequence[journal_events.Event]:
+        """As `history`, with epochs, pauses and resumptions among them."""
+        with self._sessions.read() as session:
+            events: list[tuple[int, journal_events.Event]] = [*self._starts_and_ends(session)]
+            rows = session.execute(
+                select(Event.sequence, Event.type, Event.data).where(
+                    Event.search_id == self._claim.search_id, Event.type.in_(_BETWEEN)
+                )
+            )
+            events += [(sequence, _BETWEEN[type](**data)) for sequence, type, data in rows]
+        events.sort(key=lambda numbered: numbered[0])
+        return [item for _, item in events]
+
+    def _starts_and_ends(self, session: Session) -> list[tuple[int, TrialStarted | TrialEnded]]:
+        rows = session.scalars(
+            select(tables.Trial).where(tables.Trial.search_id == self._claim.search_id)
+        ).all()
         events: list[tuple[int, TrialStarted | TrialEnded]] = []
         for row in rows:
             trial = trial_of(row)
@@ -169,7 +202,7 @@ class SqlJournal:
         for _, item in events:
             if isinstance(item, TrialEnded):
                 self._memory = self._memory.after(item)
-        return [item for _, item in events]
+        return events
 
     def _start_curve_again(self, session: Session, number: int, epoch: int) -> None:
         """The trial runs again from `epoch` on, after a crash of its worker or of the owner."""
@@ -184,11 +217,28 @@ class SqlJournal:
             update(tables.Trial).where(*self._is(number)).values(attempts=tables.Trial.attempts + 1)
         )
 
+    def _move(
+        self,
+        session: Session,
+        rows: Mapping[int, dict[str, Any]],
+        number: int,
+        old: TrialState,
+        new: TrialState,
+    ) -> None:
+        """To another state before the end; `rows` are those that have yet to be written."""
+        state = rows[number]["state"] if number in rows else self._state(session, number)
+        if state != old.value:
+            raise TrialHasEndedError(f"trial {number} is {state}, not {old}")
+        if number in rows:
+            rows[number]["state"] = new.value
+        else:
+            session.execute(update(tables.Trial).where(*self._is(number)).values(state=new.value))
+
     def _end(self, session: Session, trial: Trial, result: Mapping[str, Any]) -> bool:
         """Write the end of a trial that runs; False where it has no row."""
         ended = session.execute(
             update(tables.Trial)
-            .where(*self._is(trial.number), tables.Trial.state == TrialState.RUNNING.value)
+            .where(*self._is(trial.number), tables.Trial.state.in_(tables.UNENDED))
             .values(result)
             .returning(tables.Trial.number)
         ).first()
@@ -217,6 +267,14 @@ class SqlJournal:
 
     def _state(self, session: Session, number: int) -> str | None:
         return session.scalar(select(tables.Trial.state).where(*self._is(number)))
+
+
+_BETWEEN: Mapping[str, Callable[..., journal_events.Event]] = {
+    "trial.epoch": EpochReported,
+    "trial.paused": TrialPaused,
+    "trial.resumed": TrialResumed,
+}
+"""Events whose data are the fields of the journal's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +418,10 @@ class BatchedJournal:
     def history(self) -> Sequence[TrialStarted | TrialEnded]:
         self.flush()
         return self._journal.history()
+
+    def full_history(self) -> Sequence[journal_events.Event]:
+        self.flush()
+        return self._journal.full_history()
 
     def flush(self) -> None:
         """Write what waits."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from service.tables import Epoch, Trial
 
 KindFilter = Literal["candidate", "supernet", "final", "baseline"]
-TrialStateFilter = Literal["running", "completed", "pruned", "failed", "cached"]
+TrialStateFilter = Literal["running", "paused", "completed", "pruned", "failed", "cached"]
 
 
 class ArchitectureRead(BaseModel):

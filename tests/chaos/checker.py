@@ -86,15 +86,16 @@ def _of_trials(search: Search, trials: list[Trial], events: list[Event]) -> list
             problems.append(f"trial {number} goes on in event {event.sequence} after its end")
     done = 0
     for trial in trials:
-        expected = 0 if trial.state == "running" else 1
+        expected = 0 if trial.state in ("running", "paused") else 1
         if len(ends[trial.number]) != expected:
             problems.append(f"trial {trial.number} is {trial.state} and ended {ends[trial.number]}")
-        if trial.state == "running" and search.state in ENDED:
+        if trial.state in ("running", "paused") and search.state in ENDED:
             problems.append(f"trial {trial.number} runs in an ended search")
         failure = (trial.failure or {}).get("kind")
         counts = trial.kind not in ("baseline", "final") and trial.state not in (
             "cached",
             "running",
+            "paused",
         )
         done += counts and failure not in ("infeasible", "cancelled")
     if search.state != "cancelled" and search.trials_done != done:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from models.datasets import Dataset, Split, datasets
 from models.datasets.images import from_arrays
 from models.task import Task
 from models.training.recipe import Recipe
-from models.training.trainer import NonFiniteError, evaluate, train
+from models.training.state import load_state, save_state
+from models.training.trainer import NonFiniteError, Training, evaluate, train
 
 
 @pytest.fixture(autouse=True)
@@ -493,3 +495,43 @@ def test_every_optimizer_moves_the_same_way_on_a_gpu(colours: Dataset, optimizer
         networks["cpu"].parameters(), networks["cuda"].parameters(), strict=True
     ):
         torch.testing.assert_close(ours, theirs.cpu(), rtol=0.01, atol=3e-3)
+
+
+INTERRUPTED: dict[str, dict[str, Any]] = {
+    "momentum": {"augmentation": "shift_flip", "label_smoothing": 0.1},
+    "nesterov": {"weight_decay": 0.01, "schedule": "one_cycle"},
+    "adagrad": {"l1": 0.001},
+    "rmsprop": {"clip_norm": 0.5, "initialization": "orthogonal"},
+    "adam": {"precision": "bfloat16", "schedule": "warmup_cosine"},
+    "sgd": {"early_stopping": 2, "learning_rate": 2.0},
+}
+
+
+@pytest.mark.parametrize("optimizer", INTERRUPTED)
+def test_a_run_goes_on_from_its_state_as_if_it_had_not_been_interrupted(
+    colours: Dataset, tmp_path: Path, optimizer: str
+) -> None:
+    recipe = Recipe.model_validate(
+        {"epochs": 5, "batch_size": 24, "optimizer": optimizer, "dropout": 0.2}
+        | INTERRUPTED[optimizer]
+    )
+    network = cnn(3, 4)
+    whole = list(train(network, colours, recipe, seed=3))
+    for left_after in (1, len(whole) - 1):
+        first = Training(cnn(3, 4), colours, recipe, seed=3)
+        before = list(islice(first.epochs(), left_after))
+        save_state(f"{tmp_path}/state", first.state(), {"trial": 7})
+        start, extra = load_state(f"{tmp_path}/state")
+        other = cnn(3, 4, seed=1)
+        torch.rand(3)
+        after = list(Training(other, colours, recipe, seed=3, start=start).epochs())
+        assert before + after == whole and len(after) == len(whole) - left_after
+        assert same(state(other), state(network)) and extra == {"trial": 7}
+
+
+def test_a_run_that_was_over_goes_on_with_nothing(colours: Dataset) -> None:
+    recipe = Recipe(epochs=9, early_stopping=1, optimizer="sgd", learning_rate=5.0)
+    training = Training(cnn(3, 4), colours, recipe, seed=0)
+    assert len(list(training.epochs())) < 9
+    again = Training(cnn(3, 4), colours, recipe, seed=0, start=training.state())
+    assert list(again.epochs()) == []

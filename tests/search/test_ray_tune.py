@@ -26,6 +26,7 @@ from search.engine.journal import (
     MemoryJournal,
     StaleOwnerError,
     TrialEnded,
+    TrialResumed,
     TrialStarted,
 )
 from search.engine.ray_tune import CapacityError, run_ray_tune
@@ -52,7 +53,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExec
     runtime = RayRuntime(ServiceSettings(home=tmp_path_factory.mktemp("home")), cpus=2)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the workers
+            patch.setenv(
+                "PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep
+            )  # for workers
             light = {"RAY_preload_python_modules": "search.engine.trial_actor"}
             patch.setattr(ray_workers, "NODE_ENVIRONMENT", ray_workers.NODE_ENVIRONMENT | light)
             runtime.start()
@@ -163,6 +166,48 @@ def test_a_search_on_digits_runs_to_its_end_in_processes_that_were_there_before(
     assert all((folder / f"{trial.number}.safetensors").exists() for trial in finals)
     workers = {int(str(trial.worker).rpartition(":")[2]) for trial in trained}
     assert workers <= idle
+
+
+@on_ray
+def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path) -> None:
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
+            "training": {
+                "epochs": 4,
+                "batch_size": 256,
+                "learning_rate": {"low": 0.001, "high": 1},
+            },
+            "strategy": {"name": "random"},
+            "fidelity": {"name": "asha", "variant": "promotion", "reduction_factor": 2},
+            "budget": {"trials": 6},
+            "final": {"top": 1, "seeds": 1, "epochs": 1},
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
+    run_ray_tune(run, evaluator, resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    curves: dict[int, list[EpochReported]] = {}
+    for event in journal.events:
+        if isinstance(event, EpochReported):
+            curves.setdefault(event.number, []).append(event)
+    for trial in run.trials:
+        curve = curves[trial.number]
+        assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))
+        assert trial.kind is TrialKind.FINAL or trial.metrics == curve[-1].metrics
+        is_pruned = trial.state is TrialState.PRUNED
+        assert is_pruned == (trial.kind is TrialKind.CANDIDATE and len(curve) < 4)
+        assert not is_pruned or f"pruned by asha at epoch {len(curve)}" in str(trial.failure)
+    resumed = {event.number for event in journal.events if isinstance(event, TrialResumed)}
+    completed = [t for t in run.trials if t.number in resumed and t.state is TrialState.COMPLETED]
+    assert sum(trial.state is TrialState.PRUNED for trial in run.trials) >= 3 and completed
+    alone = TrainEvaluator(resolved.spec.dataset, str(folder / "alone")).evaluate(completed[0])
+    assert [metrics["val_loss"] for metrics in alone] == [
+        point.metrics["val_loss"] for point in curves[completed[0].number]
+    ]
 
 
 def _idle_workers(count: int) -> set[int]:
@@ -348,7 +393,8 @@ def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:
         (TrialKind.SUPERNET, Supernet("darts", {"order": 2})),
     ):
         trial = Trial(3, kind, proposal, TrialState.RUNNING, "a", "r", seed=7, source=1)
-        assert trial_from_text(trial_to_text(trial)) == trial
+        assert trial_from_text(trial_to_text(trial)) == (trial, 0)
+        assert trial_from_text(trial_to_text(trial, 3)) == (trial, 3)
     failure = Failure(FailureKind.NON_FINITE, "loss is nan")
     report = Report(2, {"val_accuracy": 0.1}, 1.5, f"host:{os.getpid()}", failure)
     assert Report.from_text(report.to_text()) == report

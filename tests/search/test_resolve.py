@@ -80,6 +80,28 @@ def test_the_default_of_final_epochs_follows_the_longest_trial() -> None:
     assert resolve(body).spec.final.epochs == 10_000
 
 
+def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
+    assert resolve(MINIMAL).spec.to_json()["fidelity"] == {"name": "none"}
+    asha = resolve({**MINIMAL, "fidelity": {"name": "asha"}}).spec
+    assert asha.to_json()["fidelity"]["reduction_factor"] == 3
+    assert tuple(asha.fidelity_rule().rungs) == (1, 3)  # below the 8 epochs of the default recipe
+    objectives = [{"metric": "val_accuracy"}, {"metric": "flops", "goal": "minimize"}]
+    body = {**MINIMAL, "training": {"epochs": {"low": 2, "high": 4}}, "objectives": objectives}
+    found = problems(body | {"fidelity": {"name": "median", "grace_epochs": 4}})
+    assert found.pop("/objectives").startswith("regularized_evolution optimises 1 objective")
+    assert found == {
+        "/fidelity": "median compares trials by one objective, got 2",
+        "/fidelity/grace_epochs": "median would stop no trial: the longest has 4 epochs, got 4",
+    }
+    assert problems({**MINIMAL, "fidelity": {"name": "ahsa"}}) == {
+        "/fidelity/name": 'unknown fidelity "ahsa", known are asha, hyperband, median, none'
+    }
+    assert problems({**MINIMAL, "fidelity": {"name": "asha", "brackets": 2}}) == {
+        "/fidelity/brackets": "unknown field, known are name, reduction_factor, grace_epochs, "
+        "variant"
+    }
+
+
 @pytest.mark.parametrize("body", [MINIMAL, FULL])
 def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> None:
     spec = resolve(body).spec

@@ -59,6 +59,13 @@ def run(evaluator: TrainEvaluator, of: Trial) -> list[Metrics]:
     return list(evaluator.evaluate(of))
 
 
+MEASURED = ("latency_ms", "train_seconds", "peak_memory_bytes")
+
+
+def scores(reports: list[Metrics]) -> list[dict[str, float]]:
+    return [{n: v for n, v in report.items() if n not in MEASURED} for report in reports]
+
+
 @pytest.fixture
 def evaluator(tmp_path: Path) -> TrainEvaluator:
     return TrainEvaluator("digits", str(tmp_path / "checkpoints"))
@@ -84,14 +91,30 @@ def test_a_candidate_reports_validation_and_costs_after_each_epoch(
 
 
 def test_the_same_seed_gives_the_same_scores_on_a_warm_worker(evaluator: TrainEvaluator) -> None:
-    def scores(of: Trial) -> list[dict[str, float]]:
-        measured = ("latency_ms", "train_seconds", "peak_memory_bytes")
-        return [{n: v for n, v in r.items() if n not in measured} for r in run(evaluator, of)]
-
-    first = scores(trial())
-    other = scores(trial(1))
+    first = scores(run(evaluator, trial()))
+    other = scores(run(evaluator, trial(1)))
     torch.rand(3)  # whatever else drew random numbers in between
-    assert scores(trial()) == first != other
+    assert scores(run(evaluator, trial())) == first != other
+
+
+def test_a_trial_goes_on_in_another_worker_where_it_was_left(tmp_path: Path) -> None:
+    of = trial(recipe=Recipe(epochs=3, batch_size=256, dropout=0.2))
+    whole = scores(run(TrainEvaluator("digits", str(tmp_path / "whole")), of))
+
+    url = str(tmp_path / "left")
+    epochs = TrainEvaluator("digits", url, save_after=(1, 2, 3)).evaluate(of)
+    before = [next(epochs) for _ in range(2)]
+    epochs.close()  # type: ignore[attr-defined] # it is a generator
+    after = run(TrainEvaluator("digits", url, save_after=(1, 2, 3)), of)
+    assert after[0] == before[1] and len(after) == 2
+    assert scores([*before, after[1]]) == whole
+    assert after[1]["latency_ms"] == before[0]["latency_ms"]
+    assert after[1]["train_seconds"] > before[1]["train_seconds"]
+
+    other = trial(recipe=Recipe(epochs=3, batch_size=512))
+    assert len(run(TrainEvaluator("digits", url), other)) == 3  # not that one's state
+    (tmp_path / "left" / "0.state.safetensors").write_bytes(b"torn")
+    assert scores(run(TrainEvaluator("digits", url), of)) == whole
 
 
 def test_a_final_trial_scores_the_test_split_once_and_leaves_its_weights(
@@ -209,6 +232,7 @@ def test_the_spec_says_how_to_evaluate(tmp_path: Path) -> None:
             "dataset": "digits",
             "space": {"family": "cnn_cell"},
             "strategy": {"name": "random"},
+            "objectives": [{"metric": "val_accuracy"}],
             "final": {"data": "train+val"},
         }
     )

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.families import families
 from models.operations import operations
+from search.fidelity import fidelities
 from search.strategies import strategies
 
 
@@ -65,6 +66,7 @@ def test_the_catalog_lists_every_registered_name(client: TestClient) -> None:
 
     assert names("families") == list(families)
     assert names("strategies") == list(strategies)
+    assert names("fidelities") == list(fidelities)
     assert names("operations") == list(operations)
     assert "digits" in names("datasets")
     assert names("optimizers") == [

@@ -16,6 +16,8 @@ from search.engine.journal import (
     MemoryJournal,
     StaleOwnerError,
     TrialEnded,
+    TrialPaused,
+    TrialResumed,
     TrialStarted,
 )
 from search.trial import Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
@@ -81,6 +83,8 @@ def test_history_is_what_was_appended(
         TrialStarted(first, told=0),
         TrialStarted(second, told=0, running=(0,)),
         EpochReported(1, 1, {"val_accuracy": 0.5}),
+        TrialPaused(1, 1, 2.5),
+        TrialResumed(1),
         TrialEnded(replace(completed(second, 0.1 + 0.2), violation=0.25)),
         TrialStarted(supernet, told=1, running=(0,)),
         TrialEnded(replace(first, state=TrialState.FAILED, failure=failure, worker="node:2")),
@@ -90,8 +94,9 @@ def test_history_is_what_was_appended(
     for event in events:
         journal.append(event)
         expected.append(event)
-    assert journal.history() == expected.history()
-    assert SqlJournal(sessions, claim, lambda: 0.0).history() == expected.history()
+    for reader in (journal, SqlJournal(sessions, claim, lambda: 0.0)):
+        assert reader.history() == expected.history()
+        assert list(reader.full_history()) == events
 
 
 def test_a_duplicate_may_end_as_it_starts(journal: SqlJournal) -> None:
@@ -212,6 +217,28 @@ def test_a_trial_that_runs_again_counts_its_attempts_and_starts_its_curve_anew(
     assert attempts_and_curve(sessions) == (3, [(1, 2.0), (2, 1.25)])
     successor.append(TrialEnded(completed(trial, 0.5)))
     assert read_search(sessions, claim.search_id).trials_done == 1
+
+
+def test_a_paused_trial_waits_goes_on_and_ends_with_its_search(
+    sessions: Sessions, claim: Claim, journal: SqlJournal
+) -> None:
+    for number in (0, 1):
+        journal.append(TrialStarted(running_trial(number), told=0))
+        journal.append(EpochReported(number, 1, {"val_loss": 3.0}))
+        journal.append(TrialPaused(number, 1, 0.5))
+    with pytest.raises(TrialHasEndedError, match="trial 1 is paused, not running"):
+        journal.append(TrialPaused(1, 1, 0.5))
+    Queue(sessions).release(claim)
+    again = Queue(sessions).claim("next")
+    assert again is not None
+    successor = SqlJournal(sessions, again, lambda: 0.0)
+    successor.append(TrialResumed(0))
+    successor.append(EpochReported(0, 2, {"val_loss": 2.0}))  # no second attempt
+    successor.append(TrialEnded(completed(running_trial(0), 0.5)))
+    Queue(sessions).finish(again, "cancelled", None)
+    with sessions.read() as session:
+        rows = session.scalars(select(TrialRow).order_by(TrialRow.number)).all()
+    assert [(row.state, row.attempts) for row in rows] == [("completed", 1), ("pruned", 1)]
 
 
 def attempts_and_curve(sessions: Sessions) -> tuple[int, list[tuple[int, float]]]:
