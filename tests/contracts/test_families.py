@@ -18,6 +18,7 @@ from models.cost import cost
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.task import TASK_NAMES, Task
+from models.training.metrics import scores
 from models.training.recipe import Recipe
 
 EXAMPLES = {
@@ -142,6 +143,37 @@ def test_every_parameter_gets_a_gradient(name: str, task_name: str) -> None:
         for parameter_name, parameter in network.named_parameters():
             assert parameter.grad is not None, parameter_name
             assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_random_networks_train_a_step(name: str, task_name: str) -> None:
+    for architecture, task, _, network in networks(name, task_name, 25):
+        score = scores[task.name]
+        x, optimizer = inputs(task, 4), torch.optim.SGD(network.parameters(), lr=1e-3)
+        targets = network(x).detach().softmax(dim=-1)
+        if "accuracy" in score.goals or "perplexity" in score.goals:
+            targets = targets.argmax(dim=-1)
+        loss = score.loss(network(x), targets)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        assert score.loss(network(x), targets).isfinite(), architecture
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_the_corners_of_the_space_are_networks(name: str, task_name: str) -> None:
+    """All first and all last values, or why they make none."""
+    decisions, task = space(name, task_name)
+    for corner in (0, -1):
+        values: dict[str, Scalar] = {}
+        for decision in decisions:
+            if decision.is_active(values):
+                values[decision.name] = decision.domain.levels(2)[corner]
+        try:
+            network = families[name].build(Architecture(name, values), task, Recipe())
+        except InfeasibleError as error:
+            assert error.field and str(error)
+        else:
+            assert network(inputs(task, 2)).shape == output_shape(task, 2)
 
 
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
