@@ -21,13 +21,9 @@ class DatasetFacts:
     reference: DatasetReference
 
 
-class UnavailableError(RuntimeError):
-    """The dataset is known and cannot be had now; the message says what to do instead."""
-
-
 Lookup = Callable[[str], DatasetFacts]
 """By name. Raises `models.registry.UnknownNameError`, whose `known` are the names that exist, or
-`UnavailableError`.
+`models.datasets.UnavailableDatasetError`.
 """
 
 
@@ -37,6 +33,7 @@ def named_facts(name: str) -> DatasetFacts:
 
     Raises:
         models.registry.UnknownNameError: no such dataset.
+        models.datasets.UnavailableDatasetError: it cannot be downloaded now.
     """
     dataset = datasets[name].load()
     return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, name)

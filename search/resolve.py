@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from models.cost import cost
+from models.datasets import UnavailableDatasetError
 from models.families import FamilySettings, InfeasibleError, families
 from models.presets import Preset, presets
 from models.registry import Registry, UnknownNameError
@@ -22,7 +23,7 @@ from models.task import Task, TaskName
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
-from search.dataset_facts import DatasetFacts, Lookup, UnavailableError, named_facts
+from search.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.evaluators.tabular import SCORES, Table, load_table
 from search.fidelity import fidelities
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
@@ -278,7 +279,7 @@ def _facts(name: object, lookup: Lookup, problems: list[SpecProblem]) -> Dataset
     except UnknownNameError as error:
         known = ", ".join(error.known)
         problems.append(problem(f"unknown dataset {shown(name)}, known are {known}", "dataset"))
-    except UnavailableError as error:
+    except UnavailableDatasetError as error:
         problems.append(problem(str(error), "dataset"))
     return None
 

@@ -17,10 +17,12 @@ from models.task import Task
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Preprocessed samples, in memory.
+    """Preprocessed samples, in memory or mapped into it; views may overlap, so nobody writes.
 
     Shapes:
-        x: (N, *task.input_shape) float32; int64 token ids of a text task
+        x: (N, *task.input_shape) float32; int64 token ids of a text task, 0 after its end
+            tables: (N, features), numbers standardised, categories one-hot
+            images: (N, C, H, W); series and sequences: (N, T, channels); texts: (N, T)
         y: (N,) int64 class index; (N, outputs) float32, standardised, of a regression or a
             forecast; (N, length) int64 of a language model, the token after each of x
     """
@@ -58,6 +60,10 @@ class Dataset:
             "validation": len(self.validation),
             "test": len(self.test),
         }
+
+
+class UnavailableDatasetError(RuntimeError):
+    """The dataset is known by name and cannot be had now; the message says what to do instead."""
 
 
 class DatasetSource(Protocol):

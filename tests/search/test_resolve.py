@@ -202,7 +202,7 @@ def test_the_parts_fit_together() -> None:
         (
             {"dataset": "nope"},
             "/dataset",
-            'unknown dataset "nope", known are breast_cancer, diabetes, digits, wine',
+            'unknown dataset "nope", known are breast_cancer, cifar10, diabetes, digits',
         ),
         ({"dataset": ""}, "/dataset", "at least 1 character"),
         (
