@@ -105,8 +105,8 @@ class SearchSpec(Settings):
     )
     baseline: Literal["random"] | None = Field(
         None,
-        description="random: random search with as many trials, after the strategy's, to compare "
-        "with; never among the best",
+        description="random: random search with as many trials, after the strategy's and outside "
+        "of its time budget, to compare with; never among the best",
     )
     baselines: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=(),
