@@ -366,3 +366,21 @@ def test_watch_outlives_a_restart_and_ctrl_c_leaves_the_search(tmp_path: Path) -
         assert watchers[1].returncode == 130
         assert f"netsmith watch {searches[1].id}" in err
         assert searches[1].refresh().state == "queued"
+
+
+def test_a_dataset_is_added_shown_and_deleted(url: str, netsmith: Netsmith, tmp_path: Path) -> None:
+    rows = [f"{number},{'ab'[number % 2]}" for number in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["size,kind", *rows]))
+    wrong = netsmith(
+        "datasets", "add", "mine.csv", "--task", "tabular_classification", "--target", "sort"
+    )
+    assert wrong.code == 2 and "there is no column 'sort', the columns are size, kind" in wrong.err
+    added = netsmith(
+        "datasets", "add", "mine.csv", "--task", "tabular_classification", "--target", "kind"
+    )
+    assert (added.code, added.out) == (0, "mine\n"), added.err
+    listed = {entry["name"]: entry for entry in netsmith("datasets", "list", "--json").data}
+    assert listed["mine"]["samples"] == {"train": 24, "validation": 8, "test": 8}
+    assert netsmith("datasets", "show", "mine", "--json").data == listed["mine"]
+    assert netsmith("datasets", "delete", "mine").code == 0
+    assert netsmith("datasets", "show", "mine").code == 3
