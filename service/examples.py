@@ -98,6 +98,7 @@ _TRIAL: dict[str, Any] = {
     "seconds": 3.9,
     "worker": "node-1/4711",
     "failure": None,
+    "diagnosis": None,
     "source": None,
     "source_search": None,
     "origin": None,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-
-VANISHING = 1e-6
-"""First-layer gradient norm over last-layer gradient norm below which a run vanishes."""
 
 
 def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -42,17 +39,3 @@ def health(network_weights: Sequence[nn.Parameter]) -> dict[str, float]:
         "gradient_norm_last": values[1],
         "gradient_nonfinite_share": values[2],
     }
-
-
-def diagnosis(metrics: Mapping[str, float]) -> str | None:
-    """What is wrong with a run's gradients, for people; None where nothing is.
-
-    Takes the metrics of an epoch.
-    """
-    first, last = metrics["gradient_norm_first"], metrics["gradient_norm_last"]
-    if metrics["gradient_nonfinite_share"] > 0:
-        share = metrics["gradient_nonfinite_share"]
-        return f"exploding: {share:.2%} of the gradient is not finite"
-    if last > 0 and first < VANISHING * last:
-        return f"vanishing: gradient norm {first:.3g} in the first layer, {last:.3g} in the last"
-    return None

@@ -21,6 +21,7 @@ from models.datasets import Dataset, Split
 from models.task import Task
 from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
+from models.training.diagnosis import diagnosis
 from models.training.initialization import initialize
 from models.training.metrics import scores
 from models.training.optimizers import optimizer, step_scale
@@ -55,7 +56,7 @@ def train(
     `best_epoch` then, and where the best epoch is not the last one, the last yield carries the
     best epoch's metrics under the last epoch's number.
 
-    A run whose gradients vanish is reported by name in the log; `gradients.diagnosis` says the same
+    A run whose gradients vanish is reported by name in the log; `diagnosis` says the same
     of the metrics.
 
     With `train+val` no sample is held out: there are no `val_*`, and no early stopping.
@@ -151,7 +152,7 @@ class Training:
                 last = self._is_over()
                 if best is not None:
                     metrics = best.restore(epoch) if last else metrics | {"best_epoch": best.epoch}
-                if last and (found := gradients.diagnosis(metrics)):
+                if last and (found := diagnosis(metrics)):
                     log.warning("after epoch %d the run is %s", epoch, found)
                 yield metrics
         finally:

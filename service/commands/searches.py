@@ -157,7 +157,7 @@ def trials(
             trial["state"],
             *(_number(trial["metrics"].get(metric)) for metric in shown),
             _number(trial["seconds"]),
-            (trial["failure"] or {}).get("message", ""),
+            (trial["failure"] or {}).get("message") or trial["diagnosis"] or "",
         )
         for trial in found
     ]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from models.training.diagnosis import diagnosis
 from service.tables import Epoch, Trial
 
 KindFilter = Literal["candidate", "supernet", "final", "baseline"]
@@ -48,6 +49,9 @@ class TrialRead(BaseModel):
     seconds: float = Field(description="wall seconds of training", ge=0)
     worker: str | None
     failure: FailureRead | None
+    diagnosis: str | None = Field(
+        description="vanishing or exploding gradients of its last epoch, in words; null: neither"
+    )
     source: int | None = Field(
         description="the trial that answered a cached one, or the candidate of a final one"
     )
@@ -90,6 +94,7 @@ class TrialRead(BaseModel):
                 "seconds": row.seconds,
                 "worker": row.worker,
                 "failure": row.failure,
+                "diagnosis": diagnosis(row.metrics),
                 "source": row.source,
                 "source_search": row.source_search,
                 "origin": row.origin,

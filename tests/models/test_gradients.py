@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.training.gradients import diagnosis, gradient_norm, health
+from models.training.diagnosis import diagnosis
+from models.training.gradients import gradient_norm, health
 
 
 def parameters(*values: list[float]) -> list[nn.Parameter]:

@@ -42,6 +42,20 @@ def test_a_running_trial_shows_its_curve(
     ]
 
 
+def test_a_run_whose_gradients_vanish_says_so(
+    client: TestClient, search_id: str, driver: Driver
+) -> None:
+    health = {"gradient_norm_last": 0.5, "gradient_nonfinite_share": 0.0}
+    for number, first in enumerate((0.25, 1e-9)):
+        metrics = {"val_accuracy": 0.5, "gradient_norm_first": first, **health}
+        driver.run(number, 0.5, metrics=metrics)
+    sound, vanishing = client.get(f"/v1/searches/{search_id}/trials").json()["items"]
+    assert sound["diagnosis"] is None
+    assert vanishing["diagnosis"] == (
+        "vanishing: gradient norm 1e-09 in the first layer, 0.5 in the last"
+    )
+
+
 def test_trials_say_what_came_of_them(client: TestClient, search_id: str, driver: Driver) -> None:
     driver.run(0, 0.75)
     driver.start(1)
