@@ -14,6 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 from models.architecture import Architecture
 from models.families import families
+from models.meta import unroll_at_once
 from models.task import Task
 from models.training.recipe import Recipe
 
@@ -44,6 +45,7 @@ def _cost(architecture: Architecture, task: Task, batch_norm: bool) -> dict[str,
     for module in network.modules():
         if isinstance(module, SHAPE_PRESERVING):  # no FLOPs, but up to 1 ms on the meta device
             setattr(module, "forward", _unchanged)  # noqa: B010 - an instance, not the class
+    unroll_at_once(network)
     with torch.no_grad(), _FlopCounter() as counter:
         network(sample)
     return {"parameters": float(parameters), "flops": float(counter.flops)}

@@ -13,6 +13,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from models.meta import FusedAttention, unroll_at_once
 from models.task import Task
 from models.training.recipe import Recipe
 
@@ -39,7 +40,8 @@ def training_bytes(network: nn.Module, task: Task, recipe: Recipe, batch_size: i
     Weights, gradients, the optimizer's state, and what autograd keeps of one batch until the
     backward pass. Workspaces and the data come on top.
 
-    `network` lies on the meta device, so that nothing is allocated or computed.
+    `network` lies on the meta device, so that nothing is allocated or computed; its recurrent
+    layers are changed (`models.meta`).
     """
     storages = [parameter.untyped_storage() for parameter in network.parameters()]
     weights = {storage._cdata: storage.nbytes() for storage in storages}
@@ -52,7 +54,8 @@ def training_bytes(network: nn.Module, task: Task, recipe: Recipe, batch_size: i
 
     batch = task.zeros(batch_size, "meta")
     network.train()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    unroll_at_once(network)
+    with FusedAttention(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = network(batch)  # held: the graph keeps every storage alive, so that ids differ
     activations = sum(size for key, size in kept.items() if key not in weights)
     del output
