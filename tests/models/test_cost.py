@@ -84,3 +84,42 @@ def test_an_answer_is_remembered_and_cannot_be_changed_from_outside() -> None:
         assert cost(architecture, DIGITS, Recipe(learning_rate=0.2)) == expected
     assert time.perf_counter() - start < 1  # 10 ms each would be a rebuild
     assert cost(architecture, DIGITS, Recipe(batch_norm=False)) != expected
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_a_recurrent_network_costs_what_its_closed_form_says(cell: str, gates: int) -> None:
+    """Two layers, both directions; 9 steps of 3 channels, a state of 5."""
+    values = {"cell": cell, "layers": 2, "hidden": 5, "direction": "bidirectional", "dropout": 0.0}
+    found = cost(Architecture("rnn", values), Task("forecasting", (9, 3), 4), Recipe())
+    weights = 2 * gates * 5 * (3 + 5) + 2 * gates * 5 * (2 * 5 + 5)
+    assert found["parameters"] == weights + 8 * gates * 5 + (2 * 5 + 1) * 4
+    assert found["flops"] == 2 * (9 * weights + 2 * 5 * 4)
+
+
+def test_the_darts_cell_costs_what_it_does_step_by_step() -> None:
+    values = {"cell": "darts", "layers": 1, "hidden": 5, "direction": "forward", "nodes": 2}
+    for node, source in ((1, 0), (2, 1)):
+        values |= {f"node_{node}_source": source, f"node_{node}_activation": "relu"}
+    architecture, task = Architecture("rnn", values), Task("language_modeling", (9,), 7, 7)
+    weights = (5 + 5 + 2 * 5) * 10
+    with FlopCounterMode(display=False) as counter:
+        families["rnn"].build(architecture, task, Recipe())(task.zeros(1))
+    assert cost(architecture, task, Recipe()) == {
+        "parameters": 7 * 5 + weights + 6 * 7,
+        "flops": 2 * 9 * (weights + 5 * 7),
+    }
+    assert counter.get_total_flops() == 2 * 9 * (weights + 5 * 7)
+
+
+def test_a_transformer_costs_what_its_closed_form_says() -> None:
+    """Width 8, inner width 16, 9 steps and a class token; attention, convolution, pooling."""
+    names = ("attention", "convolution", "pooling")
+    values = {f"layer_{layer}_mixer": name for layer, name in enumerate(names, 1)}
+    values |= {"layer_2_kernel": 3, "layer_3_kernel": 7, "layers": 3, "width": 8, "heads": 4}
+    values |= {"feed_forward": 2, "activation": "relu", "norm": "post", "dropout": 0.1}
+    values |= {"positions": "sinusoidal", "readout": "token"}
+    found = cost(Architecture("transformer", values), Task("forecasting", (9, 3), 4), Recipe())
+    blocks = 4 * 8 * 8 + (3 * 8 + 8 * 8) + 3 * 2 * 8 * 16
+    other = 5 * 8 + 2 * 8 + 3 * (16 + 8) + 7 * 2 * 8 + 8  # biases, normalisation, class token
+    assert found["parameters"] == 3 * 8 + blocks + other + 9 * 4
+    assert found["flops"] == 2 * (9 * 3 * 8 + 10 * blocks + 2 * 10 * 10 * 8 + 8 * 4)

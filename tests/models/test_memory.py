@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.families import families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
+from models.presets import preset
 from models.task import Task
 from models.training.recipe import Recipe
 
@@ -51,6 +53,28 @@ def test_a_real_step_takes_what_was_said_and_not_much_more() -> None:
     nn.functional.cross_entropy(model(x), y).backward()
     optimizer.step()
     assert 100e6 < expected < peak.bytes() - before < 2 * expected
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gpt-mini", "bert-mini"])
+def test_sequences_keep_what_was_said_and_not_much_more(name: str) -> None:
+    """Attention without the matrix of steps by steps, recurrence with the gates of every step."""
+    known = preset(name)
+    family = families[known.architecture.family]
+    language = known.published["task"] == "language_modeling"
+    task = Task(known.published["task"], (64,), 11 if language else 2, 11)
+    with torch.device("meta"):
+        network = family.build(known.architecture, task, Recipe())
+    weights = sum(4 * p.numel() for p in network.parameters())
+    expected = training_bytes(network, task, Recipe(optimizer="sgd"), 2) - 2 * weights
+    real = family.build(known.architecture, task, Recipe())
+    own = {p.untyped_storage().data_ptr() for p in real.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: kept.setdefault(x.untyped_storage().data_ptr(), x), lambda x: x
+    ):
+        real(torch.randint(1, 11, (2, 64)))
+    found = sum(x.untyped_storage().nbytes() for key, x in kept.items() if key not in own)
+    assert expected <= found < 2.5 * expected  # an LSTM's workspace on the CPU is generous
 
 
 @pytest.mark.parametrize("samples", [1, 7, 359, 1079])

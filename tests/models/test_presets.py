@@ -1,4 +1,4 @@
-"""Parameter counts of torchvision's models, and of small ones as worked out below."""
+"""Parameter counts of torchvision's models, BERT and DeiT, and of others as worked out below."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ PARAMETERS = {
     "efficientnet-b0": 5_288_548,
     "linear": 31 * 2,
     "mlp-100": 31 * 100 + 101 * 2,
+    "lstm": 10_000 * 200 + 2 * (4 * 200 * 400 + 2 * 4 * 200) + 201 * 10_000,
+    "gru": 10_000 * 200 + 2 * (3 * 200 * 400 + 2 * 3 * 200) + 201 * 10_000,
+    "bert-mini": 11_170_560 - 257 * 256 + 257 * 2,  # without its pooler, with a classifier
+    "gpt-mini": 193 * 65 - 65 + 65 * 192 + 128 * 192 + 6 * 444_864 + 2 * 192,
+    "vit-tiny": 5_717_416,
 }
 MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the paper
     "alexnet": 714,
@@ -29,12 +34,18 @@ MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the
     "resnet-50": 4_089,
     "mobilenet-v2": 301,
     "efficientnet-b0": 386,
+    "vit-tiny": 1260,
 }
 
 
 def published_task(known: Preset) -> Task:
     shape = tuple(known.published["input_shape"])
-    return Task(known.published["task"], shape, known.published["outputs"])
+    return Task(
+        known.published["task"],
+        shape,
+        known.published["outputs"],
+        known.published.get("vocabulary"),
+    )
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
