@@ -175,13 +175,13 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
             "dataset": "digits",
             "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
             "training": {
-                "epochs": 4,
+                "epochs": 2,
                 "batch_size": 256,
-                "learning_rate": {"low": 0.001, "high": 1},
+                "learning_rate": {"low": 0.001, "high": 0.1},
             },
             "strategy": {"name": "random"},
             "fidelity": {"name": "asha", "variant": "promotion", "reduction_factor": 2},
-            "budget": {"trials": 6},
+            "budget": {"trials": 4},
             "final": {"top": 1, "seeds": 1, "epochs": 1},
         }
     )
@@ -199,11 +199,11 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
         assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))
         assert trial.kind is TrialKind.FINAL or trial.metrics == curve[-1].metrics
         is_pruned = trial.state is TrialState.PRUNED
-        assert is_pruned == (trial.kind is TrialKind.CANDIDATE and len(curve) < 4)
+        assert is_pruned == (trial.kind is TrialKind.CANDIDATE and len(curve) < 2)
         assert not is_pruned or f"pruned by asha at epoch {len(curve)}" in str(trial.failure)
     resumed = {event.number for event in journal.events if isinstance(event, TrialResumed)}
     completed = [t for t in run.trials if t.number in resumed and t.state is TrialState.COMPLETED]
-    assert sum(trial.state is TrialState.PRUNED for trial in run.trials) >= 3 and completed
+    assert sum(trial.state is TrialState.PRUNED for trial in run.trials) >= 1 and completed
     alone = TrainEvaluator(resolved.spec.dataset, str(folder / "alone")).evaluate(completed[0])
     assert [metrics["val_loss"] for metrics in alone] == [
         point.metrics["val_loss"] for point in curves[completed[0].number]
