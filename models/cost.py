@@ -18,6 +18,17 @@ from models.meta import unroll_at_once
 from models.task import Task
 from models.training.recipe import Recipe
 
+
+def _bag_flops(dense: Any, index: Any, *_: Any, **__: Any) -> int:
+    """A product with a sparse matrix (`models.graph.Product`) has a multiply-add a value."""
+    return int(2 * index.numel() * dense.shape[1])
+
+
+_FORMULAS: Mapping[Any, Callable[..., int]] = {
+    **flop_registry,
+    torch.ops.aten._embedding_bag: _bag_flops,
+    torch.ops.aten._embedding_bag_forward_only: _bag_flops,
+}
 SHAPE_PRESERVING = (_BatchNorm, nn.ReLU, nn.Dropout)
 
 
@@ -67,7 +78,7 @@ class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     ) -> Any:
         named = dict(kwargs or {})
         output = function(*args, **named)
-        formula: Callable[..., int] | None = flop_registry.get(function._overloadpacket)
+        formula = _FORMULAS.get(function._overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **named, out_val=output)
         return output

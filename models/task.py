@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor
+
+from models.graph import Features, Graph, Sparse
 
 TaskName = Literal[
     "tabular_classification",
@@ -23,6 +25,43 @@ TaskName = Literal[
 TASK_NAMES: tuple[str, ...] = get_args(TaskName)
 TEXT_TASKS = ("text_classification", "language_modeling")
 """Their input is token ids; all others take numbers."""
+GRAPH_TASKS = ("node_classification", "graph_classification")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSize:
+    """How large a graph is, the mean of many rounded up: what a pass through a network costs.
+
+    `edges` has an undirected edge twice and no edge from a node to itself; `entries` is the number
+    of features that are not zero, or None where they are stored dense.
+    """
+
+    nodes: int
+    edges: int
+    entries: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or self.edges < 0 or (self.entries is not None and self.entries < 0):
+            raise ValueError(f"a graph has at least 1 node and no negative size, got {self}")
+
+    def zeros(self, features: int, count: int, device: str | torch.device) -> Graph:
+        """`count` graphs of this size, side by side, all features 0."""
+        nodes = count * self.nodes
+        rows, index = _spread(count * (self.edges + self.nodes), nodes, device)
+        columns = rows // self.nodes * self.nodes + index % self.nodes
+        x: Tensor | Features = torch.zeros(nodes, features, device=device)
+        if self.entries is not None:
+            places, number = _spread(count * self.entries, nodes, device)
+            values = torch.zeros(count * self.entries, device=device)
+            x = Features(Sparse(places, number % features, nodes, features), values)
+        graph_of = torch.arange(nodes, device=device) // self.nodes
+        return Graph(x, Sparse(rows, columns, nodes, nodes), graph_of=graph_of, graphs=count)
+
+
+def _spread(entries: int, rows: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """Entries over rows, evenly: the row of each and its number."""
+    number = torch.arange(entries, device=device)
+    return number * rows // max(entries, 1), number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +70,19 @@ class Task:
 
     Shapes:
         input_shape: of one sample without the batch; (features,) for tables, (channels, height,
-            width) for images, (window, channels) for series and sequences, (length,) for texts.
+            width) for images, (window, channels) for series and sequences, (length,) for texts,
+            (features,) of a node for graphs.
         outputs: number of classes of a classification, of values of a regression, horizon * series
             of a forecast; of a language model the vocabulary, at every position.
         vocabulary: number of token ids of a text task, which are below it; None for all others.
+        graph: the size of the graph, of a graph task; None for all others.
     """
 
     name: TaskName
     input_shape: tuple[int, ...]
     outputs: int
     vocabulary: int | None = None
+    graph: GraphSize | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -52,6 +94,11 @@ class Task:
                 f"{' and '.join(TEXT_TASKS)} have a vocabulary and no other task has, "
                 f"got {self.name} with vocabulary {self.vocabulary}"
             )
+        if (self.name in GRAPH_TASKS) != (self.graph is not None):
+            raise ValueError(
+                f"{' and '.join(GRAPH_TASKS)} have a graph and no other task has, "
+                f"got {self.name} with graph {self.graph}"
+            )
         if self.vocabulary is not None and self.vocabulary < 1:
             raise ValueError(f"a vocabulary has at least 1 token, got {self.vocabulary}")
         if self.name == "language_modeling" and self.outputs != self.vocabulary:
@@ -60,28 +107,41 @@ class Task:
                 f"vocabulary of {self.vocabulary}"
             )
 
-    def zeros(self, count: int, device: str | torch.device = "cpu") -> Tensor:
-        """A batch of `count` inputs of the right type: token ids or numbers.
+    def zeros(self, count: int, device: str | torch.device = "cpu") -> Tensor | Graph:
+        """A batch of `count` inputs of the right type: numbers, token ids, or a graph of which
+        `count` nodes are picked, or `count` graphs.
 
         Shapes:
-            (count, *input_shape), int64 for a text task, else float32
+            (count, *input_shape), int64 for a text task, else float32; or a graph
         """
+        if self.graph is not None:
+            if self.name == "graph_classification":
+                return self.graph.zeros(self.input_shape[0], count, device)
+            graph = self.graph.zeros(self.input_shape[0], 1, device)
+            graph.picked = torch.arange(count, device=device) % self.graph.nodes
+            return graph
         dtype = torch.float32 if self.vocabulary is None else torch.int64
         return torch.zeros(count, *self.input_shape, dtype=dtype, device=device)
 
     def to_json(self) -> dict[str, Any]:
-        document = {
+        document: dict[str, Any] = {
             "name": self.name,
             "input_shape": list(self.input_shape),
             "outputs": self.outputs,
         }
-        return document if self.vocabulary is None else document | {"vocabulary": self.vocabulary}
+        if self.vocabulary is not None:
+            document["vocabulary"] = self.vocabulary
+        if self.graph is not None:
+            document["graph"] = asdict(self.graph)
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
+        graph = document.get("graph")
         return cls(
             document["name"],
             tuple(document["input_shape"]),
             document["outputs"],
             document.get("vocabulary"),
+            None if graph is None else GraphSize(**graph),
         )

@@ -46,9 +46,9 @@ def module_text(
     inputs: Iterable[str],
     forward: Iterable[str],
 ) -> str:
-    """A module class."""
+    """A module class. `inputs` are tensors where they do not say otherwise."""
     signature = ", ".join(["self", *parameters])
-    tensors = ", ".join(["self", *(f"{name}: Tensor" for name in inputs)])
+    tensors = ", ".join(["self", *(name if ":" in name else f"{name}: Tensor" for name in inputs)])
     first, *more = docstring
     lines = [
         f"class {name}(nn.Module):",

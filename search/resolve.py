@@ -19,7 +19,7 @@ from models.families import FamilySettings, InfeasibleError, families
 from models.presets import Preset, presets
 from models.registry import Registry, UnknownNameError
 from models.settings import Items, OneOf, Settings
-from models.task import Task, TaskName
+from models.task import GraphSize, Task, TaskName
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
@@ -90,6 +90,16 @@ class Resolved(ResolvedSpace):
         return strategies[self.spec.strategy.name](self.space, self.spec.strategy, self.spec.seed)
 
 
+class GraphRequest(Settings):
+    """How large a graph is: what a pass through a network costs."""
+
+    nodes: int = Field(ge=1, le=100_000_000)
+    edges: int = Field(ge=0, le=1_000_000_000, description="an undirected edge counts twice")
+    entries: int | None = Field(
+        None, ge=0, le=1_000_000_000, description="features that are not zero; null: stored dense"
+    )
+
+
 class TaskRequest(Settings):
     """A task without its data."""
 
@@ -99,6 +109,7 @@ class TaskRequest(Settings):
     vocabulary: int | None = Field(
         None, ge=1, le=1_000_000, description="token ids, of a text task only"
     )
+    graph: GraphRequest | None = Field(None, description="size of a graph, of a graph task only")
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
@@ -110,7 +121,8 @@ class TaskRequest(Settings):
         Raises:
             ValueError: there is no such task.
         """
-        return Task(self.name, self.input_shape, self.outputs, self.vocabulary)
+        size = None if self.graph is None else GraphSize(**self.graph.model_dump())
+        return Task(self.name, self.input_shape, self.outputs, self.vocabulary, size)
 
 
 class SpaceRequest(Settings):

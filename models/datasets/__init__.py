@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
+from models.graph_samples import Graphs, Nodes
 from models.registry import Registry
 from models.task import Task
+
+Samples = Tensor | Nodes | Graphs
+"""They have a length, slices, `index_select` and `to`; what those give, a network takes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,15 +28,42 @@ class Split:
         x: (N, *task.input_shape) float32; int64 token ids of a text task, 0 after its end
             tables: (N, features), numbers standardised, categories one-hot
             images: (N, C, H, W); series and sequences: (N, T, channels); texts: (N, T)
+            graphs: N nodes of one graph, or N graphs
         y: (N,) int64 class index; (N, outputs) float32, standardised, of a regression or a
             forecast; (N, length) int64 of a language model, the token after each of x
     """
 
-    x: Tensor
+    x: Samples
     y: Tensor
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def joined(self, other: Split) -> Split:
+        """These samples, then the others, of the same kind."""
+        return Split(_joined(self.x, other.x), torch.cat([self.y, other.y]))
+
+
+def _joined(x: Samples, other: Samples) -> Samples:
+    if isinstance(x, Tensor) and isinstance(other, Tensor):
+        return torch.cat([x, other])
+    if isinstance(x, Nodes) and isinstance(other, Nodes):
+        return x.joined(other)
+    if isinstance(x, Graphs) and isinstance(other, Graphs):
+        return x.joined(other)
+    raise TypeError(f"cannot join {type(x).__name__} with {type(other).__name__}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawGraphs:
+    """Graphs as a user has them: the tensors that `datasets.graphs.preprocess` takes, by name.
+
+    Shapes:
+        y: (N,) of the nodes or graphs that are asked for
+    """
+
+    x: Mapping[str, Tensor]
+    y: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +80,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    raw_test: Split
+    raw_test: Split | RawGraphs
     preprocessing: Mapping[str, Any]
     fingerprint: str
 

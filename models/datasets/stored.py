@@ -7,7 +7,7 @@ it. Overlapping windows of a series, and images that lie channels last, cost not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.architecture import Choice, Decision
-from models.datasets import Dataset, Split
+from models.datasets import Dataset, RawGraphs, Split
 from models.datasets.tables import KnownResults
+from models.graph_samples import Graphs, Nodes
 from models.task import Task
 
 _HEADER = "netsmith"
@@ -79,11 +80,14 @@ def load(path: Path) -> Content:
         name: tensors[view["tensor"]].as_strided(view["size"], view["stride"], view["offset"])
         for name, view in header["views"].items()
     }
-    splits = {name: Split(views[f"{name}.x"], views[f"{name}.y"]) for name in _SPLITS}
+    task = Task.from_json(header["task"])
     return Dataset(
         name=header["name"],
-        task=Task.from_json(header["task"]),
-        **splits,
+        task=task,
+        train=_split(views, "train", task),
+        validation=_split(views, "validation", task),
+        test=_split(views, "test", task),
+        raw_test=_raw(views, "raw_test"),
         preprocessing=header["preprocessing"],
         fingerprint=header["fingerprint"],
     )
@@ -91,6 +95,29 @@ def load(path: Path) -> Content:
 
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
     for name in _SPLITS:
-        split: Split = getattr(dataset, name)
-        yield f"{name}.x", split.x
+        split: Split | RawGraphs = getattr(dataset, name)
         yield f"{name}.y", split.y
+        if isinstance(split.x, Tensor):
+            yield f"{name}.x", split.x
+        else:
+            parts = split.x.parts() if isinstance(split.x, Nodes | Graphs) else split.x
+            yield from ((f"{name}.x.{part}", tensor) for part, tensor in parts.items())
+
+
+def _split(views: Mapping[str, Tensor], name: str, task: Task) -> Split:
+    y, parts = views[f"{name}.y"], _parts(views, name)
+    if not parts:
+        return Split(views[f"{name}.x"], y)
+    features = task.input_shape[0]
+    kind = Nodes if "picked" in parts else Graphs
+    return Split(kind.from_parts(parts, features), y)
+
+
+def _raw(views: Mapping[str, Tensor], name: str) -> Split | RawGraphs:
+    y, parts = views[f"{name}.y"], _parts(views, name)
+    return RawGraphs(parts, y) if parts else Split(views[f"{name}.x"], y)
+
+
+def _parts(views: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}.x."
+    return {key.removeprefix(prefix): v for key, v in views.items() if key.startswith(prefix)}

@@ -88,16 +88,16 @@ def _dataset(
         axis=1,
     )
     preprocessing = {**_fitted(described, raw[sets[0]]), **extra}
+    inputs = [apply(torch.from_numpy(raw[chosen]), preprocessing) for chosen in sets]
     train, validation, test = (
-        Split(apply(torch.from_numpy(raw[chosen]), preprocessing), torch.from_numpy(y[chosen]))
-        for chosen in sets
+        Split(x, torch.from_numpy(y[chosen])) for x, chosen in zip(inputs, sets, strict=True)
     )
     content = {f"x.{key}": values for key, values in columns.items()}
     content["y"] = y if raw_targets is None else raw_targets
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     return Dataset(
         name=name,
-        task=Task(task[0], (train.x.shape[1],), task[1]),
+        task=Task(task[0], (inputs[0].shape[1],), task[1]),
         train=train,
         validation=validation,
         test=test,

@@ -27,7 +27,7 @@ def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> 
     data, search, task = metrics["dataset"], metrics["search"], metrics["task"]
     samples = data["samples"]
     raw = preprocessing["input"]
-    shape = ", ".join(str(size) for size in (1, *raw["shape"]))
+    example, takes = _input(raw)
     classes = preprocessing.get("classes")
     meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
     if target := preprocessing.get("target"):
@@ -60,11 +60,10 @@ import json, pathlib, torch, safetensors.torch, model
 network = model.build().eval()
 network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 preprocessing = json.loads(pathlib.Path("preprocessing.json").read_text())
-outputs = network(model.preprocess(torch.zeros({shape}, dtype=torch.{raw["dtype"]}), preprocessing))
+outputs = network(model.preprocess({example}, preprocessing))
 ```
 
-- Input: a batch of raw samples of shape ({", ".join(map(str, raw["shape"]))}), {raw["dtype"]}; \
-`preprocess` does the rest.
+- Input: {takes}; `preprocess` does the rest.
 - Output: {task["outputs"]} values a sample.{meaning}
 - `sha256sum -c SHA256SUMS` shows whether the files are whole.
 
@@ -88,6 +87,21 @@ Netsmith.
 
 `architecture.json` is the architecture, `metrics.json` has every number of this card.
 """
+
+
+def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
+    """A sample of zeros as an expression, and what samples are, for people."""
+    if raw.get("kind") == "graph":
+        (features,) = raw["shape"]
+        x, edges = f"torch.zeros(1, {features})", "torch.zeros(2, 0, dtype=torch.int64)"
+        return f'{{"x": {x}, "edge_index": {edges}}}', (
+            f"`x`, {features} raw features a node (or `x_data`, `x_indices` and `x_indptr`, the "
+            "same by rows), and `edge_index`, source and target of every edge; `picked`, the nodes "
+            "that are asked for, or `graph_of`, the graph of each node, where there are many"
+        )
+    shape = ", ".join(map(str, raw["shape"]))
+    example = f"torch.zeros({', '.join(map(str, (1, *raw['shape'])))}, dtype=torch.{raw['dtype']})"
+    return example, f"a batch of raw samples of shape ({shape}), {raw['dtype']}"
 
 
 def _listed(classes: list[Any]) -> str:

@@ -45,7 +45,7 @@ def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     """
     definition = families[architecture.family].definition(network, architecture)
     parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
-    body = _spaced([*parts, definition.text, BUILD, preprocess.source()])
+    body = _spaced([*parts, definition.text, BUILD, definition.preprocess or preprocess.source()])
     header = HEADER.format(
         family=architecture.family,
         task=task.name,
@@ -62,7 +62,11 @@ def _imports(body: str) -> str:
     names = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     lines = []
     if "math" in names:
-        lines += ["import math", ""]
+        lines.append("import math")
+    if "Any" in names:
+        lines.append("from typing import Any")
+    if lines:
+        lines.append("")
     if "torch" in names:
         lines.append("import torch")
     lines.append(f"from torch import {', '.join(sorted(names & {'Tensor', 'nn'}))}")

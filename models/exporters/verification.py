@@ -9,10 +9,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from models.datasets import Dataset
+from models.datasets import Dataset, RawGraphs
 
 SUMS = "SHA256SUMS"
 TOLERANCE = 1e-6
@@ -49,9 +52,11 @@ network = model.build().eval()
 network.load_state_dict(load_file("model.safetensors"))
 preprocessing = json.loads(Path("preprocessing.json").read_text())
 samples = numpy.load(sys.argv[1], allow_pickle=False)
-raw, targets = torch.from_numpy(samples["x"]), torch.from_numpy(samples["y"])
+raw = {name: torch.from_numpy(samples[name]) for name in samples}
+targets = raw.pop("y")
+batches = raw["x"].split(256) if raw.keys() == {"x"} else [raw]
 with torch.inference_mode():
-    batches = [network(model.preprocess(batch, preprocessing)) for batch in raw.split(256)]
+    batches = [network(model.preprocess(batch, preprocessing)) for batch in batches]
 outputs = torch.cat(batches).double()
 if targets.is_floating_point():
     squared = torch.nn.functional.mse_loss(outputs, targets.double()).item()
@@ -92,7 +97,7 @@ def score_bundle(
     check_sums(directory)
     with tempfile.TemporaryDirectory(prefix="netsmith-verify-") as folder:
         samples = Path(folder, "test.npz")
-        np.savez(samples, x=dataset.raw_test.x.numpy(), y=dataset.raw_test.y.numpy())
+        np.savez(samples, allow_pickle=False, **_raw_samples(dataset))
         command = [sys.executable, "-I", "-B", "-c", _SCORE, str(samples)]
         try:
             done = subprocess.run(  # noqa: S603 - our interpreter, our script
@@ -123,6 +128,17 @@ def verify_bundle(directory: Path, dataset: Dataset, expected: Mapping[str, floa
     for name, score in scores.items():
         if name in expected and not _equal(name, score, expected[name]):
             raise BundleError(f"the bundle has {name} {score}, recorded was {expected[name]}")
+
+
+def _raw_samples(dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """The raw test split by name: `y`, and `x` or the arrays of graphs."""
+    raw = dataset.raw_test
+    parts = {"y": raw.y}
+    if isinstance(raw, RawGraphs):
+        parts |= raw.x
+    elif isinstance(raw.x, Tensor):
+        parts["x"] = raw.x
+    return {name: part.numpy() for name, part in parts.items()}
 
 
 def write_sums(directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Protocol
 
 from torch import nn
@@ -39,11 +40,13 @@ class Definition:
     `text` defines `class Network(nn.Module)`, whose constructor takes nothing and whose state_dict
     names equal those of `Family.build`, and may use torch, `Tensor`, `nn`, `functional` and
     `classes`. The source of `classes` is copied, with the plain classes and functions that they
-    use themselves.
+    use themselves. `preprocess`, where given, stands in for what `models.datasets.preprocess` has:
+    the text of a function `preprocess` for raw samples that are not one tensor.
     """
 
-    classes: tuple[type[nn.Module], ...]
+    classes: tuple[type[nn.Module] | FunctionType, ...]
     text: str
+    preprocess: str | None = None
 
 
 class Family(Protocol):

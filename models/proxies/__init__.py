@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from models.datasets import Dataset
+from models.datasets import Dataset, Samples
 from models.registry import Registry
 from models.training.metrics import scores
 from models.training.regularization import weights
@@ -22,7 +22,7 @@ BATCH_SIZE = 64
 class Batch:
     """One batch of training samples, with the mean loss of the task."""
 
-    x: Tensor
+    x: Samples
     y: Tensor
     loss: Callable[[Tensor, Tensor], Tensor]
 
@@ -31,8 +31,8 @@ class Batch:
         """`size` samples of the train split, drawn by `seed`; all of a smaller split."""
         generator = torch.Generator().manual_seed(seed)
         index = torch.randperm(len(dataset.train), generator=generator)[:size]
-        x = dataset.train.x[index]
-        if x.dim() == 4:
+        x = dataset.train.x.index_select(0, index)
+        if isinstance(x, Tensor) and x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)  # depthwise convolutions are faster
         return cls(x, dataset.train.y[index], scores[dataset.task.name].loss)
 

@@ -5,6 +5,7 @@ Batch normalisation uses the statistics of the batch, as in the authors' code.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -32,8 +33,11 @@ ACTIVATIONS = (
 @proxies.register("naswot")
 def naswot(network: nn.Module, batch: Batch) -> float:
     """The logarithm of |K|, where K[i, j] counts the units that are on for both samples i and j, or
-    off for both. Minus infinity where two samples switch the same units, or nothing is switched.
+    off for both. Minus infinity where two samples switch the same units, or nothing is switched,
+    or where units belong to the nodes of a graph and not to samples.
     """
+    if not isinstance(batch.x, Tensor):
+        return -math.inf
     kernel = torch.zeros(len(batch.x), len(batch.x), dtype=torch.float64)
 
     def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:

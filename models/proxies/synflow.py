@@ -32,7 +32,8 @@ def synflow(network: nn.Module, batch: Batch) -> float:
     hooks = [layer.register_forward_hook(_input) for layer in layers]
     try:
         with evaluating(network):
-            ones = _wide(torch.ones_like(batch.x[:1]))
+            first = batch.x[:1]
+            ones = _wide(torch.ones_like(first)) if isinstance(first, Tensor) else first.ones()
             outputs = torch.func.functional_call(network, absolute | buffers, (ones,))
     finally:
         for hook in hooks:

@@ -17,7 +17,9 @@ from models.architecture import Architecture, Decision, Scalar, active_values
 from models.cost import cost
 from models.exporters.source import source
 from models.families import InfeasibleError, families
-from models.task import TASK_NAMES, Task
+from models.graph import Features, Graph
+from models.graph_samples import Graphs, Nodes
+from models.task import TASK_NAMES, GraphSize, Task
 from models.training.metrics import scores
 from models.training.recipe import Recipe
 
@@ -29,6 +31,8 @@ EXAMPLES = {
     "sequence_classification": Task("sequence_classification", (12, 2), 3),
     "text_classification": Task("text_classification", (12,), 3, vocabulary=7),
     "language_modeling": Task("language_modeling", (12,), 7, vocabulary=7),
+    "node_classification": Task("node_classification", (5,), 3, graph=GraphSize(8, 20)),
+    "graph_classification": Task("graph_classification", (5,), 3, graph=GraphSize(4, 6, 9)),
 }
 """A small task of each kind; a family of another kind of task adds it here."""
 
@@ -37,8 +41,17 @@ PAIRS = [(family, task) for family in families for task in sorted(families[famil
 RECIPES = [Recipe(), Recipe(batch_norm=False, dropout=0.3)]
 
 
-def inputs(task: Task, count: int) -> Tensor:
-    """Random samples: token ids where there is a vocabulary."""
+def inputs(task: Task, count: int) -> Tensor | Nodes | Graphs:
+    """Random samples: token ids where there is a vocabulary, graphs where they have a size."""
+    if task.graph is not None:
+        zeros = task.zeros(count)
+        assert isinstance(zeros, Graph)
+        if zeros.picked is not None:
+            zeros.x = torch.randn(task.graph.nodes, *task.input_shape)
+            return Nodes(zeros, zeros.picked)
+        assert isinstance(zeros.x, Features) and zeros.graph_of is not None
+        x = Features(zeros.x.places, torch.randn(len(zeros.x.places)))
+        return Graphs(x, zeros.links, zeros.graph_of, count)
     if task.vocabulary is not None:
         return torch.randint(task.vocabulary, (count, *task.input_shape))
     return torch.randn(count, *task.input_shape)
@@ -219,7 +232,7 @@ def test_a_network_is_written_down_as_pytorch_that_gives_equal_outputs(
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        assert imported <= {"__future__", "math", "torch", "torch.nn"}
+        assert imported <= {"__future__", "math", "torch", "torch.nn", "typing"}
         module = ModuleType("model")
         exec(compile(text, "model.py", "exec"), vars(module))  # noqa: S102 - text that we wrote
         written = module.build()

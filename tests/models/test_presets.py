@@ -20,6 +20,8 @@ PARAMETERS = {
     "resnet-50": 25_557_032,
     "mobilenet-v2": 3_504_872,
     "efficientnet-b0": 5_288_548,
+    "gcn": 1433 * 16 + 16 + 16 * 7 + 7,
+    "gat": 1433 * 64 + 3 * 64 + 64 * 7 + 3 * 7,
     "linear": 31 * 2,
     "mlp-100": 31 * 100 + 101 * 2,
     "lstm": 10_000 * 200 + 2 * (4 * 200 * 400 + 2 * 4 * 200) + 201 * 10_000,
@@ -39,13 +41,7 @@ MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the
 
 
 def published_task(known: Preset) -> Task:
-    shape = tuple(known.published["input_shape"])
-    return Task(
-        known.published["task"],
-        shape,
-        known.published["outputs"],
-        known.published.get("vocabulary"),
-    )
+    return Task.from_json({"name": known.published["task"], **known.published})
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

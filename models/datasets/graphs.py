@@ -1,0 +1,319 @@
+"""Graphs: one whose nodes have classes, or many that have a class each.
+
+A raw graph is a set of arrays, the same in an upload, in the check of a bundle and in use:
+
+    x                               (nodes, features), or its parts by rows (CSR)
+    x_data, x_indices, x_indptr     (entries,), (entries,), (nodes + 1,)
+    edge_index                      (2, edges): source, target; both directions of an undirected one
+    picked                          (samples,) nodes whose classes are asked for; left out: all
+    graph_of                        (nodes,) ascending, where there are many graphs
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.datasets import Dataset, RawGraphs, Split
+from models.datasets.fingerprint import fingerprint
+from models.datasets.splits import stratified
+from models.graph import Features, Graph, Sparse
+from models.graph_samples import Graphs, Nodes
+from models.task import GraphSize, Task
+
+Array = NDArray[Any]
+MASKS = ("train_mask", "val_mask", "test_mask")
+CSR = ("x_data", "x_indices", "x_indptr", "x_shape")
+SPARSE_SHARE = 0.2
+"""Features with fewer entries that are not zero are a bag of words, and stored by rows."""
+
+
+def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
+    """Turn raw graphs into what the network takes. An edge counts once; a node is linked to itself
+    whether or not an edge says so.
+    """
+    (features,) = preprocessing["input"]["shape"]
+    x: Tensor | Features
+    if "x" in raw:
+        nodes, width = raw["x"].shape
+        if width != features:
+            raise ValueError(f"a node has {features} features, got {width}")
+        x = raw["x"].to(torch.float32)
+    else:
+        starts = raw["x_indptr"].to(torch.int64)
+        nodes = len(starts) - 1
+        rows = torch.arange(nodes, device=starts.device).repeat_interleave(starts.diff())
+        columns = raw["x_indices"].to(torch.int64)
+        x = Features(Sparse(rows, columns, nodes, features), raw["x_data"].to(torch.float32))
+    for step in preprocessing["steps"]:
+        if step["op"] == "normalize_rows":  # every node's magnitudes add up to 1
+            if isinstance(x, Tensor):
+                x = x / x.abs().sum(1, keepdim=True).clamp(min=1e-12)
+            else:
+                rows = x.places.rows
+                sums = x.values.new_zeros(nodes).index_add(0, rows, x.values.abs())
+                x = Features(x.places, x.values / sums.clamp(min=1e-12)[rows])
+        elif step["op"] == "standardize":  # one mean and deviation a feature
+            x = x if isinstance(x, Tensor) else x.times(torch.eye(features))
+            mean, deviation = (
+                torch.tensor(step[name], device=x.device) for name in ("mean", "std")
+            )
+            x = (x - mean) / deviation
+        else:
+            raise ValueError(f"unknown preprocessing step {step['op']!r}")
+    source, target = raw["edge_index"].to(torch.int64)
+    loops = torch.arange(nodes, device=source.device)
+    links = torch.cat([target * nodes + source, loops * nodes + loops])
+    graph_of = raw.get("graph_of")
+    graphs = 1 if graph_of is None or not len(graph_of) else int(graph_of[-1]) + 1
+    links = torch.unique(links)
+    places = Sparse(links // nodes, links % nodes, nodes, nodes)
+    return Graph(x, places, raw.get("picked"), graph_of, graphs)
+
+
+def of_nodes(
+    name: str,
+    arrays: Mapping[str, Array],
+    *,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+) -> Dataset:
+    """One graph whose nodes have classes.
+
+    `arrays`: `x`, or `x_data`, `x_indices`, `x_indptr` and `x_shape`; `edge_index`; `y`, one class
+    a node; `train_mask`, `val_mask` and `test_mask`, or none of them, and the split is drawn,
+    stratified. Every split is of nodes of the one graph: a network sees the features and edges of
+    all, and is trained by the classes of some (transductive).
+
+    Raises:
+        ValueError: arrays that make no such dataset, with the array at fault.
+    """
+    nodes, features, raw = _check(arrays)
+    classes, labels = _labels(arrays, nodes, "node")
+    picked = _masks(arrays, nodes) or stratified(labels, (validation, test), seed)
+    preprocessing = _fit(raw, picked[0], classes, features)
+    graph = preprocess(raw, preprocessing)
+    task = Task("node_classification", (features,), len(classes), graph=_size(graph))
+    splits = [
+        Split(Nodes(graph, torch.from_numpy(chosen)), torch.from_numpy(labels[chosen]))
+        for chosen in picked
+    ]
+    asked = raw | {"picked": torch.from_numpy(picked[2])}
+    return _dataset(name, task, splits, asked, preprocessing, raw, labels, picked)
+
+
+def of_graphs(
+    name: str,
+    arrays: Mapping[str, Array],
+    *,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+    sets: list[NDArray[np.int64]] | None = None,
+) -> Dataset:
+    """Many graphs with a class each.
+
+    `arrays`: the features and `edge_index` of all nodes, `graph_of`, and `y`, one class a graph.
+    `sets`: the graphs of train, validation and test; else they are drawn, stratified.
+
+    Raises:
+        ValueError: arrays that make no such dataset, with the array at fault.
+    """
+    nodes, features, raw = _check(arrays)
+    graph_of = _integers(arrays, "graph_of", (nodes,))
+    if (np.diff(graph_of) < 0).any() or graph_of[0] != 0:
+        raise ValueError("graph_of is ascending from 0: the nodes of a graph are together")
+    classes, labels = _labels(arrays, None, "graph")
+    if len(np.unique(graph_of)) != len(labels) or graph_of[-1] + 1 != len(labels):
+        raise ValueError(f"graph_of has {len(np.unique(graph_of))} graphs, y {len(labels)}")
+    edges = raw["edge_index"].numpy()
+    if (crossing := np.flatnonzero(graph_of[edges[0]] != graph_of[edges[1]])).size:
+        raise ValueError(f"edge {crossing[0]} of edge_index leads from one graph to another")
+    raw["graph_of"] = torch.from_numpy(graph_of)
+    picked = sets or stratified(labels, (validation, test), seed)
+    preprocessing = _fit(raw, np.flatnonzero(np.isin(graph_of, picked[0])), classes, features)
+    graph = preprocess(raw, preprocessing)
+    every = Graphs(graph.x, graph.links, raw["graph_of"], len(labels))
+    task = Task("graph_classification", (features,), len(classes), graph=_size(graph))
+    splits = [
+        Split(every.index_select(0, torch.from_numpy(chosen)), torch.from_numpy(labels[chosen]))
+        for chosen in picked
+    ]
+    return _dataset(name, task, splits, _subset(raw, picked[2]), preprocessing, raw, labels, picked)
+
+
+def _dataset(
+    name: str,
+    task: Task,
+    splits: list[Split],
+    raw_test: Mapping[str, Tensor],
+    preprocessing: dict[str, Any],
+    raw: Mapping[str, Tensor],
+    labels: NDArray[np.int64],
+    picked: list[NDArray[np.int64]],
+) -> Dataset:
+    train, validation, test = splits
+    content: dict[str, Array] = {key: part.numpy() for key, part in raw.items()} | {"y": labels}
+    content |= dict(zip(("train", "validation", "test"), picked, strict=True))
+    return Dataset(
+        name=name,
+        task=task,
+        train=train,
+        validation=validation,
+        test=test,
+        raw_test=RawGraphs(raw_test, test.y),
+        preprocessing=preprocessing,
+        fingerprint=fingerprint(content),
+    )
+
+
+def _check(arrays: Mapping[str, Array]) -> tuple[int, int, dict[str, Tensor]]:
+    """The numbers of nodes and features, and the raw graph, by rows where most features are 0."""
+    parts = _dense(arrays["x"]) if "x" in arrays else _rows(arrays)
+    values = parts["x"] if "x" in parts else parts["x_data"]
+    if not np.isfinite(values).all():
+        raise ValueError("a feature is not finite")
+    nodes = len(parts["x"]) if "x" in parts else len(parts["x_indptr"]) - 1
+    edges = _integers(arrays, "edge_index", (2, None))
+    if edges.size and not (0 <= edges.min() and edges.max() < nodes):
+        wrong = edges.min() if edges.min() < 0 else edges.max()
+        raise ValueError(f"edge_index names nodes from 0 to {nodes - 1}, got {wrong}")
+    types = {"x": np.float32, "x_data": np.float32}
+    raw = {key: torch.tensor(part.astype(types.get(key, np.int64))) for key, part in parts.items()}
+    features = int(arrays["x"].shape[1] if "x" in arrays else arrays["x_shape"][1])
+    return nodes, features, raw | {"edge_index": torch.from_numpy(edges)}
+
+
+def _dense(x: Array) -> dict[str, Array]:
+    if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
+        raise ValueError(f"x is numbers of shape (nodes, features), got {x.dtype} {x.shape}")
+    if np.count_nonzero(x) >= SPARSE_SHARE * x.size:
+        return {"x": x}
+    rows, columns = np.nonzero(x)
+    starts = np.searchsorted(rows, np.arange(len(x) + 1))
+    return {"x_data": x[rows, columns], "x_indices": columns, "x_indptr": starts}
+
+
+def _rows(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    if missing := [part for part in CSR if part not in arrays]:
+        raise ValueError(f"there is no x, and of its parts by rows no {', '.join(missing)}")
+    shape = _integers(arrays, "x_shape", (2,))
+    if (shape < 1).any():
+        raise ValueError(f"x_shape is (nodes, features), both positive, got {shape.tolist()}")
+    values = arrays["x_data"]
+    if values.ndim != 1 or values.dtype.kind not in "fiub":
+        raise ValueError(
+            f"x_data is numbers of shape (entries,), got {values.dtype} {values.shape}"
+        )
+    columns = _integers(arrays, "x_indices", (len(values),))
+    starts = _integers(arrays, "x_indptr", (int(shape[0]) + 1,))
+    if columns.size and not (0 <= columns.min() and columns.max() < shape[1]):
+        raise ValueError(f"x_indices is from 0 to {shape[1] - 1}, got up to {columns.max()}")
+    if starts[0] != 0 or starts[-1] != len(values) or (np.diff(starts) < 0).any():
+        raise ValueError(f"x_indptr ascends from 0 to {len(values)}, the entries of x_data")
+    return {"x_data": values, "x_indices": columns, "x_indptr": starts}
+
+
+def _integers(
+    arrays: Mapping[str, Array], name: str, shape: tuple[int | None, ...]
+) -> NDArray[np.int64]:
+    array = arrays.get(name)
+    if array is None:
+        raise ValueError(f"{name} is missing")
+    fits = array.ndim == len(shape) and all(
+        wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in "iu":
+        expected = ", ".join("edges" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} is integers of ({expected}), got {array.dtype} {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _labels(
+    arrays: Mapping[str, Array], count: int | None, what: str
+) -> tuple[list[Any], NDArray[np.int64]]:
+    y = arrays.get("y")
+    if y is None:
+        raise ValueError("y is missing")
+    if y.ndim != 1 or y.dtype.kind not in "iuU" or (count is not None and len(y) != count):
+        raise ValueError(
+            f"y is integers or strings, one class a {what}"
+            f"{'' if count is None else f' of {count}'}, got {y.dtype} {y.shape}"
+        )
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError("y has one class; a classification needs two or more")
+    return classes.tolist(), labels.astype(np.int64)
+
+
+def _masks(arrays: Mapping[str, Array], nodes: int) -> list[NDArray[np.int64]] | None:
+    given = [name for name in MASKS if name in arrays]
+    if not given:
+        return None
+    if len(given) < len(MASKS):
+        raise ValueError(f"{', '.join(MASKS)} come together, got only {', '.join(given)}")
+    masks = [arrays[name] for name in MASKS]
+    for name, mask in zip(MASKS, masks, strict=True):
+        if mask.shape != (nodes,) or mask.dtype != np.bool_ or not mask.any():
+            raise ValueError(
+                f"{name} is true or false for each of {nodes} nodes, once true at least, "
+                f"got {mask.dtype} {mask.shape}"
+            )
+    if (twice := np.flatnonzero(np.sum(masks, axis=0) > 1)).size:
+        raise ValueError(f"node {twice[0]} is in two of {', '.join(MASKS)}")
+    return [np.flatnonzero(mask).astype(np.int64) for mask in masks]
+
+
+def _fit(
+    raw: Mapping[str, Tensor], train: NDArray[np.int64], classes: list[Any], features: int
+) -> dict[str, Any]:
+    """Bags of words by rows, which needs no statistics; other features standardised by the nodes
+    of the train split.
+    """
+    step: dict[str, Any] = {"op": "normalize_rows"}
+    if "x" in raw:
+        variance, mean = torch.var_mean(raw["x"][torch.from_numpy(train)], dim=0, correction=0)
+        deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
+        mean = torch.where(variance > 0, mean, mean - 1)  # what never changes becomes 1
+        step = {"op": "standardize", "mean": mean.tolist(), "std": deviation.tolist()}
+    shape = {"kind": "graph", "shape": [features], "dtype": "float32"}
+    return {"input": shape, "steps": [step], "classes": classes}
+
+
+def _size(graph: Graph) -> GraphSize:
+    """Of one of the graphs, the mean rounded up."""
+    edges = len(graph.links) - graph.links.height
+    entries = None if isinstance(graph.x, Tensor) else len(graph.x.places)
+    nodes, edges, known = (
+        math.ceil(total / graph.graphs) for total in (graph.links.height, edges, entries or 0)
+    )
+    return GraphSize(nodes, edges, None if entries is None else known)
+
+
+def _subset(raw: Mapping[str, Tensor], chosen: NDArray[np.int64]) -> dict[str, Tensor]:
+    """The raw arrays of some of the graphs, numbered anew."""
+    graph_of = raw["graph_of"]
+    kept = torch.isin(graph_of, torch.from_numpy(chosen))
+    number = kept.cumsum(0) - 1
+    edges = raw["edge_index"]
+    part = {
+        "graph_of": torch.unique(graph_of[kept], return_inverse=True)[1],
+        "edge_index": number[edges[:, kept[edges[0]]]],
+    }
+    if "x" in raw:
+        return part | {"x": raw["x"][kept]}
+    counts = raw["x_indptr"].diff()
+    entries = kept.repeat_interleave(counts)
+    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts[kept].cumsum(0)])
+    return part | {
+        "x_data": raw["x_data"][entries],
+        "x_indices": raw["x_indices"][entries],
+        "x_indptr": starts,
+    }

@@ -1,0 +1,107 @@
+"""A small search on a graph and on graphs: request, serial engine, verified bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import checkpoint
+from models.datasets import Dataset
+from models.datasets.graphs import of_graphs, of_nodes
+from models.datasets.reference import StoredDataset
+from models.datasets.stored import save
+from models.exporters.bundle import BundleReport, verify_bundle, write_bundle
+from models.storage import sha256_of_file
+from search.dataset_facts import DatasetFacts
+from search.engine.journal import MemoryJournal
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
+from search.evaluators.train import TrainEvaluator
+from search.report import best
+from search.resolve import resolve
+from search.trial import TrialKind
+
+RNG = np.random.default_rng(0)
+
+
+def citations() -> Dataset:
+    """Three classes of 20 nodes; most links and most of a node's words are of its class."""
+    y = np.arange(60) % 3
+    likely = np.where(y[:, None] == y, 0.2, 0.02)
+    source, target = np.nonzero(np.triu(RNG.random((60, 60)) < likely, 1))
+    words = RNG.random((60, 30)) < np.where(np.arange(30) % 3 == y[:, None], 0.3, 0.05)
+    edges = np.array([np.r_[source, target], np.r_[target, source]])
+    return of_nodes("mine", {"x": words.astype(np.float32), "edge_index": edges, "y": y})
+
+
+def rings() -> Dataset:
+    """Rings and chains of four nodes."""
+    y = np.arange(60) % 2
+    edges = [
+        (4 * graph + i, 4 * graph + (i + 1) % 4)
+        for graph, ring in enumerate(y)
+        for i in range(4 if ring else 3)
+    ]
+    both = np.array([*edges, *((b, a) for a, b in edges)]).T
+    x = np.ones((240, 1), np.float32)
+    graph_of = np.repeat(np.arange(60), 4)
+    return of_graphs("mine", {"x": x, "edge_index": both, "graph_of": graph_of, "y": y})
+
+
+CITATIONS = {"operations": ["gcn", "sage", "linear", "skip"], "dropout": 0.2}
+RINGS = {"operations": ["gin", "graph"], "dropout": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("make", "space", "batch_size"), [(citations, CITATIONS, 1000), (rings, RINGS, 8)]
+)
+def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
+    make: Any, space: dict[str, Any], batch_size: int, tmp_path: Path
+) -> None:
+    dataset = make()
+    save(dataset, tmp_path / "data")
+    stored = StoredDataset(str(tmp_path / "data"), sha256_of_file(tmp_path / "data"))
+    facts = DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, stored)
+    resolved = resolve(
+        {
+            "dataset": "mine",
+            "space": {
+                "family": "gnn",
+                **space,
+                "hidden": 8,
+                "aggregation": "sum",
+                "norm": "none",
+                "readout": "sum",
+                "layers": {"low": 1, "high": 3},
+            },
+            "training": {"epochs": 15, "batch_size": batch_size},
+            "strategy": {"name": "regularized_evolution"},
+            "budget": {"trials": 3},
+            "final": {"seeds": 2, "epochs": 30},
+        },
+        lambda name: facts,
+    )
+    run = SearchRun(
+        resolved.spec, resolved.space, resolved.strategy(), MemoryJournal(), resolved.cost
+    )
+    run_serial(run, TrainEvaluator(stored, str(tmp_path)))
+    assert run.failed_reason is None
+    (item,) = best(resolved.spec, run.trials)
+    assert item["final_metrics"]["test_accuracy"]["mean"] > 0.8
+    final = next(trial for trial in run.trials if trial.kind is TrialKind.FINAL)
+    report = BundleReport(
+        search_id="srch_0",
+        search_name="mine",
+        trial=item["trial"],
+        final_trial=final.number,
+        seed=final.seed,
+        metrics=final.metrics,
+        search_metrics=item["search_metrics"],
+        final_metrics=item["final_metrics"],
+    )
+    weights = checkpoint.load(f"{tmp_path}/{final.number}.safetensors")
+    write_bundle(tmp_path / "bundle", weights, dataset, report)
+    verify_bundle(tmp_path / "bundle", dataset, report.test_metrics)
