@@ -1,0 +1,125 @@
+"""Every strategy on networks that are really trained, beside random search.
+
+    python benchmarks/searches.py [--strategies tpe bananas] [--trials 60] [--seeds 5]
+                                  [--processes 1]
+
+Cells of the DARTS topology on digits, small enough (two cells of 4 channels, 3 epochs) that
+networks differ. A seed of a strategy is one search, one trial after another, in a process of its
+own on one thread.
+
+- `area`: the mean over the trials of the best validation accuracy so far, the area under that curve
+- `search_accuracy`: validation accuracy of the winner in the search
+- `test_accuracy`: of the winner, retrained from scratch
+- `against_random`: mean over the seeds of the difference in `area` to random search of the same
+  seed, and its standard error
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import tempfile
+from functools import partial
+from importlib.metadata import version
+from itertools import pairwise
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from search.comparison import best_so_far
+from search.engine.journal import MemoryJournal
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
+from search.evaluators.train import TrainEvaluator
+from search.report import final_runs
+from search.resolve import resolve
+from search.strategies import strategies
+
+RANDOM = "random"
+
+
+def request(strategy: str, trials: int, seed: int) -> dict[str, Any]:
+    return {
+        "dataset": "digits",
+        "space": {"family": "cnn_cell", "nodes": 3, "channels": 4, "cells": 2},
+        "training": {"epochs": 3},
+        "strategy": {"name": strategy},
+        "budget": {"trials": trials},
+        "final": {"seeds": 1, "epochs": 20},
+        "seed": seed,
+    }
+
+
+def search(strategy: str, trials: int, seed: int) -> dict[str, float]:
+    torch.set_num_threads(1)
+    resolved = resolve(request(strategy, trials, seed))
+    run = SearchRun(
+        resolved.spec, resolved.space, resolved.strategy(), MemoryJournal(), resolved.cost
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run_serial(run, TrainEvaluator.for_search(resolved.spec, folder))
+    (winner,) = run.best
+    (final,) = final_runs(run.trials)[winner.number]
+    spent = [trial for trial in run.trials if trial.is_told and trial.costs_budget]
+    return {
+        "area": area([None if t.fitness is None else t.fitness[0] for t in spent]),
+        "search_accuracy": winner.metrics["val_accuracy"],
+        "test_accuracy": final.metrics["test_accuracy"],
+        "trials": len(spent),
+    }
+
+
+def area(scores: list[float | None]) -> float:
+    """0 before the first result."""
+    steps = [*best_so_far(scores), (len(scores) + 1, math.nan)]
+    weighted = [best * (until - trials) for (trials, best), (until, _) in pairwise(steps)]
+    return sum(weighted) / len(scores)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": round(statistics.fmean(values), 4), "std": round(deviation, 4)}
+
+
+def summary(courses: list[dict[str, float]], randoms: list[dict[str, float]]) -> dict[str, Any]:
+    gains = [own["area"] - other["area"] for own, other in zip(courses, randoms, strict=True)]
+    gain = spread(gains)
+    return {
+        **{name: spread([course[name] for course in courses]) for name in courses[0]},
+        "against_random": {
+            "mean": gain["mean"],
+            "standard_error": round(gain["std"] / math.sqrt(len(gains)), 4),
+        },
+    }
+
+
+def main() -> None:
+    names = [name for name in strategies if name not in ("grid", RANDOM)]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--strategies", nargs="+", default=names, choices=list(strategies))
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1)
+    chosen = parser.parse_args()
+    with get_context("spawn").Pool(chosen.processes, maxtasksperchild=1) as pool:
+        courses = {
+            name: pool.map(partial(search, name, chosen.trials), range(chosen.seeds), chunksize=1)
+            for name in dict.fromkeys([RANDOM, *chosen.strategies])
+        }
+    report = {
+        "benchmark": "searches",
+        "trials": chosen.trials,
+        "seeds": chosen.seeds,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "strategies": {name: summary(runs, courses[RANDOM]) for name, runs in courses.items()},
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
