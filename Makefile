@@ -37,6 +37,7 @@ bench: install
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/first_result.py
 	$(BIN)/python benchmarks/polling.py
+	$(BIN)/python benchmarks/asks.py
 	$(BIN)/python benchmarks/searches.py
 	test -z "$(DATA)" || $(BIN)/python benchmarks/training.py --data "$(DATA)"
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
