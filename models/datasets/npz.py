@@ -25,7 +25,11 @@ def read_npz(file: Path | BinaryIO, limit_bytes: int) -> dict[str, NDArray[Any]]
 
     Raises:
         ValueError: not an `.npz` of plain arrays, or one of more than `limit_bytes` unpacked.
+        OSError: the file cannot be opened.
     """
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return read_npz(opened, limit_bytes)
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
