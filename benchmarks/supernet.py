@@ -13,17 +13,36 @@ one step allocated at most, by the allocator's own count.
 
 from __future__ import annotations
 
+import argparse
 import copy
+import json
 from collections.abc import Sequence
+from operator import truediv
+from random import Random
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
+from models.families.cnn_cell import CnnCellSettings
 from models.operations import operations
-from models.supernets import Supernet
+from models.supernets import Supernet, supernets
 from models.supernets.cells import Edge, MixedCell
 from models.supernets.joined import without_affine
+from models.task import Task
+from search.strategies import strategies
+from search.strategies.darts import DartsSearch, DartsSettings
+from search.strategies.gdas import GdasSearch
+from search.weight_sharing.bilevel import Batch, Bilevel
+
+BATCH = 32
+TASK = Task("image_classification", (1, 28, 28), 10)
+CLOCKS = {"wall": perf_counter, "cpu": process_time}
+TARGETS = {"darts": 0.42, "darts_second_order": 0.45, "gdas": 1 / 8}
 
 
 class PlainCell(nn.Module):
@@ -94,3 +113,116 @@ def straightforward(supernet: Supernet) -> Supernet:
             parent, _, name = path.rpartition(".")
             setattr(plain.get_submodule(parent), name, PlainCell(module))
     return plain
+
+
+class PlainDarts(DartsSearch):
+    """The steps as the paper's code takes them: every backward pass computes all gradients."""
+
+    def architecture_step(self, train: Batch, held_out: Batch) -> Tensor:
+        if self.settings.order == "second":
+            return super().architecture_step(train, held_out)
+        loss = self.loss(held_out, self.mix())
+        self._architecture_optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self._architecture_optimizer.step()
+        return loss.detach()
+
+
+METHODS: dict[str, tuple[type[Bilevel], type[Bilevel], dict[str, Any]]] = {
+    "darts": (DartsSearch, PlainDarts, {}),
+    "darts_second_order": (DartsSearch, PlainDarts, {"order": "second"}),
+    "gdas": (GdasSearch, PlainDarts, {}),
+}
+"""Fused, straightforward, settings of the fused one. GDAS is held against the full mixture."""
+
+
+def compare(method: str, channels: int, cells: int, rounds: int) -> dict[str, Any]:
+    fused_search, plain_search, chosen = METHODS[method]
+    settings = CnnCellSettings.model_validate(
+        {"topology": "darts", "nodes": 4, "cells": cells, "channels": channels}
+    )
+    torch.manual_seed(0)
+    fused = supernets["cnn_cell"].build(settings, TASK)
+    searches = {}
+    for name, kind, network in (
+        ("fused", fused_search, fused),
+        ("straightforward", plain_search, straightforward(fused)),
+    ):
+        parsed = strategies[method.partition("_")[0]].Settings.model_validate(chosen)
+        if kind is PlainDarts:
+            parsed = DartsSettings(order=chosen.get("order", "first"))
+        search = kind(network, parsed, functional.cross_entropy, torch.Generator().manual_seed(0))
+        search.begin_epoch(1)
+        searches[name] = search
+    batches = {name: [batch(name == "fused", seed) for seed in (1, 2)] for name in searches}
+    spent: dict[str, dict[str, list[float]]] = {c: {n: [] for n in searches} for c in CLOCKS}
+    for name, search in searches.items():
+        search.step(*batches[name])  # the first step allocates and warms up
+    shuffled = Random(0)  # noqa: S311 - only the order of the steps
+    for _ in range(rounds):
+        for name in shuffled.sample(list(searches), len(searches)):
+            start = {clock: read() for clock, read in CLOCKS.items()}
+            searches[name].step(*batches[name])
+            for clock, read in CLOCKS.items():
+                spent[clock][name].append(read() - start[clock])
+    report: dict[str, Any] = {"method": method, "channels": channels, "cells": cells}
+    for clock, by_name in spent.items():
+        report[f"{clock}_seconds"] = {n: round(median(s), 4) for n, s in by_name.items()}
+        ratios = map(truediv, by_name["fused"], by_name["straightforward"])
+        report[f"{clock}_ratio"] = round(median(ratios), 3)
+    report["peak_bytes"] = {name: peak_bytes(s, batches[name]) for name, s in searches.items()}
+    return report
+
+
+def batch(is_channels_last: bool, seed: int) -> Batch:
+    torch.manual_seed(seed)
+    x = torch.randn(BATCH, *TASK.input_shape)
+    if is_channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    return Batch(x, torch.randint(TASK.outputs, (BATCH,)))
+
+
+def peak_bytes(search: Bilevel, batches: Sequence[Batch]) -> int:
+    """The most that one step holds beside what was there before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        search.step(*batches)
+    held = peak = 0
+    for record in profiled.profiler.kineto_results.events():
+        if record.name() == "[memory]":
+            held += record.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Search steps on shared weights, fused and plain.")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--channels", nargs="+", type=int, default=[8, 16])
+    parser.add_argument("--cells", nargs="+", type=int, default=[5, 8])
+    parser.add_argument("--rounds", type=int, default=7, help="steps of each")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    sizes = [
+        compare(method, channels, cells, arguments.rounds)
+        for method in arguments.methods
+        for channels in arguments.channels
+        for cells in arguments.cells
+    ]
+    report = {
+        "benchmark": "supernet",
+        "nodes": 4,
+        "operations": 8,
+        "batch_size": BATCH,
+        "image": list(TASK.input_shape),
+        "threads": torch.get_num_threads(),
+        "rounds": arguments.rounds,
+        "torch": torch.__version__,
+        "targets": TARGETS,
+        "sizes": sizes,
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from models.families import FamilySettings, InfeasibleError, families
 from models.presets import Preset, presets
 from models.registry import Registry, UnknownNameError
 from models.settings import Items, OneOf, Settings
+from models.supernets import supernets
 from models.task import GraphSize, Task, TaskName
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
@@ -32,6 +33,7 @@ from search.space import RECIPE_PREFIX, SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
 from search.strategies import Strategy, rng_for, strategies
 from search.trial import Candidate
+from search.weight_sharing.bilevel import BilevelSettings
 
 __all__ = ["Resolved", "ResolvedSpace", "SpecError", "SpecProblem", "resolve", "resolve_space"]
 
@@ -157,6 +159,7 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
     if task is not None:
         _check_metrics(parts, [f"val_{name}" for name in metric_names(task.name)], problems)
     _check_strategy(parts, problems)
+    _check_sharing(parts, problems)
     _check_final(parts, problems)
     _check_baselines(parts, task, problems)
     space = _space(parts, task, problems)
@@ -358,6 +361,24 @@ def _check_fidelity(
             f"got {settings.grace_epochs}"
         )
         problems.append(problem(message, "fidelity", "grace_epochs"))
+
+
+def _check_sharing(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
+    """Whether the networks of the space can share weights, where the strategy has them do it."""
+    strategy, space = parts.get("strategy"), parts.get("space")
+    if not isinstance(strategy, BilevelSettings) or space is None:
+        return
+    if space.family not in supernets:
+        message = (
+            f"{strategy.name} shares weights between networks of {', '.join(supernets)}, "
+            f"the space here is {space.family}"
+        )
+        problems.append(problem(message, "strategy", "name"))
+        return
+    try:
+        supernets[space.family].check(space, partial=strategy.channel_divisor)
+    except InfeasibleError as error:
+        problems.append(problem(str(error), "space", error.field))
 
 
 def _check_final(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:

@@ -141,6 +141,16 @@ class SearchSpace:
         """
         return self._assembled(active_values(self.decisions, values))
 
+    def completed(self, architecture: Architecture, rng: Random) -> Candidate:
+        """The candidate of an architecture; a recipe that is searched is sampled.
+
+        Raises:
+            ValueError: the architecture is not a point of this space.
+        """
+        candidate = self._complete(architecture.decisions, rng)
+        self.values(candidate)
+        return candidate
+
     def keys(self, candidate: Candidate) -> tuple[str, str]:
         """The identity of a candidate: (architecture key up to isomorphism, recipe key). It may
         be of another family, as a preset is that a search is compared with.

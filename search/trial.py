@@ -100,6 +100,8 @@ class Trial:
     `origin` says who suggested it; None: the strategy.
     `violation` says how far the metrics are outside the constraints (`search.objectives.excess`).
 
+    `derived` is the architecture that a supernet's training led to.
+
     A trial that the fidelity rule pruned has the metrics of its last epoch and no fitness: a value
     after fewer epochs is no rival of those after all. It costs budget as any other.
     """
@@ -120,6 +122,11 @@ class Trial:
     origin: str | None = None
     seconds: float = 0.0
     worker: str | None = None
+    derived: Architecture | None = None
+
+    @property
+    def is_supernet(self) -> bool:
+        return self.kind is TrialKind.SUPERNET
 
     @property
     def candidate(self) -> Candidate:

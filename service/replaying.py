@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from models.architecture import Architecture
 from models.task import Task
 from search.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.engine.baseline import Baseline
@@ -13,7 +14,7 @@ from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.resolve import resolve
 from search.screening import Screening
-from search.trial import Candidate, Failure, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, Proposal, Supernet, Trial, TrialKind, TrialState
 
 
 def replayed(
@@ -53,7 +54,13 @@ def history(documents: Iterable[Mapping[str, Any]]) -> list[TrialStarted | Trial
     for document in documents:
         ended = trial_from(document)
         started = replace(
-            ended, state=TrialState.RUNNING, metrics={}, fitness=None, failure=None, seconds=0.0
+            ended,
+            derived=None,
+            state=TrialState.RUNNING,
+            metrics={},
+            fitness=None,
+            failure=None,
+            seconds=0.0,
         )
         asked = TrialStarted(started, document["asked_after"], tuple(document["asked_running"]))
         first, last = document["started_sequence"], document["ended_sequence"]
@@ -68,14 +75,17 @@ def history(documents: Iterable[Mapping[str, Any]]) -> list[TrialStarted | Trial
 def trial_from(document: Mapping[str, Any]) -> Trial:
     """The value of a trial in REST."""
     fitness, failure = document["fitness"], document["failure"]
-    candidate = Candidate.from_json(document)
+    supernet, derived = document["supernet"], document["derived"]
+    proposal: Proposal = Supernet(**supernet) if supernet else Candidate.from_json(document)
     return Trial(
         number=document["number"],
         kind=TrialKind(document["kind"]),
-        proposal=candidate,
+        proposal=proposal,
         state=TrialState(document["state"]),
         architecture_key=document["architecture_key"],
-        recipe_key=candidate.recipe.key,
+        recipe_key=(
+            proposal.recipe.key if isinstance(proposal, Candidate) else document["architecture_key"]
+        ),
         seed=document["seed"],
         metrics=document["metrics"],
         fitness=None if fitness is None else tuple(fitness),
@@ -86,6 +96,7 @@ def trial_from(document: Mapping[str, Any]) -> Trial:
         origin=document["origin"],
         seconds=document["seconds"],
         worker=document["worker"],
+        derived=None if derived is None else Architecture.from_json(derived),
     )
 
 

@@ -126,7 +126,7 @@ class Trial(Base):
     ask had been told. `source` is the trial that answered a cached one, or the candidate that a
     final one retrains; with `source_search`, its number in that earlier search, which may be gone.
     `origin` is who suggested the trial, null for the strategy. `violation` is how far it is outside
-    the constraints.
+    the constraints. `derived` is the architecture that a supernet led to; an epoch has one, too.
     """
 
     __tablename__ = "trials"
@@ -153,6 +153,7 @@ class Trial(Base):
     violation: Mapped[float] = mapped_column(default=0.0, server_default="0")
     origin: Mapped[str | None] = mapped_column(String(100))
     failure: Mapped[dict[str, Any] | None]
+    derived: Mapped[dict[str, Any] | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
     worker: Mapped[str | None] = mapped_column(String(200))
     attempts: Mapped[int] = mapped_column(default=1)
@@ -179,6 +180,7 @@ class Epoch(Base):
     epoch: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     metrics: Mapped[dict[str, Any]]
+    derived: Mapped[dict[str, Any] | None]
 
 
 class Event(Base):

@@ -77,8 +77,9 @@ class Supernet(nn.Module):
 class Relaxation(Protocol):
     """What a file registers under the name of its family."""
 
-    def check(self, settings: FamilySettings) -> None:
-        """
+    def check(self, settings: FamilySettings, *, partial: int = 1) -> None:
+        """What can be said without a task.
+
         Raises:
             models.families.InfeasibleError: the space has choices that cannot share weights.
         """

@@ -39,7 +39,7 @@ class CnnCellRelaxation:
     """`nodes`, `cells` and `channels` are one value each: they shape the supernet."""
 
     @staticmethod
-    def check(settings: FamilySettings) -> None:
+    def check(settings: FamilySettings, *, partial: int = 1) -> None:
         if not isinstance(settings, CnnCellSettings):
             raise TypeError(f"cnn_cell needs CnnCellSettings, got {type(settings).__name__}")
         for name in ("nodes", "cells", "channels"):
@@ -49,16 +49,16 @@ class CnnCellRelaxation:
                     name,
                     f"networks that share weights have one value of {name}, got {value.to_json()}",
                 )
-
-    @classmethod
-    def build(cls, settings: FamilySettings, task: Task, *, partial: int = 1) -> Supernet:
-        cls.check(settings)
-        assert isinstance(settings, CnnCellSettings)  # noqa: S101 - `check` has looked
-        CnnCell.decisions(settings, task)
         if settings.channels % partial:  # type: ignore[operator]  # an integer, as checked
             raise InfeasibleError(
                 "channels", f"channels must be a multiple of {partial}, got {settings.channels}"
             )
+
+    @classmethod
+    def build(cls, settings: FamilySettings, task: Task, *, partial: int = 1) -> Supernet:
+        cls.check(settings, partial=partial)
+        assert isinstance(settings, CnnCellSettings)  # noqa: S101 - `check` has looked
+        CnnCell.decisions(settings, task)
         return SUPERNETS[settings.topology](settings, task, partial)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from models.architecture import Architecture
 from search.trial import Trial
 
 
@@ -31,6 +32,7 @@ class EpochReported:
     number: int
     epoch: int
     metrics: Mapping[str, float]
+    derived: Architecture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from models.architecture import sha256_of
+from models.architecture import Architecture, sha256_of
 from models.families import InfeasibleError
 from search.engine.baseline import Baseline
 from search.engine.journal import (
@@ -27,6 +27,7 @@ from search.engine.journal import (
 )
 from search.engine.opening import Opening, Suggestion, no_opening
 from search.engine.state import SearchState
+from search.evaluators import derived_from
 from search.fidelity import Action, Decision
 from search.objectives import COST_METRICS, excess, fitness, violation
 from search.space import SearchSpace
@@ -97,7 +98,7 @@ class SearchRun:
         self._limits = [limit for limit in spec.constraints if limit not in self._cost_limits]
         self._budget_trials = spec.budget.trials
         self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
-        self._stopped = self._cancelled = False
+        self._stopped = self._cancelled = self._is_asked_out = False
         self._opening, self._screen = opening, screen
         self._scores: dict[int, Mapping[str, float]] = {}  # of trials that run
         self._suggestions: Sequence[Suggestion] | None = None
@@ -146,7 +147,11 @@ class SearchRun:
     def exhausted_reason(self) -> str | None:
         """Why the search stage ended before its budget, where the space had nothing more to try."""
         state = self._state
-        if self.phase == "searching" or not self._is_exhausted:
+        if self.phase == "searching":
+            return None
+        if self._is_asked_out:
+            return "the strategy had nothing more to ask for"
+        if not self._is_exhausted:
             return None
         what = "architectures"
         if self._space.searches_recipe:
@@ -225,9 +230,14 @@ class SearchRun:
         if self.phase == "searching" and (trial := self._settle()) is not None:
             return trial
         while self.phase == "searching" and not self._is_closed():
-            trial = self._ask()
-            if self._is_to_run(trial):
-                return trial
+            asked = self._ask()
+            if asked is None:
+                if any(map(self.is_active, self._state.running)):
+                    return None
+                self._is_asked_out = True
+                return self._settle() or self.next_trial()
+            if self._is_to_run(asked):
+                return asked
         while self.phase == "baseline" and self._wants_baseline:
             drawn = self._draw_baseline()
             if drawn is not None and self._is_to_run(drawn):
@@ -253,7 +263,7 @@ class SearchRun:
         trial = self._get(number)
         if trial is not None and self.is_active(number):
             self._refuse_test_metrics(trial, metrics)
-            self._record(EpochReported(number, epoch, _finite(metrics)))
+            self._record(EpochReported(number, epoch, _finite(metrics), derived_from(metrics)))
             self._carry_out(seconds, worker)
 
     def complete(
@@ -279,6 +289,7 @@ class SearchRun:
             metrics={**self._scores.get(number, {}), **_finite(metrics)},
             seconds=seconds,
             worker=worker,
+            derived=derived_from(metrics),
         )
 
     def fail(
@@ -353,12 +364,14 @@ class SearchRun:
         pause = self._state.pauses.get(number)
         return pause.seconds if pause else 0.0
 
-    def _ask(self) -> Trial:
+    def _ask(self) -> Trial | None:
         number = self._state.next_number
         suggestion = self._suggestion()
-        proposal: Proposal
+        proposal: Proposal | None
         if suggestion is None:
             proposal, origin = self._strategy.ask(number, self.running), None
+            if proposal is None:
+                return None
         else:
             proposal, origin = suggestion.candidate, suggestion.origin
         if isinstance(proposal, Candidate):
@@ -492,6 +505,7 @@ class SearchRun:
         failure: Failure | None = None,
         seconds: float = 0.0,
         worker: str | None = None,
+        derived: Architecture | None = None,
     ) -> None:
         metrics = metrics or {}
         is_free = trial.kind is TrialKind.FINAL or self._is_preset(trial)
@@ -505,6 +519,7 @@ class SearchRun:
             failure=failure,
             seconds=self._seconds_before(trial.number) + seconds,
             worker=worker,
+            derived=derived,
         )
         self._scores.pop(trial.number, None)
         self._record(TrialEnded(ended))
@@ -567,7 +582,8 @@ class SearchRun:
     def _is_closed(self) -> bool:
         """Whether no further candidate may start now."""
         spent = self._state.spent + self._state.in_flight
-        return self._stopped or self._is_exhausted or spent >= self._budget_trials
+        is_over = self._stopped or self._is_asked_out or self._is_exhausted
+        return is_over or spent >= self._budget_trials
 
     @property
     def _wants_baseline(self) -> bool:

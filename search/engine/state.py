@@ -109,7 +109,7 @@ class SearchState:
             self.refusals += 1
         if trial.failure is not None:
             self.reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")
-        elif trial.fitness is None:
+        elif trial.fitness is None and not trial.is_supernet:
             self.reasons.add(violation(trial.metrics, self._constraints) or "no score")
 
     def _take_over(self, trial: Trial) -> None:

@@ -12,7 +12,14 @@ from typing import Any
 
 from ray import tune
 
-from search.evaluators import EvaluationError, Evaluator, Metrics
+from models.architecture import Architecture
+from search.evaluators import (
+    Derivation,
+    EvaluationError,
+    Evaluator,
+    Metrics,
+    derived_from,
+)
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
 
 TRIAL = "trial"
@@ -45,14 +52,24 @@ class Report:
     broken: str | None = None
 
     def to_text(self) -> str:
-        failure = self.failure and self.failure.to_json()
+        failure, derived = self.failure and self.failure.to_json(), derived_from(self.metrics)
         return json.dumps(
-            [self.epoch, dict(self.metrics), self.seconds, self.worker, failure, self.broken]
+            [
+                self.epoch,
+                dict(self.metrics),
+                derived and derived.to_json(),
+                self.seconds,
+                self.worker,
+                failure,
+                self.broken,
+            ]
         )
 
     @classmethod
     def from_text(cls, text: str) -> Report:
-        epoch, metrics, seconds, worker, failure, broken = json.loads(text)
+        epoch, metrics, derived, seconds, worker, failure, broken = json.loads(text)
+        if derived:
+            metrics = Derivation(metrics, Architecture.from_json(derived))
         failure = failure and Failure.from_json(failure)
         return cls(epoch, metrics, seconds, worker, failure, broken)
 

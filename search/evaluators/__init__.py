@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from models.architecture import Architecture
 from search.trial import Failure, FailureKind, Trial
 
 Metrics = Mapping[str, float]
+
+
+class Derivation(dict[str, float]):
+    """The metrics of an epoch of a supernet, with the architecture that stands out after it."""
+
+    def __init__(self, metrics: Metrics, architecture: Architecture) -> None:
+        super().__init__(metrics)
+        self.architecture = architecture
+
+
+def derived_from(metrics: Metrics) -> Architecture | None:
+    """What a supernet derived; None for other trials."""
+    return metrics.architecture if isinstance(metrics, Derivation) else None
 
 
 class Evaluator(Protocol):

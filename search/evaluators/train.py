@@ -17,15 +17,16 @@ from models import checkpoint
 from models.checkpoint import CheckpointError
 from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
-from models.families import InfeasibleError, families
+from models.families import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
 from models.training.initialization import build
 from models.training.state import load_state, save_state
 from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
 from search.evaluators import EvaluationError, Metrics
+from search.evaluators.supernet import train_supernet
 from search.spec import SearchSpec
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
+from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +61,10 @@ class TrainEvaluator:
         gpus: float = 0,
         memory_limit_bytes: int | None = None,
         save_after: Collection[int] = (),
+        space: FamilySettings | None = None,
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
-        may need at least; default: what the machine has.
+        may need at least; default: what the machine has. `space`: of which supernets are built.
 
         Raises:
             models.registry.UnknownNameError: there is no such dataset.
@@ -73,7 +75,7 @@ class TrainEvaluator:
         self._final_data, self._threads = final_data, max(1, round(cpus))
         self._device = _device(gpus)
         self._memory_limit_bytes = memory_limit_bytes
-        self._save_after = frozenset(save_after)
+        self._save_after, self._space = frozenset(save_after), space
 
     @classmethod
     def for_search(
@@ -87,6 +89,7 @@ class TrainEvaluator:
             cpus=spec.resources.cpus_per_trial,
             gpus=spec.resources.gpus_per_trial,
             save_after=spec.fidelity_rule().pause_epochs,
+            space=spec.space,
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
@@ -106,6 +109,11 @@ class TrainEvaluator:
     def _run(self, trial: Trial) -> Iterator[Metrics]:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
+        if isinstance(trial.proposal, Supernet):
+            if self._space is None:
+                raise ValueError("a supernet needs the space of its networks")
+            yield from train_supernet(trial.proposal, self._space, self._dataset, self._device)
+            return
         dataset, device, candidate = self._dataset, self._device, trial.candidate
         is_final = trial.kind is TrialKind.FINAL
         data = self._final_data if is_final else "train"

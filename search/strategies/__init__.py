@@ -25,8 +25,9 @@ class Strategy(Protocol):
     strategy the journal. `ask` changes nothing that a later `ask` or `tell` can see.
     """
 
-    def ask(self, number: int, running: Sequence[Trial]) -> Proposal:
-        """The proposal for trial `number` while the trials `running` have no result yet.
+    def ask(self, number: int, running: Sequence[Trial]) -> Proposal | None:
+        """The proposal for trial `number` while the trials `running` have no result yet. None:
+        there is none before another of them has ended; without any, none at all.
 
         `running` is in the order of the numbers, with repeats that wait for a running trial.
         """

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from models.architecture import Architecture
 from search.engine import journal as journal_events
 from search.engine.journal import (
     EpochReported,
@@ -109,12 +110,14 @@ class SqlJournal:
                     asked = {"asked_after": known, "asked_running": list(running)}
                     rows[trial.number] = {**row, **asked}
                     tell(item.sequence, "trial.started", _summary(trial))
-                case EpochReported(number, epoch, metrics):
+                case EpochReported(number, epoch, metrics, derived):
                     if self._memory.runs_again(number, epoch):
                         self._start_curve_again(session, number, epoch)
                     point = {"number": number, "epoch": epoch, "metrics": _finite_or_null(metrics)}
                     key = {"search_id": self._claim.search_id, "tenant_id": tenant_id}
-                    points.append({**key, **point})
+                    if derived is not None:
+                        point["derived"] = derived.to_json()
+                    points.append({**key, "derived": None, **point})
                     tell(item.sequence, "trial.epoch", point)
                 case TrialPaused(number, epoch, seconds):
                     self._move(session, rows, number, TrialState.RUNNING, TrialState.PAUSED)
@@ -270,7 +273,9 @@ class SqlJournal:
 
 
 _BETWEEN: Mapping[str, Callable[..., journal_events.Event]] = {
-    "trial.epoch": EpochReported,
+    "trial.epoch": lambda derived=None, **data: EpochReported(
+        **data, derived=derived and Architecture.from_json(derived)
+    ),
     "trial.paused": TrialPaused,
     "trial.resumed": TrialResumed,
 }
@@ -376,6 +381,7 @@ def end_columns(trial: Trial, sequence: int) -> dict[str, Any]:
         "fitness": None if trial.fitness is None else list(trial.fitness),
         "violation": trial.violation,
         "failure": None if trial.failure is None else trial.failure.to_json(),
+        "derived": None if trial.derived is None else trial.derived.to_json(),
         "seconds": trial.seconds,
         "worker": trial.worker,
         "ended_sequence": sequence,
@@ -474,6 +480,7 @@ def trial_of(row: tables.Trial) -> Trial:
         origin=row.origin,
         seconds=row.seconds,
         worker=row.worker,
+        derived=None if row.derived is None else Architecture.from_json(row.derived),
     )
 
 
@@ -487,4 +494,5 @@ def _unended(trial: Trial) -> Trial:
         failure=None,
         seconds=0.0,
         worker=None,
+        derived=None,
     )

@@ -28,6 +28,14 @@ class FailureRead(BaseModel):
 class CurvePoint(BaseModel):
     epoch: int = Field(ge=0)
     metrics: dict[str, float | None] = Field(description="after this epoch; null: not finite")
+    derived: ArchitectureRead | None = Field(
+        None, description="what a supernet would lead to after this epoch"
+    )
+
+
+class SupernetRead(BaseModel):
+    method: str = Field(description="the strategy that trains it")
+    settings: dict[str, Any]
 
 
 class TrialRead(BaseModel):
@@ -37,6 +45,8 @@ class TrialRead(BaseModel):
     architecture: ArchitectureRead | None = Field(description="null for a supernet")
     architecture_key: str = Field(description="the same for isomorphic architectures")
     recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
+    supernet: SupernetRead | None = Field(description="null for all other trials")
+    derived: ArchitectureRead | None = Field(description="what a supernet led to; else null")
     metrics: dict[str, float] = Field(description="its result; empty without one")
     fitness: list[float] | None = Field(
         description="one value an objective, bigger is better; null without a usable result"
@@ -87,10 +97,15 @@ class TrialRead(BaseModel):
                 "architecture": row.proposal.get("architecture"),
                 "architecture_key": row.architecture_key,
                 "recipe": row.proposal.get("recipe"),
+                "supernet": row.proposal if row.kind == "supernet" else None,
+                "derived": row.derived,
                 "metrics": row.metrics,
                 "fitness": row.fitness,
                 "violation": row.violation,
-                "curve": [{"epoch": point.epoch, "metrics": point.metrics} for point in curve],
+                "curve": [
+                    {"epoch": point.epoch, "metrics": point.metrics, "derived": point.derived}
+                    for point in curve
+                ],
                 "seconds": row.seconds,
                 "worker": row.worker,
                 "failure": row.failure,

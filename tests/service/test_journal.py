@@ -78,6 +78,7 @@ def test_history_is_what_was_appended(
     supernet = running_trial(
         2, kind=TrialKind.SUPERNET, proposal=Supernet("darts", {"order": 2, "epochs": 5})
     )
+    derived = first.candidate.architecture
     final = running_trial(4, kind=TrialKind.FINAL, source=1, seed=1)
     failure = Failure(FailureKind.NON_FINITE, "epoch 1: the loss is NaN")
     events = [
@@ -89,7 +90,9 @@ def test_history_is_what_was_appended(
         TrialEnded(replace(completed(second, 0.1 + 0.2), violation=0.25)),
         TrialStarted(supernet, told=1, running=(0,)),
         TrialEnded(replace(first, state=TrialState.FAILED, failure=failure, worker="node:2")),
+        EpochReported(2, 1, {"weight_loss": 1.5}, derived),
         TrialStarted(final, told=2, running=(2,)),
+        TrialEnded(replace(completed(supernet, 0.5), fitness=None, derived=derived)),
     ]
     expected = MemoryJournal()
     for event in events:

@@ -37,8 +37,8 @@ def test_a_running_trial_shows_its_curve(
     assert trial["architecture"] == {"family": "cnn_cell", "decisions": {"cells": 1}}
     assert trial["recipe"]["epochs"] == 2
     assert trial["curve"] == [
-        {"epoch": 1, "metrics": {"val_accuracy": 0.25, "train_loss": None}},
-        {"epoch": 2, "metrics": {"val_accuracy": 0.5}},
+        {"epoch": 1, "metrics": {"val_accuracy": 0.25, "train_loss": None}, "derived": None},
+        {"epoch": 2, "metrics": {"val_accuracy": 0.5}, "derived": None},
     ]
 
 

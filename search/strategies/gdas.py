@@ -1,0 +1,59 @@
+"""GDAS, Dong & Yang, CVPR 2019, https://arxiv.org/abs/1910.04465: one sampled operation an edge.
+
+Equation 4 and 5: a hard Gumbel-softmax sample forward, the gradient of the soft one backward. Only
+the sampled operations are computed.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch.nn import functional
+
+from models.supernets import Mix
+from search.strategies import strategies
+from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+from search.weight_sharing.strategy import WeightSharing
+
+
+class GdasSettings(BilevelSettings):
+    """The temperature of the samples, and how the supernet is trained."""
+
+    first_temperature: float = Field(10.0, gt=0, le=1000, description="tau in the first epoch")
+    last_temperature: float = Field(0.1, gt=0, le=1000, description="tau in the last epoch")
+
+
+class GdasSearch(Bilevel):
+    """`mix` draws a subnet; its rows are zero but for a one with the gradient of the softmax."""
+
+    settings: GdasSettings
+    _temperature = 10.0
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        first, last = self.settings.first_temperature, self.settings.last_temperature
+        share = (epoch - 1) / max(1, self.settings.epochs - 1)
+        self._temperature = first + (last - first) * share
+
+    def mix(self) -> Mix:
+        mixes = {}
+        for name, alpha in self.alphas.items():
+            uniform = torch.rand(alpha.shape, generator=self._generator, dtype=torch.float64)
+            gumbel = -(-uniform.clamp(1e-12, 1 - 1e-12).log()).log()
+            logits = alpha.log_softmax(dim=1) + gumbel.to(alpha)
+            soft = (logits / self._temperature).softmax(dim=1)
+            hard = functional.one_hot(soft.argmax(dim=1), soft.shape[1]).to(soft)
+            mixes[name] = hard - soft.detach() + soft  # exactly zero where `hard` is
+        return mixes
+
+    def derived_mix(self) -> Mix:
+        return {name: alpha.detach().softmax(dim=1) for name, alpha in self.alphas.items()}
+
+
+@strategies.register("gdas")
+class Gdas(WeightSharing):
+    """Subnets drawn from the relaxation train it; the likeliest operations are the candidate."""
+
+    method = "gdas"
+    Settings = GdasSettings
+    Search = GdasSearch

@@ -1,0 +1,1 @@
+"""Strategies that train a supernet and derive architectures from it."""

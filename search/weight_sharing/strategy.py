@@ -1,0 +1,52 @@
+"""What strategies that share weights have in common: supernets first, then what they derived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search.space import SearchSpace
+from search.strategies import rng_for
+from search.trial import Candidate, Proposal, Supernet, Trial, TrialKind
+from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+
+
+class WeightSharing:
+    """Asks for one supernet a seed, then for the architecture that each of them derived.
+
+    Where the recipe is searched too, a derived architecture is tried with a random recipe. When
+    all that was derived has been asked for, there is nothing more to ask.
+    """
+
+    objectives = 1
+    method: str
+    Settings: type[BilevelSettings]
+    Search: type[Bilevel]
+
+    def __init__(self, space: SearchSpace, settings: BilevelSettings, seed: int) -> None:
+        self._space, self._settings, self._seed = space, settings, seed
+        self._supernets = 0
+        self._derived: list[Candidate] = []
+        self._asked: set[tuple[str, str]] = set()
+
+    def ask(self, number: int, running: Sequence[Trial]) -> Proposal | None:
+        begun = sum(trial.kind is TrialKind.SUPERNET for trial in running)
+        supernets = self._supernets + begun
+        if supernets < self._settings.seeds:
+            settings = self._settings.model_dump(mode="json", exclude={"name"})
+            seed = rng_for(self._seed, number).getrandbits(31)
+            return Supernet(self.method, {**settings, "seed": seed})
+        busy = {self._space.keys(trial.candidate) for trial in running if not trial.is_supernet}
+        for candidate in self._derived:
+            keys = self._space.keys(candidate)
+            if keys not in busy and keys not in self._asked:
+                return candidate
+        return None
+
+    def tell(self, trial: Trial) -> None:
+        if not trial.is_supernet:
+            self._asked.add(self._space.keys(trial.candidate))
+            return
+        self._supernets += 1
+        if trial.derived is not None:
+            rng = rng_for(self._seed, trial.number)
+            self._derived.append(self._space.completed(trial.derived, rng))
