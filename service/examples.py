@@ -196,6 +196,25 @@ REQUESTS: dict[str, dict[str, Any]] = {
                 "space": {"family": "cnn_cell", "topology": "nasbench201"},
             },
         },
+        "text": {
+            "summary": "For the characters of a text",
+            "value": {
+                "task": {
+                    "name": "language_modeling",
+                    "input_shape": [64],
+                    "outputs": 65,
+                    "vocabulary": 65,
+                },
+                "space": {"family": "transformer", "layers": {"low": 2, "high": 4}},
+            },
+        },
+        "series": {
+            "summary": "For a forecast of 24 steps of 7 series from 96",
+            "value": {
+                "task": {"name": "forecasting", "input_shape": [96, 7], "outputs": 168},
+                "space": {"family": "rnn", "cell": "darts", "nodes": 8},
+            },
+        },
     },
 }
 """By operation id."""

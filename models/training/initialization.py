@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture
 from models.families import families
+from models.operations.recurrent import DartsCell
 from models.task import Task
 from models.training.recipe import Initialization, Recipe
 from models.training.regularization import weights
@@ -42,19 +43,33 @@ def initialize(network: nn.Module, name: Initialization, generator: torch.Genera
         return
     draw = _INITIALIZERS[name]
     drawn = {id(weight) for weight in weights(network)}
+    gates = _stacked_gates(network)
     for module in network.modules():
         own = dict(module.named_parameters(recurse=False))
         if not any(id(parameter) in drawn for parameter in own.values()):
             continue
-        for parameter_name, parameter in own.items():
+        for parameter in own.values():
             if id(parameter) not in drawn:
                 nn.init.zeros_(parameter)
-            elif isinstance(module, nn.RNNBase):
-                hidden = parameter_name.startswith("weight_hh")
-                for gate in torch.split(parameter.detach(), module.hidden_size):
+            elif id(parameter) in gates:
+                rows, hidden = gates[id(parameter)]
+                for gate in torch.split(parameter.detach(), rows):
                     (_orthogonal if hidden else draw)(gate, generator)
             else:
                 draw(parameter, generator)
+
+
+def _stacked_gates(network: nn.Module) -> dict[int, tuple[int, bool]]:
+    """Of each weight of stacked gates, by id: the rows of a gate, and whether it maps the state."""
+    found: dict[int, tuple[int, bool]] = {}
+    for module in network.modules():
+        if isinstance(module, nn.RNNBase):
+            for name, parameter in module.named_parameters():
+                found[id(parameter)] = module.hidden_size, name.startswith("weight_hh")
+        elif isinstance(module, DartsCell):
+            for name, parameter in module.named_parameters():
+                found[id(parameter)] = module.hidden, not name.startswith("input")
+    return found
 
 
 def _kaiming(weight: Tensor, generator: torch.Generator) -> None:

@@ -12,6 +12,7 @@ from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.families.rnn import canonical_text
 from models.task import Task
+from models.training.initialization import initialize
 from models.training.recipe import Recipe
 
 FAMILY = families["rnn"]
@@ -115,6 +116,20 @@ def test_both_directions_of_the_darts_cell_meet_at_the_ends() -> None:
     torch.testing.assert_close(
         network(x), network.output(torch.cat([states[:, -1, :5], states[:, 0, 5:]], dim=1))
     )
+
+
+@pytest.mark.parametrize("cell", ["lstm", "darts"])
+def test_gates_that_map_the_state_are_orthogonal_under_every_name(cell: str) -> None:
+    nodes = [("tanh", 0)] if cell == "darts" else None
+    network: Any = FAMILY.build(rnn(cell, nodes=nodes), SERIES, Recipe())
+    initialize(network, "xavier", torch.Generator().manual_seed(0))
+    layer = network.recurrent
+    found = [layer.cells[0].state.weight, layer.cells[0].maps[0].weight] if nodes else []
+    inputs = layer.cells[0].input.weight if nodes else layer.weight_ih_l0
+    for weight in found or [layer.weight_hh_l0]:
+        for gate in weight.split(5):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(5), atol=1e-5, rtol=0)
+    assert inputs.abs().max() <= (6 / (5 + 3)) ** 0.5
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "darts"])

@@ -1,0 +1,69 @@
+"""Bundles of series and texts: raw samples in, the recorded score out, without Netsmith."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import checkpoint
+from models.architecture import Architecture
+from models.datasets import Dataset, series, text
+from models.exporters.bundle import BundleReport, verify_bundle, write_bundle
+from models.families import families
+from models.training.recipe import Recipe
+from models.training.trainer import evaluate, train
+
+
+def waves() -> Dataset:
+    steps = np.arange(200)
+    values = np.stack([np.sin(steps / 5), 3 + np.cos(steps / 7)], axis=1)
+    return series.forecasting("waves", values, ["a", "b"], ["b"], window=8, horizon=3)
+
+
+def opinions() -> Dataset:
+    rng = np.random.default_rng(0)
+    words = np.array(["good", "bad", "the", "film", "was", "very"])
+    texts = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(120)]
+    labels = np.array(["for" if "good" in found else "against" for found in texts])
+    return text.classification("opinions", texts, labels)
+
+
+CELL = {"cell": "darts", "layers": 1, "hidden": 8, "direction": "bidirectional", "nodes": 2}
+CELL |= {"node_1_source": 0, "node_1_activation": "relu"}
+CELL |= {"node_2_source": 1, "node_2_activation": "tanh"}
+BLOCKS = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 2, "activation": "gelu"}
+BLOCKS |= {"norm": "pre", "positions": "rotary", "readout": "mean", "dropout": 0.1}
+BLOCKS |= {"layer_1_mixer": "attention", "layer_2_mixer": "convolution", "layer_2_kernel": 3}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "architecture"),
+    [(waves, Architecture("rnn", CELL)), (opinions, Architecture("transformer", BLOCKS))],
+)
+def test_a_bundle_gives_the_recorded_score(
+    dataset: Callable[[], Dataset], architecture: Architecture, tmp_path: Path
+) -> None:
+    data, recipe = dataset(), Recipe(epochs=2, optimizer="adam", learning_rate=0.01, dropout=0.1)
+    torch.manual_seed(0)
+    network = families[architecture.family].build(architecture, data.task, recipe)
+    *_, last = train(network, data, recipe, seed=0)
+    metrics = last | evaluate(network, data.test, data.task, "test")
+    path = str(tmp_path / "0.safetensors")
+    checkpoint.save(path, network, architecture, data.task, recipe, {})
+    report = BundleReport(
+        search_id=None,
+        search_name="a sequence",
+        trial=0,
+        final_trial=0,
+        seed=0,
+        metrics=metrics,
+        search_metrics={},
+        final_metrics={},
+    )
+    write_bundle(tmp_path / "bundle", checkpoint.load(path), data, report)
+    assert len(report.test_metrics) >= 3
+    verify_bundle(tmp_path / "bundle", data, report.test_metrics)
