@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,34 +33,43 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """`md5`: as its authors publish it; it finds a torn or changed file, and guards no secret."""
+    """`digest`: as its authors publish it, MD5 or the id that git gives to a file. It finds a torn
+    or changed file, and guards no secret.
+    """
 
     url: str
-    md5: str
+    digest: str
+    kind: Literal["MD5", "git id"] = "MD5"
+
+    def digest_of(self, content: bytes) -> str:
+        if self.kind == "MD5":
+            return hashlib.md5(content, usedforsecurity=False).hexdigest()
+        header = f"blob {len(content)}\0".encode()
+        return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A source of the registry. `read` turns the files, in their order, into images and labels of
-    train and test.
+    """A source of the registry. `read` turns its name and the files, in their order, into the
+    dataset; `arrays` are those of an upload in its place.
     """
 
     name: str
     description: str
     files: Sequence[RemoteFile]
-    read: Callable[[Sequence[bytes]], Arrays]
+    read: Callable[[str, Sequence[bytes]], Dataset]
     task_name: str = "image_classification"
+    arrays: str = "x_train, y_train, x_test and y_test"
 
     def load(self) -> Dataset:
         """
         Raises:
             UnavailableDatasetError: it is not here, and its server cannot be reached.
         """
-        key = hashlib.sha256("".join(file.md5 for file in self.files).encode()).hexdigest()
+        key = hashlib.sha256("".join(file.digest for file in self.files).encode()).hexdigest()
         path = cache_folder() / f"{self.name}-{key[:16]}.safetensors"
         if not path.exists():
-            x, y, x_test, y_test = self.read([self._fetched(file) for file in self.files])
-            dataset = images.from_arrays(self.name, x, y, x_test, y_test, validation=1 / 6)
+            dataset = self.read(self.name, [self._fetched(file) for file in self.files])
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent) as folder:
                 save(dataset, Path(folder, "whole"))
@@ -78,14 +87,14 @@ class Download:
             raise UnavailableDatasetError(
                 f"{self.name} is downloaded on first use, and {file.url} cannot be reached: "
                 f"{getattr(error, 'reason', error)}. Upload it under another name instead: "
-                "netsmith datasets add FILE.npz --task image_classification, with x_train, "
-                "y_train, x_test and y_test"
+                f"netsmith datasets add FILE.npz --task {self.task_name}, with {self.arrays}"
             ) from None
         content = buffer.getvalue()
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != file.md5:
+        found = file.digest_of(content)
+        if found != file.digest:
             raise UnavailableDatasetError(
-                f"{self.name}: {file.url} has the MD5 {found}, its authors published {file.md5}"
+                f"{self.name}: {file.url} has the {file.kind} {found}, its authors published "
+                f"{file.digest}"
             )
         return content
 
@@ -98,9 +107,13 @@ def idx(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def _idx_files(files: Sequence[bytes]) -> Arrays:
+def _idx_images(name: str, files: Sequence[bytes]) -> Dataset:
     x, y, x_test, y_test = map(idx, files)
-    return x, y, x_test, y_test
+    return images.from_arrays(name, x, y, x_test, y_test, validation=1 / 6)
+
+
+def _cifar_images(name: str, files: Sequence[bytes]) -> Dataset:
+    return images.from_arrays(name, *cifar(files), validation=1 / 6)
 
 
 def cifar(files: Sequence[bytes]) -> Arrays:
@@ -141,7 +154,7 @@ for _source in (
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
         ),
-        _idx_files,
+        _idx_images,
     ),
     Download(
         "fashion_mnist",
@@ -155,7 +168,7 @@ for _source in (
                 "bb300cfdad3c16e7a12a480ee83cd310",
             ),
         ),
-        _idx_files,
+        _idx_images,
     ),
     Download(
         "cifar10",
@@ -166,7 +179,7 @@ for _source in (
                 "c32a1d4ab5d03f1284b67883e8d87530",
             )
         ],
-        cifar,
+        _cifar_images,
     ),
 ):
     datasets.register(_source.name)(_source)
