@@ -92,7 +92,8 @@ def test_every_preset_is_a_document_that_can_be_built() -> None:
         assert task.name in families[known.architecture.family].tasks
         recipe = known.recipe_for(task, epochs=3)
         assert recipe.epochs == 3
-        assert all(getattr(recipe, field) == value for field, value in known.recipe.items())
+        own = {**known.recipe, "epochs": 3}  # what is wanted goes before what a preset says
+        assert all(getattr(recipe, field) == value for field, value in own.items())
         with torch.device("meta"):
             families[known.architecture.family].build(known.architecture, task, recipe)
     with pytest.raises(UnknownNameError, match="unknown preset 'lenet', known are alexnet, "):
