@@ -49,11 +49,13 @@ def test_a_real_step_takes_what_was_said_and_not_much_more() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     x, y = torch.randn(1024, *TASK.input_shape), torch.randint(10, (1024,))
+    nn.functional.cross_entropy(model(x[:2]), y[:2]).backward()  # loads kernels
+    optimizer.zero_grad()
     peak = PeakMemory(CPU)
     before = peak.bytes()
     nn.functional.cross_entropy(model(x), y).backward()
     optimizer.step()
-    assert 100e6 < expected < peak.bytes() - before < 2 * expected
+    assert 100e6 < expected < peak.bytes() - before < 2.5 * expected
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "gpt-mini", "bert-mini"])
