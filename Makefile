@@ -32,14 +32,19 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-# DATA is a folder with fashion_mnist.npz, TABLES one with tables of known results (*.npz).
+# DATA is a folder with fashion_mnist.npz, cora.npz, MUTAG.zip, tinyshakespeare.txt and ETTh1.csv;
+# TABLES is one with tables of known results (*.npz).
 bench: install
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/first_result.py
 	$(BIN)/python benchmarks/polling.py
 	$(BIN)/python benchmarks/asks.py
 	$(BIN)/python benchmarks/searches.py
+	$(BIN)/python benchmarks/tabular.py
+	$(BIN)/python benchmarks/supernet.py
 	test -z "$(DATA)" || $(BIN)/python benchmarks/training.py --data "$(DATA)"
+	test -z "$(DATA)" || $(BIN)/python benchmarks/graphs.py --data "$(DATA)"
+	test -z "$(DATA)" || $(BIN)/python benchmarks/sequences.py --data "$(DATA)"
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
 
 clean:
