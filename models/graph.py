@@ -26,14 +26,16 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        values, dense, rows, columns, _, order, column_starts = ctx.saved_tensors
+        values, dense, rows, columns, _, order, by_column, column_starts = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         of_values = of_dense = None
         if ctx.needs_input_grad[0]:
-            of_values = (gradient[rows] * dense[columns]).sum(1)
+            ends = gradient.index_select(0, rows), dense.index_select(0, columns)
+            of_values = (ends[0] * ends[1]).sum(1)
         if ctx.needs_input_grad[1]:
-            of_dense = weighted_sums(rows[order], gradient, column_starts, values[order])
-        return of_values, of_dense, None, None, None, None, None
+            reordered = values.index_select(0, order)
+            of_dense = weighted_sums(by_column, gradient, column_starts, reordered)
+        return of_values, of_dense, None, None, None, None, None, None
 
 
 def weighted_sums(index: Tensor, dense: Tensor, starts: Tensor, values: Tensor) -> Tensor:
@@ -59,6 +61,7 @@ class Sparse:
         self.rows, self.columns, self.height, self.width = rows, columns, height, width
         self.starts = torch.searchsorted(rows, torch.arange(height + 1, device=rows.device))
         self.order = torch.argsort(columns, stable=True)
+        self.rows_by_column = rows[self.order]
         ends = torch.arange(width + 1, device=rows.device)
         self.column_starts = torch.searchsorted(columns[self.order], ends)
 
@@ -71,8 +74,9 @@ class Sparse:
 
     def product(self, values: Tensor, dense: Tensor) -> Tensor:
         """The matrix of `values` (entries,) times `dense` (width, n), as (height, n)."""
-        places = (self.rows, self.columns, self.starts, self.order, self.column_starts)
-        result: Tensor = Product.apply(values, dense.contiguous(), *places)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        by_row = (self.rows, self.columns, self.starts)
+        by_column = (self.order, self.rows_by_column, self.column_starts)
+        result: Tensor = Product.apply(values, dense.contiguous(), *by_row, *by_column)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return result
 
 

@@ -138,7 +138,8 @@ class Gat(nn.Module):
         links, mapped = graph.links, self.linear(x)
         of_heads = mapped.unflatten(1, (self.heads, -1))
         source, target = (of_heads * self.source).sum(2), (of_heads * self.target).sum(2)
-        scores = functional.leaky_relu(source[links.columns] + target[links.rows], 0.2)
+        ends = source.index_select(0, links.columns), target.index_select(0, links.rows)
+        scores = functional.leaky_relu(ends[0] + ends[1], 0.2)
         attention = functional.dropout(softmax(graph, scores), self.dropout, self.training)
         sums = [links.product(attention[:, head], of_heads[:, head]) for head in range(self.heads)]
         return torch.cat(sums, 1) + self.bias
@@ -154,8 +155,8 @@ def softmax(graph: Graph, scores: Tensor) -> Tensor:
     sums = scores.new_zeros(graph.links.height, scores.shape[1])
     places = rows[:, None].expand_as(scores)
     largest = (sums - torch.inf).scatter_reduce(0, places, scores.detach(), "amax")
-    weights = (scores - largest[rows]).exp()
-    return weights / sums.index_add(0, rows, weights)[rows]
+    weights = (scores - largest.index_select(0, rows)).exp()
+    return weights / sums.index_add(0, rows, weights).index_select(0, rows)
 
 
 @message_passing("gin", "aggregation")
