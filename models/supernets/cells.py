@@ -76,7 +76,8 @@ class MixedCell(nn.Module):
         for source in range(self.nodes):
             if source >= self.inputs:
                 values.append(self._value(source, mixed, passed, values[0]))
-            if source == self.nodes - 1 or (source >= self.inputs and source not in mixed):
+            has_value = source < self.inputs or source in mixed or source in passed
+            if source == self.nodes - 1 or not has_value:
                 continue
             seen, beside = self._divided(values[source])
             _add_to(mixed, self._leaving(source, seen, mix, active))
@@ -105,13 +106,14 @@ class MixedCell(nn.Module):
         self, node: int, mixed: dict[int, Tensor], passed: dict[int, Tensor], like: Tensor
     ) -> Tensor:
         """What has arrived at a node; zero where no operation leads to it."""
-        parts = [part for part in (mixed.get(node), passed.get(node)) if part is not None]
-        if len(parts) == 2:  # channel shuffle, Zhang et al. 2018: out of K groups take turns
-            return functional.channel_shuffle(torch.cat(parts, dim=1), self.partial)
-        if parts:
-            return parts[0]
         height, width = (-(-size // self.stride) for size in like.shape[2:])
-        return like.new_zeros(len(like), self.channels, height, width)
+        seen = mixed.get(node)
+        if seen is None:
+            seen = like.new_zeros(len(like), self.channels // self.partial, height, width)
+        if self.partial == 1:
+            return seen
+        # Channel shuffle, Zhang et al. 2018: out of K groups take turns.
+        return functional.channel_shuffle(torch.cat([seen, passed[node]], dim=1), self.partial)
 
     def _divided(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The channels that operations see, and those that pass by."""
@@ -126,11 +128,14 @@ class MixedCell(nn.Module):
         targets = self._targets(source)
         rows = [self.rows[source, node] for node in targets]
         sums: dict[tuple[int, ...], Tensor] = {}
+        rectified = functional.relu(x)
         for column, name in enumerate(self.names):
             places = tuple(place for place, row in enumerate(rows) if active[row][column])
             if places and _key(source, name) in self.joined:
                 scale = mix[[rows[place] for place in places], column]
-                _add_to(sums, [(places, self.joined[_key(source, name)](x, scale, places))])
+                joined = self.joined[_key(source, name)]
+                seen = rectified if joined.begins_with_relu else x
+                _add_to(sums, [(places, joined(seen, scale, places))])
         columns = [c for c, name in enumerate(self.names) if _key(source, name) in self.once]
         places = tuple(p for p, row in enumerate(rows) if any(active[row][c] for c in columns))
         columns = [c for c in columns if any(active[row][c] for row in rows)]
@@ -138,8 +143,8 @@ class MixedCell(nn.Module):
             weights = mix[[rows[place] for place in places]][:, columns]
             parts = [self.once[_key(source, self.names[column])](x) for column in columns]
             _add_to(sums, [(places, _mixtures(parts, weights * (weights.detach() != 0)))])
-        for places, joined in sums.items():
-            for place, part in zip(places, joined.chunk(len(places), dim=1), strict=True):
+        for places, total in sums.items():
+            for place, part in zip(places, total.chunk(len(places), dim=1), strict=True):
                 yield targets[place], part
 
     def _passing(self, source: int, x: Tensor, mix: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -14,6 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.operations.identity import FactorizedReduce
+
+Layer = tuple[str, nn.Module]
+"""Its name in the module that it is a part of, and it."""
+
 DENSE_CHANNELS = 8
 DENSE_DILATED_CHANNELS = 32
 """Up to so many channels a depthwise convolution and the pointwise one after it are computed as the
@@ -35,6 +40,9 @@ def without_affine(module: nn.Module) -> nn.Module:
 
 def join(copies: Sequence[nn.Module]) -> Joined:
     """The copies as one module, by what they are made of."""
+    reductions = [copy for copy in copies if isinstance(copy, FactorizedReduce)]
+    if len(reductions) == len(copies):
+        return Reductions(reductions)
     layers = _layers(copies[0])
     if all(isinstance(layer, nn.ReLU | nn.Conv2d | nn.BatchNorm2d) for _, layer in layers):
         return Convolutions(copies)
@@ -42,12 +50,15 @@ def join(copies: Sequence[nn.Module]) -> Joined:
 
 
 class Joined(nn.Module):
-    """Copies of one operation.
+    """Copies of one operation. Where it `begins_with_relu`, it expects its input rectified, which
+    is done once for all operations on that input.
 
     Shapes:
         x: (N, C, H, W), scale: one number a copy in `rows`
         -> (N, len(rows) * C, H', W'), copy after copy
     """
+
+    begins_with_relu = False
 
     def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
         raise NotImplementedError
@@ -73,27 +84,86 @@ class Separate(Joined):
         return dict(self.copies[row].state_dict())
 
 
-class Convolutions(Joined):
-    """Copies of a chain of ReLU, convolution and batch normalisation."""
+class Stacked(Joined):
+    """Copies whose weights and statistics lie in one tensor each, a row a copy."""
 
-    def __init__(self, copies: Sequence[nn.Module]) -> None:
+    def __init__(self, copies: Sequence[nn.Module], layers: Sequence[Sequence[Layer]]) -> None:
+        """`layers` of each copy: those that have weights or statistics, with their names."""
         super().__init__()
         self._count = len(copies)
-        chains = [_layers(copy) for copy in copies]
-        self._layers = [layer for _, layer in chains[0]]
+        self._layers = [layer for _, layer in layers[0]]
         self._names: dict[str, str] = {}
-        for position, (name, layer) in enumerate(chains[0]):
+        for position, (name, layer) in enumerate(layers[0]):
             for part in _kept(layer):
                 own = f"{part}_{position}"
-                stacked = torch.stack([getattr(chain[position][1], part) for chain in chains])
+                stacked = torch.stack([getattr(chain[position][1], part) for chain in layers])
                 if isinstance(layer, nn.Conv2d):
                     self.register_parameter(own, nn.Parameter(stacked.detach()))
                 else:
                     self.register_buffer(own, stacked)
                 self._names[f"{name}.{part}"] = own
 
+    def state_of(self, row: int) -> dict[str, Tensor]:
+        return {name: getattr(self, own)[row] for name, own in self._names.items()}
+
+    def _part(self, name: str, position: int, rows: Sequence[int]) -> Tensor:
+        whole: Tensor = getattr(self, f"{name}_{position}")
+        return whole if len(rows) == self._count else whole[list(rows)]
+
+    def _normalised(
+        self,
+        x: Tensor,
+        position: int,
+        rows: Sequence[int],
+        scale: Tensor | None,
+    ) -> Tensor:
+        """By the statistics of each copy; `x` has the channels of all `rows`."""
+        layer = self._layers[position]
+        assert isinstance(layer, nn.BatchNorm2d)  # noqa: S101 - for the type checker
+        whole = [getattr(self, f"{name}_{position}") for name in ("running_mean", "running_var")]
+        chosen = [statistic[list(rows)].flatten() for statistic in whole]
+        # A scale that is not contiguous gives wrong input gradients in torch 2.13, channels last.
+        weight = None if scale is None else scale.repeat_interleave(layer.num_features).contiguous()
+        momentum = layer.momentum if layer.momentum is not None else 0.1
+        mean, variance = chosen
+        x = functional.batch_norm(
+            x, mean, variance, weight, None, self.training, momentum, layer.eps
+        )
+        if self.training:
+            for statistic, part in zip(whole, chosen, strict=True):
+                statistic[list(rows)] = part.view(len(rows), -1)
+        return x
+
+
+class Reductions(Stacked):
+    """Copies of a skip connection of stride 2: two pointwise convolutions for all of them."""
+
+    begins_with_relu = True
+
+    def __init__(self, copies: Sequence[FactorizedReduce]) -> None:
+        super().__init__(copies, [list(copy.named_children()) for copy in copies])
+
     def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
-        position, copies = 0, 1  # copies: in the channels of x
+        halves = (x[:, :, ::2, ::2], functional.pad(x, (0, 1, 0, 1))[:, :, 1::2, 1::2])
+        joined = []
+        for position, half in enumerate(halves):
+            weight = self._part("weight", position, rows).flatten(0, 1)
+            y = functional.conv2d(half, weight).permute(0, 2, 3, 1)
+            joined.append(y.reshape(*y.shape[:3], len(rows), -1))
+        together = torch.cat(joined, dim=4).flatten(3).permute(0, 3, 1, 2)
+        return self._normalised(together, 2, rows, scale)
+
+
+class Convolutions(Stacked):
+    """Copies of a chain of ReLU, convolution and batch normalisation."""
+
+    def __init__(self, copies: Sequence[nn.Module]) -> None:
+        chains = [_layers(copy) for copy in copies]
+        super().__init__(copies, chains)
+        self.begins_with_relu = isinstance(self._layers[0], nn.ReLU)
+
+    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
+        position, copies = int(self.begins_with_relu), 1  # copies: in the channels of x
         while position < len(self._layers):
             layer = self._layers[position]
             if isinstance(layer, nn.ReLU):
@@ -127,13 +197,6 @@ class Convolutions(Joined):
             position += 1
         return x * scale.repeat_interleave(x.shape[1] // len(rows)).view(1, -1, 1, 1)
 
-    def state_of(self, row: int) -> dict[str, Tensor]:
-        return {name: getattr(self, own)[row] for name, own in self._names.items()}
-
-    def _part(self, name: str, position: int, rows: Sequence[int]) -> Tensor:
-        whole: Tensor = getattr(self, f"{name}_{position}")
-        return whole if len(rows) == self._count else whole[list(rows)]
-
     def _is_dense(self, position: int) -> bool:
         """Whether the depthwise convolution there and the pointwise one after it become one."""
         first, *others = self._layers[position : position + 2]
@@ -149,25 +212,6 @@ class Convolutions(Joined):
             and others[0].padding == (0, 0)
         )
 
-    def _normalised(
-        self, x: Tensor, position: int, rows: Sequence[int], scale: Tensor | None
-    ) -> Tensor:
-        layer = self._layers[position]
-        assert isinstance(layer, nn.BatchNorm2d)  # noqa: S101 - for the type checker
-        whole = [getattr(self, f"{name}_{position}") for name in ("running_mean", "running_var")]
-        chosen = [statistic[list(rows)].flatten() for statistic in whole]
-        # A scale that is not contiguous gives wrong input gradients in torch 2.13, channels last.
-        weight = None if scale is None else scale.repeat_interleave(layer.num_features).contiguous()
-        momentum = layer.momentum if layer.momentum is not None else 0.1
-        mean, variance = chosen
-        x = functional.batch_norm(
-            x, mean, variance, weight, None, self.training, momentum, layer.eps
-        )
-        if self.training:
-            for statistic, part in zip(whole, chosen, strict=True):
-                statistic[list(rows)] = part.view(len(rows), -1)
-        return x
-
 
 def _kept(layer: nn.Module) -> tuple[str, ...]:
     """The tensors of a layer that each copy has for itself."""
@@ -176,7 +220,7 @@ def _kept(layer: nn.Module) -> tuple[str, ...]:
     return ("running_mean", "running_var") if isinstance(layer, nn.BatchNorm2d) else ()
 
 
-def _layers(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+def _layers(module: nn.Module, prefix: str = "") -> list[Layer]:
     """The modules of nested sequences in order, by name; another module stands for itself."""
     if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
         return [(prefix, module)]
