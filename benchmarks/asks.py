@@ -24,6 +24,7 @@ from search.resolve import resolve
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Trial, TrialKind, TrialState
+from search.weight_sharing.strategy import candidate_strategies
 
 
 def trials_of(space: SearchSpace, count: int) -> list[Trial]:
@@ -68,7 +69,7 @@ def measure(space: SearchSpace, name: str, trials: list[Trial], asks: int) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--strategies", nargs="+", default=list(strategies))
+    parser.add_argument("--strategies", nargs="+", default=candidate_strategies())
     parser.add_argument("--told", nargs="+", type=int, default=[100, 300, 1000, 2000])
     parser.add_argument("--asks", type=int, default=20)
     chosen = parser.parse_args()

@@ -38,6 +38,7 @@ from search.evaluators.train import TrainEvaluator
 from search.report import final_runs
 from search.resolve import resolve
 from search.strategies import strategies
+from search.weight_sharing.strategy import candidate_strategies
 
 RANDOM = "random"
 
@@ -98,7 +99,7 @@ def summary(courses: list[dict[str, float]], randoms: list[dict[str, float]]) ->
 
 
 def main() -> None:
-    names = [name for name in strategies if name not in ("grid", RANDOM)]
+    names = [name for name in candidate_strategies() if name not in ("grid", RANDOM)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strategies", nargs="+", default=names, choices=list(strategies))
     parser.add_argument("--trials", type=int, default=60)

@@ -30,6 +30,7 @@ from search.evaluators.tabular import Table
 from search.space import SearchSpace
 from search.strategies import Strategy, strategies
 from search.trial import Candidate, Trial
+from search.weight_sharing.strategy import candidate_strategies
 
 TARGETS: dict[str, dict[str, dict[str, float]]] = {
     "nasbench201-cifar10": {
@@ -113,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Queries to the best architectures of a table.")
     parser.add_argument("--data", type=Path, required=True, help="folder of tables, *.npz")
     parser.add_argument("--tables", nargs="+", help="names of tables; default: all of the folder")
-    parser.add_argument("--strategies", nargs="+", default=[*strategies, *SAMPLERS])
+    parser.add_argument("--strategies", nargs="+", default=[*candidate_strategies(), *SAMPLERS])
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--processes", type=int, default=1)

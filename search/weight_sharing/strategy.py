@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.space import SearchSpace
-from search.strategies import rng_for
+from search.strategies import rng_for, strategies
 from search.trial import Candidate, Proposal, Supernet, Trial, TrialKind
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+
+
+def candidate_strategies() -> list[str]:
+    """The strategies that need no supernet: they can search tables and anything else that knows
+    the score of an architecture alone.
+    """
+    return [
+        name
+        for name, entry in strategies.items()
+        if not (isinstance(entry, type) and issubclass(entry, WeightSharing))
+    ]
 
 
 class WeightSharing:

@@ -61,8 +61,12 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
 
     from models.registry import UnknownNameError
     from search.strategies import strategies
+    from search.weight_sharing.strategy import candidate_strategies
 
     try:
+        if strategy in strategies and strategy not in (able := candidate_strategies()):
+            message = f"{strategy} trains a supernet, which no table holds; use {', '.join(able)}"
+            raise UsageError(message)
         return strategies[strategy].Settings.model_validate(key_values(given))
     except UnknownNameError as error:
         raise UsageError(str(error)) from None

@@ -26,7 +26,7 @@ from search.space import SearchSpace
 from search.spec import Final, SearchSpec
 from search.strategies import Strategy, strategies
 from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
-from search.weight_sharing.strategy import WeightSharing
+from search.weight_sharing.strategy import candidate_strategies
 
 ERROR = Failure(FailureKind.ERROR, "RuntimeError: no luck")
 
@@ -104,7 +104,7 @@ def started(
     return SearchRun(spec or spec_of(), space, strategy, journal or MemoryJournal(), cost)
 
 
-SHARING = [name for name, entry in strategies.items() if issubclass(entry, WeightSharing)]  # type: ignore[arg-type]
+SHARING = sorted(set(strategies) - set(candidate_strategies()))
 """Strategies that stop asking once all has been tried that their supernets derived."""
 
 
