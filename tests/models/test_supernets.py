@@ -171,6 +171,15 @@ def test_an_operation_of_weight_zero_is_not_computed_and_gets_no_gradient() -> N
     assert not any("sep_conv_5x5" in name or "dil_conv" in name for name in used)
 
 
+def test_channels_pass_by_a_node_without_operations(benchmark: ModuleType) -> None:
+    """Of PC-DARTS; a row of `none` alone lets its share of the channels through."""
+    fused = supernet(SETTINGS["nasbench201"], partial=2)
+    mix = {"cell": torch.zeros(3, 5, dtype=torch.double)}
+    mix["cell"][:, fused.groups["cell"].options.index("none")] = 1
+    plain = benchmark.straightforward(fused)
+    torch.testing.assert_close(fused(images(), mix), plain(images(), mix), rtol=1e-9, atol=1e-9)
+
+
 def test_a_space_of_several_widths_cannot_share_weights() -> None:
     settings = CnnCellSettings.model_validate({"channels": {"choice": [4, 8]}})
     with pytest.raises(InfeasibleError, match=r"one value of channels.*\[4, 8\]") as caught:

@@ -84,6 +84,7 @@ def test_a_person_gets_a_table(netsmith: Netsmith, table: Path) -> None:
             ["--strategy", "regularized_evolution", "--setting", "population_size=many"],
             "population_size: Input should be a valid integer",
         ),
+        (["--strategy", "darts"], "darts trains a supernet, which no table holds"),
     ],
 )
 def test_what_cannot_be_used_is_a_usage_error(
