@@ -173,16 +173,24 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
     resolved = resolve(
         {
             "dataset": "digits",
-            "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
+            "space": {
+                "family": "cnn_cell",
+                "nodes": 1,
+                "channels": 4,
+                "cells": 1,
+                "operations": ["sep_conv_3x3", "dil_conv_3x3"],
+            },
             "training": {
                 "epochs": 2,
-                "batch_size": 256,
-                "learning_rate": {"low": 0.001, "high": 0.1},
+                "batch_size": 32,
+                "learning_rate": {"choice": [0.00001, 0.05]},
             },
             "strategy": {"name": "random"},
             "fidelity": {"name": "asha", "variant": "promotion", "reduction_factor": 2},
+            "resources": {"parallel_trials": 1},  # who waits and who goes on is then known
             "budget": {"trials": 4},
             "final": {"top": 1, "seeds": 1, "epochs": 1},
+            "seed": 1,  # draws the large rate, the small one twice, the large one
         }
     )
     journal = MemoryJournal()
@@ -203,7 +211,8 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
         assert not is_pruned or f"pruned by asha at epoch {len(curve)}" in str(trial.failure)
     resumed = {event.number for event in journal.events if isinstance(event, TrialResumed)}
     completed = [t for t in run.trials if t.number in resumed and t.state is TrialState.COMPLETED]
-    assert sum(trial.state is TrialState.PRUNED for trial in run.trials) >= 1 and completed
+    assert [trial.number for trial in run.trials if trial.state is TrialState.PRUNED] == [1, 2]
+    assert [trial.number for trial in completed] == [0]
     alone = TrainEvaluator(resolved.spec.dataset, str(folder / "alone")).evaluate(completed[0])
     assert [metrics["val_loss"] for metrics in alone] == [
         point.metrics["val_loss"] for point in curves[completed[0].number]
