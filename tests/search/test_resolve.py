@@ -201,7 +201,7 @@ def test_the_parts_fit_together() -> None:
         (
             {"dataset": "nope"},
             "/dataset",
-            'unknown dataset "nope", known are breast_cancer, cifar10, citeseer, cora, diabetes, digits',
+            'unknown dataset "nope", known are breast_cancer, cifar10, citeseer, cora, diabetes',
         ),
         ({"dataset": ""}, "/dataset", "at least 1 character"),
         (
