@@ -45,7 +45,7 @@ class Registry(Mapping[str, T]):
         def add(entry: E) -> E:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = entry  # type: ignore[assignment]
+            self._entries[name] = entry  # type: ignore[assignment]  # a file keeps to its protocol
             return entry
 
         return add

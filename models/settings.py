@@ -143,7 +143,7 @@ def searchable(model: type[BaseModel], name: str) -> type[Settings]:
     for field_name, info in model.model_fields.items():
         inner = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         fields[field_name] = (
-            Searchable[inner],  # type: ignore[valid-type, misc]
+            Searchable[inner],  # type: ignore[valid-type, misc]  # a type made at run time
             FieldInfo(default=info.default, description=info.description),
         )
     return create_model(name, __base__=Settings, __doc__=model.__doc__, **fields)

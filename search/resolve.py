@@ -131,7 +131,7 @@ class SpaceRequest(Settings):
     """Body of `POST /v1/search-spaces/validate`: a space and what it is for."""
 
     space: Annotated[FamilySettings, OneOf(families, "family")]
-    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]
+    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
     dataset: str | None = Field(None, min_length=1, max_length=100)
     task: TaskRequest | None = None
 

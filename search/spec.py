@@ -83,7 +83,7 @@ class SearchSpec(Settings):
     name: str = Field("", max_length=200, description="free text; default: dataset-family-strategy")
     dataset: str = Field(min_length=1, max_length=100, description="name of a dataset")
     space: Annotated[FamilySettings, OneOf(families, "family")]
-    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]
+    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
     strategy: Annotated[StrategySettings, OneOf(strategies, "name")]
     fidelity: Annotated[FidelitySettings, OneOf(fidelities, "name")] = Field(
         {"name": "none"},  # type: ignore[assignment]  # validated as one that was sent

@@ -39,6 +39,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 _KNOWN = {
+    # NumPy types no private name; its pickles use this one
     ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,

@@ -8,6 +8,7 @@ DARTS (https://arxiv.org/abs/1806.09055), where they would undo the mix.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -60,12 +61,12 @@ class Joined(nn.Module):
 
     begins_with_relu = False
 
-    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor: ...
 
+    @abstractmethod
     def state_of(self, row: int) -> dict[str, Tensor]:
         """Weights and statistics of one copy, by their names in it."""
-        raise NotImplementedError
 
 
 class Separate(Joined):
