@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -165,3 +166,8 @@ class Trial:
         of the baseline are beside the budget.
         """
         return self.is_told and self.state is not TrialState.CACHED and not self.is_refused
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that JSON and a database can hold; what is NaN or infinite is left out."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}

@@ -9,16 +9,11 @@ from models.presets import preset
 from models.training.recipe import Recipe
 from search.engine.archive import identity
 from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.state import MAX_REFUSALS, MAX_REPEATS
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import rng_for
 from search.trial import Candidate, Trial
-
-MAX_DRAWS = 100
-"""Draws in a row that were all tried before, after which the space counts as exhausted."""
-
-MAX_REFUSALS = 1000
-"""Candidates in a row refused without training, after which the space counts as exhausted."""
 
 
 def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
@@ -69,7 +64,7 @@ class Baseline:
         if self._started < len(self._presets):
             return self._presets[self._started]
         rng = rng_for(self._seed, number)
-        for _ in range(MAX_DRAWS if self._refusals < MAX_REFUSALS else 0):
+        for _ in range(MAX_REPEATS if self._refusals < MAX_REFUSALS else 0):
             candidate = self._space.sample(rng)
             if identity(*self._space.keys(candidate)) not in self._known:
                 return candidate

@@ -26,22 +26,23 @@ from search.engine.journal import (
     TrialStarted,
 )
 from search.engine.opening import Opening, Suggestion, no_opening
-from search.engine.state import SearchState
+from search.engine.state import MAX_REFUSALS, MAX_REPEATS, SearchState
 from search.evaluators import derived_from
 from search.fidelity import Action, Decision
 from search.objectives import COST_METRICS, excess, fitness, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy
-from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
-
-MAX_REPEATS = 100
-"""Proposals in a row that were all tried before, after which the space counts as exhausted."""
-
-MAX_REFUSALS = 1000
-"""Proposals refused without training since the last trial that cost budget, after which the space
-counts as exhausted. More than the repeats, because a constraint may leave 1 % of a space.
-"""
+from search.trial import (
+    Candidate,
+    Failure,
+    FailureKind,
+    Proposal,
+    Trial,
+    TrialKind,
+    TrialState,
+    finite,
+)
 
 TEST_PREFIX = "test_"
 
@@ -263,7 +264,7 @@ class SearchRun:
         trial = self._get(number)
         if trial is not None and self.is_active(number):
             self._refuse_test_metrics(trial, metrics)
-            self._record(EpochReported(number, epoch, _finite(metrics), derived_from(metrics)))
+            self._record(EpochReported(number, epoch, finite(metrics), derived_from(metrics)))
             self._carry_out(seconds, worker)
 
     def complete(
@@ -286,7 +287,7 @@ class SearchRun:
         self._end(
             trial,
             state=TrialState.COMPLETED,
-            metrics={**self._scores.get(number, {}), **_finite(metrics)},
+            metrics={**self._scores.get(number, {}), **finite(metrics)},
             seconds=seconds,
             worker=worker,
             derived=derived_from(metrics),
@@ -629,7 +630,3 @@ class SearchRun:
 def _has_fidelity(trial: Trial) -> bool:
     """Whether the fidelity rule hears of a trial: of one that is trained to be compared."""
     return trial.kind is TrialKind.CANDIDATE and trial.source is None
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}

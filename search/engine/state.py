@@ -15,6 +15,14 @@ from search.objectives import Incumbents, violation
 from search.spec import SearchSpec
 from search.trial import Trial, TrialKind, TrialState
 
+MAX_REPEATS = 100
+"""Proposals in a row that were all tried before, after which the space counts as exhausted."""
+
+MAX_REFUSALS = 1000
+"""Proposals refused without training since the last trial that cost budget, after which the space
+counts as exhausted. More than the repeats, because a constraint may leave 1 % of a space.
+"""
+
 
 class SearchState:
     """A fold over events; the same events give the same state, live or in a replay. Epochs matter

@@ -30,6 +30,7 @@ from search.trial import (
     Trial,
     TrialKind,
     TrialState,
+    finite,
 )
 from service import tables
 from service.database import Sessions
@@ -315,7 +316,7 @@ def _totals(numbered: Sequence[_Numbered]) -> dict[str, Any]:
 
 
 def _best(trial: Trial) -> dict[str, Any]:
-    return {"trial": trial.number, "metrics": _finite(trial.metrics)}
+    return {"trial": trial.number, "metrics": finite(trial.metrics)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +378,7 @@ def end_columns(trial: Trial, sequence: int) -> dict[str, Any]:
     """What changes in the row of a trial when it ends."""
     return {
         "state": trial.state.value,
-        "metrics": _finite(trial.metrics),
+        "metrics": finite(trial.metrics),
         "fitness": None if trial.fitness is None else list(trial.fitness),
         "violation": trial.violation,
         "failure": None if trial.failure is None else trial.failure.to_json(),
@@ -393,7 +394,7 @@ def end_data(trial: Trial) -> dict[str, Any]:
     """The data of a `trial.ended` event."""
     return {
         **_summary(trial),
-        "metrics": _finite(trial.metrics),
+        "metrics": finite(trial.metrics),
         "failure": None if trial.failure is None else trial.failure.to_json(),
         "seconds": trial.seconds,
     }
@@ -434,10 +435,6 @@ class BatchedJournal:
         if self._waiting:
             self._journal.append_all(self._waiting)
         self._waiting, self._written = [], time.monotonic()
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _finite_or_null(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -19,7 +19,8 @@ from search.engine.journal import (
     TrialStarted,
 )
 from search.engine.replay import replay
-from search.engine.run import MAX_REFUSALS, MAX_REPEATS, SearchRun
+from search.engine.run import SearchRun
+from search.engine.state import MAX_REFUSALS, MAX_REPEATS
 from search.evaluators import Derivation
 from search.objectives import Constraint, Objective
 from search.space import SearchSpace
