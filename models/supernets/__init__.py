@@ -32,12 +32,13 @@ class Group:
     """Choices that are made together: the edges of one kind of cell.
 
     `rows` name the edges, `options` the operations. `into` tells for each row the node that it
-    leads to: rows of one node compete.
+    leads to: rows of one node compete. `skips` are the options that pass their input on unchanged.
     """
 
     rows: tuple[str, ...]
     options: tuple[str, ...]
     into: tuple[int, ...]
+    skips: tuple[str, ...] = ()
 
 
 class Supernet(nn.Module):

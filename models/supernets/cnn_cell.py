@@ -80,6 +80,7 @@ class CnnCellSupernet(Supernet):
             tuple(f"{source}-{node}" for source, node in self.edges),
             self.names,
             tuple(node for _, node in self.edges),
+            tuple(name for name in self.names if operations[name].is_identity),
         )
         self.groups = dict.fromkeys(self._kinds(), group)
 

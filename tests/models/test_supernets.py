@@ -195,3 +195,10 @@ def test_weights_of_another_shape_of_network_are_refused() -> None:
     wider = Architecture("cnn_cell", {**architecture.decisions, "channels": 8})
     with pytest.raises(ValueError, match="channels of this supernet is 4, got 8"):
         network.weights_of(wider)
+
+
+@pytest.mark.parametrize("topology", SETTINGS)
+def test_options_that_skip_are_named(topology: str) -> None:
+    assert {group.skips for group in supernet(SETTINGS[topology]).groups.values()} == {
+        ("skip_connect",)
+    }
