@@ -34,10 +34,12 @@ from models.supernets import Supernet, supernets
 from models.supernets.cells import Edge, MixedCell
 from models.supernets.joined import without_affine
 from models.task import Task
+from search.space import SearchSpace
 from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch
-from search.weight_sharing.bilevel import Batch, Bilevel
+from search.weight_sharing.bilevel import Bilevel
+from search.weight_sharing.one_shot import Batch
 
 BATCH = 32
 TASK = Task("image_classification", (1, 28, 28), 10)
@@ -141,6 +143,7 @@ def compare(method: str, channels: int, cells: int, rounds: int) -> dict[str, An
     settings = CnnCellSettings.model_validate(
         {"topology": "darts", "nodes": 4, "cells": cells, "channels": channels}
     )
+    space = SearchSpace.of_architectures("cnn_cell", settings, TASK)
     torch.manual_seed(0)
     fused = supernets["cnn_cell"].build(settings, TASK)
     searches = {}
@@ -151,7 +154,8 @@ def compare(method: str, channels: int, cells: int, rounds: int) -> dict[str, An
         parsed = strategies[method.partition("_")[0]].Settings.model_validate(chosen)
         if kind is PlainDarts:
             parsed = DartsSettings(order=chosen.get("order", "first"))
-        search = kind(network, parsed, functional.cross_entropy, torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(0)
+        search = kind(network, parsed, functional.cross_entropy, generator, space)
         search.begin_epoch(1)
         searches[name] = search
     batches = {name: [batch(name == "fused", seed) for seed in (1, 2)] for name in searches}

@@ -33,7 +33,7 @@ from search.space import RECIPE_PREFIX, SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
 from search.strategies import Strategy, rng_for, strategies
 from search.trial import Candidate
-from search.weight_sharing.bilevel import BilevelSettings
+from search.weight_sharing.one_shot import OneShotSettings
 
 __all__ = ["Resolved", "ResolvedSpace", "SpecError", "SpecProblem", "resolve", "resolve_space"]
 
@@ -366,7 +366,7 @@ def _check_fidelity(
 def _check_sharing(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
     """Whether the networks of the space can share weights, where the strategy has them do it."""
     strategy, space = parts.get("strategy"), parts.get("space")
-    if not isinstance(strategy, BilevelSettings) or space is None:
+    if not isinstance(strategy, OneShotSettings) or space is None:
         return
     if space.family not in supernets:
         message = (

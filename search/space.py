@@ -61,6 +61,16 @@ class SearchSpace:
         """
         return cls(name, family.decisions(settings, task), family.canonical, training)
 
+    @classmethod
+    def of_architectures(cls, name: str, settings: FamilySettings, task: Task) -> Self:
+        """The architectures of a request, by the default recipe.
+
+        Raises:
+            models.families.InfeasibleError: no network of these settings fits the task.
+        """
+        family = families[name]
+        return cls(name, family.decisions(settings, task), family.canonical)
+
     @cached_property
     def size(self) -> int | float:
         """Number of distinct assignments, infinite where a range is continuous.

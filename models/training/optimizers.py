@@ -10,8 +10,10 @@ g is the gradient, lr the learning rate of the step. Where torch differs from th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
 
@@ -46,6 +48,32 @@ def step_scale(rule: Optimizer, parameter: nn.Parameter) -> Tensor | float:
         return 1 / (1 - float(defaults["momentum"]))
     scale: Tensor = 1 / (squares.sqrt() + defaults["eps"])
     return scale
+
+
+def tensors_of(rule: Optimizer) -> dict[str, Tensor]:
+    """What the rule keeps, named by the place of the parameter and the name of the value."""
+    states: dict[int, dict[str, Any]] = rule.state_dict()["state"]
+    return {
+        f"{place}.{name}": value
+        for place, state in states.items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_tensors(rule: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Have `rule` go on from what `tensors_of` gave."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        place, _, name = key.partition(".")
+        states.setdefault(int(place), {})[name] = value
+    groups = rule.state_dict()["param_groups"]
+    rule.load_state_dict({"state": states, "param_groups": groups})
+    for parameter, state in rule.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # In the parameter's memory format: fused kernels walk both side by side.
+                state[name] = torch.empty_like(parameter).detach().copy_(value)
 
 
 def _sgd(recipe: Recipe, parameters: Parameters) -> Optimizer:

@@ -24,7 +24,7 @@ from models.training import augmentation, gradients, regularization
 from models.training.diagnosis import diagnosis
 from models.training.initialization import initialize
 from models.training.metrics import scores
-from models.training.optimizers import optimizer, step_scale
+from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
 from models.training.recipe import Recipe
 from models.training.schedules import schedule
 
@@ -248,27 +248,11 @@ class _Loop:
         self.last_norm: tuple[int, float] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The optimizer's, named by the place of the parameter and the name of the value."""
-        states: dict[int, dict[str, Any]] = self._optimizer.state_dict()["state"]
-        return {
-            f"{place}.{name}": value
-            for place, state in states.items()
-            for name, value in state.items()
-            if isinstance(value, Tensor)
-        }
+        """The optimizer's."""
+        return tensors_of(self._optimizer)
 
     def load(self, tensors: Mapping[str, Tensor], last_norm: tuple[int, float] | None) -> None:
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            place, _, name = key.partition(".")
-            states.setdefault(int(place), {})[name] = value
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": states, "param_groups": groups})
-        for parameter, state in self._optimizer.state.items():
-            for name, value in state.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    # In the parameter's memory format: fused kernels walk both side by side.
-                    state[name] = torch.empty_like(parameter).detach().copy_(value)
+        load_tensors(self._optimizer, tensors)
         self.last_norm = last_norm
 
     def epoch(self, number: int) -> dict[str, float]:

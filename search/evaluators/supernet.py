@@ -17,9 +17,10 @@ from models.supernets import Mix, Supernet, supernets
 from models.training.metrics import scores
 from models.training.trainer import NonFiniteError, evaluate
 from search.evaluators import Derivation
+from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Supernet as Proposal
-from search.weight_sharing.bilevel import Batch, Bilevel
+from search.weight_sharing.one_shot import Batch, OneShot
 from search.weight_sharing.strategy import WeightSharing
 
 
@@ -49,7 +50,7 @@ def train_supernet(
         search.begin_epoch(epoch)
         metrics = {"epoch": float(epoch), **_pass(search, halves, seed, epoch)}
         mix = search.derived_mix()
-        derived = search.supernet.derive(mix)
+        derived = search.derive(halves[1])
         metrics |= _entropies(search.supernet, mix)
         if epoch == last:
             metrics |= _scores("supernet", search.supernet, mix, halves[0], dataset)
@@ -82,7 +83,7 @@ class Fixed(nn.Module):
 
 def _search(
     proposal: Proposal, space: FamilySettings, dataset: Dataset, device: torch.device
-) -> Bilevel:
+) -> OneShot:
     strategy = strategies[proposal.method]
     if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
         raise TypeError(f"{proposal.method} trains no supernet")
@@ -95,10 +96,12 @@ def _search(
             space, dataset.task, partial=settings.channel_divisor
         )
     generator = torch.Generator().manual_seed(rng_for(seed, -1).getrandbits(63))
-    return strategy.Search(supernet.to(device), settings, scores[dataset.task.name].loss, generator)
+    loss = scores[dataset.task.name].loss
+    architectures = SearchSpace.of_architectures(space.family, space, dataset.task)
+    return strategy.Search(supernet.to(device), settings, loss, generator, architectures)
 
 
-def _pass(search: Bilevel, halves: Sequence[Batch], seed: int, epoch: int) -> dict[str, float]:
+def _pass(search: OneShot, halves: Sequence[Batch], seed: int, epoch: int) -> dict[str, float]:
     """One epoch: as many steps as the larger half has batches."""
     size = search.settings.batch_size
     steps = math.ceil(max(len(half.y) for half in halves) / size)

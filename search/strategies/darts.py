@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from search.strategies import strategies
-from search.weight_sharing.bilevel import Batch, Bilevel, BilevelSettings, gradients
+from search.weight_sharing.bilevel import Bilevel, BilevelSettings, gradients
+from search.weight_sharing.one_shot import Batch
 from search.weight_sharing.strategy import WeightSharing
 
 RADIUS = 0.01

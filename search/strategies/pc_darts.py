@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from models.supernets import Group, Mix
 from search.strategies import strategies
-from search.weight_sharing.bilevel import Batch, Bilevel, BilevelSettings
+from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+from search.weight_sharing.one_shot import Batch
 from search.weight_sharing.strategy import WeightSharing
 
 EDGES = " edges"

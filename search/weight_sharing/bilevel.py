@@ -5,48 +5,24 @@ DARTS, Liu et al., ICLR 2019, https://arxiv.org/abs/1806.09055, algorithm 1.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import SGD, Adam
+from torch.optim import Adam, Optimizer
 
 from models.supernets import Group, Mix, Supernet
-from search.strategies import StrategySettings
+from search.space import SearchSpace
+from search.weight_sharing.one_shot import Batch, Loss, OneShot, OneShotSettings
 
 INITIAL_DEVIATION = 1e-3
 """Of the architecture's parameters, as in the paper's code."""
 
-MIN_RATE_SHARE = 0.04
-"""The weights' learning rate falls along a cosine to this share of it: 0.025 to 0.001."""
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+class BilevelSettings(OneShotSettings):
+    """How the architecture is trained, and the supernet."""
 
-
-class Batch(NamedTuple):
-    """Samples of one step.
-
-    Shapes:
-        x: (N, *task.input_shape), y: (N,) or (N, outputs)
-    """
-
-    x: Tensor
-    y: Tensor
-
-
-class BilevelSettings(StrategySettings):
-    """How a supernet is trained; the defaults are those of the DARTS paper for 50 epochs."""
-
-    seeds: int = Field(3, ge=1, le=100, description="supernets, each with a seed of its own")
-    epochs: int = Field(50, ge=1, le=10_000, description="of a supernet, over half of the training")
-    batch_size: int = Field(64, ge=2, le=65_536, description="samples of either half per step")
-    learning_rate: float = Field(0.025, gt=0, le=10, description="of the weights, at the start")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of the weights")
-    weight_decay: float = Field(3e-4, ge=0, le=10, description="l2 / 2 of the weights in the loss")
-    clip_norm: float = Field(5.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
     architecture_learning_rate: float = Field(
         3e-4, gt=0, le=10, description="of the architecture's parameters, by Adam"
     )
@@ -54,33 +30,25 @@ class BilevelSettings(StrategySettings):
         1e-3, ge=0, le=10, description="l2 / 2 of the architecture's parameters in the loss"
     )
 
-    @property
-    def channel_divisor(self) -> int:
-        """Operations see one of so many channels."""
-        return 1
 
-
-class Bilevel:
+class Bilevel(OneShot):
     """One supernet and the parameters of its architecture, `alphas`, in training.
 
     A subclass says how parameters make a mix; this is the mix of DARTS, a softmax of each row.
     """
 
+    settings: BilevelSettings
+
     def __init__(
-        self, supernet: Supernet, settings: BilevelSettings, loss: Loss, generator: torch.Generator
+        self,
+        supernet: Supernet,
+        settings: BilevelSettings,
+        loss: Loss,
+        generator: torch.Generator,
+        space: SearchSpace,
     ) -> None:
-        """`generator`, on the CPU, draws everything that is random in the search."""
-        self.supernet, self.settings, self._loss = supernet, settings, loss
-        self._generator = generator
-        self.weights = list(supernet.parameters())
+        super().__init__(supernet, settings, loss, generator, space)
         self.alphas = self.parameters(supernet.groups)
-        self._weight_optimizer = SGD(
-            self.weights,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            foreach=True,
-        )
         self._architecture_optimizer = Adam(
             self.alphas.values(),
             lr=settings.architecture_learning_rate,
@@ -104,17 +72,8 @@ class Bilevel:
         return {name: alpha.softmax(dim=1) for name, alpha in self.alphas.items()}
 
     def derived_mix(self) -> Mix:
-        """The weights of the options from which an architecture is derived."""
         with torch.no_grad():
             return self.mix()
-
-    def begin_epoch(self, epoch: int) -> None:
-        """`epoch` counts from 1."""
-        share = (epoch - 1) / self.settings.epochs
-        cosine = (1 + math.cos(math.pi * share)) / 2
-        rate = self.settings.learning_rate * (MIN_RATE_SHARE + (1 - MIN_RATE_SHARE) * cosine)
-        for group in self._weight_optimizer.param_groups:
-            group["lr"] = rate
 
     def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
         """A step of the architecture, then one of the weights; (weight loss, architecture loss)."""
@@ -130,27 +89,18 @@ class Bilevel:
     def weight_step(self, train: Batch) -> Tensor:
         with torch.no_grad():
             mix = self.mix()
-        loss = self.loss(train, mix)
-        self._weight_optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        if self.settings.clip_norm:
-            nn.utils.clip_grad_norm_(self.weights, self.settings.clip_norm, foreach=True)
-        self._weight_optimizer.step()
-        return loss.detach()
-
-    def loss(self, batch: Batch, mix: Mix) -> Tensor:
-        return self._loss(self.supernet(batch.x, mix), batch.y)
+        return self.train_weights(train, mix)
 
     def move_architecture(self, gradient: Sequence[Tensor]) -> None:
         for alpha, part in zip(self.alphas.values(), gradient, strict=True):
             alpha.grad = part
         self._architecture_optimizer.step()
 
-    @property
-    def weight_rate(self) -> float:
-        """The learning rate of the weights in this epoch."""
-        rate: float = self._weight_optimizer.param_groups[0]["lr"]
-        return rate
+    def trained(self) -> dict[str, nn.Module]:
+        return super().trained() | {"alphas": nn.ParameterDict(self.alphas)}
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        return super().optimizers() | {"architecture_optimizer": self._architecture_optimizer}
 
 
 def gradients(loss: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Candidate, Proposal, Supernet, Trial, TrialKind
-from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+from search.weight_sharing.one_shot import OneShot, OneShotSettings
 
 
 def candidate_strategies() -> list[str]:
@@ -30,10 +30,10 @@ class WeightSharing:
 
     objectives = 1
     method: str
-    Settings: type[BilevelSettings]
-    Search: type[Bilevel]
+    Settings: type[OneShotSettings]
+    Search: type[OneShot]
 
-    def __init__(self, space: SearchSpace, settings: BilevelSettings, seed: int) -> None:
+    def __init__(self, space: SearchSpace, settings: OneShotSettings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed
         self._supernets = 0
         self._derived: list[Candidate] = []

@@ -24,24 +24,29 @@ from search.evaluators import Derivation, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.resolve import Resolved, resolve
+from search.space import SearchSpace
+from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch, GdasSettings
 from search.strategies.pc_darts import PcDartsSearch, PcDartsSettings
 from search.trial import TrialKind, TrialState
-from search.weight_sharing.bilevel import Batch, Bilevel, BilevelSettings
+from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
+from search.weight_sharing.strategy import candidate_strategies
 
 TASK = Task("image_classification", (1, 6, 6), 3)
 
 
-def search_of(kind: type[Bilevel], settings: BilevelSettings, **space: Any) -> Any:
+def search_of(kind: type[OneShot], settings: OneShotSettings, **space: Any) -> Any:
     """A search on a small supernet in float64."""
     torch.manual_seed(0)
-    small = {"topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2, **space}
-    supernet = supernets["cnn_cell"].build(
-        CnnCellSettings.model_validate(small), TASK, partial=settings.channel_divisor
+    small = CnnCellSettings.model_validate(
+        {"topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2, **space}
     )
+    supernet = supernets["cnn_cell"].build(small, TASK, partial=settings.channel_divisor)
     generator = torch.Generator().manual_seed(0)
-    search = kind(supernet.double(), settings, functional.cross_entropy, generator)
+    architectures = SearchSpace.of_architectures("cnn_cell", small, TASK)
+    loss = functional.cross_entropy
+    search = kind(supernet.double(), settings, loss, generator, architectures)
     search.begin_epoch(1)
     return search
 
@@ -113,6 +118,35 @@ def test_pc_darts_weighs_the_edges_of_a_node_and_lets_the_architecture_rest() ->
         search.step(batch(1), batch(2))
         moved.append(not torch.equal(before, search.alphas["cell"]))
     assert moved == [False, True]
+
+
+SHARING = {name: strategies[name] for name in strategies if name not in candidate_strategies()}
+
+
+def sharing_search(name: str) -> Any:
+    settings = {"epochs": 3} | ({"partial": 2} if name == "pc_darts" else {})
+    return search_of(SHARING[name].Search, SHARING[name].Settings.model_validate(settings))
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_a_search_goes_on_from_its_state_as_if_it_had_never_stopped(name: str) -> None:
+    whole, parted = sharing_search(name), sharing_search(name)
+    for search in (whole, parted):
+        search.begin_epoch(2)
+        search.step(batch(1), batch(2))
+    state = {key: tensor.clone() for key, tensor in parted.state().items()}
+    parted.step(batch(3), batch(4))  # changes nothing in what was taken
+    fresh = sharing_search(name)
+    fresh.load(state)
+    for search in (whole, fresh):
+        search.begin_epoch(3)
+    for seed in (5, 7):
+        expected = whole.step(batch(seed), batch(seed + 1))
+        assert all(map(torch.equal, fresh.step(batch(seed), batch(seed + 1)), expected))
+    assert fresh.derive(batch(2)) == whole.derive(batch(2))
+    found, expected = fresh.state(), whole.state()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in found)
 
 
 def request(name: str, **strategy: Any) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""Search on shared weights: one supernet in training, and the architecture that it leads to."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from models.architecture import Architecture
+from models.supernets import Mix, Supernet
+from models.tensor_file import dense
+from models.training.optimizers import load_tensors, tensors_of
+from search.space import SearchSpace
+from search.strategies import StrategySettings
+
+MIN_RATE_SHARE = 0.04
+"""The weights' learning rate falls along a cosine to this share of it: 0.025 to 0.001."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Batch(NamedTuple):
+    """Samples of one step.
+
+    Shapes:
+        x: (N, *task.input_shape), y: (N,) or (N, outputs)
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+class OneShotSettings(StrategySettings):
+    """How a supernet is trained; the defaults are those of the DARTS paper for 50 epochs."""
+
+    seeds: int = Field(3, ge=1, le=100, description="supernets, each with a seed of its own")
+    epochs: int = Field(50, ge=1, le=10_000, description="of a supernet, over half of the training")
+    batch_size: int = Field(64, ge=2, le=65_536, description="samples of either half per step")
+    learning_rate: float = Field(0.025, gt=0, le=10, description="of the weights, at the start")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of the weights")
+    weight_decay: float = Field(3e-4, ge=0, le=10, description="l2 / 2 of the weights in the loss")
+    clip_norm: float = Field(5.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
+
+    @property
+    def channel_divisor(self) -> int:
+        """Operations see one of so many channels."""
+        return 1
+
+
+class OneShot(ABC):
+    """One supernet in training. A subclass says what a step is and what it has found."""
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        settings: OneShotSettings,
+        loss: Loss,
+        generator: torch.Generator,
+        space: SearchSpace,
+    ) -> None:
+        """`generator`, on the CPU, draws everything that is random in the search. `space`: of the
+        supernet's architectures.
+        """
+        self.supernet, self.settings, self._loss = supernet, settings, loss
+        self._generator, self._space = generator, space
+        self.weights = list(supernet.parameters())
+        self._weight_optimizer = SGD(
+            self.weights,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            foreach=True,
+        )
+
+    @abstractmethod
+    def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
+        """A step on a batch of either half; (loss on the first, loss on the second)."""
+
+    @abstractmethod
+    def derived_mix(self) -> Mix:
+        """How much the search holds with each option, without gradient."""
+
+    def derive(self, held_out: Batch) -> Architecture:
+        """The architecture that the search has led to; `held_out`: the whole half."""
+        return self.supernet.derive(self.derived_mix())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """`epoch` counts from 1."""
+        share = (epoch - 1) / self.settings.epochs
+        cosine = (1 + math.cos(math.pi * share)) / 2
+        rate = self.settings.learning_rate * (MIN_RATE_SHARE + (1 - MIN_RATE_SHARE) * cosine)
+        for group in self._weight_optimizer.param_groups:
+            group["lr"] = rate
+
+    def train_weights(self, batch: Batch, mix: Mix) -> Tensor:
+        """A step of the weights; the loss before it. What the mix leaves out stays as it is, but
+        for weight decay and momentum.
+        """
+        loss = self.loss(batch, mix)
+        self._weight_optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        if self.settings.clip_norm:
+            nn.utils.clip_grad_norm_(self.weights, self.settings.clip_norm, foreach=True)
+        self._weight_optimizer.step()
+        return loss.detach()
+
+    def loss(self, batch: Batch, mix: Mix) -> Tensor:
+        return self._loss(self.supernet(batch.x, mix), batch.y)
+
+    @property
+    def weight_rate(self) -> float:
+        """The learning rate of the weights in this epoch."""
+        rate: float = self._weight_optimizer.param_groups[0]["lr"]
+        return rate
+
+    def state(self) -> dict[str, Tensor]:
+        """After an epoch: with it, the remaining epochs are those of a search that was never
+        interrupted. On the CPU.
+        """
+        parts = {name: module.state_dict() for name, module in self.trained().items()}
+        parts |= {name: tensors_of(rule) for name, rule in self.optimizers().items()}
+        parts["random"] = {"state": self._generator.get_state()}
+        return {
+            f"{part}.{name}": dense(tensor)
+            for part, tensors in parts.items()
+            for name, tensor in tensors.items()
+        }
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state` of the same settings."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in state.items():
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = tensor
+        for name, module in self.trained().items():
+            module.load_state_dict(parts.get(name, {}))
+        for name, rule in self.optimizers().items():
+            load_tensors(rule, parts.get(name, {}))
+        self._generator.set_state(parts["random"]["state"])
+
+    def trained(self) -> dict[str, nn.Module]:
+        """What steps change, by name."""
+        return {"supernet": self.supernet}
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """By other names than those of `trained`."""
+        return {"weight_optimizer": self._weight_optimizer}
