@@ -9,7 +9,8 @@ from scipy.stats import chisquare
 from spaces import letters, share_of_a, space_of
 
 from models.architecture import Choice, Decision
-from search.strategies.reinforce import Controller, Moments, Reinforce
+from search.controller import Controller
+from search.strategies.reinforce import Moments, Reinforce
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 
 
@@ -51,14 +52,16 @@ def test_the_first_policy_is_about_uniform() -> None:
 
 
 def test_draws_follow_the_policy() -> None:
-    strategy = Reinforce(letters(2, "abc"), Reinforce.Settings(draws=1000), 0)
+    strategy = Reinforce(letters(2, "abc"), Reinforce.Settings(), 0)
     rows = torch.tensor(list(itertools.product(range(3), repeat=2)))
     with torch.no_grad():
-        log_p, _ = strategy._controller.log_probabilities(rows, torch.ones_like(rows).float())
+        log_p, _ = strategy._policy.controller.log_probabilities(
+            rows, torch.ones_like(rows).float()
+        )
     drawn = Counter(
         "".join(map(str, candidate.architecture.decisions.values()))
         for seed in range(10)
-        for candidate in strategy._draw(torch.Generator().manual_seed(seed))
+        for candidate in strategy._policy.draw(1000, torch.Generator().manual_seed(seed))
     )
     words = ["".join(word) for word in itertools.product("abc", repeat=2)]
     expected = (log_p.double().exp() / log_p.double().exp().sum() * 10_000).tolist()
@@ -77,7 +80,7 @@ def test_an_update_makes_what_was_better_more_likely(update: str) -> None:
     def likelihood(text: str) -> float:
         rows = torch.tensor([["ab".index(letter) for letter in text]])
         with torch.no_grad():
-            return strategy._controller.log_probabilities(rows, torch.ones(1, 4))[0].item()
+            return strategy._policy.controller.log_probabilities(rows, torch.ones(1, 4))[0].item()
 
     before = {text: likelihood(text) for text in candidates}
     scores = {"aaaa": 1.0, "abab": 0.5, "baba": 0.5, "bbbb": 0.0}
@@ -99,7 +102,7 @@ def test_the_gradient_is_that_of_the_paper() -> None:
     settings = Reinforce.Settings(batch_size=2, entropy=0.0, learning_rate=1e-3)
     space = letters(3, "abc")
     strategy = Reinforce(space, settings, 0)
-    reference = Reinforce(space, settings, 0)._controller
+    reference = Reinforce(space, settings, 0)._policy.controller
     rows = torch.tensor([[0, 1, 2], [2, 2, 0]])
     # two rewards: standardised they are +-1 / sqrt(2), and their mean is the first baseline
     advantages = torch.tensor([1.0, -1.0]) / math.sqrt(2)
@@ -109,7 +112,7 @@ def test_the_gradient_is_that_of_the_paper() -> None:
     strategy.tell(told(0, word(space, "abc"), 7.0))
     strategy.tell(told(1, word(space, "cca"), 5.0))
     for old, new, expected in zip(
-        before, strategy._controller.parameters(), reference.parameters(), strict=True
+        before, strategy._policy.controller.parameters(), reference.parameters(), strict=True
     ):
         if expected.grad is None:  # what comes after the last decision
             continue
