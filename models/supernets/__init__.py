@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -47,11 +47,11 @@ class Supernet(nn.Module):
     groups: Mapping[str, Group]
 
     @abstractmethod
-    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+    def forward(self, x: Any, mix: Mix) -> Tensor:
         """An option of weight zero is not computed, and its weight gets no gradient.
 
         Shapes:
-            (N, *task.input_shape) -> (N, task.outputs)
+            as `models.families.Family.build` says
         """
 
     @abstractmethod

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
@@ -194,7 +194,7 @@ def evaluate(
     try:
         with torch.inference_mode():
             for start in range(0, len(split), batch_size):
-                x = _channels_last(split.x[start : start + batch_size].to(device))
+                x = channels_last(split.x[start : start + batch_size].to(device))
                 score.update(network(x), split.y[start : start + batch_size].to(device))
             return {f"{prefix}_{name}": value for name, value in score.compute().items()}
     finally:
@@ -224,7 +224,7 @@ class _Loop:
         whole = data == "train+val"
         split = dataset.train.joined(dataset.validation) if whole else dataset.train
         self._images: Tensor | None = None
-        self._x, self._y = _channels_last(split.x.to(device)), split.y.to(device)
+        self._x, self._y = channels_last(split.x.to(device)), split.y.to(device)
         if isinstance(self._x, Tensor) and self._x.dim() == 4:
             self._images = self._x.permute(0, 2, 3, 1)
         elif recipe.augmentation != "none":
@@ -257,9 +257,7 @@ class _Loop:
 
     def epoch(self, number: int) -> dict[str, float]:
         """One pass over the training samples, then validation."""
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            _seed_global(_derived(self._seed, f"epoch {number}"), self._device)
+        with seeded(_derived(self._seed, f"epoch {number}"), self._device):
             metrics = {"epoch": number, **self._pass(number)}
         self._check(number, "training", metrics["train_loss"])
         if self._validation is not None:
@@ -393,7 +391,8 @@ def _evaluation_batch(split: Split, task: Task, device: torch.device) -> int:
     return min(128, max(16, 2**16 // math.prod(task.input_shape)))
 
 
-def _channels_last(x: Samples) -> Samples:
+def channels_last(x: Samples) -> Samples:
+    """Images in the memory format in which they are trained on, everything else as it is."""
     if isinstance(x, Tensor) and x.dim() == 4:
         return x.contiguous(memory_format=torch.channels_last)
     return x
@@ -411,9 +410,14 @@ def _derived(seed: int, purpose: str) -> int:
     return Random(f"{seed} {purpose}").getrandbits(63)  # noqa: S311 - not for secrets
 
 
-def _seed_global(seed: int, device: torch.device) -> None:
-    """Of the generators that dropout draws from."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Within it the generators that dropout draws from start from `seed`; after it they are as
+    they were.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from models.datasets import Dataset
-from models.datasets.splits import stratified
+from models.datasets import Dataset, Samples
 from models.families import FamilySettings
 from models.memory import PeakMemory
 from models.supernets import Mix, Supernet, supernets
 from models.training.metrics import scores
-from models.training.trainer import NonFiniteError, evaluate
+from models.training.trainer import NonFiniteError, evaluate, seeded
 from search.evaluators import Derivation
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Supernet as Proposal
+from search.weight_sharing.halves import Halves, statistics_batches
 from search.weight_sharing.one_shot import Batch, OneShot
 from search.weight_sharing.strategy import WeightSharing
 
@@ -40,43 +40,40 @@ def train_supernet(
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
     """
     search, seed = _search(proposal, space, dataset, device), proposal.settings["seed"]
-    x, y = dataset.train.x, dataset.train.y
-    if not isinstance(x, Tensor):
-        raise TypeError(f"a supernet is trained on tensors, {dataset.name} has other samples")
-    halves = [_on(device, x[index], y[index]) for index in stratified(y.numpy(), (0.5,), seed)]
+    halves = Halves(dataset, seed, device)
     peak = PeakMemory(device)
     last = search.settings.epochs
     for epoch in range(1, last + 1):
         search.begin_epoch(epoch)
-        metrics = {"epoch": float(epoch), **_pass(search, halves, seed, epoch)}
+        with seeded(rng_for(seed, -1 - epoch).getrandbits(63), device):
+            metrics = {"epoch": float(epoch), **_pass(search, halves, epoch, device)}
+            derived = search.derive(Batch(halves.architecture.x, halves.architecture.y))
         mix = search.derived_mix()
-        derived = search.derive(halves[1])
         metrics |= _entropies(search.supernet, mix)
         if epoch == last:
-            metrics |= _scores("supernet", search.supernet, mix, halves[0], dataset)
-            chosen = search.supernet.mix_of(derived)
-            metrics |= _scores("derived", search.supernet, chosen, halves[0], dataset)
+            mixes = {"supernet": mix, "derived": search.supernet.mix_of(derived)}
+            for name, fixed in mixes.items():
+                with seeded(rng_for(seed, -1 - epoch).getrandbits(63), device):
+                    network = Fixed(search.supernet, fixed, halves.weights.x)
+                metrics |= _scores(name, network, dataset)
         metrics["peak_memory_bytes"] = float(peak.bytes())
         yield Derivation(metrics, derived)
 
 
-BATCH = 64
-"""Samples a step when statistics are taken anew."""
-
-
 class Fixed(nn.Module):
-    """A copy of a supernet with one mix, its statistics taken anew from the inputs `x`: those
-    that it kept in training are of other mixes.
+    """A copy of a supernet with one mix, its statistics, where it has any, taken anew from the
+    inputs `x`: those that it kept in training are of other mixes.
     """
 
-    def __init__(self, supernet: Supernet, mix: Mix, x: Tensor) -> None:
+    def __init__(self, supernet: Supernet, mix: Mix, x: Samples) -> None:
         super().__init__()
         self.supernet, self._mix = copy.deepcopy(supernet), mix
-        with torch.no_grad():
-            for part in torch.split(x, BATCH):
-                self(part)
+        if any("running_" in name for name, _ in supernet.named_buffers()):
+            with torch.no_grad():
+                for part in statistics_batches(x):
+                    self(part)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Tensor:
         outputs: Tensor = self.supernet(x, self._mix)
         return outputs
 
@@ -101,21 +98,14 @@ def _search(
     return strategy.Search(supernet.to(device), settings, loss, generator, architectures)
 
 
-def _pass(search: OneShot, halves: Sequence[Batch], seed: int, epoch: int) -> dict[str, float]:
-    """One epoch: as many steps as the larger half has batches."""
+def _pass(search: OneShot, halves: Halves, epoch: int, device: torch.device) -> dict[str, float]:
+    """One epoch."""
     size = search.settings.batch_size
-    steps = math.ceil(max(len(half.y) for half in halves) / size)
-    generator = torch.Generator().manual_seed(rng_for(seed, epoch).getrandbits(63))
-    orders = [torch.randperm(len(half.y), generator=generator) for half in halves]
-    losses = torch.zeros(2, device=halves[0].x.device)
+    losses = torch.zeros(2, device=device)
     search.supernet.train()
-    for parts in zip(*(order.tensor_split(steps) for order in orders), strict=True):
-        train, held_out = (
-            _on(half.x.device, half.x[index], half.y[index])
-            for half, index in zip(halves, parts, strict=True)
-        )
+    for train, held_out in halves.batches(size, epoch):
         losses += torch.stack(search.step(train, held_out))
-    weight_loss, architecture_loss = (losses / steps).tolist()
+    weight_loss, architecture_loss = (losses / halves.steps(size)).tolist()
     for name, loss in (("weight", weight_loss), ("architecture", architecture_loss)):
         if not math.isfinite(loss):
             raise NonFiniteError(f"exploded in epoch {epoch}: {name} loss is {loss}")
@@ -133,17 +123,7 @@ def _entropies(supernet: Supernet, mix: Mix) -> dict[str, float]:
     return {"entropy": sum(found.values()) / len(found), **found}
 
 
-def _scores(
-    prefix: str, supernet: Supernet, mix: Mix, half: Batch, dataset: Dataset
-) -> dict[str, float]:
+def _scores(prefix: str, network: Fixed, dataset: Dataset) -> dict[str, float]:
     """On the validation split."""
-    fixed = Fixed(supernet, mix, half.x)
-    found = evaluate(fixed, dataset.validation, dataset.task, "val")
+    found = evaluate(network, dataset.validation, dataset.task, "val")
     return {name.replace("val", prefix, 1): value for name, value in found.items()}
-
-
-def _on(device: torch.device, x: Tensor, y: Tensor) -> Batch:
-    x = x.to(device)
-    if x.dim() == 4:
-        x = x.contiguous(memory_format=torch.channels_last)
-    return Batch(x, y.to(device))

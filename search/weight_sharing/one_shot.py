@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from models.architecture import Architecture
+from models.datasets import Samples
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.optimizers import load_tensors, tensors_of
@@ -26,13 +27,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Batch(NamedTuple):
-    """Samples of one step.
+    """Samples of one step, as `models.datasets.Split` has them."""
 
-    Shapes:
-        x: (N, *task.input_shape), y: (N,) or (N, outputs)
-    """
-
-    x: Tensor
+    x: Samples
     y: Tensor
 
 
