@@ -159,10 +159,10 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
     if task is not None:
         _check_metrics(parts, [f"val_{name}" for name in metric_names(task.name)], problems)
     _check_strategy(parts, problems)
-    _check_sharing(parts, problems)
     _check_final(parts, problems)
     _check_baselines(parts, task, problems)
     space = _space(parts, task, problems)
+    _check_sharing(parts, task if space else None, problems)
     _check_fidelity(parts, int(max(_epochs(space))) if space else None, problems)
     if problems or facts is None or task is None or space is None:
         raise SpecError(capped(problems))
@@ -363,8 +363,13 @@ def _check_fidelity(
         problems.append(problem(message, "fidelity", "grace_epochs"))
 
 
-def _check_sharing(parts: Mapping[str, Any], problems: list[SpecProblem]) -> None:
-    """Whether the networks of the space can share weights, where the strategy has them do it."""
+def _check_sharing(
+    parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
+) -> None:
+    """Whether the networks of the space can share weights, where the strategy has them do it.
+
+    `task`: None where the space is none for it.
+    """
     strategy, space = parts.get("strategy"), parts.get("space")
     if not isinstance(strategy, OneShotSettings) or space is None:
         return
@@ -376,7 +381,7 @@ def _check_sharing(parts: Mapping[str, Any], problems: list[SpecProblem]) -> Non
         problems.append(problem(message, "strategy", "name"))
         return
     try:
-        supernets[space.family].check(space, partial=strategy.channel_divisor)
+        supernets[space.family].check(space, partial=strategy.channel_divisor, task=task)
     except InfeasibleError as error:
         problems.append(problem(str(error), "space", error.field))
 

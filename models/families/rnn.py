@@ -111,9 +111,14 @@ class Network(nn.Module):
         return self.task.input_shape[1] if self.task.vocabulary is None else self.hidden
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.embedding is not None:
-            x = self.embedding(x)
-        states, _ = self.recurrent(x)
+        states, _ = self.recurrent(self.embedded(x))
+        return self.read(states)
+
+    def embedded(self, x: Tensor) -> Tensor:
+        return x if self.embedding is None else self.embedding(x)
+
+    def read(self, states: Tensor) -> Tensor:
+        """The outputs for the states of the last layer, both directions of a step side by side."""
         if self.task.name != "language_modeling" and "bidirectional" in self.options:
             states = torch.cat([states[:, -1, : self.hidden], states[:, 0, self.hidden :]], dim=1)
         elif self.task.name != "language_modeling":

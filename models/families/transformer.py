@@ -170,6 +170,13 @@ class Network(nn.Module):
         return flags
 
     def forward(self, inputs: Tensor) -> Tensor:
+        x, mask = self.embedded(inputs)
+        for name in self.blocks:
+            x = self.get_submodule(name)(x, mask)
+        return self.read(x, mask)
+
+    def embedded(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What enters the first block, and the mask of a mixer."""
         mask = None
         if self.masked:  # padding is the token 0; an empty text still has its first place
             first = torch.arange(inputs.shape[1], device=inputs.device) == 0
@@ -182,9 +189,10 @@ class Network(nn.Module):
             x = self.positions(x)
         if not self.plan.pre_norm:
             x = self.norm(x)
-        x = self.embedding_dropout(x)
-        for name in self.blocks:
-            x = self.get_submodule(name)(x, mask)
+        return self.embedding_dropout(x), mask
+
+    def read(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """The outputs for what the last block gives."""
         if self.plan.pre_norm:
             x = self.norm(x)
         if self.plan.readout == "mean" and mask is not None:

@@ -78,8 +78,10 @@ class Supernet(nn.Module):
 class Relaxation(Protocol):
     """What a file registers under the name of its family."""
 
-    def check(self, settings: FamilySettings, *, partial: int = 1) -> None:
-        """What can be said without a task.
+    def check(
+        self, settings: FamilySettings, *, partial: int = 1, task: Task | None = None
+    ) -> None:
+        """What can be said before anything is built; with the task, all of it.
 
         Raises:
             models.families.InfeasibleError: the space has choices that cannot share weights.

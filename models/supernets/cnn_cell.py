@@ -39,7 +39,7 @@ class CnnCellRelaxation:
     """`nodes`, `cells` and `channels` are one value each: they shape the supernet."""
 
     @staticmethod
-    def check(settings: FamilySettings, *, partial: int = 1) -> None:
+    def check(settings: FamilySettings, *, partial: int = 1, task: Task | None = None) -> None:
         if not isinstance(settings, CnnCellSettings):
             raise TypeError(f"cnn_cell needs CnnCellSettings, got {type(settings).__name__}")
         for name in ("nodes", "cells", "channels"):

@@ -216,7 +216,7 @@ def test_a_search_waits_for_its_supernets_and_ends_with_what_they_derived() -> N
     ("change", "pointer", "message"),
     [
         ({"channels": {"choice": [4, 8]}}, "/space/channels", "one value of channels"),
-        ({"family": "mlp"}, "/strategy/name", "shares weights between networks of cnn_cell"),
+        ({"family": "cnn_stages"}, "/strategy/name", "shares weights between networks of cnn_cell"),
         ({"channels": 6}, "/space/channels", "multiple of 4, got 6"),
     ],
 )
@@ -225,8 +225,6 @@ def test_a_space_without_a_supernet_is_refused(
 ) -> None:
     body = request("pc_darts")
     body["space"] = {"family": "cnn_cell", **change}
-    if change.get("family") == "mlp":
-        body["dataset"] = "wine"
     with pytest.raises(SpecError) as caught:
         resolve(body)
     (problem,) = caught.value.problems
