@@ -113,10 +113,13 @@ def _pass(search: OneShot, halves: Halves, epoch: int, device: torch.device) -> 
 
 
 def _entropies(supernet: Supernet, mix: Mix) -> dict[str, float]:
-    """Of each row as a share of the largest possible, and their mean."""
+    """Of each row as a share of the largest possible, and their mean; none of a row that the mix
+    leaves out.
+    """
     found = {}
     for name, group in supernet.groups.items():
-        share = mix[name] / mix[name].sum(dim=1, keepdim=True)
+        total = mix[name].sum(dim=1, keepdim=True)
+        share = mix[name] / total.where(total > 0, 1)
         entropy = torch.special.entr(share).sum(dim=1) / math.log(max(2, len(group.options)))
         for row, value in zip(group.rows, entropy.tolist(), strict=True):
             found[f"entropy {name} {row}"] = value

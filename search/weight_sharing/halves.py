@@ -72,20 +72,18 @@ class Halves:
         an order by seed and epoch, in batches of nearly equal size.
         """
         generator = torch.Generator().manual_seed(rng_for(self._seed, epoch).getrandbits(63))
-        halves = self.weights, self.architecture
-        orders = [torch.randperm(len(half), generator=generator) for half in halves]
+        halves = [Batch(half.x, half.y) for half in (self.weights, self.architecture)]
+        orders = [torch.randperm(len(half.y), generator=generator) for half in halves]
         steps = self.steps(batch_size)
+        weights, architecture = halves
         for first, second in zip(*(order.tensor_split(steps) for order in orders), strict=True):
-            yield _batch(self.weights, first), _batch(self.architecture, second)
+            yield weights.picked(first), architecture.picked(second)
 
 
 def statistics_batches(x: Samples) -> Iterator[Samples]:
     """Samples in order, for the statistics of normalisation. Few are gone through again, as they
-    would leave the statistics much as they were; images are many and go by once.
+    would leave the statistics much as they were.
     """
-    if isinstance(x, Tensor) and x.dim() == 4:
-        yield from torch.split(x, STATISTICS_BATCH)
-        return
     size = x.evaluation_batch if isinstance(x, Nodes) else STATISTICS_BATCH
     steps = math.ceil(len(x) / size)
     # Of nearly equal size: none is a single sample, which has no variance.
@@ -102,8 +100,3 @@ def _slice(split: Split, which: slice) -> Split:
 
 def _selection(split: Split, index: Tensor) -> Split:
     return Split(split.x.index_select(0, index), split.y[index])
-
-
-def _batch(half: Split, index: Tensor) -> Batch:
-    index = index.to(half.y.device)
-    return Batch(channels_last(half.x.index_select(0, index)), half.y[index])

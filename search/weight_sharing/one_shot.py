@@ -17,6 +17,7 @@ from models.datasets import Samples
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.optimizers import load_tensors, tensors_of
+from models.training.trainer import channels_last
 from search.space import SearchSpace
 from search.strategies import StrategySettings
 
@@ -31,6 +32,11 @@ class Batch(NamedTuple):
 
     x: Samples
     y: Tensor
+
+    def picked(self, index: Tensor) -> Batch:
+        """Some of the samples, images in the memory format in which they are trained on."""
+        index = index.to(self.y.device)
+        return Batch(channels_last(self.x.index_select(0, index)), self.y[index])
 
 
 class OneShotSettings(StrategySettings):

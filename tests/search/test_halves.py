@@ -153,12 +153,16 @@ def test_a_batch_holds_the_targets_of_its_samples() -> None:
 
 
 @pytest.mark.parametrize("samples", [1 + 64, 100])
-def test_statistics_of_few_samples_are_taken_until_old_ones_are_gone(samples: int) -> None:
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(1), nn.BatchNorm2d(1)], ids=["rows", "images"])
+def test_statistics_of_few_samples_are_taken_until_old_ones_are_gone(
+    samples: int, norm: nn.BatchNorm1d | nn.BatchNorm2d
+) -> None:
     """Against mean and variance of all samples; 3 % of the mean of 50 before would be 1.7."""
-    norm = nn.BatchNorm1d(1)
     norm.running_mean = torch.full((1,), 50.0)
     torch.manual_seed(0)
     x = torch.randn(samples, 1) * 2 + 3
+    if isinstance(norm, nn.BatchNorm2d):
+        x = x[:, :, None, None]
     for part in statistics_batches(x):
         norm(part)
     assert norm.running_mean.item() == pytest.approx(x.mean().item() + 0.9**32 * 47, abs=0.15)

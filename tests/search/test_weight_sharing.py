@@ -163,9 +163,10 @@ def run_of(resolved: Resolved, journal: MemoryJournal) -> SearchRun:
     return SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
 
 
-@pytest.mark.parametrize("name", ["darts", "gdas", "pc_darts"])
+@pytest.mark.parametrize("name", SHARING)
 def test_what_supernets_derive_is_trained_and_retrained(name: str, tmp_path: Path) -> None:
-    resolved, journal = resolve(request(name)), MemoryJournal()
+    few = {"samples": 20} if name in ("enas", "random_sharing") else {}
+    resolved, journal = resolve(request(name, **few)), MemoryJournal()
     run = run_of(resolved, journal)
     run_serial(run, TrainEvaluator.for_search(resolved.spec, str(tmp_path)))
     assert run.failed_reason is None

@@ -45,16 +45,17 @@ def test_what_rest_says_proves_the_same_proposals(
     assert "trial 4 was asked for after" in replayed(spec, torn)["difference"]["reason"]
 
 
+@pytest.mark.parametrize("method", ["darts", "enas", "random_sharing"])
 def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
-    app: FastAPI, client: TestClient
+    app: FastAPI, client: TestClient, method: str
 ) -> None:
-    search_id = run_search(app, client, strategy={"name": "darts", "seeds": 2})
+    search_id = run_search(app, client, strategy={"name": method, "seeds": 2})
     spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
     trials = client.get(f"/v1/searches/{search_id}/trials").json()["items"]
     kinds = [trial["kind"] for trial in trials]
     assert kinds == ["supernet", "supernet", "candidate", "candidate", "final"]
     for supernet, candidate in zip(trials[:2], trials[2:4], strict=True):
-        assert supernet["architecture"] is None and supernet["supernet"]["method"] == "darts"
+        assert supernet["architecture"] is None and supernet["supernet"]["method"] == method
         assert supernet["derived"] == supernet["curve"][0]["derived"] == candidate["architecture"]
         assert candidate["derived"] is None and candidate["supernet"] is None
     assert replayed(spec, trials) == {"asks": 4, "differences": 0, "difference": None}
