@@ -1,7 +1,9 @@
 """Gaussian-process regression with a Matern 5/2 kernel: Rasmussen & Williams, 2006, chapter 2.
 
-Points are sparse features by name. The length scale and the noise are those of the largest
-marginal likelihood (equation 2.30) on a grid; the signal variance then has a closed form.
+Points are sparse features by name. A point may have trends beside them, numbers in which the
+function is linear: explicit basis functions, section 2.7, whose coefficients have a normal prior
+(equation 2.40). The length scale, the noise and the variance of the coefficients are those of the
+largest marginal likelihood (equation 2.30) on a grid; the signal variance then has a closed form.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ LENGTH_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0)
 NOISES = (1e-3, 1e-2, 0.1, 0.3)
 """Variances; the signal's is the unit."""
 
+SLOPES = (0.0, 0.1, 1.0, 10.0)
+"""Variances of the coefficients of the trends, in the same unit; 0: the trends say nothing."""
+
 TUNING_POINTS = 128
 """Points, evenly spaced in the order given, for which likelihoods are compared."""
 
@@ -31,6 +36,7 @@ class GaussianProcess:
 
     Shapes:
         values: (len(points),)
+        trends: (len(points), K), of the points seen as of those to predict
     """
 
     def __init__(
@@ -39,42 +45,65 @@ class GaussianProcess:
         values: Vector,
         length_scales: Sequence[float] = LENGTH_SCALES,
         noises: Sequence[float] = NOISES,
+        trends: Vector | None = None,
+        slopes: Sequence[float] = SLOPES,
     ) -> None:
-        self._points, self._values = points, values
+        self._points, self._values, self._trends = points, values, _trends(trends, points)
         names = dict.fromkeys(name for point in points for name in point)
         self._columns = {name: column for column, name in enumerate(names)}
         self._matrix = self._known_part(points)
         squares = self._squared_distances(points)
+        products = self._trends @ self._trends.T
         few = slice(None, None, math.ceil(len(points) / TUNING_POINTS))
-        _, self.length_scale, self.noise = max(
-            (_fit(squares[few, few], values[few], scale, noise)[0], scale, noise)
+        _, self.length_scale, self.noise, self.slope = max(
+            (
+                _fit(squares[few, few], products[few, few], values[few], scale, noise, slope)[0],
+                scale,
+                noise,
+                slope,
+            )
             for scale in length_scales
             for noise in noises
+            for slope in (slopes if self._trends.shape[1] else (0.0,))
         )
         _, self.signal, self._factor, self._whitened = _fit(
-            squares, values, self.length_scale, self.noise
+            squares, products, values, self.length_scale, self.noise, self.slope
         )
 
-    def predict(self, points: Sequence[Features]) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of the function, equations 2.25 and 2.26.
+    def predict(
+        self, points: Sequence[Features], trends: Vector | None = None
+    ) -> tuple[Vector, Vector]:
+        """Mean and standard deviation of the function, equations 2.25 and 2.26. Without `trends`
+        those of the points are 0.
 
         Shapes:
             (len(points),) each
         """
+        trends = _trends(trends, points, self._trends.shape[1])
         kernel = matern(self._squared_distances(points), self.length_scale)
+        prior: Vector | float = 1.0
+        if self.slope:
+            kernel += self.slope * (self._trends @ trends.T)
+            prior = 1.0 + self.slope * (trends**2).sum(axis=1)
         reduced = solve_triangular(self._factor, kernel, lower=True, check_finite=False)
-        variances = np.maximum(1.0 - (reduced**2).sum(axis=0), 1e-9)
+        variances = np.maximum(prior - (reduced**2).sum(axis=0), 1e-9)
         return reduced.T @ self._whitened, np.sqrt(self.signal * variances)
 
-    def believing(self, points: Sequence[Features]) -> Self:
+    def believing(self, points: Sequence[Features], trends: Vector | None = None) -> Self:
         """The posterior if its own mean were seen at `points`: less uncertain there, and the same
         mean (the kriging believer of Ginsbourger et al., 2010).
         """
         if not points:
             return self
-        values = np.concatenate([self._values, self.predict(points)[0]])
-        scales, noises = (self.length_scale,), (self.noise,)
-        believer = type(self)([*self._points, *points], values, scales, noises)
+        trends = _trends(trends, points, self._trends.shape[1])
+        believer = type(self)(
+            [*self._points, *points],
+            np.concatenate([self._values, self.predict(points, trends)[0]]),
+            (self.length_scale,),
+            (self.noise,),
+            np.concatenate([self._trends, trends]),
+            (self.slope,),
+        )
         believer.signal = self.signal
         return believer
 
@@ -108,11 +137,17 @@ class GaussianProcess:
         )
 
 
+def _trends(trends: Vector | None, points: Sequence[Features], count: int = 0) -> Vector:
+    return np.zeros((len(points), count)) if trends is None else trends
+
+
 def _fit(
-    squares: Vector, values: Vector, scale: float, noise: float
+    squares: Vector, products: Vector, values: Vector, scale: float, noise: float, slope: float
 ) -> tuple[float, float, Vector, Vector]:
     """Log marginal likelihood but for a constant, signal variance, L and L^-1 values."""
     kernel = matern(squares, scale) + noise * np.eye(len(values))
+    if slope:
+        kernel += slope * products
     factor = np.linalg.cholesky(kernel).astype(np.float64, copy=False)
     whitened: Vector = solve_triangular(factor, values, lower=True, check_finite=False)
     signal = max(float(whitened @ whitened) / len(values), 1e-12)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -25,13 +25,20 @@ from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
 from search.dataset_facts import DatasetFacts, Lookup, named_facts
+from search.evaluators.proxies import ProxyScorer
 from search.evaluators.tabular import SCORES, Table, load_table
 from search.fidelity import fidelities
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
 from search.problems import Explainer, SpecError, SpecProblem, capped, problem, shown
 from search.space import RECIPE_PREFIX, SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
-from search.strategies import Strategy, rng_for, strategies
+from search.strategies import (
+    ScoredSettings,
+    ScoredStrategyClass,
+    Strategy,
+    rng_for,
+    strategies,
+)
 from search.trial import Candidate
 from search.weight_sharing.one_shot import OneShotSettings
 
@@ -88,8 +95,13 @@ class Resolved(ResolvedSpace):
         return ResolvedSpace.cost(self, candidate)
 
     def strategy(self) -> Strategy:
-        """The strategy, told nothing yet."""
-        return strategies[self.spec.strategy.name](self.space, self.spec.strategy, self.spec.seed)
+        """The strategy, told nothing yet. One that learns from zero-cost scores reads the data."""
+        settings, seed = self.spec.strategy, self.spec.seed
+        entry = strategies[settings.name]
+        if isinstance(settings, ScoredSettings) and settings.proxies:
+            scorer = ProxyScorer(self.dataset.reference, settings.proxies, seed)
+            return cast("ScoredStrategyClass", entry)(self.space, settings, seed, scorer)
+        return entry(self.space, settings, seed)
 
 
 class GraphRequest(Settings):
@@ -178,6 +190,9 @@ def _resolve_table(body: object, facts: DatasetFacts) -> Resolved:
     table = load_table(facts.reference)
     _check_metrics(parts, [], problems, table.metrics)
     _check_strategy(parts, problems)
+    strategy = parts.get("strategy")
+    if isinstance(strategy, ScoredSettings) and strategy.proxies:
+        problems.append(problem("a table has no networks to score", "strategy", "proxies"))
     _check_fidelity(parts, 1, problems)
     if problems:
         raise SpecError(capped(problems))

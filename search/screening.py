@@ -14,15 +14,14 @@ from models.families import InfeasibleError
 from search.engine.opening import Suggestion
 from search.evaluators.proxies import ProxyScorer
 from search.objectives import COST_METRICS, violation
+from search.proxy_scores import Scorer
 from search.resolve import Resolved
 from search.space import SearchSpace
 from search.spec import ProxySettings, SearchSpec
-from search.strategies import rng_for
+from search.strategies import ScoredSettings, rng_for
 from search.trial import Candidate
 
 log = logging.getLogger(__name__)
-
-Scorer = Callable[[Candidate], Mapping[str, float]]
 
 
 class Screening:
@@ -44,12 +43,16 @@ class Screening:
 
     @classmethod
     def of(cls, resolved: Resolved) -> Self | None:
-        """None where the spec names no proxy."""
+        """None where the spec names no proxy. Those that the strategy learns from are scored as
+        well, so that the report can say how well they ranked.
+        """
         spec = resolved.spec
-        if not spec.proxies:
+        named = [proxy.name for proxy in spec.proxies]
+        if isinstance(spec.strategy, ScoredSettings):
+            named += spec.strategy.proxies
+        if not named:
             return None
-        names = [proxy.name for proxy in spec.proxies]
-        scorer = ProxyScorer(resolved.dataset.reference, names, spec.seed)
+        scorer = ProxyScorer(resolved.dataset.reference, list(dict.fromkeys(named)), spec.seed)
         return cls(spec, resolved.space, resolved.cost, scorer)
 
     def opening(self) -> Sequence[Suggestion]:

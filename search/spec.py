@@ -9,12 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from models.architecture import as_domain
 from models.families import FamilySettings, families
-from models.proxies import proxies
 from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import Constraint, Objective
-from search.problems import shown
+from search.proxy_scores import ProxyName
 from search.strategies import StrategySettings, strategies
 
 MAX_TRIALS = 100_000
@@ -42,7 +41,7 @@ class ProxySettings(Settings):
     the score among its metrics.
     """
 
-    name: str = Field(max_length=64, description="a proxy of the catalog")
+    name: ProxyName = Field(description="a proxy of the catalog")
     use: Literal["warm_start", "filter", "report"] = Field(
         "warm_start",
         description="warm_start: the best of a sample are tried first; filter: what scores below "
@@ -53,13 +52,6 @@ class ProxySettings(Settings):
     )
     top: int = Field(10, ge=1, le=1000, description="warm_start: how many are tried first")
     quantile: float = Field(0.5, gt=0, lt=1, description="filter: share of the sample refused")
-
-    @field_validator("name")
-    @classmethod
-    def _is_registered(cls, name: str) -> str:
-        if name not in proxies:
-            raise ValueError(f"unknown proxy {shown(name)}, known are {', '.join(proxies)}")
-        return name
 
 
 class Final(Settings):

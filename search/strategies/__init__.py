@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+from pydantic import Field, field_validator
+
 from models.registry import Registry
-from models.settings import Settings
+from models.settings import Items, Settings
+from search.proxy_scores import ProxyName, Scorer
 from search.space import SearchSpace
 from search.trial import Proposal, Trial
 
@@ -16,6 +19,27 @@ class StrategySettings(Settings):
     """What a request may say about a strategy beside its name."""
 
     name: str = ""
+
+
+class ScoredSettings(StrategySettings):
+    """Of a strategy that can learn from zero-cost scores. Where a request names proxies it is
+    given a `Scorer` of them, which is a function of the candidate alone: what it proposes stays a
+    function of seed, number and what it was told.
+    """
+
+    proxies: Items[ProxyName] = Field(
+        default=(),
+        max_length=8,
+        description="zero-cost scores that the predictor sees beside the architecture, of "
+        "networks that are built for it",
+    )
+
+    @field_validator("proxies")
+    @classmethod
+    def _proxies_are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"each proxy is named once, got {list(names)}")
+        return names
 
 
 class Strategy(Protocol):
@@ -49,6 +73,14 @@ class StrategyClass(Protocol):
     objectives: int
 
     def __call__(self, space: SearchSpace, settings: StrategySettings, seed: int) -> Strategy: ...
+
+
+class ScoredStrategyClass(Protocol):
+    """What a file registers whose `Settings` are `ScoredSettings`."""
+
+    def __call__(
+        self, space: SearchSpace, settings: StrategySettings, seed: int, scorer: Scorer
+    ) -> Strategy: ...
 
 
 MANY_OBJECTIVES = 8

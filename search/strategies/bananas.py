@@ -4,6 +4,11 @@ A predictor on path encodings, and an acquisition function that is maximised ove
 best. Three deviations, each measured on tables: the predictor is a Gaussian process, not an
 ensemble of networks; it is told the ranks of the scores, as normal quantiles, so that one failed
 network does not flatten the rest; the best mutation starts a local search of the acquisition.
+
+With `proxies` the predictor sees zero-cost scores as well, as OMNI does (White et al., "How
+powerful are performance predictors in neural architecture search?", NeurIPS 2021,
+https://arxiv.org/abs/2104.01177): it is linear in their normal quantiles among the trials told. A
+score takes a network, so that only those candidates are scored that promise most without it.
 """
 
 from __future__ import annotations
@@ -20,8 +25,9 @@ from scipy.stats import norm, rankdata
 
 from search.gaussian_process import Features, GaussianProcess, Vector
 from search.paths import PathEncoding
+from search.proxy_scores import Matrix, Scorer, scores_of, standard_scores
 from search.space import SearchSpace
-from search.strategies import StrategySettings, rng_for, strategies
+from search.strategies import ScoredSettings, rng_for, strategies
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]
@@ -48,7 +54,7 @@ class Bananas:
 
     objectives = 1
 
-    class Settings(StrategySettings):
+    class Settings(ScoredSettings):
         """The acquisition and where it is looked for."""
 
         initial_samples: int = Field(
@@ -64,9 +70,26 @@ class Bananas:
         exploration: float = Field(
             1.0, ge=0, le=100, description="standard deviations that ucb adds to the mean"
         )
+        scored: int = Field(
+            32,
+            ge=1,
+            le=100_000,
+            description="candidates of a choice that the proxies are asked of, the most promising",
+        )
 
-    def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, settings: Settings, seed: int, scorer: Scorer | None = None
+    ) -> None:
+        """`scorer`: of the proxies of the settings.
+
+        Raises:
+            ValueError: there are proxies and no scorer, as for a table, which has no networks.
+        """
+        if settings.proxies and scorer is None:
+            raise ValueError(f"there is no network to score by {', '.join(settings.proxies)}")
         self._space, self._settings, self._seed = space, settings, seed
+        self._scorer = scorer if settings.proxies else None
+        self._scores: list[tuple[float, ...]] = []  # of the first of the candidates told
         self._encode = PathEncoding(space)
         self._tried: set[Keys] = set()
         self._candidates: list[Candidate] = []
@@ -91,7 +114,7 @@ class Bananas:
             return self._fresh(rng, known)
         if self._model is None:
             self._model = self._fitted()
-        model = self._model.believing([self._encode(candidate) for candidate in busy.values()])
+        model = self._model.believing(*self._seen(list(busy.values())))
         order = sorted(range(len(self._fitness)), key=lambda i: -self._fitness[i])
         pool = self._unknown(self._proposals([self._candidates[i] for i in order], rng), known)
         if not pool:
@@ -114,7 +137,26 @@ class Bananas:
         best = sorted(range(len(ranks)), key=lambda i: -ranks[i])[: MAX_POINTS // 2]
         latest = [i for i in range(len(ranks)) if i not in set(best)][-(MAX_POINTS // 2) :]
         shown = sorted([*best, *latest])
-        return GaussianProcess([self._features[i] for i in shown], quantiles[shown])
+        points = [self._features[i] for i in shown]
+        if self._scorer is None:
+            return GaussianProcess(points, quantiles[shown])
+        self._scores += self._scored(self._candidates[len(self._scores) :])
+        known = np.array(self._scores)
+        trends = standard_scores(known[shown], known)
+        return GaussianProcess(points, quantiles[shown], trends=trends)
+
+    def _scored(self, candidates: Iterable[Candidate]) -> list[tuple[float, ...]]:
+        assert self._scorer is not None  # noqa: S101 - for the type checker
+        return [scores_of(c, self._settings.proxies, self._scorer) for c in candidates]
+
+    def _seen(self, candidates: Sequence[Candidate]) -> tuple[list[Features], Matrix | None]:
+        """What the predictor sees of candidates."""
+        points: list[Features] = [self._encode(candidate) for candidate in candidates]
+        trends: Matrix | None = None
+        if self._scorer is not None and candidates:
+            scores = np.array(self._scored(candidates))
+            trends = standard_scores(scores, np.array(self._scores))
+        return points, trends
 
     def _proposals(self, ranked: Sequence[Candidate], rng: Random) -> Iterator[Candidate]:
         """Mutations of the best, all neighbours of the very best, and some samples of the space."""
@@ -151,18 +193,25 @@ class Bananas:
         self, model: GaussianProcess, candidates: Sequence[Candidate], rng: Random
     ) -> tuple[Candidate, float]:
         """The candidate of the largest acquisition, and that."""
-        mean, deviation = model.predict([self._encode(candidate) for candidate in candidates])
+        if self._scorer is not None:
+            plain = self._acquisition(*model.predict([self._encode(c) for c in candidates]), rng)
+            first = np.argsort(-plain, kind="stable")[: self._settings.scored]
+            candidates = [candidates[i] for i in first]
+        scores = self._acquisition(*model.predict(*self._seen(candidates)), rng)
+        best = int(np.argmax(scores))
+        return candidates[best], float(scores[best])
+
+    def _acquisition(self, mean: Vector, deviation: Vector, rng: Random) -> Vector:
         if self._settings.acquisition == "ucb":
             scores = mean + self._settings.exploration * deviation
         elif self._settings.acquisition == "thompson":
-            scores = mean + deviation * np.array([rng.gauss() for _ in candidates])
+            scores = mean + deviation * np.array([rng.gauss() for _ in mean])
         else:
             scores = log_expected_improvement(
                 mean, deviation, norm.ppf(1 - 0.5 / len(self._fitness))
             )
-        scores = np.round(scores, DIGITS)
-        best = int(np.argmax(scores))
-        return candidates[best], float(scores[best])
+        rounded: Vector = np.round(scores, DIGITS)
+        return rounded
 
 
 def log_expected_improvement(mean: Vector, deviation: Vector, incumbent: float) -> Vector:

@@ -60,18 +60,21 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
     from pydantic import ValidationError
 
     from models.registry import UnknownNameError
-    from search.strategies import strategies
+    from search.strategies import ScoredSettings, strategies
     from search.weight_sharing.strategy import candidate_strategies
 
     try:
         if strategy in strategies and strategy not in (able := candidate_strategies()):
             message = f"{strategy} trains a supernet, which no table holds; use {', '.join(able)}"
             raise UsageError(message)
-        return strategies[strategy].Settings.model_validate(key_values(given))
+        settings = strategies[strategy].Settings.model_validate(key_values(given))
     except UnknownNameError as error:
         raise UsageError(str(error)) from None
     except ValidationError as error:
         raise wrong_setting(strategy, error) from None
+    if isinstance(settings, ScoredSettings) and settings.proxies:
+        raise UsageError("proxies: a table has no networks to score")
+    return settings
 
 
 def _table(file: Path) -> Table:

@@ -112,7 +112,8 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
 
         def lookup(name: str) -> DatasetFacts:
             document = client.datasets.get(name)
-            needs_data = document["task"] == "table" or search.spec.get("proxies")
+            proxies = search.spec.get("proxies") or search.spec["strategy"].get("proxies")
+            needs_data = document["task"] == "table" or proxies
             if document["source"] == "uploaded" and needs_data:
                 return own_facts(home, search.id, name)
             return facts_from(document)

@@ -84,6 +84,10 @@ def test_a_person_gets_a_table(netsmith: Netsmith, table: Path) -> None:
             ["--strategy", "regularized_evolution", "--setting", "population_size=many"],
             "population_size: Input should be a valid integer",
         ),
+        (
+            ["--strategy", "bananas", "--setting", 'proxies=["naswot"]'],
+            "proxies: a table has no networks to score",
+        ),
         (["--strategy", "darts"], "darts trains a supernet, which no table holds"),
     ],
 )

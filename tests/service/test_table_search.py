@@ -81,6 +81,11 @@ def test_a_table_is_searched_from_upload_to_report(
     assert {error["pointer"] for error in errors} == {
         "/training/epochs", "/objectives/0/metric", "/final/seeds",
     }  # fmt: skip
+    scored = {"dataset": "cells", "strategy": {"name": "bananas", "proxies": ["naswot"]}}
+    (error,) = problem(client.post("/v1/searches", json=scored), 422)["errors"]
+    assert (error["pointer"], error["detail"]) == (
+        "/strategy/proxies", "a table has no networks to score",
+    )  # fmt: skip
     space = {"space": {"family": "cnn_cell"}, "dataset": "cells"}
     problem(client.post("/v1/search-spaces/validate", json=space), 422)
 
