@@ -493,14 +493,14 @@ def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
         yield problem(str(error), "space", error.field)
         return
     for index, limit in enumerate(resolved.spec.constraints):
-        if limit.metric in COST_METRICS and (reason := limit.violation(metrics)):
+        if limit in resolved.spec.cost_limits and (reason := limit.violation(metrics)):
             yield problem(f"the only network of the space has {reason}", "constraints", index)
 
 
 def _examples(resolved: ResolvedSpace, seed: int) -> Iterator[dict[str, Any]]:
     """Distinct random networks that can be built, from a bounded number of draws."""
     seen: set[tuple[str, str]] = set()
-    constraints = resolved.spec.constraints if isinstance(resolved, Resolved) else ()
+    limits = resolved.spec.cost_limits if isinstance(resolved, Resolved) else ()
     for number in range(10 * EXAMPLES):
         candidate = resolved.space.sample(rng_for(seed, number))
         keys = resolved.space.keys(candidate)
@@ -511,7 +511,6 @@ def _examples(resolved: ResolvedSpace, seed: int) -> Iterator[dict[str, Any]]:
             metrics = resolved.cost(candidate)
         except InfeasibleError:
             continue
-        limits = [limit for limit in constraints if limit.metric in COST_METRICS]
         yield {**candidate.to_json(), **metrics, "violation": violation(metrics, limits)}
 
 

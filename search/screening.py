@@ -13,7 +13,7 @@ from typing import Self
 from models.families import InfeasibleError
 from search.engine.opening import Suggestion
 from search.evaluators.proxies import ProxyScorer
-from search.objectives import COST_METRICS, violation
+from search.objectives import violation
 from search.proxy_scores import Scorer
 from search.resolve import Resolved
 from search.space import SearchSpace
@@ -39,7 +39,7 @@ class Screening:
         scorer: Scorer,
     ) -> None:
         self._spec, self._space, self._cost, self._scorer = spec, space, cost, scorer
-        self._limits = [limit for limit in spec.constraints if limit.metric in COST_METRICS]
+        self._limits = spec.cost_limits
 
     @classmethod
     def of(cls, resolved: Resolved) -> Self | None:

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from models.architecture import as_domain
+from models.datasets.tables import COSTS
 from models.families import FamilySettings, families
 from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
-from search.objectives import Constraint, Objective
+from search.objectives import COST_METRICS, Constraint, Objective
 from search.proxy_scores import ProxyName
 from search.strategies import StrategySettings, strategies
 
@@ -131,6 +132,11 @@ class SearchSpec(Settings):
         epochs = as_domain(self.training.epochs).values()  # type: ignore[attr-defined]
         return max(int(value) for value in epochs)
 
+    @property
+    def cost_limits(self) -> list[Constraint]:
+        """The constraints on what is known of a candidate before anything is built of it."""
+        return [limit for limit in self.constraints if limit.metric in COST_METRICS]
+
     def fidelity_rule(self) -> FidelityRule:
         """Told nothing yet. The spec is resolved: it has an objective."""
         rule = fidelities[self.fidelity.name]
@@ -176,6 +182,11 @@ class TableSpec(SearchSpec):
     def max_epochs(self) -> int:
         """A look into a table is one."""
         return 1
+
+    @property
+    def cost_limits(self) -> list[Constraint]:
+        """A table knows the latency as well."""
+        return [limit for limit in self.constraints if limit.metric in COSTS]
 
 
 def stored_spec(document: Mapping[str, Any]) -> SearchSpec:

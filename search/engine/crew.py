@@ -203,7 +203,7 @@ class Crew:
         if report.broken is not None:
             raise EngineError(f"the evaluator cannot be built: {report.broken}")
         if report.failure is not None:
-            self._run.fail(number, report.failure, seconds, worker)
+            self._run.fail(number, report.failure, seconds, worker, report.metrics)
         elif is_last and attempt.orphaned is None:
             self._run.complete(number, report.metrics, seconds, worker)
 

@@ -29,7 +29,7 @@ from search.engine.opening import Opening, Suggestion, no_opening
 from search.engine.state import MAX_REFUSALS, MAX_REPEATS, SearchState
 from search.evaluators import derived_from
 from search.fidelity import Action, Decision
-from search.objectives import COST_METRICS, excess, fitness, violation
+from search.objectives import excess, fitness, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy
@@ -95,7 +95,7 @@ class SearchRun:
         """
         self.spec = spec
         self._space, self._strategy, self._journal, self._cost = space, strategy, journal, cost
-        self._cost_limits = [limit for limit in spec.constraints if limit.metric in COST_METRICS]
+        self._cost_limits = spec.cost_limits
         self._limits = [limit for limit in spec.constraints if limit not in self._cost_limits]
         self._budget_trials = spec.budget.trials
         self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
@@ -294,12 +294,26 @@ class SearchRun:
         )
 
     def fail(
-        self, number: int, failure: Failure, seconds: float, worker: str | None = None
+        self,
+        number: int,
+        failure: Failure,
+        seconds: float,
+        worker: str | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """A running trial has no result; the search goes on."""
+        """A running trial has no result; the search goes on. `metrics`: what was found out of it,
+        as the latency of one that was refused for it.
+        """
         if trial := self._get(number):
+            self._refuse_test_metrics(trial, metrics or {})
+            known = {**self._scores.get(number, {}), **finite(metrics)} if metrics else {}
             self._end(
-                trial, state=TrialState.FAILED, failure=failure, seconds=seconds, worker=worker
+                trial,
+                state=TrialState.FAILED,
+                metrics=known,
+                failure=failure,
+                seconds=seconds,
+                worker=worker,
             )
 
     def prune(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from search.engine.control import Control, Steering
 from search.engine.run import SearchRun
 from search.evaluators import EvaluationError, Evaluator, Metrics
-from search.trial import Failure, FailureKind, Trial
+from search.trial import FailureKind, Trial
 
 WORKER = "serial"
 
@@ -39,8 +39,8 @@ def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Ste
     while True:
         result = _next_epoch(epochs)
         seconds = time.monotonic() - started
-        if isinstance(result, Failure):
-            return run.fail(trial.number, result, seconds, WORKER)
+        if isinstance(result, EvaluationError):
+            return run.fail(trial.number, result.failure, seconds, WORKER, result.metrics)
         if result is None:
             return run.complete(trial.number, metrics, seconds, WORKER)
         metrics = result
@@ -54,11 +54,11 @@ def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Ste
             return None
 
 
-def _next_epoch(epochs: Iterator[Metrics]) -> Metrics | Failure | None:
+def _next_epoch(epochs: Iterator[Metrics]) -> Metrics | EvaluationError | None:
     """The metrics of the next epoch, why there is none, or None after the last."""
     try:
         return next(epochs, None)
     except EvaluationError as error:
-        return error.failure
+        return error
     except Exception as error:  # whatever it is, it is this trial's failure alone
-        return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")
+        return EvaluationError(FailureKind.ERROR, f"{type(error).__name__}: {error}")

@@ -38,7 +38,8 @@ class Report:
     """What an actor says after one step.
 
     epoch: of these metrics; None where they were reported before, or there are none.
-    metrics: of the epoch; in the last report, those of the trial.
+    metrics: of the epoch; in the last report, those of the trial; with a failure, what was found
+        out before it.
     seconds: since the actor began with the trial.
     failure: why the trial has no result.
     broken: why this actor cannot evaluate any trial.
@@ -100,9 +101,13 @@ class TrialActor(tune.Trainable):
         except BrokenEvaluatorError as error:
             return self._result(done=True, broken=str(error))
         except EvaluationError as error:
+            self._metrics = error.metrics
             return self._result(done=True, failure=error.failure)
         except Exception as error:  # whatever a trial raises is its own failure
-            failure = Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")
+            failure, self._metrics = (
+                Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"),
+                {},
+            )
             return self._result(done=True, failure=failure)
         if metrics is None:
             return self._result(done=True)

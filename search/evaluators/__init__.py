@@ -39,8 +39,8 @@ class Evaluator(Protocol):
 
 
 class EvaluationError(RuntimeError):
-    """A trial that has no result; the search goes on."""
+    """A trial that has no result; the search goes on. `metrics`: what was found out before."""
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, metrics: Metrics | None = None) -> None:
         super().__init__(message)
-        self.failure = Failure(kind, message)
+        self.failure, self.metrics = Failure(kind, message), metrics or {}

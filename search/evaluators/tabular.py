@@ -16,7 +16,6 @@ from models.datasets.reference import DatasetReference, load_content
 from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableError, read_table
 from models.families import InfeasibleError
 from search.evaluators import EvaluationError, Metrics
-from search.objectives import COST_METRICS
 from search.space import SearchSpace
 from search.trial import Candidate, FailureKind, Trial, TrialKind
 
@@ -113,7 +112,7 @@ class Table:
         return [name for name in ("search_score", *COSTS) if name in self._columns]
 
     def cost(self, candidate: Candidate) -> dict[str, float]:
-        """Parameters and FLOPs, where the table has them.
+        """Parameters, FLOPs and latency, where the table has them.
 
         Raises:
             InfeasibleError: the table has no such row.
@@ -121,7 +120,7 @@ class Table:
         row = self.row(candidate.architecture)
         if row is None:
             raise InfeasibleError("", f"{self.name} has no row of this combination")
-        return {name: value for name, value in self.visible(row).items() if name in COST_METRICS}
+        return {name: value for name, value in self.visible(row).items() if name in COSTS}
 
 
 @lru_cache(2)

@@ -6,7 +6,7 @@ import gc
 import logging
 import math
 import traceback
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Literal
 
@@ -14,17 +14,20 @@ import torch
 from torch import nn
 
 from models import checkpoint
+from models.architecture import Architecture
 from models.checkpoint import CheckpointError
 from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
 from models.families import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
+from models.presets import preset
 from models.training.initialization import build
 from models.training.state import load_state, save_state
 from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
 from search.evaluators import EvaluationError, Metrics
 from search.evaluators.supernet import train_supernet
+from search.objectives import Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
 
@@ -39,6 +42,10 @@ _MEMORY_MESSAGES = (
 )
 
 
+EARLY_METRICS = ("latency_ms", "peak_memory_bytes")
+"""Known of a network that was built, before it is trained."""
+
+
 class TrainEvaluator:
     """Runs trials of one search in this process.
 
@@ -46,6 +53,10 @@ class TrainEvaluator:
     (batch 1, on the training device), `train_seconds` (so far, without what the caller does
     between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final trials add the
     test metrics to their last report, and leave `{checkpoints}/{number}.safetensors`.
+
+    A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
+    first step is infeasible, with both among its metrics. Of the memory only the least is known
+    then. `free` architectures have no limits.
 
     After each epoch of `save_after` a candidate leaves its state beside them before it reports the
     epoch. Whoever evaluates it again goes on from there: the first report is that epoch's.
@@ -62,6 +73,8 @@ class TrainEvaluator:
         memory_limit_bytes: int | None = None,
         save_after: Collection[int] = (),
         space: FamilySettings | None = None,
+        limits: Sequence[Constraint] = (),
+        free: Collection[Architecture] = (),
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has. `space`: of which supernets are built.
@@ -76,6 +89,8 @@ class TrainEvaluator:
         self._device = _device(gpus)
         self._memory_limit_bytes = memory_limit_bytes
         self._save_after, self._space = frozenset(save_after), space
+        self._limits = [limit for limit in limits if limit.metric in EARLY_METRICS]
+        self._free = free
 
     @classmethod
     def for_search(
@@ -90,21 +105,23 @@ class TrainEvaluator:
             gpus=spec.resources.gpus_per_trial,
             save_after=spec.fidelity_rule().pause_epochs,
             space=spec.space,
+            limits=spec.constraints,
+            free=[preset(name).architecture for name in spec.baselines],
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
-        failure: Failure | None = None
+        failure, metrics = None, None
         try:
             yield from self._run(trial)
         except EvaluationError as error:
-            failure = error.failure
+            failure, metrics = error.failure, error.metrics
         except Exception as error:  # whatever a candidate does, the search goes on
             failure = failure_of(error)
             # As text: a log record that held the traceback would hold the network's tensors too.
             log.warning("trial %d failed\n%s", trial.number, traceback.format_exc())
         if failure is not None:
             _release_memory()  # out here nothing holds the traceback, its frames or their tensors
-            raise EvaluationError(failure.kind, failure.message)
+            raise EvaluationError(failure.kind, failure.message, metrics)
 
     def _run(self, trial: Trial) -> Iterator[Metrics]:
         if torch.get_num_threads() != self._threads:
@@ -125,6 +142,8 @@ class TrainEvaluator:
         network.to(device)
         start, before = (None, {}) if is_final else self._left(trial)
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
+        if not is_final and not before and candidate.architecture not in self._free:
+            self._keep_limits(candidate, known, peak)
         training = Training(
             network,
             dataset,
@@ -156,6 +175,23 @@ class TrainEvaluator:
         self._save(trial, network, held)
         yield held
 
+    def _keep_limits(
+        self, candidate: Candidate, known: Mapping[str, float], peak: PeakMemory
+    ) -> None:
+        """Refuse a candidate that breaks a limit already. A limit below, on memory, is left to the
+        measurement.
+        """
+        if not self._limits:
+            return
+        least = max(peak.bytes(), self._training_bytes(candidate))
+        metrics = {**known, "peak_memory_bytes": float(least)}
+        for limit in self._limits:
+            is_bound = limit.metric == "peak_memory_bytes"
+            reason = limit.violation(metrics)
+            if reason and not (is_bound and (limit.max is None or least <= limit.max)):
+                message = f"refused before training: {reason}"
+                raise EvaluationError(FailureKind.INFEASIBLE, message, metrics)
+
     def _refuse_too_big(self, candidate: Candidate, known: Mapping[str, float]) -> None:
         dataset = self._dataset
         limit = self._memory_limit_bytes or available_bytes(self._device)
@@ -163,17 +199,23 @@ class TrainEvaluator:
         # A value that autograd keeps takes four bytes and some FLOPs: few FLOPs, enough room.
         if 16 * (known["flops"] * batch_size + known["parameters"]) < limit:
             return
-        with torch.device("meta"):
-            network = families[candidate.architecture.family].build(
-                candidate.architecture, dataset.task, candidate.recipe
-            )
-        needed = training_bytes(network, dataset.task, candidate.recipe, batch_size)
+        needed = self._training_bytes(candidate)
         if needed > limit:
             raise EvaluationError(
                 FailureKind.OUT_OF_MEMORY,
                 f"refused before training: a step with {batch_size} samples needs at least "
                 f"{needed / 2**20:,.0f} MiB, allowed are {limit / 2**20:,.0f} MiB",
             )
+
+    def _training_bytes(self, candidate: Candidate) -> int:
+        """The least that a step of the candidate's training needs."""
+        task, recipe = self._dataset.task, candidate.recipe
+        with torch.device("meta"):
+            network = families[candidate.architecture.family].build(
+                candidate.architecture, task, recipe
+            )
+        batch_size = largest_batch(len(self._dataset.train), recipe.batch_size)
+        return training_bytes(network, task, recipe, batch_size)
 
     def _left(self, trial: Trial) -> tuple[TrainingState | None, Mapping[str, float]]:
         """Where an earlier evaluation of the same trial was left, and its last report."""

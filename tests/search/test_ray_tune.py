@@ -245,6 +245,7 @@ def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path
     assert run.finished and run.failed_reason is None
     assert ended(journal, 0).failure == Failure(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
     assert ended(journal, 1).failure == Failure(FailureKind.ERROR, "ZeroDivisionError: no luck")
+    assert (ended(journal, 0).metrics, ended(journal, 1).metrics) == ({"latency_ms": 7.0}, {})
     died = ended(journal, 2)
     assert died.failure and died.failure.kind is FailureKind.WORKER_DIED
     assert "3 attempts" in died.failure.message and "worker" in died.failure.message.lower()

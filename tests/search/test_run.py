@@ -314,6 +314,25 @@ def test_a_limit_that_refuses_everything_ends_the_search_with_the_reason() -> No
     )
 
 
+def test_what_its_evaluator_refuses_is_infeasible_by_so_much_and_costs_no_budget() -> None:
+    space = letters(1)
+    spec = spec_of(1, constraints=(Constraint(metric="latency_ms", max=5),))
+    strategy = Listening(Listed(candidates(space, "a", "b")))
+    run = started(space, strategy, spec)
+    slow = run.next_trial()
+    assert slow
+    refusal = Failure(FailureKind.INFEASIBLE, "latency_ms 6 is above the constraint's max 5")
+    run.fail(slow.number, refusal, 0.1, metrics={"latency_ms": 6.0})
+    (told,) = strategy.told
+    assert told.failure == refusal and told.fitness is None and told.is_refused
+    assert told.violation == pytest.approx(0.2)
+    assert run.trials_spent == 0
+    fast = run.next_trial()
+    assert fast
+    complete(run, fast, latency_ms=4.0)
+    assert run.trials_spent == 1
+
+
 def test_a_measured_limit_leaves_a_trial_out_of_the_best() -> None:
     space = letters(1)
     spec = spec_of(2, constraints=(Constraint(metric="latency_ms", max=5),))

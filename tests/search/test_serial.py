@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -48,7 +49,8 @@ def test_what_a_trial_raises_is_its_failure_alone() -> None:
     class Failing(Scored):
         def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
             if trial.number == 0:
-                raise EvaluationError(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
+                known = {"flops": 3.0, "latency_ms": math.nan}
+                raise EvaluationError(FailureKind.OUT_OF_MEMORY, "3 GB are not there", known)
             yield from super().evaluate(trial)
             if trial.number == 1:
                 raise ZeroDivisionError("after the last epoch")
@@ -57,6 +59,7 @@ def test_what_a_trial_raises_is_its_failure_alone() -> None:
     run_serial(run, Failing())
     first, second, third, *_ = run.trials
     assert first.failure and first.failure.kind is FailureKind.OUT_OF_MEMORY
+    assert (first.metrics, second.metrics) == ({"flops": 3.0}, {})
     assert second.failure and second.failure.message == "ZeroDivisionError: after the last epoch"
     assert third.state is TrialState.COMPLETED and run.failed_reason is None
 

@@ -12,8 +12,13 @@ from tables import DIMENSIONS, arrays, written
 
 from models.architecture import Architecture
 from models.training.recipe import Recipe
+from search.engine.journal import MemoryJournal
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
 from search.evaluators import EvaluationError
 from search.evaluators.tabular import Table, TableError, TableEvaluator
+from search.spec import TableSpec
+from search.strategies import strategies
 from search.trial import FailureKind, Trial, TrialKind, TrialState
 
 
@@ -49,6 +54,26 @@ def test_a_trial_is_looked_up_and_its_final_score_kept_for_final_trials(tmp_path
     assert list(evaluator.evaluate(trial(table, "y", 1, TrialKind.FINAL))) == [
         {"search_score": 30.0, "parameters": 3.0, "final_score": 55.0}
     ]
+
+
+def test_a_limit_on_the_latency_that_a_table_knows_costs_no_budget(tmp_path: Path) -> None:
+    table = Table.load(written(tmp_path, latency_ms=np.array([1.0, 2.0, 3.0, 4.0, 5.0])))
+    spec = TableSpec.model_validate(
+        {
+            "dataset": "small",
+            "strategy": {"name": "grid"},
+            "objectives": [{"metric": "search_score"}],
+            "constraints": [{"metric": "latency_ms", "max": 3}],
+            "budget": {"trials": 4},
+        }
+    )
+    strategy = strategies["grid"](table.space(), spec.strategy, 0)
+    run = SearchRun(spec, table.space(), strategy, MemoryJournal(), table.cost)
+    run_serial(run, TableEvaluator(table))
+    asked = [trial for trial in run.trials if trial.kind is TrialKind.CANDIDATE]
+    refused = {trial.metrics.get("latency_ms") for trial in asked if trial.is_refused}
+    kept = [trial.metrics["latency_ms"] for trial in asked if trial.costs_budget]
+    assert refused == {4.0, 5.0, None} and sorted(kept) == [1.0, 2.0, 3.0]
 
 
 def test_a_combination_without_a_row_is_infeasible(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError
 from search.evaluators import EvaluationError, Metrics
 from search.evaluators.train import TrainEvaluator, failure_of
+from search.objectives import Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
 
@@ -182,6 +183,57 @@ def test_a_step_too_big_for_the_memory_is_refused_before_training(tmp_path: Path
         run(evaluator, big)
     assert caught.value.failure.kind is FailureKind.OUT_OF_MEMORY
     assert run(evaluator, trial(1))[-1]["val_accuracy"] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("limit", "broken"),
+    [
+        ({"metric": "latency_ms", "max": 1e-6}, "is above the constraint's max 1e-06"),
+        ({"metric": "latency_ms", "min": 1e6}, "is below the constraint's min 1e"),
+        ({"metric": "peak_memory_bytes", "max": 1e6}, "is above the constraint's max 1e"),
+    ],
+)
+def test_a_limit_is_kept_before_training_where_it_can_be(
+    tmp_path: Path, limit: dict[str, Any], broken: str
+) -> None:
+    limits = [Constraint.model_validate(limit)]
+    evaluator = TrainEvaluator("digits", str(tmp_path), limits=limits)
+    with pytest.raises(EvaluationError, match="refused before training: ") as caught:
+        next(evaluator.evaluate(trial()))
+    failure, metrics = caught.value.failure, caught.value.metrics
+    assert failure.kind is FailureKind.INFEASIBLE and broken in failure.message
+    assert set(metrics) == {"parameters", "flops", "latency_ms", "peak_memory_bytes"}
+    assert metrics["peak_memory_bytes"] > 50e6 and 0 < metrics["latency_ms"] < 1000
+
+
+def test_limits_are_for_candidates_and_for_what_is_known_before(tmp_path: Path) -> None:
+    narrow = [Constraint(metric="latency_ms", max=1e-6)]
+    evaluator = TrainEvaluator("digits", str(tmp_path), limits=narrow, free=[architecture()])
+    assert next(evaluator.evaluate(trial()))["epoch"] == 1
+    other = architecture(1)
+    with pytest.raises(EvaluationError):
+        next(evaluator.evaluate(trial(of=other)))
+    assert next(evaluator.evaluate(trial(1, TrialKind.FINAL, of=other)))["epoch"] == 1
+    later = [
+        Constraint(metric="latency_ms", max=1e6),
+        Constraint(metric="peak_memory_bytes", min=1e15),  # only the least is known
+        Constraint(metric="val_accuracy", min=1.0),
+        Constraint(metric="train_seconds", max=1e-6),
+    ]
+    patient = TrainEvaluator("digits", str(tmp_path), limits=later)
+    assert next(patient.evaluate(trial()))["epoch"] == 1
+
+
+def test_a_limit_on_the_memory_is_held_against_the_step_of_the_training(tmp_path: Path) -> None:
+    """The process alone is below the limit; what a step keeps of 1,256 images is not: the maps of
+    512 channels after the stem have 165 MB, and those of each operation as much.
+    """
+    limits = [Constraint(metric="peak_memory_bytes", max=1e9)]
+    evaluator = TrainEvaluator("digits", str(tmp_path), limits=limits)
+    wide = trial(of=architecture(channels=512), recipe=Recipe(epochs=1, batch_size=2048))
+    with pytest.raises(EvaluationError, match="refused before training") as caught:
+        next(evaluator.evaluate(wide))
+    assert caught.value.metrics["peak_memory_bytes"] > 1e9
 
 
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

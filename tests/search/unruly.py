@@ -42,7 +42,9 @@ class Unruly:
 
     def _obey(self, order: str, attempts: int) -> None:
         if order == "fail":
-            raise EvaluationError(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
+            raise EvaluationError(
+                FailureKind.OUT_OF_MEMORY, "3 GB are not there", {"latency_ms": 7.0}
+            )
         if order == "raise":
             raise ZeroDivisionError("no luck")
         if order == "exit" or (order == "exit once" and not attempts):
