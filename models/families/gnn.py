@@ -245,7 +245,7 @@ class Gnn:
         layers, calls = {}, {}
         for number, source in sources.items():
             width = hidden if source else task.input_shape[0]
-            operation, calls[number] = _made(values, f"layer_{number}", width, hidden)
+            operation, calls[number] = operation_of(values, f"layer_{number}", width, hidden)
             layers[number] = _layer(values, number, operation, recipe.batch_norm)
         width, readout = hidden * len(leaves), None
         if task.name == GRAPHS:
@@ -253,7 +253,7 @@ class Gnn:
             output: nn.Module = NodeLinear(width, task.outputs)
             calls[0] = Call("NodeLinear", [str(width), str(task.outputs)])
         else:
-            output, calls[0] = _made(values, "output", width, task.outputs)
+            output, calls[0] = operation_of(values, "output", width, task.outputs)
         dropouts = (dropout, recipe.dropout)
         return Network(layers, sources, leaves, output, readout, dropouts, calls)
 
@@ -312,7 +312,7 @@ def _operation(values: Values, name: str) -> MessagePassing:
     return message_passings[option(values, name, message_passings)]
 
 
-def _made(values: Values, place: str, inputs: int, outputs: int) -> tuple[nn.Module, Call]:
+def operation_of(values: Values, place: str, inputs: int, outputs: int) -> tuple[nn.Module, Call]:
     """The operation of a layer or of the output, and how it is written down."""
     is_output = place == "output"
     entry = _operation(values, place if is_output else f"{place}_operation")
