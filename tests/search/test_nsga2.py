@@ -12,9 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.mutation import Mutation
+from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.ux import UX
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.optimize import minimize
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
@@ -146,6 +148,33 @@ def test_constraints_come_before_objectives() -> None:
         trial(3, candidate, (0.9, 0.9)),
     ]
     assert [rank for rank, _ in crowded_order(population)] == [3, 1, 2, 0]
+
+
+class Constrained(Problem):  # type: ignore[misc]  # pymoo has no types
+    def __init__(self) -> None:
+        super().__init__(n_var=1, n_obj=2, n_ieq_constr=1, xl=0, xu=1)
+
+
+@pytest.mark.parametrize("feasible", [0, 1, 15, 40])
+def test_survivors_among_constraints_are_those_of_pymoo(feasible: int) -> None:
+    rng, of = np.random.default_rng(feasible), letters(1)
+    points, excess = rng.random((40, 2)), rng.permutation(40) / 10.0
+    excess[rng.permutation(40)[:feasible]] = 0.0
+    population = [
+        trial(i, of.sample(Random(0)), None if over else tuple(point), over)
+        for i, (point, over) in enumerate(zip(points.tolist(), excess.tolist(), strict=True))
+    ]
+    places = [(rank, -distance) for rank, distance in crowded_order(population)]
+    order = sorted(range(40), key=lambda i: places[i])
+    theirs = Population.new(X=np.arange(40)[:, None], F=-points, G=excess[:, None])
+    compared = 0
+    for count in range(1, 40):
+        if places[order[count - 1]] == places[order[count]]:
+            continue  # the last place is drawn by lot
+        kept = RankAndCrowding().do(Constrained(), theirs, n_survive=count, random_state=rng)
+        assert sorted(kept.get("X")[:, 0]) == sorted(order[:count])
+        compared += 1
+    assert compared > 20
 
 
 def test_infeasible_trials_are_parents_until_feasible_ones_take_their_place() -> None:
