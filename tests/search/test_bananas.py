@@ -88,6 +88,10 @@ def test_paths_of_a_darts_cell() -> None:
         ("normal", 0): 1.0,
         ("normal", 0, "sep_conv_3x3", "dil_conv_3x3"): 1.0,
         ("normal", 1, "max_pool_3x3", "dil_conv_3x3"): 1.0,
+        ("normal", "operation", "sep_conv_3x3"): 1.0,
+        ("normal", "operation", "max_pool_3x3"): 1.0,
+        ("normal", "operation", "skip_connect"): 1.0,
+        ("normal", "operation", "dil_conv_3x3"): 1.0,
     }
 
 
