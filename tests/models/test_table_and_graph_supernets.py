@@ -185,6 +185,24 @@ def test_every_option_of_a_mixture_gets_a_gradient_and_one_of_weight_zero_gets_n
         assert idle and all(p.grad is None for p in idle)
 
 
+@pytest.mark.parametrize("name", ["mlp batch", "nodes", "graphs"])
+def test_the_curvature_along_a_direction_is_that_of_finite_differences(name: str) -> None:
+    """What stops a search before it collapses needs second derivatives of every operation."""
+    network, x = supernet_of(name).eval(), inputs_of(name)
+    alphas = [mix.detach().log().requires_grad_() for mix in random_mix(network).values()]
+    direction = [torch.randn_like(alpha) for alpha in alphas]
+
+    def slopes(step: float = 0.0, create_graph: bool = False) -> tuple[Tensor, ...]:
+        moved = [alpha + step * along for alpha, along in zip(alphas, direction, strict=True)]
+        mix = {g: m.softmax(dim=1) for g, m in zip(network.groups, moved, strict=True)}
+        loss = network(x, mix).square().mean()
+        return torch.autograd.grad(loss, alphas, create_graph=create_graph)
+
+    products = torch.autograd.grad(slopes(create_graph=True), alphas, direction)
+    for exact, above, below in zip(products, slopes(1e-5), slopes(-1e-5), strict=True):
+        torch.testing.assert_close(exact, (above - below) / 2e-5, rtol=1e-6, atol=1e-9)
+
+
 def test_a_layer_of_several_weights_is_read_by_their_product() -> None:
     """Two layers, the second reads the first with weight 0.3: by hand, with linear maps."""
     settings = {**GRAPH, "operations": ["linear", "graph"], "layers": 2, "norm": "none"}
