@@ -33,7 +33,7 @@ BLOCKS = {
     "readout": "mean",
     "dropout": 0.1,
 }
-ONE_WAY = {"direction": "forward"}
+ONE_WAY = {"direction": "forward", "relative": True}
 
 
 def letters() -> Dataset:
@@ -66,7 +66,7 @@ def facts_of(dataset: Dataset, reference: StoredDataset | None = None) -> Datase
         (letters, CELL, {"name": "darts", "order": "second"}),
         (letters, BLOCKS, {"name": "gdas"}),
         (waves, CELL | ONE_WAY, {"name": "pc_darts", "partial": 1}),
-        (waves, BLOCKS, {"name": "darts"}),
+        (waves, BLOCKS | {"relative": True}, {"name": "darts"}),
     ],
 )
 def test_what_a_supernet_derives_is_trained_and_retrained(
@@ -93,7 +93,13 @@ def test_what_a_supernet_derives_is_trained_and_retrained(
     ("make", "space", "strategy", "pointer", "message"),
     [
         (letters, {"family": "rnn"}, "darts", "cell", "one value of cell, layers, hidden, dropout"),
-        (waves, CELL, "gdas", "direction", 'fix them, as by {"direction": "forward"}'),
+        (
+            waves,
+            CELL | {"relative": False},
+            "gdas",
+            "direction",
+            'fix them, as by {"direction": "forward"}',
+        ),
         (letters, BLOCKS | {"layers": {"low": 1, "high": 2}}, "darts", "layers", "of layers, got"),
         (letters, {"family": "transformer"}, "darts", "layers", "of layers, width"),
         (letters, CELL, "pc_darts", "family", 'give the strategy "partial": 1'),
