@@ -22,6 +22,7 @@ from search.problems import SpecError
 from search.resolve import resolve
 from search.trial import TrialKind, TrialState
 
+GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none
 CELL = {"family": "rnn", "cell": "darts", "layers": 1, "hidden": 4, "nodes": 2}
 BLOCKS = {
     "family": "transformer",
@@ -51,7 +52,7 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
         "dataset": "mine",
         "space": space,
         "training": {"epochs": 1},
-        "strategy": {"name": name, "seeds": 1, "epochs": 2, **strategy},
+        "strategy": {"name": name, "seeds": 1, "epochs": 2, "guard": GUARD, **strategy},
         "final": {"seeds": 1, "epochs": 1},
     }
 
