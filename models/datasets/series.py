@@ -81,12 +81,7 @@ def forecasting(
     }
     return Dataset(
         name=name,
-        task=Task(
-            "forecasting",
-            (window, len(names)),
-            horizon * len(targets),
-            targets=tuple(columns),
-        ),
+        task=Task("forecasting", (window, len(names)), horizon * len(targets)),
         train=train,
         validation=val,
         test=held_out,

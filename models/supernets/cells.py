@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.operations import operations
+from models.supernets.inputs import Input
 from models.supernets.joined import Joined, join
 
 K = TypeVar("K", bound=Hashable)
@@ -127,25 +128,25 @@ class MixedCell(nn.Module):
         """What the edges from `source` add to other nodes."""
         targets = self._targets(source)
         rows = [self.rows[source, node] for node in targets]
+        seen = Input(x)
         sums: dict[tuple[int, ...], Tensor] = {}
-        rectified = functional.relu(x)
         for column, name in enumerate(self.names):
             places = tuple(place for place, row in enumerate(rows) if active[row][column])
             if places and _key(source, name) in self.joined:
                 scale = mix[[rows[place] for place in places], column]
                 joined = self.joined[_key(source, name)]
-                seen = rectified if joined.begins_with_relu else x
                 _add_to(sums, [(places, joined(seen, scale, places))])
+        for places, total in sums.items():
+            for place, part in zip(places, total.chunk(len(places), dim=1), strict=True):
+                yield targets[place], part
         columns = [c for c, name in enumerate(self.names) if _key(source, name) in self.once]
         places = tuple(p for p, row in enumerate(rows) if any(active[row][c] for c in columns))
         columns = [c for c in columns if any(active[row][c] for row in rows)]
         if places:
             weights = mix[[rows[place] for place in places]][:, columns]
             parts = [self.once[_key(source, self.names[column])](x) for column in columns]
-            _add_to(sums, [(places, _mixtures(parts, weights * (weights.detach() != 0)))])
-        for places, total in sums.items():
-            for place, part in zip(places, total.chunk(len(places), dim=1), strict=True):
-                yield targets[place], part
+            mixtures = _mixtures(parts, weights * (weights.detach() != 0))
+            yield from zip([targets[place] for place in places], mixtures, strict=True)
 
     def _passing(self, source: int, x: Tensor, mix: Tensor) -> Iterator[tuple[int, Tensor]]:
         """What passes by the operations, weighted by its edge: the sum of the edge's mix."""
@@ -153,19 +154,18 @@ class MixedCell(nn.Module):
         weights = mix[[self.rows[source, node] for node in targets]].sum(dim=1, keepdim=True)
         if self._stride(source) > 1:
             x = functional.max_pool2d(x, 2, ceil_mode=True)
-        yield from zip(targets, _mixtures([x], weights).chunk(len(targets), dim=1), strict=True)
+        yield from zip(targets, _mixtures([x], weights), strict=True)
 
 
-def _mixtures(parts: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Sums of `parts`, one for each row of weights, as one pointwise convolution.
+def _mixtures(parts: Sequence[Tensor], weights: Tensor) -> Sequence[Tensor]:
+    """Sums of `parts`, one for each row of weights, as one product of matrices.
 
     Shapes:
-        parts: (N, C, H, W) each, weights: (rows, parts) -> (N, rows * C, H, W)
+        parts: (N, C, H, W) each, weights: (rows, parts) -> (N, C, H, W) each
     """
-    identity = torch.eye(parts[0].shape[1], dtype=weights.dtype, device=weights.device)
-    kernel = torch.einsum("rp,cd->rcpd", weights, identity).flatten(2).flatten(0, 1)
-    joined = torch.cat(list(parts), dim=1) if len(parts) > 1 else parts[0]
-    return functional.conv2d(joined, kernel[:, :, None, None])
+    pixels = torch.stack([part.permute(0, 2, 3, 1) for part in parts])
+    sums = weights @ pixels.flatten(1)
+    return sums.view(-1, *pixels.shape[1:]).permute(0, 1, 4, 2, 3).unbind()
 
 
 def _add_to(sums: dict[K, Tensor], parts: Iterable[tuple[K, Tensor]]) -> None:

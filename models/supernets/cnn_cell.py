@@ -217,10 +217,10 @@ class DartsSupernet(CnnCellSupernet):
         self.classifier = nn.Linear(widths[1], task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        before = last = self.stem(x)
+        before = last = _pixelwise(self.stem(x))
         for cell in self._cells():
-            before, last = last, self.part(cell, before, last, mix[cell.kind])
-        logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
+            before, last = last, cell(before, last, mix[cell.kind])
+        logits: Tensor = self.classifier(_mean(last))
         return logits
 
     @property
@@ -308,14 +308,13 @@ class NasBench201Supernet(CnnCellSupernet):
         self.classifier = nn.Linear(width, task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        x = self.stem(x)
+        x = _pixelwise(self.stem(x))
         for stage in range(STAGES):
             if stage:
                 x = self.get_submodule(f"reduction_{stage}")(x)
             for index in range(self.cells):
-                cell = self.get_submodule(f"mixed_{stage}_{index}")
-                x = self.part(cell, [x], mix["cell"])[-1]
-        logits: Tensor = self.classifier(functional.relu(self.norm(x)).mean(dim=(2, 3)))
+                x = self.get_submodule(f"mixed_{stage}_{index}")([x], mix["cell"])[-1]
+        logits: Tensor = self.classifier(_mean(functional.relu(self.norm(x))))
         return logits
 
     @property
@@ -342,6 +341,18 @@ class NasBench201Supernet(CnnCellSupernet):
     def _terms(self, architecture: Architecture, kind: str) -> Iterator[tuple[int, Term]]:
         for source, node in self.edges:
             yield node, Term(source, str(architecture.decisions[f"edge_{source}_{node}"]))
+
+
+def _pixelwise(x: Tensor) -> Tensor:
+    """All channels of a pixel side by side, which is how the cells are fast. Of images with one
+    channel torch cannot tell the order, so that the stem has its own.
+    """
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Over the pixels; unlike that of `Tensor.mean`, its gradient has the order of x."""
+    return x.permute(0, 2, 3, 1).mean(dim=(1, 2))
 
 
 SUPERNETS: Mapping[str, type[CnnCellSupernet]] = {

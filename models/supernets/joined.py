@@ -16,17 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.operations.identity import FactorizedReduce
+from models.supernets.depthwise import depthwise, is_depthwise, sampled, whole
+from models.supernets.inputs import Input
 
 Layer = tuple[str, nn.Module]
 """Its name in the module that it is a part of, and it."""
-
-DENSE_CHANNELS = 8
-DENSE_DILATED_CHANNELS = 32
-"""Up to so many channels a depthwise convolution and the pointwise one after it are computed as the
-one dense convolution that they are: more operations, less memory to move. Measured, forward and
-backward, batch 32, channels last, one thread: 8 channels of 28x28 for 4 edges 7.4 ms against 13.0
-(3x3), 5.8 against 18.5 (3x3, dilated); 32 channels of 14x14 13.6 against 7.2 and 13.9 against 22.1.
-"""
 
 
 def without_affine(module: nn.Module) -> nn.Module:
@@ -51,18 +45,15 @@ def join(copies: Sequence[nn.Module]) -> Joined:
 
 
 class Joined(nn.Module):
-    """Copies of one operation. Where it `begins_with_relu`, it expects its input rectified, which
-    is done once for all operations on that input.
+    """Copies of one operation.
 
     Shapes:
-        x: (N, C, H, W), scale: one number a copy in `rows`
+        seen: (N, C, H, W), scale: one number a copy in `rows`
         -> (N, len(rows) * C, H', W'), copy after copy
     """
 
-    begins_with_relu = False
-
     @abstractmethod
-    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor: ...
+    def forward(self, seen: Input, scale: Tensor, rows: Sequence[int]) -> Tensor: ...
 
     @abstractmethod
     def state_of(self, row: int) -> dict[str, Tensor]:
@@ -76,9 +67,9 @@ class Separate(Joined):
         super().__init__()
         self.copies = nn.ModuleList(without_affine(copy) for copy in copies)
 
-    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
+    def forward(self, seen: Input, scale: Tensor, rows: Sequence[int]) -> Tensor:
         return torch.cat(
-            [self.copies[row](x) * part for row, part in zip(rows, scale, strict=True)], dim=1
+            [self.copies[row](seen.x) * part for row, part in zip(rows, scale, strict=True)], dim=1
         )
 
     def state_of(self, row: int) -> dict[str, Tensor]:
@@ -139,13 +130,13 @@ class Stacked(Joined):
 class Reductions(Stacked):
     """Copies of a skip connection of stride 2: two pointwise convolutions for all of them."""
 
-    begins_with_relu = True
-
     def __init__(self, copies: Sequence[FactorizedReduce]) -> None:
         super().__init__(copies, [list(copy.named_children()) for copy in copies])
 
-    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
-        halves = (x[:, :, ::2, ::2], functional.pad(x, (0, 1, 0, 1))[:, :, 1::2, 1::2])
+    def forward(self, seen: Input, scale: Tensor, rows: Sequence[int]) -> Tensor:
+        x = seen.rectified
+        height, width = (size % 2 for size in x.shape[2:])  # odd sides keep their last pixel
+        halves = (sampled(x, 0, 2), functional.pad(sampled(x, 1, 2), (0, width, 0, height)))
         joined = []
         for position, half in enumerate(halves):
             weight = self._part("weight", position, rows).flatten(0, 1)
@@ -161,34 +152,36 @@ class Convolutions(Stacked):
     def __init__(self, copies: Sequence[nn.Module]) -> None:
         chains = [_layers(copy) for copy in copies]
         super().__init__(copies, chains)
-        self.begins_with_relu = isinstance(self._layers[0], nn.ReLU)
+        self._begins_with_relu = isinstance(self._layers[0], nn.ReLU)
 
-    def forward(self, x: Tensor, scale: Tensor, rows: Sequence[int]) -> Tensor:
-        position, copies = int(self.begins_with_relu), 1  # copies: in the channels of x
+    def forward(self, seen: Input, scale: Tensor, rows: Sequence[int]) -> Tensor:
+        position, copies = int(self._begins_with_relu), 1  # copies: in the channels of x
+        x = seen.rectified if self._begins_with_relu else seen.x
+        if self._begins_with_relu and is_depthwise(self._layers[position]):
+            x = self._depthwise(seen, position, rows)
+            position, copies = position + 1, len(rows)
         while position < len(self._layers):
             layer = self._layers[position]
             if isinstance(layer, nn.ReLU):
                 x = functional.relu(x)
             elif isinstance(layer, nn.Conv2d):
-                weight, bias = self._part("weight", position, rows), None
-                if self._is_dense(position):
-                    pointwise = self._part("weight", position + 1, rows)
-                    weight = pointwise * weight.transpose(1, 2)
-                    position += 1
-                if self._layers[position].bias is not None:
-                    bias = self._part("bias", position, rows).flatten()
-                groups = layer.groups if weight.shape[2] < layer.in_channels else 1
-                if copies < len(rows) and groups > 1:
+                if copies < len(rows) and layer.groups > 1:
                     x, copies = torch.cat([x] * len(rows), dim=1), len(rows)
-                x = functional.conv2d(
-                    x,
-                    weight.flatten(0, 1),
-                    bias,
-                    layer.stride,
-                    layer.padding,
-                    layer.dilation,
-                    groups * copies,
-                )
+                weight = self._part("weight", position, rows).flatten(0, 1)
+                if is_depthwise(layer) and layer.dilation == (1, 1):
+                    x = depthwise(x, weight, layer.stride[0])
+                else:
+                    x = functional.conv2d(
+                        x,
+                        weight,
+                        None
+                        if layer.bias is None
+                        else self._part("bias", position, rows).flatten(),
+                        layer.stride,
+                        layer.padding,
+                        layer.dilation,
+                        layer.groups * copies,
+                    )
                 copies = len(rows)
             elif isinstance(layer, nn.BatchNorm2d):
                 is_last = position == len(self._layers) - 1
@@ -198,20 +191,17 @@ class Convolutions(Stacked):
             position += 1
         return x * scale.repeat_interleave(x.shape[1] // len(rows)).view(1, -1, 1, 1)
 
-    def _is_dense(self, position: int) -> bool:
-        """Whether the depthwise convolution there and the pointwise one after it become one."""
-        first, *others = self._layers[position : position + 2]
-        assert isinstance(first, nn.Conv2d)  # noqa: S101 - for the type checker
-        limit = DENSE_CHANNELS if first.dilation == (1, 1) else DENSE_DILATED_CHANNELS
-        return (
-            1 < first.groups == first.in_channels == first.out_channels <= limit
-            and first.bias is None
-            and len(others) == 1
-            and isinstance(others[0], nn.Conv2d)
-            and others[0].kernel_size == others[0].stride == (1, 1)
-            and others[0].groups == 1
-            and others[0].padding == (0, 0)
-        )
+    def _depthwise(self, seen: Input, position: int, rows: Sequence[int]) -> Tensor:
+        """The first convolution of all copies."""
+        layer = self._layers[position]
+        assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for the type checker
+        weight = self._part("weight", position, rows).flatten(0, 1)
+        dilation, stride = layer.dilation[0], layer.stride[0]
+        x = seen.copies(len(rows), dilation, stride)
+        if dilation == 1:
+            return depthwise(x, weight, stride)
+        y = depthwise(x, weight)
+        return y if stride == dilation else whole(y, dilation, seen.x.shape[2:])
 
 
 def _kept(layer: nn.Module) -> tuple[str, ...]:
