@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from search.strategies import strategies
-from search.weight_sharing.bilevel import Bilevel, BilevelSettings, gradients
+from search.weight_sharing.bilevel import Bilevel, BilevelSettings, constant, gradients
 from search.weight_sharing.one_shot import Batch
 from search.weight_sharing.strategy import WeightSharing
 
@@ -61,7 +61,8 @@ class DartsSearch(Bilevel):
         for sign in (1, -1):
             torch._foreach_copy_(weights, before)
             torch._foreach_add_(weights, vector, alpha=sign * epsilon)
-            around.append(gradients(self.loss(train, self.mix()), alphas))
+            with constant(self.weights):
+                around.append(gradients(self.loss(train, self.mix()), alphas))
         torch._foreach_copy_(weights, before)
         plus, minus = around
         return loss.detach(), [

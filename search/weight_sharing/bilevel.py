@@ -5,8 +5,8 @@ DARTS, Liu et al., ICLR 2019, https://arxiv.org/abs/1806.09055, algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from pydantic import Field
@@ -15,7 +15,6 @@ from torch.optim import Adam, Optimizer
 
 from models.supernets import Group, Mix, Supernet
 from search.space import SearchSpace
-from search.weight_sharing.curvature import Eigenpair, largest_eigenvalue
 from search.weight_sharing.one_shot import Batch, Loss, OneShot, OneShotSettings
 
 INITIAL_DEVIATION = 1e-3
@@ -40,8 +39,6 @@ class Bilevel(OneShot):
     """
 
     settings: BilevelSettings
-    is_relaxed: ClassVar[bool] = True
-    """Whether `mix` is a smooth function of the parameters."""
 
     def __init__(
         self,
@@ -79,12 +76,6 @@ class Bilevel(OneShot):
         with torch.no_grad():
             return self.mix()
 
-    def curvature(self, held_out: Batch, start: Tensor | None) -> Eigenpair | None:
-        if not self.is_relaxed:
-            return None
-        parameters = list(self.alphas.values())
-        return largest_eigenvalue(lambda: self.loss(held_out, self.mix()), parameters, start)
-
     def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
         """A step of the architecture, then one of the weights; (weight loss, architecture loss)."""
         architecture_loss = self.architecture_step(train, held_out)
@@ -92,8 +83,10 @@ class Bilevel(OneShot):
 
     def architecture_step(self, train: Batch, held_out: Batch) -> Tensor:
         """First order: the weights are taken as if they were the best for this architecture."""
-        loss = self.loss(held_out, self.mix())
-        self.move_architecture(gradients(loss, self.alphas.values()))
+        with constant(self.weights):
+            loss = self.loss(held_out, self.mix())
+            gradient = gradients(loss, self.alphas.values())
+        self.move_architecture(gradient)
         return loss.detach()
 
     def weight_step(self, train: Batch) -> Tensor:
@@ -111,6 +104,19 @@ class Bilevel(OneShot):
 
     def optimizers(self) -> dict[str, Optimizer]:
         return super().optimizers() | {"architecture_optimizer": self._architecture_optimizer}
+
+
+@contextmanager
+def constant(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Nothing is kept or computed for gradients of `parameters`."""
+    parameters = list(parameters)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_()
 
 
 def gradients(loss: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
