@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from models.architecture import Choice, Range, Scalar, as_domain
 from models.families import InfeasibleError
+from models.task import Task
 
 Values = Mapping[str, Scalar]
 
@@ -58,6 +59,23 @@ def flag(values: Values, name: str) -> bool:
     if not isinstance(value, bool):
         raise InfeasibleError(name, f"{name} must be true or false, got {value!r}")
     return value
+
+
+def relative_targets(values: Values, task: Task) -> tuple[int, ...] | None:
+    """The columns that are forecast, where the forecast is relative to their last values.
+
+    Raises:
+        InfeasibleError: neither true nor false, or there are no such columns.
+    """
+    if "relative" not in values or not flag(values, "relative"):
+        return None
+    if task.targets is None:
+        raise InfeasibleError(
+            "relative",
+            "relative is for forecasts whose targets are columns of the input, "
+            f"got {task.name} without targets",
+        )
+    return task.targets
 
 
 def option(values: Values, name: str, allowed: Collection[str]) -> str:

@@ -76,6 +76,8 @@ class Task:
             of a forecast; of a language model the vocabulary, at every position.
         vocabulary: number of token ids of a text task, which are below it; None for all others.
         graph: the size of the graph, of a graph task; None for all others.
+        targets: columns of the input that are forecast, in the order of the outputs, those of one
+            time step together; None where they are unknown, and for all other tasks.
     """
 
     name: TaskName
@@ -83,6 +85,7 @@ class Task:
     outputs: int
     vocabulary: int | None = None
     graph: GraphSize | None = None
+    targets: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -105,6 +108,21 @@ class Task:
             raise ValueError(
                 f"a language model has one output a token, got {self.outputs} outputs for a "
                 f"vocabulary of {self.vocabulary}"
+            )
+        if self.targets is not None:
+            self._check_targets(self.targets)
+
+    def _check_targets(self, targets: tuple[int, ...]) -> None:
+        if self.name != "forecasting":
+            raise ValueError(f"forecasting has targets and no other task has, got {self.name}")
+        if not targets or self.outputs % len(targets):
+            raise ValueError(
+                f"the outputs are those of all targets at each step, got {self.outputs} outputs "
+                f"for {len(targets)} targets"
+            )
+        if wrong := [column for column in targets if not 0 <= column < self.input_shape[-1]]:
+            raise ValueError(
+                f"targets are columns of the input, which has {self.input_shape[-1]}, got {wrong}"
             )
 
     def zeros(self, count: int, device: str | torch.device = "cpu") -> Tensor | Graph:
@@ -133,15 +151,18 @@ class Task:
             document["vocabulary"] = self.vocabulary
         if self.graph is not None:
             document["graph"] = asdict(self.graph)
+        if self.targets is not None:
+            document["targets"] = list(self.targets)
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        graph = document.get("graph")
+        graph, targets = document.get("graph"), document.get("targets")
         return cls(
             document["name"],
             tuple(document["input_shape"]),
             document["outputs"],
             document.get("vocabulary"),
             None if graph is None else GraphSize(**graph),
+            None if targets is None else tuple(targets),
         )

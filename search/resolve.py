@@ -124,6 +124,9 @@ class TaskRequest(Settings):
         None, ge=1, le=1_000_000, description="token ids, of a text task only"
     )
     graph: GraphRequest | None = Field(None, description="size of a graph, of a graph task only")
+    targets: Items[Annotated[int, Field(ge=0, le=1_000_000)]] | None = Field(
+        None, max_length=10_000, description="columns that are forecast, of forecasting only"
+    )
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
@@ -136,7 +139,7 @@ class TaskRequest(Settings):
             ValueError: there is no such task.
         """
         size = None if self.graph is None else GraphSize(**self.graph.model_dump())
-        return Task(self.name, self.input_shape, self.outputs, self.vocabulary, size)
+        return Task(self.name, self.input_shape, self.outputs, self.vocabulary, size, self.targets)
 
 
 class SpaceRequest(Settings):

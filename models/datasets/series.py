@@ -81,7 +81,12 @@ def forecasting(
     }
     return Dataset(
         name=name,
-        task=Task("forecasting", (window, len(names)), horizon * len(targets)),
+        task=Task(
+            "forecasting",
+            (window, len(names)),
+            horizon * len(targets),
+            targets=tuple(columns),
+        ),
         train=train,
         validation=val,
         test=held_out,

@@ -10,9 +10,18 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Choice, Decision, Range, Scalar, as_domain
-from models.decisions import Values, condition, domain_values, integer, option, share
+from models.decisions import (
+    Values,
+    condition,
+    domain_values,
+    integer,
+    option,
+    relative_targets,
+    share,
+)
 from models.families import Definition, FamilySettings, InfeasibleError, families
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsRNN
+from models.operations.relative import relative, relative_lines
 from models.settings import Items, Searchable
 from models.task import Task
 from models.training.recipe import Recipe
@@ -51,6 +60,10 @@ class RnnSettings(FamilySettings):
     nodes: Searchable[Annotated[int, Field(ge=1, le=MAX_NODES)]] = Field(
         Range(2, 4), description="of the cell darts beside its first one; the paper has 8"
     )
+    relative: Searchable[bool] = Field(
+        Choice((True, False)),
+        description="whether a forecast is one of differences to the last step of the window",
+    )
     activations: Items[str] = Field(
         tuple(CELL_ACTIVATIONS),
         min_length=1,
@@ -70,7 +83,8 @@ class RnnSettings(FamilySettings):
 
 class Network(nn.Module):
     """Recurrent layers and a linear map: of every state for a language model, else of the last
-    one in each direction; the way back ends at the first step.
+    one in each direction; the way back ends at the first step. With `targets` a forecast is one
+    of differences to the last step of the window, of those columns.
 
     Shapes:
         (N, *task.input_shape) -> (N, task.outputs), (N, length, vocabulary) of a language model
@@ -84,11 +98,13 @@ class Network(nn.Module):
         layers: int,
         dropout: float,
         bidirectional: bool,
+        targets: Sequence[int] | None,
         task: Task,
         output_dropout: float,
     ) -> None:
         super().__init__()
         self.cell, self.nodes, self.hidden, self.task = cell, nodes, hidden, task
+        self.targets = targets
         self.options: dict[str, Scalar] = {} if cell == "darts" else {"batch_first": True}
         if layers > 1:
             self.options["num_layers"] = layers
@@ -111,6 +127,9 @@ class Network(nn.Module):
         return self.task.input_shape[1] if self.task.vocabulary is None else self.hidden
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.outputs(x) if self.targets is None else relative(x, self.targets, self.outputs)
+
+    def outputs(self, x: Tensor) -> Tensor:
         states, _ = self.recurrent(self.embedded(x))
         return self.read(states)
 
@@ -131,7 +150,7 @@ class Network(nn.Module):
 class Rnn:
     """Decisions: `cell`, `layers`, `hidden`, `direction`, `dropout` of more than one layer; for the
     cell darts `nodes`, and for each from 1 on `node_{i}_source`, an earlier node, and
-    `node_{i}_activation`.
+    `node_{i}_activation`; of a forecast whose targets are known `relative`.
     """
 
     Settings = RnnSettings
@@ -159,6 +178,8 @@ class Rnn:
             decisions.append(Decision("dropout", as_domain(settings.dropout), when))
         if "darts" in as_domain(settings.cell).values():
             decisions += _node_decisions(settings)
+        if task.targets is not None:
+            decisions.append(Decision("relative", as_domain(settings.relative)))
         return decisions
 
     @staticmethod
@@ -176,6 +197,7 @@ class Rnn:
             layers,
             share(values, "dropout") if layers > 1 else 0.0,
             bidirectional,
+            relative_targets(values, task),
             task,
             recipe.dropout,
         )
@@ -193,6 +215,8 @@ class Rnn:
             kept["dropout"] = share(values, "dropout")
         if kept["cell"] == "darts":
             kept["graph"] = canonical_text(_nodes(values))
+        if values.get("relative"):
+            kept["relative"] = True
         return Architecture("rnn", kept)
 
     @staticmethod
@@ -257,12 +281,17 @@ def _text(network: Network) -> str:
     arguments += [f"{name}={value}" for name, value in network.options.items()]
     name = LAYERS[network.cell].__name__
     function = name if network.cell == "darts" else f"nn.{name}"
-    constructor, sequence = [], "x"
+    constructor: list[str] = []
+    before: list[str] = []
+    sequence, after = "x", ""
+    if network.targets is not None:
+        before, added = relative_lines(network.targets, task.outputs)
+        after = f" + {added}"
     if task.vocabulary is not None:
         constructor.append(f"self.embedding = nn.Embedding({task.vocabulary}, {network.inputs})")
         sequence = "self.embedding(x)"
     constructor += call_lines("self.recurrent = ", Call(function, arguments))
-    forward, features = [f"states, _ = self.recurrent({sequence})"], "states"
+    forward, features = [*before, f"states, _ = self.recurrent({sequence})"], "states"
     if task.name != "language_modeling" and "bidirectional" in network.options:
         ends = f"states[:, -1, :{network.hidden}], states[:, 0, {network.hidden}:]"
         forward.append(f"last = torch.cat([{ends}], dim=1)")
@@ -281,7 +310,7 @@ def _text(network: Network) -> str:
         [],
         constructor,
         ["x"],
-        [*forward, f"return self.output({features})"],
+        [*forward, f"return self.output({features}){after}"],
     )
 
 

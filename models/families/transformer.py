@@ -15,7 +15,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Choice, Decision, Range, as_domain
-from models.decisions import Values, condition, domain_values, integer, option, share
+from models.decisions import (
+    Values,
+    condition,
+    domain_values,
+    integer,
+    option,
+    relative_targets,
+    share,
+)
 from models.families import Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.attention import (
@@ -28,6 +36,7 @@ from models.operations.attention import (
     Pooling,
     SinusoidalPositions,
 )
+from models.operations.relative import relative, relative_lines
 from models.settings import Searchable
 from models.task import Task
 from models.training.recipe import Recipe
@@ -82,6 +91,10 @@ class TransformerSettings(FamilySettings):
         description="what the answer is read from, but in a language model: the mean of the "
         "tokens, or a class token before them",
     )
+    relative: Searchable[bool] = Field(
+        Choice((True, False)),
+        description="whether a forecast is one of differences to the last step of the window",
+    )
     patch: Searchable[Annotated[int, Field(ge=1, le=MAX_PATCH)]] = Field(
         Choice((2, 4, 7)), description="side of the squares that an image is cut into"
     )
@@ -93,7 +106,8 @@ class TransformerSettings(FamilySettings):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the decisions say. `mixers` are the arguments of each block's mixer by its name;
-    `patch` is 0 where there is no image, `readout` is none in a language model.
+    `patch` is 0 where there is no image, `readout` is none in a language model; with `targets` a
+    forecast is one of differences to the last step of the window, of those columns.
     """
 
     width: int
@@ -105,6 +119,7 @@ class Plan:
     readout: str
     patch: int
     dropout: float
+    targets: tuple[int, ...] | None = None
 
 
 class Network(nn.Module):
@@ -170,6 +185,10 @@ class Network(nn.Module):
         return flags
 
     def forward(self, inputs: Tensor) -> Tensor:
+        targets = self.plan.targets
+        return self.outputs(inputs) if targets is None else relative(inputs, targets, self.outputs)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
         x, mask = self.embedded(inputs)
         for name in self.blocks:
             x = self.get_submodule(name)(x, mask)
@@ -208,8 +227,9 @@ class Network(nn.Module):
 @families.register("transformer")
 class Transformer:
     """Decisions: `layers`, `width`, `heads`, `feed_forward`, `activation`, `norm`, `positions`,
-    `dropout`; `readout` but of a language model; `patch` of images; and for each block from 1 on
-    `layer_{i}_mixer` and, of convolution and pooling, `layer_{i}_kernel`.
+    `dropout`; `readout` but of a language model; `patch` of images; `relative` of a forecast whose
+    targets are known; and for each block from 1 on `layer_{i}_mixer` and, of convolution and
+    pooling, `layer_{i}_kernel`.
 
     The last normalisation of pre-norm blocks is that of the embedding in post-norm ones.
     """
@@ -236,6 +256,8 @@ class Transformer:
             names.append("readout")
         if "attention" in mixers:
             names.append("heads")
+        if task.targets is not None:
+            names.append("relative")
         decisions = [Decision(name, as_domain(getattr(settings, name))) for name in names]
         if mixers == ("attention",):
             _check_heads(settings)
@@ -258,10 +280,14 @@ class Transformer:
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
-        """Without `heads` where no block has attention; a dropout of 0 is the number 0.0."""
+        """Without `heads` where no block has attention, nor `relative` where it is false; a dropout
+        of 0 is the number 0.0.
+        """
         values = {**architecture.decisions, "dropout": share(architecture.decisions, "dropout")}
         if "attention" not in _mixer_names(values):
             values.pop("heads", None)
+        if not values.get("relative"):
+            values.pop("relative", None)
         return Architecture("transformer", values)
 
     @staticmethod
@@ -305,6 +331,7 @@ def _plan(values: Values, task: Task) -> Plan:
         "none" if language else option(values, "readout", READOUTS),
         _patch(integer(values, "patch"), task) if image else 0,
         share(values, "dropout"),
+        relative_targets(values, task),
     )
 
 
@@ -381,14 +408,20 @@ def _text(network: Network) -> str:
         tokens = f"Patches({task.input_shape[0]}, {width}, {plan.patch})"
     else:
         tokens = f"nn.Linear({task.input_shape[1]}, {width})"
-    constructor, forward = [f"self.tokens = {tokens}"], []
+    constructor = [f"self.tokens = {tokens}"]
+    forward: list[str] = []
+    inputs, after = "inputs", ""
+    if plan.targets is not None:
+        inputs = "x"
+        forward, added = relative_lines(plan.targets, outputs)
+        after = f" + {added}"
     mask = ", mask" if network.masked else ""
     if network.masked:
         forward += [
             "first = torch.arange(inputs.shape[1], device=inputs.device) == 0",
             "mask = (inputs != 0) | first  # padding is 0; an empty text still has its first place",
         ]
-    forward.append("x = self.tokens(inputs)")
+    forward.append(f"x = self.tokens({inputs})")
     if plan.readout == "token":
         constructor.append(f"self.class_token = ClassToken({width})")
         forward.append("x = self.class_token(x)")
@@ -427,8 +460,8 @@ def _text(network: Network) -> str:
         [f"(N, {shape}) -> (N, {every}{outputs})."],
         [],
         constructor,
-        ["inputs"],
-        [*forward, f"return self.output({read})"],
+        [inputs],
+        [*forward, f"return self.output({read}){after}"],
     )
 
 

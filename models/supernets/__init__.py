@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
 from models.families import FamilySettings
 from models.registry import Registry
+from models.supernets.recomputation import recomputed
 from models.task import Task
 
 Mix = Mapping[str, Tensor]
@@ -42,9 +44,13 @@ class Group:
 
 
 class Supernet(nn.Module):
-    """Shares weights between all architectures of one space."""
+    """Shares weights between all architectures of one space.
+
+    recomputes: a backward pass computes the inside of every part anew, for less memory.
+    """
 
     groups: Mapping[str, Group]
+    recomputes: bool = False
 
     @abstractmethod
     def forward(self, x: Any, mix: Mix) -> Tensor:
@@ -73,6 +79,12 @@ class Supernet(nn.Module):
         Raises:
             ValueError: the architecture is no subnet of this supernet.
         """
+
+    def part(self, module: nn.Module, *inputs: Any) -> Any:
+        """`module(*inputs)` for a cell or a layer, which may be computed again."""
+        if self.recomputes and self.training and torch.is_grad_enabled():
+            return recomputed(module, *inputs)
+        return module(*inputs)
 
 
 class Relaxation(Protocol):

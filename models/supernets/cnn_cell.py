@@ -219,7 +219,7 @@ class DartsSupernet(CnnCellSupernet):
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         before = last = _pixelwise(self.stem(x))
         for cell in self._cells():
-            before, last = last, cell(before, last, mix[cell.kind])
+            before, last = last, self.part(cell, before, last, mix[cell.kind])
         logits: Tensor = self.classifier(_mean(last))
         return logits
 
@@ -313,7 +313,8 @@ class NasBench201Supernet(CnnCellSupernet):
             if stage:
                 x = self.get_submodule(f"reduction_{stage}")(x)
             for index in range(self.cells):
-                x = self.get_submodule(f"mixed_{stage}_{index}")([x], mix["cell"])[-1]
+                cell = self.get_submodule(f"mixed_{stage}_{index}")
+                x = self.part(cell, [x], mix["cell"])[-1]
         logits: Tensor = self.classifier(_mean(functional.relu(self.norm(x))))
         return logits
 

@@ -5,6 +5,8 @@ none, and all layers and directions have the same mix.
 
 from __future__ import annotations
 
+from functools import partial as applied
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from models.architecture import Architecture, Decision, Scalar, as_domain
 from models.families import FamilySettings, families
 from models.families.rnn import Network, Rnn, RnnSettings
 from models.operations.recurrent import DartsCell, DartsRNN
+from models.operations.relative import relative
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.cells import edges
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
@@ -72,6 +75,10 @@ class RnnSupernet(Supernet):
         self.network = network
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        targets, outputs = self.network.targets, applied(self._outputs, mix=mix)
+        return outputs(x) if targets is None else relative(x, targets, outputs)
+
+    def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         recurrent = self.network.recurrent
         assert isinstance(recurrent, DartsRNN)  # noqa: S101 - for the type checker
         x = self.network.embedded(x)

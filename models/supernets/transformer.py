@@ -9,6 +9,7 @@ https://arxiv.org/abs/1908.09791, section 3.2.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial as applied
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from models.decisions import domain_values
 from models.families import FamilySettings, families
 from models.families.transformer import Network, Transformer, TransformerSettings
 from models.operations.activation import ACTIVATIONS
+from models.operations.relative import relative
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.task import Task
@@ -174,6 +176,10 @@ class TransformerSupernet(Supernet):
         )
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        targets, outputs = self.frame.plan.targets, applied(self._outputs, mix=mix)
+        return outputs(x) if targets is None else relative(x, targets, outputs)
+
+    def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         tokens, mask = self.frame.embedded(x)
         for block, mixers in zip(self.blocks, mix[MIXER], strict=True):
             tokens = block(tokens, mask, mixers, mix[ACTIVATION][0], mix[FEED_FORWARD][0])

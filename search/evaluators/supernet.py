@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
+from functools import partial
+from time import monotonic
 
 import torch
 from torch import Tensor, nn
@@ -14,50 +15,68 @@ from models.families import FamilySettings
 from models.memory import PeakMemory
 from models.supernets import Mix, Supernet, supernets
 from models.training.metrics import scores
-from models.training.trainer import NonFiniteError, evaluate, seeded
-from search.evaluators import Derivation
+from models.training.trainer import evaluate, seeded
+from search.evaluators import Derivation, saved
+from search.evaluators.saved import Spacing
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Supernet as Proposal
+from search.trial import Trial
 from search.weight_sharing.halves import Halves, statistics_batches
-from search.weight_sharing.one_shot import Batch, OneShot
+from search.weight_sharing.one_shot import OneShot
 from search.weight_sharing.strategy import WeightSharing
+from search.weight_sharing.training import SupernetTraining
+
+SAVING_SHARE = 0.05
+"""Of the training time, at most, is spent on writing down where it was left."""
 
 
 def train_supernet(
-    proposal: Proposal, space: FamilySettings, dataset: Dataset, device: torch.device
+    trial: Trial, space: FamilySettings, dataset: Dataset, device: torch.device, state_url: str
 ) -> Iterator[Derivation]:
-    """Train a supernet; each epoch yields its metrics with the architecture derived after it.
+    """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
-    `weight_loss` and `architecture_loss` are means over the epoch's steps, each on its half of the
-    training split. `entropy` is the mean over all rows of the derived mix, as a share of the
-    largest possible; `entropy <group> <row>` that of each. The validation split is seen by the last
-    epoch alone, for `supernet_<metric>` and `derived_<metric>`: the scores of the mixture and of
-    the derived architecture, both on the shared weights. They differ by the discretisation gap.
+    The state goes to `state_url` after the first epoch, and then as often as it costs little. The
+    last report is a closing one of the last epoch: with the architecture that counts,
+    `derived_epoch`, of which epoch it is, and the validation split, which no epoch has seen:
+    `supernet_<metric>` and `derived_<metric>` are the scores of that epoch's mixture and of its
+    architecture, both on the shared weights as they are in the end. How much the mixture is better
+    is the `discretisation_gap`: in accuracy, else in loss.
 
     Raises:
         models.families.InfeasibleError: the space has no supernet.
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
     """
-    search, seed = _search(proposal, space, dataset, device), proposal.settings["seed"]
-    halves = Halves(dataset, seed, device)
-    peak = PeakMemory(device)
-    last = search.settings.epochs
-    for epoch in range(1, last + 1):
-        search.begin_epoch(epoch)
-        with seeded(rng_for(seed, -1 - epoch).getrandbits(63), device):
-            metrics = {"epoch": float(epoch), **_pass(search, halves, epoch, device)}
-            derived = search.derive(Batch(halves.architecture.x, halves.architecture.y))
-        mix = search.derived_mix()
-        metrics |= _entropies(search.supernet, mix)
-        if epoch == last:
-            mixes = {"supernet": mix, "derived": search.supernet.mix_of(derived)}
-            for name, fixed in mixes.items():
-                with seeded(rng_for(seed, -1 - epoch).getrandbits(63), device):
-                    network = Fixed(search.supernet, fixed, halves.weights.x)
-                metrics |= _scores(name, network, dataset)
-        metrics["peak_memory_bytes"] = float(peak.bytes())
-        yield Derivation(metrics, derived)
+    proposal = trial.proposal
+    assert isinstance(proposal, Proposal)  # noqa: S101 - for the type checker
+    seed = proposal.settings["seed"]
+    halves, peak = Halves(dataset, seed, device), PeakMemory(device)
+    begin = partial(_search, proposal, space, dataset, device)
+    start, last = saved.left(state_url, trial)
+    training, spacing = SupernetTraining(begin, halves, seed, device, start), Spacing(SAVING_SHARE)
+    if isinstance(last, Derivation):
+        yield last
+    for found in training.epochs():
+        last = {**found, "peak_memory_bytes": float(peak.bytes())}
+        report = Derivation(last, found.architecture)
+        if spacing.is_due():
+            began = monotonic()
+            saved.save(state_url, trial, training.state(), report)
+            spacing.saved(began)
+        yield report
+    outcome, supernet = training.outcome, training.search.supernet
+    closing = {**last, "derived_epoch": float(outcome.number)}
+    mixes = {"supernet": outcome.mix, "derived": supernet.mix_of(outcome.derived)}
+    for name, mix in mixes.items():
+        with seeded(rng_for(seed, 0).getrandbits(63), device):
+            fixed = Fixed(supernet, mix, halves.weights.x)
+        closing |= _scores(name, fixed, dataset)
+    closing["discretisation_gap"] = (
+        closing["supernet_accuracy"] - closing["derived_accuracy"]
+        if "supernet_accuracy" in closing
+        else closing["derived_loss"] - closing["supernet_loss"]
+    )
+    yield Derivation(closing, outcome.derived)
 
 
 class Fixed(nn.Module):
@@ -79,13 +98,20 @@ class Fixed(nn.Module):
 
 
 def _search(
-    proposal: Proposal, space: FamilySettings, dataset: Dataset, device: torch.device
+    proposal: Proposal,
+    space: FamilySettings,
+    dataset: Dataset,
+    device: torch.device,
+    restarts: int,
 ) -> OneShot:
+    """At its start, with the weight decay of so many restarts."""
     strategy = strategies[proposal.method]
     if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
         raise TypeError(f"{proposal.method} trains no supernet")
     given = {name: value for name, value in proposal.settings.items() if name != "seed"}
     settings = strategy.Settings.model_validate(given)
+    decay = settings.weight_decay * settings.guard.decay_factor**restarts
+    settings = settings.model_copy(update={"weight_decay": decay})
     seed = proposal.settings["seed"]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(rng_for(seed, 0).getrandbits(63))
@@ -96,34 +122,6 @@ def _search(
     loss = scores[dataset.task.name].loss
     architectures = SearchSpace.of_architectures(space.family, space, dataset.task)
     return strategy.Search(supernet.to(device), settings, loss, generator, architectures)
-
-
-def _pass(search: OneShot, halves: Halves, epoch: int, device: torch.device) -> dict[str, float]:
-    """One epoch."""
-    size = search.settings.batch_size
-    losses = torch.zeros(2, device=device)
-    search.supernet.train()
-    for train, held_out in halves.batches(size, epoch):
-        losses += torch.stack(search.step(train, held_out))
-    weight_loss, architecture_loss = (losses / halves.steps(size)).tolist()
-    for name, loss in (("weight", weight_loss), ("architecture", architecture_loss)):
-        if not math.isfinite(loss):
-            raise NonFiniteError(f"exploded in epoch {epoch}: {name} loss is {loss}")
-    return {"weight_loss": weight_loss, "architecture_loss": architecture_loss}
-
-
-def _entropies(supernet: Supernet, mix: Mix) -> dict[str, float]:
-    """Of each row as a share of the largest possible, and their mean; none of a row that the mix
-    leaves out.
-    """
-    found = {}
-    for name, group in supernet.groups.items():
-        total = mix[name].sum(dim=1, keepdim=True)
-        share = mix[name] / total.where(total > 0, 1)
-        entropy = torch.special.entr(share).sum(dim=1) / math.log(max(2, len(group.options)))
-        for row, value in zip(group.rows, entropy.tolist(), strict=True):
-            found[f"entropy {name} {row}"] = value
-    return {"entropy": sum(found.values()) / len(found), **found}
 
 
 def _scores(prefix: str, network: Fixed, dataset: Dataset) -> dict[str, float]:

@@ -8,14 +8,13 @@ import math
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from models import checkpoint
 from models.architecture import Architecture
-from models.checkpoint import CheckpointError
 from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
 from models.families import FamilySettings, InfeasibleError, families
@@ -23,9 +22,8 @@ from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
 from models.presets import preset
 from models.training.initialization import build
-from models.training.state import load_state, save_state
-from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
-from search.evaluators import EvaluationError, Metrics
+from models.training.trainer import NonFiniteError, Training, evaluate
+from search.evaluators import EvaluationError, Metrics, saved
 from search.evaluators.supernet import train_supernet
 from search.objectives import Constraint
 from search.spec import SearchSpec
@@ -59,7 +57,8 @@ class TrainEvaluator:
     then. `free` architectures have no limits.
 
     After each epoch of `save_after` a candidate leaves its state beside them before it reports the
-    epoch. Whoever evaluates it again goes on from there: the first report is that epoch's.
+    epoch, and so does a supernet after epochs of its own choice (`search.evaluators.supernet`).
+    Whoever evaluates it again goes on from there: the first report is that epoch's.
     """
 
     def __init__(
@@ -129,7 +128,9 @@ class TrainEvaluator:
         if isinstance(trial.proposal, Supernet):
             if self._space is None:
                 raise ValueError("a supernet needs the space of its networks")
-            yield from train_supernet(trial.proposal, self._space, self._dataset, self._device)
+            yield from train_supernet(
+                trial, self._space, self._dataset, self._device, self._state_url(trial)
+            )
             return
         dataset, device, candidate = self._dataset, self._device, trial.candidate
         is_final = trial.kind is TrialKind.FINAL
@@ -140,7 +141,7 @@ class TrainEvaluator:
         peak = PeakMemory(device)
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
-        start, before = (None, {}) if is_final else self._left(trial)
+        start, before = (None, {}) if is_final else saved.left(self._state_url(trial), trial)
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
         if not is_final and not before and candidate.architecture not in self._free:
             self._keep_limits(candidate, known, peak)
@@ -163,7 +164,7 @@ class TrainEvaluator:
             for report in reports:
                 epoch = report["epoch"]
                 if epoch in self._save_after and epoch < candidate.recipe.epochs:
-                    save_state(self._state_url(trial), training.state(), _identity(trial, report))
+                    saved.save(self._state_url(trial), trial, training.state(), report)
                 yield report
             return
         held = next(reports)  # one report behind, because only the last one carries the test score
@@ -217,21 +218,6 @@ class TrainEvaluator:
         batch_size = largest_batch(len(self._dataset.train), recipe.batch_size)
         return training_bytes(network, task, recipe, batch_size)
 
-    def _left(self, trial: Trial) -> tuple[TrainingState | None, Mapping[str, float]]:
-        """Where an earlier evaluation of the same trial was left, and its last report."""
-        try:
-            state, document = load_state(self._state_url(trial))
-        except FileNotFoundError:
-            return None, {}
-        except CheckpointError as error:
-            log.warning("trial %d starts over: %s", trial.number, error)
-            return None, {}
-        report: Mapping[str, float] = document["report"]
-        if document != _identity(trial, report):
-            log.warning("trial %d starts over: what lies there is another trial's", trial.number)
-            return None, {}
-        return state, report
-
     def _state_url(self, trial: Trial) -> str:
         return f"{self._checkpoints}/{trial.number}.state.safetensors"
 
@@ -274,11 +260,6 @@ def failure_of(error: Exception) -> Failure:
         kind = FailureKind.OUT_OF_MEMORY
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return Failure(kind, message if len(message) <= 500 else message[:497] + "...")
-
-
-def _identity(trial: Trial, report: Mapping[str, float]) -> dict[str, Any]:
-    """What a saved state belongs to."""
-    return {"candidate": trial.candidate.to_json(), "seed": trial.seed, "report": dict(report)}
 
 
 def _complete(

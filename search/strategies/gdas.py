@@ -27,6 +27,7 @@ class GdasSearch(Bilevel):
     """`mix` draws a subnet; its rows are zero but for a one with the gradient of the softmax."""
 
     settings: GdasSettings
+    is_relaxed = False
     _temperature = 10.0
 
     def begin_epoch(self, epoch: int) -> None:

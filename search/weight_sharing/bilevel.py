@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -15,6 +16,7 @@ from torch.optim import Adam, Optimizer
 
 from models.supernets import Group, Mix, Supernet
 from search.space import SearchSpace
+from search.weight_sharing.curvature import Eigenpair, largest_eigenvalue
 from search.weight_sharing.one_shot import Batch, Loss, OneShot, OneShotSettings
 
 INITIAL_DEVIATION = 1e-3
@@ -39,6 +41,8 @@ class Bilevel(OneShot):
     """
 
     settings: BilevelSettings
+    is_relaxed: ClassVar[bool] = True
+    """Whether `mix` is a smooth function of the parameters."""
 
     def __init__(
         self,
@@ -75,6 +79,12 @@ class Bilevel(OneShot):
     def derived_mix(self) -> Mix:
         with torch.no_grad():
             return self.mix()
+
+    def curvature(self, held_out: Batch, start: Tensor | None) -> Eigenpair | None:
+        if not self.is_relaxed:
+            return None
+        parameters = list(self.alphas.values())
+        return largest_eigenvalue(lambda: self.loss(held_out, self.mix()), parameters, start)
 
     def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
         """A step of the architecture, then one of the weights; (weight loss, architecture loss)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -20,6 +20,8 @@ from models.training.optimizers import load_tensors, tensors_of
 from models.training.trainer import channels_last
 from search.space import SearchSpace
 from search.strategies import StrategySettings
+from search.weight_sharing.collapse import GuardSettings
+from search.weight_sharing.curvature import Eigenpair
 
 MIN_RATE_SHARE = 0.04
 """The weights' learning rate falls along a cosine to this share of it: 0.025 to 0.001."""
@@ -49,6 +51,15 @@ class OneShotSettings(StrategySettings):
     momentum: float = Field(0.9, ge=0, lt=1, description="of the weights")
     weight_decay: float = Field(3e-4, ge=0, le=10, description="l2 / 2 of the weights in the loss")
     clip_norm: float = Field(5.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16: autocast around the supernet; weights stay float32"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="less memory, more time: keep the input of a cell or layer alone"
+    )
+    guard: GuardSettings = Field(
+        GuardSettings(), description="against the collapse of the architecture"
+    )
 
     @property
     def channel_divisor(self) -> int:
@@ -72,6 +83,7 @@ class OneShot(ABC):
         """
         self.supernet, self.settings, self._loss = supernet, settings, loss
         self._generator, self._space = generator, space
+        supernet.recomputes = settings.gradient_checkpointing
         self.weights = list(supernet.parameters())
         self._weight_optimizer = SGD(
             self.weights,
@@ -92,6 +104,12 @@ class OneShot(ABC):
     def derive(self, held_out: Batch) -> Architecture:
         """The architecture that the search has led to; `held_out`: the whole half."""
         return self.supernet.derive(self.derived_mix())
+
+    def curvature(self, held_out: Batch, start: Tensor | None) -> Eigenpair | None:
+        """The largest eigenvalue of the Hessian of the loss on `held_out` in the architecture's
+        parameters (`search.weight_sharing.curvature`); None where the method has no such Hessian.
+        """
+        return None
 
     def begin_epoch(self, epoch: int) -> None:
         """`epoch` counts from 1."""
@@ -114,7 +132,10 @@ class OneShot(ABC):
         return loss.detach()
 
     def loss(self, batch: Batch, mix: Mix) -> Tensor:
-        return self._loss(self.supernet(batch.x, mix), batch.y)
+        halved = self.settings.precision == "bfloat16"
+        with torch.autocast(batch.y.device.type, torch.bfloat16, enabled=halved):
+            outputs = self.supernet(batch.x, mix)
+        return self._loss(outputs.float() if halved else outputs, batch.y)
 
     @property
     def weight_rate(self) -> float:

@@ -66,25 +66,27 @@ class Paths(OneShot):
         return {name: torch.stack([mix[name] for mix in mixes]).mean(dim=0) for name in mixes[0]}
 
     def derive(self, held_out: Batch) -> Architecture:
-        """The best of the finalists: of the distinct subnets of `samples` draws, the best on one
-        batch, as Li & Talwalkar do it.
+        """The best of the distinct subnets of `samples` draws on one batch; at the end, the best of
+        the finalists on the whole half, as Li & Talwalkar do it.
         """
-        samples = self.settings.samples
-        count = samples if self._is_last_epoch else math.ceil(EARLY_SHARE * samples)
+        samples, is_last = self.settings.samples, self._is_last_epoch
+        count = samples if is_last else math.ceil(EARLY_SHARE * samples)
         paths = list(dict.fromkeys(self.sample(count, self._generator)))
         order = torch.randperm(len(held_out.y), generator=self._generator)
         batches = math.ceil(len(order) / self.settings.batch_size)
         parts = [held_out.picked(index) for index in order.tensor_split(batches)]
         with batch_statistics(self.supernet):
-            scores = self.path_losses(paths, parts[:1])
-            finalists = [
-                paths[place]
-                for place in heapq.nsmallest(
-                    self.settings.finalists, range(len(paths)), key=scores.__getitem__
-                )
-            ]
-            scores = self.path_losses(finalists, parts)
-        return finalists[min(range(len(finalists)), key=scores.__getitem__)]
+            paths = self._best(self.settings.finalists if is_last else 1, paths, parts[:1])
+            if len(paths) > 1:
+                paths = self._best(1, paths, parts)
+        return paths[0]
+
+    def _best(
+        self, count: int, paths: Sequence[Architecture], batches: Sequence[Batch]
+    ) -> list[Architecture]:
+        losses = self.path_losses(paths, batches)
+        places = heapq.nsmallest(count, range(len(paths)), key=losses.__getitem__)
+        return [paths[place] for place in places]
 
     @torch.no_grad()
     def path_losses(self, paths: Sequence[Architecture], batches: Sequence[Batch]) -> list[float]:

@@ -27,7 +27,7 @@ EXAMPLES = {
     "tabular_classification": Task("tabular_classification", (5,), 3),
     "tabular_regression": Task("tabular_regression", (5,), 1),
     "image_classification": Task("image_classification", (2, 12, 10), 3),
-    "forecasting": Task("forecasting", (12, 2), 4),
+    "forecasting": Task("forecasting", (12, 2), 4, targets=(0, 1)),
     "sequence_classification": Task("sequence_classification", (12, 2), 3),
     "text_classification": Task("text_classification", (12,), 3, vocabulary=7),
     "language_modeling": Task("language_modeling", (12,), 7, vocabulary=7),

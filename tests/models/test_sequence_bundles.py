@@ -34,15 +34,20 @@ def opinions() -> Dataset:
 
 CELL = {"cell": "darts", "layers": 1, "hidden": 8, "direction": "bidirectional", "nodes": 2}
 CELL |= {"node_1_source": 0, "node_1_activation": "relu"}
-CELL |= {"node_2_source": 1, "node_2_activation": "tanh"}
+CELL |= {"node_2_source": 1, "node_2_activation": "tanh", "relative": True}
 BLOCKS = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 2, "activation": "gelu"}
 BLOCKS |= {"norm": "pre", "positions": "rotary", "readout": "mean", "dropout": 0.1}
 BLOCKS |= {"layer_1_mixer": "attention", "layer_2_mixer": "convolution", "layer_2_kernel": 3}
+FORECAST = {**BLOCKS, "relative": True}
 
 
 @pytest.mark.parametrize(
     ("dataset", "architecture"),
-    [(waves, Architecture("rnn", CELL)), (opinions, Architecture("transformer", BLOCKS))],
+    [
+        (waves, Architecture("rnn", CELL)),
+        (waves, Architecture("transformer", FORECAST)),
+        (opinions, Architecture("transformer", BLOCKS)),
+    ],
 )
 def test_a_bundle_gives_the_recorded_score(
     dataset: Callable[[], Dataset], architecture: Architecture, tmp_path: Path

@@ -19,6 +19,7 @@ from models.training.recipe import Recipe
 from tests.models.sampling import draw
 
 SERIES = Task("forecasting", (7, 3), 4)
+TARGETS = Task("forecasting", (7, 3), 4, targets=(2, 0))
 SEQUENCE = Task("sequence_classification", (7, 3), 4)
 TEXT = Task("text_classification", (7,), 3, vocabulary=11)
 LANGUAGE = Task("language_modeling", (7,), 11, vocabulary=11)
@@ -49,6 +50,11 @@ CASES: dict[str, tuple[Task, dict[str, Any]]] = {
     "blocks in a language model": (LANGUAGE, BLOCKS | {"positions": "rotary", "dropout": 0.2}),
     "blocks on texts": (TEXT, BLOCKS | {"dropout": 0.0, "readout": "token"}),
     "blocks on series": (SERIES, BLOCKS | {"dropout": 0.0, "norm": "post"}),
+    "cell of differences": (
+        TARGETS,
+        CELL | {"layers": 1, "direction": "forward", "relative": True},
+    ),
+    "blocks of differences": (TARGETS, BLOCKS | {"dropout": 0.0, "relative": True}),
     "blocks on sequences": (SEQUENCE, BLOCKS | {"dropout": 0.0, "positions": "sinusoidal"}),
     "blocks on images": (IMAGE, BLOCKS | {"dropout": 0.0, "mixer": {"choice": ["pooling"]}}),
 }

@@ -202,3 +202,30 @@ def test_options_that_skip_are_named(topology: str) -> None:
     assert {group.skips for group in supernet(SETTINGS[topology]).groups.values()} == {
         ("skip_connect",)
     }
+
+
+@pytest.mark.parametrize("topology", SETTINGS)
+def test_what_is_computed_again_has_the_same_gradients_and_statistics(topology: str) -> None:
+    found = []
+    for recomputes in (False, True):
+        network = supernet(SETTINGS[topology])
+        alphas, kept = alphas_of(network), list[int]()
+        network.recomputes = recomputes
+
+        def keep(x: Tensor, kept: list[int] = kept) -> Tensor:
+            kept.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            loss = network(images(), softmax(alphas)).square().mean()
+        torch.autograd.backward(loss)
+        slopes = [p.grad for p in (*network.parameters(), *alphas.values())]
+        found.append((loss, slopes, list(network.buffers()), sum(kept)))
+    (plain, again) = found
+    assert torch.equal(plain[0], again[0])
+    for one, other in ((plain[1], again[1]), (plain[2], again[2])):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert left is not None and right is not None
+            assert torch.equal(left, right)
+    assert again[3] < plain[3] / 2

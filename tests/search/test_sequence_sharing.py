@@ -22,6 +22,7 @@ from search.problems import SpecError
 from search.resolve import resolve
 from search.trial import TrialKind, TrialState
 
+GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none
 CELL = {"family": "rnn", "cell": "darts", "layers": 1, "hidden": 4, "nodes": 2}
 BLOCKS = {
     "family": "transformer",
@@ -33,7 +34,7 @@ BLOCKS = {
     "readout": "mean",
     "dropout": 0.1,
 }
-ONE_WAY = {"direction": "forward"}
+ONE_WAY = {"direction": "forward", "relative": True}
 
 
 def letters() -> Dataset:
@@ -51,7 +52,7 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
         "dataset": "mine",
         "space": space,
         "training": {"epochs": 1},
-        "strategy": {"name": name, "seeds": 1, "epochs": 2, **strategy},
+        "strategy": {"name": name, "seeds": 1, "epochs": 2, "guard": GUARD, **strategy},
         "final": {"seeds": 1, "epochs": 1},
     }
 
@@ -66,7 +67,7 @@ def facts_of(dataset: Dataset, reference: StoredDataset | None = None) -> Datase
         (letters, CELL, {"name": "darts", "order": "second"}),
         (letters, BLOCKS, {"name": "gdas"}),
         (waves, CELL | ONE_WAY, {"name": "pc_darts", "partial": 1}),
-        (waves, BLOCKS, {"name": "darts"}),
+        (waves, BLOCKS | {"relative": True}, {"name": "darts"}),
     ],
 )
 def test_what_a_supernet_derives_is_trained_and_retrained(
@@ -93,7 +94,13 @@ def test_what_a_supernet_derives_is_trained_and_retrained(
     ("make", "space", "strategy", "pointer", "message"),
     [
         (letters, {"family": "rnn"}, "darts", "cell", "one value of cell, layers, hidden, dropout"),
-        (waves, CELL, "gdas", "direction", 'fix them, as by {"direction": "forward"}'),
+        (
+            waves,
+            CELL | {"relative": False},
+            "gdas",
+            "direction",
+            'fix them, as by {"direction": "forward"}',
+        ),
         (letters, BLOCKS | {"layers": {"low": 1, "high": 2}}, "darts", "layers", "of layers, got"),
         (letters, {"family": "transformer"}, "darts", "layers", "of layers, width"),
         (letters, CELL, "pc_darts", "family", 'give the strategy "partial": 1'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ from models.datasets import Dataset, datasets
 from models.datasets.graphs import of_graphs, of_nodes
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.families import families
+from models.families import FamilySettings, families
 from models.storage import sha256_of_file
 from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.evaluators import Derivation
 from search.evaluators.supernet import train_supernet
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.resolve import resolve
-from search.trial import Supernet, TrialKind, TrialState
+from search.trial import Supernet, Trial, TrialKind, TrialState
 
+GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none
 TABLE = {"family": "mlp", "norm": "batch", "dropout": 0.1}
 GRAPH = {
     "family": "gnn",
@@ -48,9 +51,16 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
         "dataset": "mine",
         "space": space,
         "training": {"epochs": 1},
-        "strategy": {"name": name, "seeds": 1, "epochs": 2, **strategy},
+        "strategy": {"name": name, "seeds": 1, "epochs": 2, "guard": GUARD, **strategy},
         "final": {"seeds": 1, "epochs": 1},
     }
+
+
+def trained(
+    strategy: dict[str, Any], space: FamilySettings, dataset: Dataset, folder: Path
+) -> Iterator[Derivation]:
+    trial = Trial(0, TrialKind.SUPERNET, Supernet("darts", strategy), TrialState.RUNNING)
+    return train_supernet(trial, space, dataset, torch.device("cpu"), f"{folder}/0")
 
 
 def facts_of(dataset: Dataset, reference: StoredDataset | None = None) -> DatasetFacts:
@@ -90,23 +100,21 @@ def test_what_a_supernet_derives_is_trained_and_retrained(
 
 
 @pytest.mark.parametrize(("kind", "space"), [("table", TABLE | {"depth": 2}), ("nodes", GRAPH)])
-def test_a_mixture_learns_three_classes(kind: str, space: dict[str, Any]) -> None:
+def test_a_mixture_learns_three_classes(kind: str, space: dict[str, Any], tmp_path: Path) -> None:
     """From half of the train split, on the validation split; a third is chance."""
     settings = families[space["family"]].Settings.model_validate(space)
     fast = {"epochs": 15, "batch_size": 32, "learning_rate": 1.0, "seed": 0}
-    *_, last = train_supernet(
-        Supernet("darts", fast), settings, MAKERS[kind](), torch.device("cpu")
-    )
+    *_, last = trained(fast, settings, MAKERS[kind](), tmp_path)
     assert last["supernet_accuracy"] > 0.7
 
 
-def test_a_supernet_with_dropout_is_a_function_of_its_seed() -> None:
+def test_a_supernet_with_dropout_is_a_function_of_its_seed(tmp_path: Path) -> None:
     settings = families["gnn"].Settings.model_validate(GRAPH)
     found = []
     for before, seed in ((0, 1), (99, 1), (0, 2)):
         torch.manual_seed(before)
-        proposal = Supernet("darts", {"epochs": 2, "batch_size": 64, "seed": seed})
-        *_, last = train_supernet(proposal, settings, MAKERS["nodes"](), torch.device("cpu"))
+        brief = {"epochs": 2, "batch_size": 64, "seed": seed}
+        *_, last = trained(brief, settings, MAKERS["nodes"](), tmp_path / f"{before} {seed}")
         found.append({name: value for name, value in last.items() if "memory" not in name})
         assert torch.initial_seed() == before
     assert found[0] == found[1] != found[2]

@@ -1,0 +1,108 @@
+"""Forecasts relative to the last step of a window, in both families of series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.architecture import Architecture, Scalar
+from models.datasets import Dataset, series
+from models.families import InfeasibleError, families
+from models.task import Task
+from models.training.recipe import Recipe
+from models.training.trainer import evaluate, train
+
+TASK = Task("forecasting", (9, 4), 6, targets=(3, 1))
+VALUES: dict[str, dict[str, Scalar]] = {
+    "rnn": {"cell": "gru", "layers": 1, "hidden": 5, "direction": "forward"},
+    "transformer": {
+        "layers": 1,
+        "width": 8,
+        "heads": 2,
+        "feed_forward": 2,
+        "activation": "gelu",
+        "norm": "pre",
+        "positions": "learned",
+        "readout": "token",
+        "dropout": 0.0,
+        "layer_1_mixer": "attention",
+    },
+}
+
+
+def network(family: str, relative: bool, task: Task = TASK) -> nn.Module:
+    torch.manual_seed(0)
+    architecture = Architecture(family, {**VALUES[family], "relative": relative})
+    return families[family].build(architecture, task, Recipe()).double()
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_a_relative_forecast_is_that_of_differences_and_the_last_values(family: str) -> None:
+    x = torch.randn(5, 9, 4, dtype=torch.double)
+    found = network(family, relative=True)(x).view(5, 3, 2)
+    plain = network(family, relative=False)(x - x[:, 8:9]).view(5, 3, 2)
+    for step in range(3):
+        for place, column in enumerate(TASK.targets or ()):
+            expected = plain[:, step, place] + x[:, 8, column]
+            torch.testing.assert_close(found[:, step, place], expected)
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_drift_does_not_hurt_a_relative_forecast(family: str) -> None:
+    """A walk that rises steadily: the test split lies above everything seen in training."""
+    rise = np.arange(400) * 0.05 + np.random.default_rng(0).normal(0, 0.05, 400)
+    data = series.forecasting("rise", rise[:, None], ["v"], ["v"], window=8, horizon=2)
+    recipe = Recipe(epochs=5, optimizer="adam", learning_rate=0.01)
+    errors = [error(family, relative, data, recipe) for relative in (False, True)]
+    deviation = data.preprocessing["target"]["std"][0]
+    steady = 0.075 / deviation  # of the last value, which the walk leaves by 1.5 steps
+    assert errors[1] < 2 * steady < errors[0] / 3
+
+
+def error(family: str, relative: bool, data: Dataset, recipe: Recipe) -> float:
+    trained = network(family, relative, data.task).float()
+    for _ in train(trained, data, recipe, seed=0):
+        pass
+    return evaluate(trained, data.test, data.task, "test")["test_mae"]
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_what_is_not_relative_keeps_its_identity(family: str) -> None:
+    plain = Architecture(family, VALUES[family])
+    canonical = families[family].canonical
+    stated = Architecture(family, {**VALUES[family], "relative": False})
+    other = Architecture(family, {**VALUES[family], "relative": True})
+    assert canonical(stated) == canonical(plain) != canonical(other)
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_it_is_decided_where_the_targets_are_known_and_refused_elsewhere(family: str) -> None:
+    settings = families[family].Settings.model_validate({"family": family})
+    unknown = Task("forecasting", (9, 4), 6)
+    for task, is_decided in ((TASK, True), (unknown, False)):
+        names = {decision.name for decision in families[family].decisions(settings, task)}
+        assert ("relative" in names) is is_decided
+    with pytest.raises(InfeasibleError, match="targets are columns of the input"):
+        network(family, relative=True, task=unknown)
+    network(family, relative=False, task=unknown)
+
+
+def test_targets_are_a_part_of_the_task() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 3))
+    data = series.forecasting("s", values, ["a", "b", "c"], ["c", "a"], window=4, horizon=2)
+    assert data.task.targets == (2, 0)
+    assert Task.from_json(data.task.to_json()) == data.task
+    assert "targets" not in Task("forecasting", (9, 4), 6).to_json()
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [((0, 4), r"which has 4, got \[4\]"), ((0, 1, 2, 3), "6 outputs for 4 targets"), ((), "for 0")],
+)
+def test_impossible_targets_are_refused(targets: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Task("forecasting", (9, 4), 6, targets=targets)
+    with pytest.raises(ValueError, match="forecasting has targets"):
+        Task("sequence_classification", (9, 4), 6, targets=(0,))

@@ -1,0 +1,158 @@
+"""A supernet as a trial: it is guarded, and goes on where it was left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.datasets import Dataset, Split
+from models.datasets.reference import load_dataset
+from models.families.cnn_cell import CnnCellSettings
+from search.evaluators import Derivation, supernet
+from search.evaluators.supernet import train_supernet
+from search.trial import Supernet, Trial, TrialKind, TrialState
+
+SPACE = CnnCellSettings.model_validate(
+    {"family": "cnn_cell", "topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2}
+)
+QUICK = {"epochs": 4, "batch_size": 60, "architecture_learning_rate": 0.1, "seed": 3}
+OFF = {"action": "off"}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    """A part of them: it is the course of the training that counts here."""
+    whole = load_dataset("digits")
+    parts = {
+        name: Split(split.x[:count], split.y[:count])
+        for name, split, count in (
+            ("train", whole.train, 240),
+            ("validation", whole.validation, 60),
+        )
+    }
+    return replace(whole, **parts)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def trial(method: str = "darts", **settings: Any) -> Trial:
+    proposal = Supernet(method, {**QUICK, **settings})
+    return Trial(7, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
+
+
+def reports(digits: Dataset, folder: Path, trial: Trial) -> Iterator[Derivation]:
+    url = f"{folder}/{trial.number}.state.safetensors"
+    return train_supernet(trial, SPACE, digits, torch.device("cpu"), url)
+
+
+def shown(report: Derivation) -> tuple[Mapping[str, float], str]:
+    """What does not depend on the machine."""
+    left_out = ("peak_memory_bytes",)
+    kept = {name: value for name, value in report.items() if name not in left_out}
+    return kept, report.architecture.key
+
+
+def test_the_guard_stops_at_the_last_healthy_epoch(digits: Dataset, tmp_path: Path) -> None:
+    free = list(reports(digits, tmp_path / "free", trial(guard=OFF)))
+    entropies = [report["entropy"] for report in free[:-1]]
+    assert entropies == sorted(entropies, reverse=True)
+    limit = (entropies[1] + entropies[2]) / 2
+    guard = {"min_entropy": limit, "max_skip_share": 1.0, "patience": 1, "warmup_share": 0.0}
+    stopped = list(reports(digits, tmp_path / "stopped", trial(guard=guard)))
+    *course, closing = stopped
+    assert [report["epoch"] for report in stopped] == [1, 2, 3, 3]
+    for report, unguarded in zip(course, free, strict=False):
+        assert report.items() - {("peak_memory_bytes", report["peak_memory_bytes"])} >= {
+            (name, value)
+            for name, value in unguarded.items()
+            if name not in ("peak_memory_bytes", "hessian_eigenvalue")
+        }
+        assert report.architecture == unguarded.architecture
+    assert course[-1]["collapse entropy"] == entropies[2]
+    assert "collapse entropy" not in course[1]
+    assert closing["derived_epoch"] == 2
+    assert closing.architecture == course[1].architecture
+    gap = closing["supernet_accuracy"] - closing["derived_accuracy"]
+    assert closing["discretisation_gap"] == gap
+    assert "hessian_eigenvalue" in course[2] and "hessian_eigenvalue" not in course[1]
+    assert not any("hessian_eigenvalue" in report for report in free)
+
+
+def test_a_restart_is_the_training_with_the_stronger_decay(digits: Dataset, tmp_path: Path) -> None:
+    always = {"min_entropy": 1.0, "patience": 2, "warmup_share": 0.0, "every": 100}
+    guard = {**always, "action": "restart", "restarts": 1, "decay_factor": 10.0}
+    restarted = list(reports(digits, tmp_path / "restarted", trial(guard=guard)))
+    stronger = trial(guard=OFF, weight_decay=3e-3)
+    expected = list(reports(digits, tmp_path / "stronger", stronger))
+    assert [report["epoch"] for report in restarted] == [1, 2, 3, 4, 5, 6, 6]
+    assert [report["restarts"] for report in restarted] == [0, 0, 1, 1, 1, 1, 1]
+    assert "collapse entropy" in restarted[1]
+    for report, other in zip(restarted[2:-1], expected[:-1], strict=True):
+        assert report["weight_loss"] == other["weight_loss"]
+        assert report["architecture_loss"] == other["architecture_loss"]
+        assert report.architecture == other.architecture
+    assert restarted[-1]["derived_epoch"] == 6  # no epoch was healthy: the last one counts
+    assert restarted[-1]["derived_accuracy"] == expected[-1]["derived_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("darts", {"order": "second", "guard": {"every": 1, "min_ratio": 0.0}}),
+        ("darts", {"guard": {"action": "restart", "min_entropy": 1.0, "restarts": 1}}),
+        ("darts", {"guard": {"min_entropy": 0.9, "patience": 1, "warmup_share": 0.0}}),
+        ("gdas", {}),
+        ("pc_darts", {"partial": 2, "resting_share": 0.25}),
+    ],
+)
+def test_a_supernet_goes_on_as_if_it_had_never_stopped(
+    method: str,
+    settings: Mapping[str, Any],
+    digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supernet, "SAVING_SHARE", math.inf)  # after every epoch
+    known = trial(method, **settings)
+    expected = [shown(report) for report in reports(digits, tmp_path / "whole", known)]
+    folder, found, told = tmp_path / "parted", [], 0
+    while told < len(expected):
+        parts = reports(digits, folder, known)
+        if told:
+            assert shown(next(parts)) == expected[told - 1]
+        found.append(shown(next(parts)))  # one epoch, then the worker is gone
+        parts.close()
+        told += 1
+    assert found == expected
+
+
+def test_a_state_of_other_settings_is_left_alone(digits: Dataset, tmp_path: Path) -> None:
+    next(reports(digits, tmp_path, trial()))
+    report = next(reports(digits, tmp_path, trial(weight_decay=0.1)))
+    other = next(reports(digits, tmp_path / "fresh", trial(weight_decay=0.1)))
+    assert shown(report) == shown(other)
+
+
+def test_less_memory_changes_no_number_and_half_precision_little(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    def first(**settings: Any) -> Mapping[str, float]:
+        return shown(next(reports(digits, tmp_path / str(settings), trial(**settings))))[0]
+
+    plain = first()
+    assert first(gradient_checkpointing=True) == plain
+    halved = first(precision="bfloat16")
+    assert halved["weight_loss"] != plain["weight_loss"]
+    assert halved["weight_loss"] == pytest.approx(plain["weight_loss"], rel=0.02)
