@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
 import torch
 from torch import Tensor, nn
 
+from models.architecture import Architecture
+from models.cost import cost
 from models.datasets import Dataset, Samples
-from models.families import FamilySettings
+from models.families import FamilySettings, InfeasibleError, families
+from models.latency import latency_ms
 from models.memory import PeakMemory
 from models.supernets import Mix, Supernet, supernets
+from models.task import Task
 from models.training.metrics import scores
+from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
 from search.evaluators import Derivation, saved
 from search.evaluators.saved import Spacing
+from search.objectives import COST_METRICS, Constraint
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import Supernet as Proposal
 from search.trial import Trial
+from search.weight_sharing.bilevel import Bilevel
+from search.weight_sharing.costs import OptionCosts, option_costs
 from search.weight_sharing.halves import Halves, statistics_batches
+from search.weight_sharing.limits import derive_within
 from search.weight_sharing.one_shot import OneShot
 from search.weight_sharing.strategy import WeightSharing
-from search.weight_sharing.training import SupernetTraining
+from search.weight_sharing.training import Begin, SupernetTraining, Within
 
 SAVING_SHARE = 0.05
 """Of the training time, at most, is spent on writing down where it was left."""
 
 
 def train_supernet(
-    trial: Trial, space: FamilySettings, dataset: Dataset, device: torch.device, state_url: str
+    trial: Trial,
+    space: FamilySettings,
+    dataset: Dataset,
+    device: torch.device,
+    state_url: str,
+    limits: Sequence[Constraint] = (),
 ) -> Iterator[Derivation]:
     """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
@@ -43,17 +56,22 @@ def train_supernet(
     architecture, both on the shared weights as they are in the end. How much the mixture is better
     is the `discretisation_gap`: in accuracy, else in loss.
 
+    What is derived keeps the `limits` on parameters and FLOPs, by the default recipe.
+
     Raises:
-        models.families.InfeasibleError: the space has no supernet.
+        models.families.InfeasibleError: the space has no supernet, nothing that it decides changes
+            what a penalty is on, or nothing within the limits was derived.
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
     """
     proposal = trial.proposal
     assert isinstance(proposal, Proposal)  # noqa: S101 - for the type checker
     seed = proposal.settings["seed"]
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
-    begin = partial(_search, proposal, space, dataset, device)
+    begin = _beginning(proposal, space, dataset, device)
     start, last = saved.left(state_url, trial)
-    training, spacing = SupernetTraining(begin, halves, seed, device, start), Spacing(SAVING_SHARE)
+    within = _within(dataset.task, [limit for limit in limits if limit.metric in COST_METRICS])
+    training = SupernetTraining(begin, halves, seed, device, start, within)
+    spacing = Spacing(SAVING_SHARE)
     if isinstance(last, Derivation):
         yield last
     for found in training.epochs():
@@ -95,6 +113,47 @@ class Fixed(nn.Module):
     def forward(self, x: Samples) -> Tensor:
         outputs: Tensor = self.supernet(x, self._mix)
         return outputs
+
+
+def _beginning(
+    proposal: Proposal, space: FamilySettings, dataset: Dataset, device: torch.device
+) -> Begin:
+    """Searches of which all have the same costs of their options."""
+    known: list[OptionCosts] = []
+
+    def begin(restarts: int) -> OneShot:
+        search = _search(proposal, space, dataset, device, restarts)
+        if isinstance(search, Bilevel) and search.settings.penalty is not None:
+            if not known:
+                metric = search.settings.penalty.metric
+                known.append(_option_costs(search.supernet, dataset.task, metric, device))
+            search.costs = known[0]
+        return search
+
+    return begin
+
+
+def _option_costs(supernet: Supernet, task: Task, metric: str, device: torch.device) -> OptionCosts:
+    def measure(architecture: Architecture) -> float:
+        if metric in COST_METRICS:
+            return cost(architecture, task, Recipe())[metric]
+        network = families[architecture.family].build(architecture, task, Recipe())
+        return latency_ms(network.to(device), task, device)
+
+    costs = option_costs(supernet, measure)
+    if costs.is_constant:
+        raise InfeasibleError("penalty", f"nothing that this supernet decides changes {metric}")
+    return costs.to(device)
+
+
+def _within(task: Task, limits: Sequence[Constraint]) -> Within | None:
+    def costs(architecture: Architecture) -> Mapping[str, float]:
+        return cost(architecture, task, Recipe())
+
+    def within(supernet: Supernet, mix: Mix, derived: Architecture) -> Architecture:
+        return derive_within(supernet, mix, limits, costs, derived)
+
+    return within if limits else None
 
 
 def _search(

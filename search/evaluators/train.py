@@ -25,7 +25,7 @@ from models.training.initialization import build
 from models.training.trainer import NonFiniteError, Training, evaluate
 from search.evaluators import EvaluationError, Metrics, saved
 from search.evaluators.supernet import train_supernet
-from search.objectives import Constraint
+from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
 
@@ -89,6 +89,7 @@ class TrainEvaluator:
         self._memory_limit_bytes = memory_limit_bytes
         self._save_after, self._space = frozenset(save_after), space
         self._limits = [limit for limit in limits if limit.metric in EARLY_METRICS]
+        self._cost_limits = [limit for limit in limits if limit.metric in COST_METRICS]
         self._free = free
 
     @classmethod
@@ -129,7 +130,12 @@ class TrainEvaluator:
             if self._space is None:
                 raise ValueError("a supernet needs the space of its networks")
             yield from train_supernet(
-                trial, self._space, self._dataset, self._device, self._state_url(trial)
+                trial,
+                self._space,
+                self._dataset,
+                self._device,
+                self._state_url(trial),
+                self._cost_limits,
             )
             return
         dataset, device, candidate = self._dataset, self._device, trial.candidate

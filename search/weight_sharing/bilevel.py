@@ -16,6 +16,7 @@ from torch.optim import Adam, Optimizer
 
 from models.supernets import Group, Mix, Supernet
 from search.space import SearchSpace
+from search.weight_sharing.costs import OptionCosts, PenaltySettings
 from search.weight_sharing.curvature import Eigenpair, largest_eigenvalue
 from search.weight_sharing.one_shot import Batch, Loss, OneShot, OneShotSettings
 
@@ -32,15 +33,21 @@ class BilevelSettings(OneShotSettings):
     architecture_weight_decay: float = Field(
         1e-3, ge=0, le=10, description="l2 / 2 of the architecture's parameters in the loss"
     )
+    penalty: PenaltySettings | None = Field(
+        None, description="on what the derived network is expected to cost; null: none"
+    )
 
 
 class Bilevel(OneShot):
     """One supernet and the parameters of its architecture, `alphas`, in training.
 
     A subclass says how parameters make a mix; this is the mix of DARTS, a softmax of each row.
+
+    costs: of the options, where `settings.penalty` asks for them.
     """
 
     settings: BilevelSettings
+    costs: OptionCosts | None = None
     is_relaxed: ClassVar[bool] = True
     """Whether `mix` is a smooth function of the parameters."""
 
@@ -105,9 +112,35 @@ class Bilevel(OneShot):
         return self.train_weights(train, mix)
 
     def move_architecture(self, gradient: Sequence[Tensor]) -> None:
+        """Along the gradient of the loss, and of the penalty."""
+        if self.costs is not None and self.settings.penalty is not None:
+            penalty = self.costs.penalty(self.shares(), self.settings.penalty)
+            added = gradients(penalty, self.alphas.values())
+            gradient = [part + more for part, more in zip(gradient, added, strict=True)]
         for alpha, part in zip(self.alphas.values(), gradient, strict=True):
             alpha.grad = part
         self._architecture_optimizer.step()
+
+    def shares(self) -> Mix:
+        """The probability of each option in its row."""
+        return {name: self.alphas[name].softmax(dim=1) for name in self.supernet.groups}
+
+    def expectations(self) -> dict[str, float]:
+        if self.costs is None or self.settings.penalty is None:
+            return {}
+        with torch.no_grad():
+            expected = self.costs.expected(self.shares()).item()
+        return {f"expected_{self.settings.penalty.metric}": expected}
+
+    def state(self) -> dict[str, Tensor]:
+        """With the costs: a latency is never measured the same again."""
+        costs = {} if self.costs is None else self.costs.tensors()
+        return super().state() | {f"costs.{name}": tensor for name, tensor in costs.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        super().load(state)
+        costs = {name[6:]: part for name, part in state.items() if name.startswith("costs.")}
+        self.costs = OptionCosts.of(costs) if costs else None
 
     def trained(self) -> dict[str, nn.Module]:
         return super().trained() | {"alphas": nn.ParameterDict(self.alphas)}

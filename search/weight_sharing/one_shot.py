@@ -111,6 +111,10 @@ class OneShot(ABC):
         """
         return None
 
+    def expectations(self) -> dict[str, float]:
+        """What the derived network is expected to cost, where that is known."""
+        return {}
+
     def begin_epoch(self, epoch: int) -> None:
         """`epoch` counts from 1."""
         share = (epoch - 1) / self.settings.epochs

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
-from models.supernets import Mix
+from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.trainer import NonFiniteError, TrainingState, seeded
 from search.evaluators import Derivation
@@ -29,6 +29,9 @@ from search.weight_sharing.one_shot import Batch, OneShot
 
 Begin = Callable[[int], OneShot]
 """A search at its start, after so many restarts."""
+
+Within = Callable[[Supernet, Mix, Architecture], Architecture]
+"""What to take in the place of an architecture that was derived from a mix."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +62,12 @@ class SupernetTraining:
         seed: int,
         device: torch.device,
         start: TrainingState | None = None,
+        within: Within | None = None,
     ) -> None:
-        """With `start` the first epoch is the one after it."""
+        """With `start` the first epoch is the one after it. `within` holds what is derived to the
+        limits of the search.
+        """
+        self._within = within
         self._begin, self._halves, self._seed, self._device = begin, halves, seed, device
         self._number = self._restarts = 0
         self._course: list[Outcome] = []  # since the last restart, as are the vitals
@@ -132,6 +139,8 @@ class SupernetTraining:
             held_out = self._halves.architecture
             derived = search.derive(Batch(held_out.x, held_out.y))
         mix = search.derived_mix()
+        if self._within is not None:
+            derived = self._within(search.supernet, mix, derived)
         entropies = row_entropies(search.supernet, mix)
         vitals = Vitals(
             epoch,
@@ -142,7 +151,7 @@ class SupernetTraining:
         self._vitals.append(vitals)
         self._course.append(Outcome(self._number, derived, mix))
         self.outcome, self._is_over = self._course[-1], epoch == search.settings.epochs
-        metrics |= vitals.metrics()
+        metrics |= vitals.metrics() | search.expectations()
         metrics |= {f"entropy {row}": entropy for row, entropy in entropies.items()}
         if self._guard.action == "restart":
             metrics["restarts"] = float(self._restarts)

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from models.cost import cost
 from models.datasets import Dataset, Split
 from models.datasets.reference import load_dataset
+from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
+from models.training.recipe import Recipe
 from search.evaluators import Derivation, supernet
 from search.evaluators.supernet import train_supernet
+from search.objectives import Constraint
 from search.trial import Supernet, Trial, TrialKind, TrialState
 
 SPACE = CnnCellSettings.model_validate(
@@ -52,9 +56,11 @@ def trial(method: str = "darts", **settings: Any) -> Trial:
     return Trial(7, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
 
 
-def reports(digits: Dataset, folder: Path, trial: Trial) -> Iterator[Derivation]:
+def reports(
+    digits: Dataset, folder: Path, trial: Trial, *limits: Constraint
+) -> Iterator[Derivation]:
     url = f"{folder}/{trial.number}.state.safetensors"
-    return train_supernet(trial, SPACE, digits, torch.device("cpu"), url)
+    return train_supernet(trial, SPACE, digits, torch.device("cpu"), url, limits)
 
 
 def shown(report: Derivation) -> tuple[Mapping[str, float], str]:
@@ -113,7 +119,7 @@ def test_a_restart_is_the_training_with_the_stronger_decay(digits: Dataset, tmp_
         ("darts", {"order": "second", "guard": {"every": 1, "min_ratio": 0.0}}),
         ("darts", {"guard": {"action": "restart", "min_entropy": 1.0, "restarts": 1}}),
         ("darts", {"guard": {"min_entropy": 0.9, "patience": 1, "warmup_share": 0.0}}),
-        ("gdas", {}),
+        ("gdas", {"penalty": {"metric": "latency_ms", "target": 1e-3}}),
         ("pc_darts", {"partial": 2, "resting_share": 0.25}),
     ],
 )
@@ -125,6 +131,7 @@ def test_a_supernet_goes_on_as_if_it_had_never_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supernet, "SAVING_SHARE", math.inf)  # after every epoch
+    monkeypatch.setattr(supernet, "latency_ms", lambda network, *_: float(len(str(network))))
     known = trial(method, **settings)
     expected = [shown(report) for report in reports(digits, tmp_path / "whole", known)]
     folder, found, told = tmp_path / "parted", [], 0
@@ -156,3 +163,24 @@ def test_less_memory_changes_no_number_and_half_precision_little(
     halved = first(precision="bfloat16")
     assert halved["weight_loss"] != plain["weight_loss"]
     assert halved["weight_loss"] == pytest.approx(plain["weight_loss"], rel=0.02)
+
+
+def test_what_a_supernet_derives_keeps_the_limits_of_the_search(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    free = list(reports(digits, tmp_path / "free", trial()))
+    costs = [cost(report.architecture, digits.task, Recipe())["flops"] for report in free]
+    assert max(costs) > 17_000
+    few = Constraint(metric="flops", max=17_000)  # without convolutions: 16,840
+    for report in reports(digits, tmp_path / "few", trial(), few):
+        assert cost(report.architecture, digits.task, Recipe())["flops"] <= 17_000
+    none = Constraint(metric="flops", max=1000)
+    with pytest.raises(InfeasibleError, match=r"flops .* is above the constraint's max 1000"):
+        next(reports(digits, tmp_path / "none", trial(), none))
+
+
+def test_a_penalty_on_what_is_not_decided_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    fixed = SPACE.model_copy(update={"operations": ("skip_connect", "avg_pool_3x3")})
+    known = trial(penalty={"metric": "parameters", "target": 10.0})
+    with pytest.raises(InfeasibleError, match="nothing that this supernet decides changes param"):
+        next(train_supernet(known, fixed, digits, torch.device("cpu"), f"{tmp_path}/state"))
