@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import Tensor
 from torch.nn import functional
 
 from models.supernets import Mix
 from search.strategies import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
+from search.weight_sharing.one_shot import Batch
 from search.weight_sharing.strategy import WeightSharing
 
 
@@ -46,6 +48,11 @@ class GdasSearch(Bilevel):
             hard = functional.one_hot(soft.argmax(dim=1), soft.shape[1]).to(soft)
             mixes[name] = hard - soft.detach() + soft  # exactly zero where `hard` is
         return mixes
+
+    def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
+        """Algorithm 1: the weights first, then the architecture, each on a subnet of its own."""
+        weight_loss = self.weight_step(train)
+        return weight_loss, self.architecture_step(train, held_out)
 
     def derived_mix(self) -> Mix:
         return {name: alpha.detach().softmax(dim=1) for name, alpha in self.alphas.items()}

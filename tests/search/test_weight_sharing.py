@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -105,12 +106,61 @@ def test_gdas_draws_operations_by_their_softmax_with_its_gradient() -> None:
     torch.testing.assert_close(slope.sum(dim=1), torch.zeros(3).double())  # of any softmax
 
 
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("darts", ["held out", "train"]),  # algorithm 1 of DARTS
+        ("gdas", ["train", "held out"]),  # algorithm 1 of GDAS
+    ],
+)
+def test_weights_and_architecture_take_turns_as_in_the_paper(name: str, order: list[str]) -> None:
+    search, batches, seen = sharing_search(name), {"train": batch(1), "held out": batch(2)}, []
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        seen.extend(which for which, part in batches.items() if part.y is targets)
+        return functional.cross_entropy(outputs, targets)
+
+    search._loss = loss
+    alphas, weights = search.alphas["cell"].detach().clone(), search.weights[0].detach().clone()
+    search.step(batches["train"], batches["held out"])
+    assert seen == order
+    assert not torch.equal(alphas, search.alphas["cell"])
+    assert not torch.equal(weights, search.weights[0])
+
+
+def test_gdas_follows_the_gradient_of_what_it_sampled() -> None:
+    """The gradient of one operation an edge: d loss / d h_k of the sampled k alone (its output with
+    weight 1), through the softmax of (log p + gumbel) / tau at tau of the epoch.
+    """
+    search, held_out = search_of(GdasSearch, GdasSettings(first_temperature=2.0)), batch(1)
+    alpha = search.alphas["cell"]
+    with torch.no_grad():
+        alpha.copy_(torch.randn_like(alpha))
+    generator = search._generator.clone_state()
+    (found,) = torch.autograd.grad(search.loss(held_out, search.mix()), alpha)
+    uniform = torch.rand(alpha.shape, generator=generator, dtype=torch.float64)
+    logits = alpha.log_softmax(dim=1) - (-uniform.log()).log()
+    chosen = logits.argmax(dim=1, keepdim=True)
+    hard = torch.zeros_like(logits).scatter(1, chosen, 1.0).requires_grad_()
+    (slope,) = torch.autograd.grad(search.loss(held_out, {"cell": hard}), hard)
+    sampled = torch.zeros_like(slope).scatter(1, chosen, slope.gather(1, chosen))
+    (expected,) = torch.autograd.grad(((logits / 2).softmax(dim=1) * sampled).sum(), alpha)
+    assert expected.abs().sum() > 1e-6
+    torch.testing.assert_close(found, expected)
+
+
 def test_pc_darts_weighs_the_edges_of_a_node_and_lets_the_architecture_rest() -> None:
     settings = PcDartsSettings(partial=2, epochs=10, resting_share=0.3)
     search = search_of(PcDartsSearch, settings)
+    alpha, beta = search.alphas["cell"], search.alphas["cell edges"]
+    with torch.no_grad():
+        alpha.copy_(torch.randn_like(alpha))
+        beta.copy_(torch.tensor([5.0, math.log(3), 0.0]))
     mix = search.mix()["cell"]
-    torch.testing.assert_close(mix[0].sum(), torch.ones(()).double())  # one edge into node 1
-    torch.testing.assert_close(mix[1:].sum(), torch.ones(()).double())  # two into node 2
+    shares = (1.0, 3 / 4, 1 / 4)  # equation 3: one edge into node 1, two into node 2
+    for row, share in enumerate(shares):
+        options = alpha[row].exp() / alpha[row].exp().sum()
+        torch.testing.assert_close(mix[row], share * options)
     moved = []
     for epoch in (3, 4):
         search.begin_epoch(epoch)
