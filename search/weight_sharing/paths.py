@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.architecture import Architecture
 from models.supernets import Mix, Supernet
+from search.weight_sharing.collapse import GuardSettings
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
 
 EARLY_SHARE = 0.1
@@ -33,6 +34,11 @@ class PathSettings(OneShotSettings):
     )
     finalists: int = Field(
         10, ge=1, le=1000, description="the best of these, scored on all that is held out"
+    )
+    guard: GuardSettings = Field(
+        GuardSettings(action="off"),
+        description="of the architecture; off: what is derived is the best of many by its score, "
+        "and a policy that has become sure has not collapsed",
     )
 
 

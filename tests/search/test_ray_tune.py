@@ -32,6 +32,7 @@ from search.engine.journal import (
 from search.engine.ray_tune import CapacityError, run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.trial_actor import Report, trial_from_text, trial_to_text
+from search.evaluators import derived_from
 from search.evaluators.train import TrainEvaluator
 from search.resolve import resolve
 from search.spec import Budget, Final, Resources
@@ -217,6 +218,36 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
     assert [metrics["val_loss"] for metrics in alone] == [
         point.metrics["val_loss"] for point in curves[completed[0].number]
     ]
+
+
+@on_ray
+def test_supernets_of_two_seeds_run_side_by_side_and_derive_what_they_derive_alone(
+    folder: Path,
+) -> None:
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "cells": 1, "channels": 4},
+            "training": {"epochs": 1, "batch_size": 256},
+            "strategy": {"name": "enas", "seeds": 2, "epochs": 2, "batch_size": 256, "samples": 20},
+            "resources": {"parallel_trials": 2},
+            "final": {"seeds": 1, "epochs": 1},
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
+    run_ray_tune(run, evaluator, resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    first, second, *others = run.trials
+    assert first.worker != second.worker
+    assert others[-1].kind is TrialKind.FINAL
+    for trial in (first, second):
+        assert trial.kind is TrialKind.SUPERNET and trial.state is TrialState.COMPLETED
+        alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
+        *_, last = alone.evaluate(trial)
+        assert derived_from(last) == trial.derived
+        assert last["weight_loss"] == trial.metrics["weight_loss"]
 
 
 def _idle_workers(count: int) -> set[int]:

@@ -68,6 +68,8 @@ def facts_of(dataset: Dataset, reference: StoredDataset | None = None) -> Datase
         (letters, BLOCKS, {"name": "gdas"}),
         (waves, CELL | ONE_WAY, {"name": "pc_darts", "partial": 1}),
         (waves, BLOCKS | {"relative": True}, {"name": "darts"}),
+        (letters, CELL, {"name": "random_sharing", "samples": 8}),
+        (waves, BLOCKS | {"relative": True}, {"name": "enas", "samples": 8}),
     ],
 )
 def test_what_a_supernet_derives_is_trained_and_retrained(
