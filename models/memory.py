@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from models.meta import FusedAttention, unroll_at_once
 from models.task import Task
@@ -43,25 +44,42 @@ def training_bytes(network: nn.Module, task: Task, recipe: Recipe, batch_size: i
     `network` lies on the meta device, so that nothing is allocated or computed; its recurrent
     layers are changed (`models.meta`).
     """
-    storages = [parameter.untyped_storage() for parameter in network.parameters()]
-    weights = {storage._cdata: storage.nbytes() for storage in storages}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
-        return tensor
-
     batch = task.zeros(batch_size, "meta")
     network.train()
     unroll_at_once(network)
-    with FusedAttention(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    kept = Kept()
+    with FusedAttention(), kept:
         output = network(batch)  # held: the graph keeps every storage alive, so that ids differ
-    activations = sum(size for key, size in kept.items() if key not in weights)
+    weights = storages(network.parameters())
+    activations = kept.bytes(without=weights)
     del output
     if recipe.precision == "bfloat16":
         activations //= 2
     return sum(weights.values()) * (2 + _OPTIMIZER_STATES[recipe.optimizer]) + activations
+
+
+def storages(tensors: Iterable[Tensor]) -> dict[int, int]:
+    """Identity -> bytes of the memory of tensors, each counted once."""
+    found = [tensor.untyped_storage() for tensor in tensors]
+    return {storage._cdata: storage.nbytes() for storage in found}
+
+
+class Kept(saved_tensors_hooks):
+    """Within it, what autograd keeps for the backward pass is counted."""
+
+    def __init__(self) -> None:
+        self._storages: dict[int, int] = {}
+        super().__init__(self._keep, lambda tensor: tensor)
+
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        self._storages |= storages(tensors)
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        self.add([tensor])
+        return tensor
+
+    def bytes(self, without: Collection[int] = ()) -> int:
+        return sum(size for key, size in self._storages.items() if key not in without)
 
 
 def available_bytes(device: torch.device) -> int:

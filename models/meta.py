@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from models.operations.recurrent import DartsCell
 
@@ -65,6 +67,32 @@ class FusedAttention(TorchFunctionMode):
         if function is functional.scaled_dot_product_attention:
             return _fused(*args, **named)
         return function(*args, **named)
+
+
+class BesideMeta(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Tensors with values may stand beside those on the meta device: a mix whose zeros matter, in a
+    network of which only the shapes do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the same
+
+    def __torch_dispatch__(
+        self,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        tensors = [leaf for leaf in tree_leaves((args, named)) if isinstance(leaf, Tensor)]
+        if any(tensor.is_meta for tensor in tensors):
+            args, named = tree_map(_on_meta, (args, named))
+        return function(*args, **named)
+
+
+def _on_meta(leaf: Any) -> Any:
+    return leaf.to("meta") if isinstance(leaf, Tensor) else leaf
 
 
 def _fused(

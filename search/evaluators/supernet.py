@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
@@ -14,24 +15,25 @@ from models.cost import cost
 from models.datasets import Dataset, Samples
 from models.families import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
-from models.memory import PeakMemory
+from models.memory import PeakMemory, available_bytes, largest_batch
 from models.supernets import Mix, Supernet, supernets
+from models.supernets.memory import step_bytes
 from models.task import Task
 from models.training.metrics import scores
 from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
-from search.evaluators import Derivation, saved
+from search.evaluators import Derivation, EvaluationError, saved
 from search.evaluators.saved import Spacing
 from search.objectives import COST_METRICS, Constraint
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
+from search.trial import FailureKind, Trial
 from search.trial import Supernet as Proposal
-from search.trial import Trial
 from search.weight_sharing.bilevel import Bilevel
-from search.weight_sharing.costs import OptionCosts, option_costs
+from search.weight_sharing.costs import OptionCosts, base_mix, option_costs
 from search.weight_sharing.halves import Halves, statistics_batches
 from search.weight_sharing.limits import derive_within
-from search.weight_sharing.one_shot import OneShot
+from search.weight_sharing.one_shot import OneShot, OneShotSettings
 from search.weight_sharing.strategy import WeightSharing
 from search.weight_sharing.training import Begin, SupernetTraining, Within
 
@@ -46,6 +48,7 @@ def train_supernet(
     device: torch.device,
     state_url: str,
     limits: Sequence[Constraint] = (),
+    memory_limit_bytes: int | None = None,
 ) -> Iterator[Derivation]:
     """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
@@ -59,6 +62,8 @@ def train_supernet(
     What is derived keeps the `limits` on parameters and FLOPs, by the default recipe.
 
     Raises:
+        search.evaluators.EvaluationError: a step needs more than `memory_limit_bytes` at least;
+            default: what the machine has.
         models.families.InfeasibleError: the space has no supernet, nothing that it decides changes
             what a penalty is on, or nothing within the limits was derived.
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
@@ -66,6 +71,7 @@ def train_supernet(
     proposal = trial.proposal
     assert isinstance(proposal, Proposal)  # noqa: S101 - for the type checker
     seed = proposal.settings["seed"]
+    _refuse_too_big(proposal, space, dataset, memory_limit_bytes or available_bytes(device))
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
     begin = _beginning(proposal, space, dataset, device)
     start, last = saved.left(state_url, trial)
@@ -156,6 +162,44 @@ def _within(task: Task, limits: Sequence[Constraint]) -> Within | None:
     return within if limits else None
 
 
+def _parsed(proposal: Proposal) -> tuple[type[WeightSharing], OneShotSettings]:
+    strategy = strategies[proposal.method]
+    if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
+        raise TypeError(f"{proposal.method} trains no supernet")
+    given = {name: value for name, value in proposal.settings.items() if name != "seed"}
+    return strategy, strategy.Settings.model_validate(given)
+
+
+def _refuse_too_big(
+    proposal: Proposal, space: FamilySettings, dataset: Dataset, limit: int
+) -> None:
+    strategy, settings = _parsed(proposal)
+    with torch.device("meta"):
+        supernet = supernets[space.family].build(
+            space, dataset.task, partial=settings.channel_divisor
+        )
+    supernet.recomputes = settings.gradient_checkpointing
+    if strategy.Search.is_relaxed:
+        mix = {
+            name: torch.full((len(group.rows), len(group.options)), 1 / len(group.options))
+            for name, group in supernet.groups.items()
+        }
+    else:  # one path at a time: the one that skips
+        mix = base_mix(supernet)
+    batch_size = largest_batch(math.ceil(len(dataset.train) / 2), settings.batch_size)
+    halved = settings.precision == "bfloat16"
+    for part in mix.values():
+        part.requires_grad_()
+    needed = step_bytes(supernet, dataset.task, mix, batch_size, halved=halved)
+    if needed > limit:
+        raise EvaluationError(
+            FailureKind.OUT_OF_MEMORY,
+            f"refused before training: a step of the supernet with {batch_size} samples needs at "
+            f"least {needed / 2**20:,.0f} MiB, allowed are {limit / 2**20:,.0f} MiB; "
+            f"gradient_checkpointing, bfloat16 or a smaller batch_size need less",
+        )
+
+
 def _search(
     proposal: Proposal,
     space: FamilySettings,
@@ -164,11 +208,7 @@ def _search(
     restarts: int,
 ) -> OneShot:
     """At its start, with the weight decay of so many restarts."""
-    strategy = strategies[proposal.method]
-    if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
-        raise TypeError(f"{proposal.method} trains no supernet")
-    given = {name: value for name, value in proposal.settings.items() if name != "seed"}
-    settings = strategy.Settings.model_validate(given)
+    strategy, settings = _parsed(proposal)
     decay = settings.weight_decay * settings.guard.decay_factor**restarts
     settings = settings.model_copy(update={"weight_decay": decay})
     seed = proposal.settings["seed"]

@@ -136,6 +136,7 @@ class TrainEvaluator:
                 self._device,
                 self._state_url(trial),
                 self._cost_limits,
+                self._memory_limit_bytes,
             )
             return
         dataset, device, candidate = self._dataset, self._device, trial.candidate

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -48,8 +47,7 @@ class Bilevel(OneShot):
 
     settings: BilevelSettings
     costs: OptionCosts | None = None
-    is_relaxed: ClassVar[bool] = True
-    """Whether `mix` is a smooth function of the parameters."""
+    is_relaxed = True
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class OptionCosts:
 
 def option_costs(supernet: Supernet, measure: Measure) -> OptionCosts:
     """One network for each option of each row is measured."""
-    plain = _base_mix(supernet)
+    plain = base_mix(supernet)
     base = supernet.derive(plain)
     known = {base: measure(base)}
     taken = {name: (mix != 0).any(dim=1).tolist() for name, mix in supernet.mix_of(base).items()}
@@ -107,7 +107,7 @@ def option_costs(supernet: Supernet, measure: Measure) -> OptionCosts:
     return OptionCosts(known[base], extra)
 
 
-def _base_mix(supernet: Supernet) -> dict[str, Tensor]:
+def base_mix(supernet: Supernet) -> dict[str, Tensor]:
     """Skips everywhere, so that everything is reached; the first option where none skips."""
     plain = {}
     for name, group in supernet.groups.items():

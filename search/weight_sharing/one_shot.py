@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -68,7 +68,13 @@ class OneShotSettings(StrategySettings):
 
 
 class OneShot(ABC):
-    """One supernet in training. A subclass says what a step is and what it has found."""
+    """One supernet in training. A subclass says what a step is and what it has found.
+
+    is_relaxed: a step computes all options at once, by a mix that is a smooth function of
+    parameters.
+    """
+
+    is_relaxed: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from models.datasets.reference import load_dataset
 from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
 from models.training.recipe import Recipe
-from search.evaluators import Derivation, supernet
+from search.evaluators import Derivation, EvaluationError, supernet
 from search.evaluators.supernet import train_supernet
 from search.objectives import Constraint
 from search.trial import Supernet, Trial, TrialKind, TrialState
@@ -184,3 +184,13 @@ def test_a_penalty_on_what_is_not_decided_is_refused(digits: Dataset, tmp_path: 
     known = trial(penalty={"metric": "parameters", "target": 10.0})
     with pytest.raises(InfeasibleError, match="nothing that this supernet decides changes param"):
         next(train_supernet(known, fixed, digits, torch.device("cpu"), f"{tmp_path}/state"))
+
+
+def test_a_supernet_that_cannot_fit_is_refused_with_the_numbers(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    small = train_supernet(
+        trial(), SPACE, digits, torch.device("cpu"), f"{tmp_path}/state", (), 2**16
+    )
+    with pytest.raises(EvaluationError, match=r"60 samples needs at least \d+ MiB, allowed are 0"):
+        next(small)
