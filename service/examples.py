@@ -132,6 +132,22 @@ _BEST: dict[str, Any] = {
 }
 
 _REPORT: dict[str, Any] = {
+    "supernets": [
+        {
+            "trial": 0,
+            "method": "darts",
+            "state": "completed",
+            "epochs": [1, 2],
+            "rows": ["cell 0-1"],
+            "entropy": [[0.99, 0.97]],
+            "skip_share": [0.0, 0.0],
+            "hessian_eigenvalue": [0.031, None],
+            "derived": [_ARCHITECTURE, _ARCHITECTURE],
+            "derived_epoch": 2,
+            "discretisation_gap": 0.08,
+            "ending": "trained to the end, 2 epochs",
+        }
+    ],
     "rank_correlations": {"synflow": {"spearman": 0.71, "kendall": 0.53, "trials": 30}},
     "objectives": [
         {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.heat_map import heat_map
 from service.commands.options import Home, Json, SearchId, Url, client_at, settings_of
 from service.commands.output import (
     EXIT_FAILED_SEARCH,
@@ -42,6 +43,7 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
             f"{name} ranked {known['trials']} trials: Spearman {known['spearman']:.2f}, "
             f"Kendall {known['kendall']:.2f}"
         )
+    _print_supernets(found["supernets"])
 
 
 def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:
@@ -174,6 +176,25 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         yield from _difference_lines(objective["difference"])
     for item in objective["importance"]:
         yield f"{item['share']:>6.1%}  {item['decision']}"
+
+
+def _print_supernets(supernets: Sequence[Mapping[str, Any]]) -> None:
+    """Each with the entropy of its rows over the epochs, dark while nothing is decided."""
+    if not supernets:
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for known in supernets:
+        console.print(f"\nsupernet {known['trial']} ({known['method']}): {known['ending']}")
+        for line in heat_map(known["rows"], known["entropy"]):
+            console.print(f"  {line}")
+        for name in ("skip_share", "hessian_eigenvalue"):
+            values = [value for value in known[name] if value is not None]
+            if values:
+                console.print(f"  {name} {values[0]:.3g} to {values[-1]:.3g}")
+        if known["discretisation_gap"] is not None:
+            console.print(f"  discretisation gap {known['discretisation_gap']:+.4g}")
 
 
 def _difference_lines(difference: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from service.database import Sessions
 from service.datasets.lookup import TenantDatasets
 from service.searches.repository import SearchRepository
+from service.tables import UNENDED
 from service.trials.repository import Outcome, TrialRepository
 
 if TYPE_CHECKING:
@@ -57,7 +58,30 @@ class Reports:
             self._kept.move_to_end(key)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
-            return self._kept[key]
+            return {**self._kept[key], "supernets": self._supernets(tenant_id, search_id)}
+
+    def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
+        """Always as they are now: their curves grow."""
+        from search.weight_sharing.course import course
+
+        with self._sessions.read() as session:
+            trials = TrialRepository(session, tenant_id, search_id)
+            rows = trials.supernets()
+            curves = trials.curves([row.number for row in rows])
+            return [
+                {
+                    "trial": row.number,
+                    "method": row.proposal["method"],
+                    "state": row.state,
+                    **course(
+                        row.metrics,
+                        [(p.epoch, p.metrics, p.derived) for p in curves.get(row.number, ())],
+                        None if row.failure is None else row.failure["message"],
+                        row.state in UNENDED,
+                    ),
+                }
+                for row in rows
+            ]
 
     def _read(self, tenant_id: str, search_id: str) -> _Material:
         from search.importance import thinned

@@ -145,6 +145,11 @@ class TrialRepository:
             self._all().where(Trial.number.in_(numbers)).order_by(Trial.number)
         ).all()
 
+    def supernets(self) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.kind == "supernet").order_by(Trial.number)
+        ).all()
+
     def finals(self) -> Sequence[Trial]:
         return self._session.scalars(
             self._all().where(Trial.kind == "final").order_by(Trial.number)

@@ -221,8 +221,35 @@ class RankCorrelation(BaseModel):
     trials: int = Field(ge=3)
 
 
+class SupernetReport(BaseModel):
+    """How the training of a supernet went; lists have one item an epoch."""
+
+    trial: int
+    method: str
+    state: TrialStateFilter
+    epochs: list[int]
+    rows: list[str] = Field(description="group and row of each list of `entropy`")
+    entropy: list[list[float | None]] = Field(
+        description="of each row, as a share of the largest possible: rows x epochs"
+    )
+    skip_share: list[float | None] = Field(
+        description="of skip connections in the derived architecture; null: the family has none"
+    )
+    hessian_eigenvalue: list[float | None] = Field(
+        description="the largest of the architecture's Hessian; null: not measured"
+    )
+    derived: list[ArchitectureRead | None]
+    derived_epoch: int | None = Field(description="the epoch whose architecture counts")
+    discretisation_gap: float | None = Field(
+        description="how much the mixture scores above its derived architecture, on the shared "
+        "weights: in accuracy, else in loss; null before the end"
+    )
+    ending: str = Field(description="why it ended, for people")
+
+
 class ReportRead(BaseModel):
     objectives: list[ObjectiveReport]
     rank_correlations: dict[str, RankCorrelation] = Field(
         description="of each zero-cost proxy with the first objective; bigger is better in both"
     )
+    supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from api import SMALL, problem, run_search, submit
+from pathlib import Path
+
+from api import SMALL, Driver, problem, run_search, submit
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from search.engine.serial import run_serial
+from search.evaluators.train import TrainEvaluator
 from service.replaying import replayed
 
 
@@ -86,5 +90,39 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
             }
         ],
         "rank_correlations": {},
+        "supernets": [],
     }
     problem(client.get(f"/v1/searches/{search_id[:-1]}/report"), 404)
+
+
+def test_a_search_on_shared_weights(app: FastAPI, client: TestClient, tmp_path: Path) -> None:
+    guard = {"min_entropy": 1.0, "patience": 1, "warmup_share": 0.5, "every": 1}
+    search_id = submit(
+        client,
+        dataset="digits",
+        space={"family": "cnn_cell", "topology": "nasbench201", "nodes": 3, "channels": 2},
+        strategy={"name": "darts", "seeds": 1, "epochs": 3, "batch_size": 256, "guard": guard},
+        final={"seeds": 1, "epochs": 1},
+        training={"epochs": 1, "batch_size": 256},
+    )
+    driver = Driver(app.state.sessions, search_id)
+    run = driver.resume()
+    run_serial(run, TrainEvaluator.for_search(run.spec, str(tmp_path)))
+    driver.finish()
+    trial = client.get(f"/v1/searches/{search_id}/trials/0").json()
+    names = {"weight_loss", "architecture_loss", "entropy", "skip_share", "hessian_eigenvalue"}
+    for point in trial["curve"]:
+        assert names | {"entropy cell 0-1"} <= point["metrics"].keys()
+        assert point["derived"]["family"] == "cnn_cell"
+    (found,) = client.get(f"/v1/searches/{search_id}/report").json()["supernets"]
+    assert found["trial"] == 0 and found["method"] == "darts" and found["state"] == "completed"
+    assert found["epochs"] == [point["epoch"] for point in trial["curve"]]
+    assert found["rows"] == ["cell 0-1", "cell 0-2", "cell 1-2"]
+    for row, entropies in zip(found["rows"], found["entropy"], strict=True):
+        assert entropies == [point["metrics"][f"entropy {row}"] for point in trial["curve"]]
+    assert found["derived"] == [point["derived"] for point in trial["curve"]]
+    assert all(value is not None for value in found["hessian_eigenvalue"])
+    accuracies = [trial["metrics"][f"{name}_accuracy"] for name in ("supernet", "derived")]
+    assert found["discretisation_gap"] == accuracies[0] - accuracies[1]
+    assert found["derived_epoch"] == trial["metrics"]["derived_epoch"]
+    assert found["derived"][found["derived_epoch"] - 1] == trial["derived"]
