@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from time import monotonic
 
 import torch
@@ -24,7 +25,7 @@ from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
 from search.evaluators import Derivation, EvaluationError, saved
 from search.evaluators.saved import Spacing
-from search.objectives import COST_METRICS, Constraint
+from search.objectives import COST_METRICS, Constraint, excess
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
 from search.trial import FailureKind, Trial
@@ -73,9 +74,10 @@ def train_supernet(
     seed = proposal.settings["seed"]
     _refuse_too_big(proposal, space, dataset, memory_limit_bytes or available_bytes(device))
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
-    begin = _beginning(proposal, space, dataset, device)
+    limits = [limit for limit in limits if limit.metric in COST_METRICS]
+    begin = _beginning(proposal, space, dataset, device, partial(_is_within, dataset.task, limits))
     start, last = saved.left(state_url, trial)
-    within = _within(dataset.task, [limit for limit in limits if limit.metric in COST_METRICS])
+    within = _within(dataset.task, limits)
     training = SupernetTraining(begin, halves, seed, device, start, within)
     spacing = Spacing(SAVING_SHARE)
     if isinstance(last, Derivation):
@@ -122,13 +124,18 @@ class Fixed(nn.Module):
 
 
 def _beginning(
-    proposal: Proposal, space: FamilySettings, dataset: Dataset, device: torch.device
+    proposal: Proposal,
+    space: FamilySettings,
+    dataset: Dataset,
+    device: torch.device,
+    allows: Callable[[Architecture], bool],
 ) -> Begin:
     """Searches of which all have the same costs of their options."""
     known: list[OptionCosts] = []
 
     def begin(restarts: int) -> OneShot:
         search = _search(proposal, space, dataset, device, restarts)
+        search.allows = allows
         if isinstance(search, Bilevel) and search.settings.penalty is not None:
             if not known:
                 metric = search.settings.penalty.metric
@@ -150,6 +157,13 @@ def _option_costs(supernet: Supernet, task: Task, metric: str, device: torch.dev
     if costs.is_constant:
         raise InfeasibleError("penalty", f"nothing that this supernet decides changes {metric}")
     return costs.to(device)
+
+
+def _is_within(task: Task, limits: Sequence[Constraint], architecture: Architecture) -> bool:
+    try:
+        return excess(cost(architecture, task, Recipe()), limits) == 0
+    except InfeasibleError:
+        return False
 
 
 def _within(task: Task, limits: Sequence[Constraint]) -> Within | None:

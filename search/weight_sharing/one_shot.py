@@ -89,6 +89,7 @@ class OneShot(ABC):
         """
         self.supernet, self.settings, self._loss = supernet, settings, loss
         self._generator, self._space = generator, space
+        self.allows = lambda architecture: True
         supernet.recomputes = settings.gradient_checkpointing
         self.weights = list(supernet.parameters())
         self._weight_optimizer = SGD(

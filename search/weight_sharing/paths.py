@@ -4,11 +4,11 @@ the one with the lowest loss on the other half of the data, with the shared weig
 
 from __future__ import annotations
 
-import heapq
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from pydantic import Field
@@ -73,7 +73,8 @@ class Paths(OneShot):
 
     def derive(self, held_out: Batch) -> Architecture:
         """The best of the distinct subnets of `samples` draws on one batch; at the end, the best of
-        the finalists on the whole half, as Li & Talwalkar do it.
+        the finalists on the whole half, as Li & Talwalkar do it. What is not allowed is passed
+        over; where nothing is allowed, the best of all.
         """
         samples, is_last = self.settings.samples, self._is_last_epoch
         count = samples if is_last else math.ceil(EARLY_SHARE * samples)
@@ -82,17 +83,19 @@ class Paths(OneShot):
         batches = math.ceil(len(order) / self.settings.batch_size)
         parts = [held_out.picked(index) for index in order.tensor_split(batches)]
         with batch_statistics(self.supernet):
-            paths = self._best(self.settings.finalists if is_last else 1, paths, parts[:1])
+            ranked = self._ranked(paths, parts[:1])
+            allowed = filter(self.allows, ranked)
+            paths = list(islice(allowed, self.settings.finalists if is_last else 1)) or ranked[:1]
             if len(paths) > 1:
-                paths = self._best(1, paths, parts)
+                paths = self._ranked(paths, parts)
         return paths[0]
 
-    def _best(
-        self, count: int, paths: Sequence[Architecture], batches: Sequence[Batch]
+    def _ranked(
+        self, paths: Sequence[Architecture], batches: Sequence[Batch]
     ) -> list[Architecture]:
+        """The best first."""
         losses = self.path_losses(paths, batches)
-        places = heapq.nsmallest(count, range(len(paths)), key=losses.__getitem__)
-        return [paths[place] for place in places]
+        return [paths[place] for place in sorted(range(len(paths)), key=losses.__getitem__)]
 
     @torch.no_grad()
     def path_losses(self, paths: Sequence[Architecture], batches: Sequence[Batch]) -> list[float]:

@@ -197,6 +197,21 @@ def test_finalists_are_compared_on_all_that_is_held_out() -> None:
     assert derived != paths[finalists[0]]
 
 
+def test_paths_that_are_not_allowed_are_passed_over() -> None:
+    settings = RandomSharingSettings(samples=30, finalists=4)
+    search = search_of(RandomSharingSearch, settings, functional.cross_entropy)
+    held_out, generator = batch(20), search._generator.clone_state()
+    paths = list(dict.fromkeys(search.sample(30, generator)))
+    with batch_statistics(search.supernet):
+        losses = dict(zip(paths, search.path_losses(paths, [held_out]), strict=True))
+    ranked = sorted(paths, key=losses.__getitem__)
+    search.allows = lambda path: ranked.index(path) >= 7
+    assert losses[search.derive(held_out)] == pytest.approx(losses[ranked[7]])
+    search.load(search_of(RandomSharingSearch, settings, functional.cross_entropy).state())
+    search.allows = lambda path: False
+    assert losses[search.derive(held_out)] == pytest.approx(losses[ranked[0]])
+
+
 def test_fewer_paths_are_scored_before_the_last_epoch() -> None:
     settings = RandomSharingSettings(samples=50, epochs=2)
     search = search_of(RandomSharingSearch, settings, functional.cross_entropy)

@@ -179,6 +179,18 @@ def test_what_a_supernet_derives_keeps_the_limits_of_the_search(
         next(reports(digits, tmp_path / "none", trial(), none))
 
 
+def test_the_best_path_within_the_limits_is_derived(digits: Dataset, tmp_path: Path) -> None:
+    """A limit costs nothing that was scored: the best of what keeps it is taken."""
+    settings = {"epochs": 1, "batch_size": 60, "samples": 60, "seed": 3}
+    paths = replace(trial(), proposal=Supernet("random_sharing", settings))
+    (free, _), (few, _) = (
+        reports(digits, tmp_path / name, paths, *limits)
+        for name, limits in (("free", ()), ("few", (Constraint(metric="flops", max=17_000),)))
+    )
+    assert cost(free.architecture, digits.task, Recipe())["flops"] > 17_000
+    assert cost(few.architecture, digits.task, Recipe())["flops"] <= 17_000
+
+
 def test_a_penalty_on_what_is_not_decided_is_refused(digits: Dataset, tmp_path: Path) -> None:
     fixed = SPACE.model_copy(update={"operations": ("skip_connect", "avg_pool_3x3")})
     known = trial(penalty={"metric": "parameters", "target": 10.0})
