@@ -17,6 +17,7 @@ from torch.nn import functional
 from models.families.cnn_cell import CnnCellSettings
 from models.supernets import supernets
 from models.task import Task
+from search.engine.control import Orders
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
@@ -30,7 +31,7 @@ from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch, GdasSettings
 from search.strategies.pc_darts import PcDartsSearch, PcDartsSettings
-from search.trial import TrialKind, TrialState
+from search.trial import FailureKind, TrialKind, TrialState
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
 from search.weight_sharing.strategy import candidate_strategies
 
@@ -280,3 +281,19 @@ def test_a_space_without_a_supernet_is_refused(
         resolve(body)
     (problem,) = caught.value.problems
     assert problem.pointer == pointer and message in problem.message
+
+
+def test_a_cancelled_search_ends_its_supernet_between_two_epochs(tmp_path: Path) -> None:
+    resolved, journal = resolve(request("darts", epochs=1000)), MemoryJournal()
+    run = run_of(resolved, journal)
+
+    class AfterAnEpoch:
+        def orders(self) -> Orders:
+            told = any(isinstance(event, EpochReported) for event in journal.events)
+            return Orders("cancel" if told else "run")
+
+    run_serial(run, TrainEvaluator.for_search(resolved.spec, str(tmp_path)), AfterAnEpoch())
+    (trial,) = run.trials
+    assert trial.is_supernet and trial.state is TrialState.PRUNED
+    assert trial.failure is not None and trial.failure.kind is FailureKind.CANCELLED
+    assert run.finished
