@@ -182,7 +182,8 @@ class TransformerSupernet(Supernet):
     def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         tokens, mask = self.frame.embedded(x)
         for block, mixers in zip(self.blocks, mix[MIXER], strict=True):
-            tokens = block(tokens, mask, mixers, mix[ACTIVATION][0], mix[FEED_FORWARD][0])
+            shared = mix[ACTIVATION][0], mix[FEED_FORWARD][0]
+            tokens = self.part(block, tokens, mask, mixers, *shared)
         return self.frame.read(tokens, mask)
 
     def derive(self, mix: Mix) -> Architecture:

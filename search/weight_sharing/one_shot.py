@@ -55,7 +55,9 @@ class OneShotSettings(StrategySettings):
         "float32", description="bfloat16: autocast around the supernet; weights stay float32"
     )
     gradient_checkpointing: bool = Field(
-        False, description="less memory, more time: keep the input of a cell or layer alone"
+        False,
+        description="less memory, more time: of a cell, or a block of a transformer, keep what "
+        "goes in; other families keep everything",
     )
     guard: GuardSettings = Field(
         GuardSettings(), description="against the collapse of the architecture"

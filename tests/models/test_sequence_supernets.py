@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from models.architecture import Architecture
 from models.families import FamilySettings, InfeasibleError, families
+from models.memory import Kept
 from models.supernets import Mix, Supernet, supernets
 from models.task import Task
 from models.training.recipe import Recipe
@@ -301,3 +302,27 @@ def test_weights_of_another_shape_of_network_are_refused(
     for call in (network.mix_of, network.weights_of):
         with pytest.raises(ValueError, match=f"{decision} of this supernet is .* got {value!r}"):
             call(other)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if CASES[case][1]["family"] != "rnn"])
+def test_blocks_that_are_computed_again_have_the_same_gradients(case: str) -> None:
+    """Dropout included: the second pass drops what the first one has dropped."""
+    found = []
+    for recomputes in (False, True):
+        network = supernet(case).train()
+        network.recomputes = recomputes
+        alphas = alphas_of(network)
+        mix = {name: alpha.softmax(dim=1) for name, alpha in alphas.items()}
+        x = inputs(CASES[case][0])
+        kept = Kept()
+        torch.manual_seed(4)
+        with kept:
+            loss = network(x, mix).square().mean()
+        torch.autograd.backward(loss)
+        slopes = [p.grad for p in (*network.parameters(), *alphas.values()) if p.grad is not None]
+        found.append((loss, slopes, kept.bytes()))
+    plain, again = found
+    assert torch.equal(plain[0], again[0])
+    assert len(plain[1]) == len(again[1])
+    assert all(map(torch.equal, plain[1], again[1]))
+    assert again[2] < plain[2]
