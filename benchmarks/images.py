@@ -30,7 +30,12 @@ from typing import Any
 PARALLEL = 2
 IMAGES, VALIDATION = 10_000, 2_500
 SPACES: dict[str, dict[str, Any]] = {
-    "cnn_stages": {"family": "cnn_stages", "stages": {"low": 2, "high": 3}},
+    "cnn_stages": {  # by default the head sees the mean of all pixels, and nothing is pooled before
+        "family": "cnn_stages",
+        "stages": {"low": 2, "high": 3},
+        "pool": {"choice": ["none", "max_2"]},
+        "head_pool": {"choice": [1, 2, 4]},
+    },
     "cnn_cell": {"family": "cnn_cell", "channels": {"choice": [8, 16]}},
 }
 PUBLISHED = {"AutoKeras": 0.9184, "ENAS": 0.955, "DARTS": 0.9574}
@@ -141,8 +146,8 @@ def main() -> None:
     parser.add_argument("--family", choices=list(SPACES), default="cnn_stages")
     parser.add_argument("--strategy", default="regularized_evolution")
     parser.add_argument("--seconds", type=float, default=600, help="of the search")
-    parser.add_argument("--search-epochs", type=int, default=4)
-    parser.add_argument("--max-flops", type=float, default=8e6, help="of an image, forward")
+    parser.add_argument("--search-epochs", type=int, default=3)
+    parser.add_argument("--max-flops", type=float, default=4e6, help="of an image, forward")
     parser.add_argument("--top", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12, help="of the last trainings")
