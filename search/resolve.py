@@ -29,6 +29,7 @@ from search.evaluators.proxies import ProxyScorer
 from search.evaluators.tabular import SCORES, Table, load_table
 from search.fidelity import fidelities
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective, violation
+from search.pretraining import pretraining_inputs, pretraining_refusal
 from search.problems import Explainer, SpecError, SpecProblem, capped, problem, shown
 from search.space import RECIPE_PREFIX, SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
@@ -251,7 +252,9 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
         epochs = statistics.fmean(_epochs(resolved.space)) * (trials + compared)
         epochs += (spec.final.epochs or 0) * finals
         flops = [example["flops"] for example in described["examples"]]
-        passes = epochs * resolved.dataset.sizes["train"] * (1 + BACKWARD_FLOPS)
+        inputs = pretraining_inputs(spec.training, resolved.dataset.sizes)
+        passes = epochs * resolved.dataset.sizes["train"] + (trials + compared + finals) * inputs
+        passes *= 1 + BACKWARD_FLOPS
         training_flops = sum(flops) / len(flops) * passes if flops else None
     return {
         **described,
@@ -418,23 +421,27 @@ def _check_baselines(
     parts: Mapping[str, Any], task: Task | None, problems: list[SpecProblem]
 ) -> None:
     names: Sequence[str] = parts.get("baselines", ())
+    training = parts.get("training")
     for index, name in enumerate(names):
         if name not in presets():
             message = f"unknown preset {shown(name)}, known are {', '.join(presets())}"
         elif name in names[:index]:
             message = f"each preset is listed once, got {shown(name)} again"
-        elif task is not None and (reason := _unfit(presets()[name], task)):
+        elif task is not None and (reason := _unfit(presets()[name], task, training)):
             message = f"{name} cannot be trained on this dataset: {reason}"
         else:
             continue
         problems.append(problem(message, "baselines", index))
 
 
-def _unfit(known: Preset, task: Task) -> str | None:
-    """Why a preset is no network for the task."""
+def _unfit(known: Preset, task: Task, training: Settings | None) -> str | None:
+    """Why a preset is no network for the task, or for the recipe."""
     tasks = families[known.architecture.family].tasks
     if task.name not in tasks:
         return f"it is for {', '.join(sorted(tasks))}, the task here is {task.name}"
+    family = known.architecture.family
+    if training is not None and (refusal := pretraining_refusal(family, training, task)):
+        return refusal
     try:
         cost(known.architecture, task, known.recipe_for(task))
     except InfeasibleError as error:
@@ -458,6 +465,8 @@ def _space(
         problems.append(problem(message, "space", "family"))
         return None
     training = with_task_defaults(parts.get("training") or TrainingSettings(), task)
+    if refusal := pretraining_refusal(settings.family, training, task):
+        problems.append(problem(refusal, "training", "pretraining"))
     try:
         return SearchSpace.of_family(settings.family, family, settings, training, task)
     except InfeasibleError as error:

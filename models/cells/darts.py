@@ -27,7 +27,7 @@ from models.cells.text import (
     operation_classes,
 )
 from models.decisions import Values, condition, domain_values, integer, option
-from models.families import Definition, InfeasibleError
+from models.families import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, ReLUConvNorm
 from models.operations.identity import FactorizedReduce
@@ -123,6 +123,9 @@ class Network(nn.Module):
         features = outputs[index].mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
+
+    def body(self) -> Body:
+        return Body("classifier", f"cell_{max(self.plans)}")
 
 
 def kinds(cells: int) -> list[Kind]:

@@ -23,7 +23,7 @@ from models.cells.text import (
     operation_classes,
 )
 from models.decisions import Values, condition, domain_values, integer, option
-from models.families import Definition, InfeasibleError
+from models.families import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, norm
 from models.operations.residual import ResidualReduction
@@ -101,6 +101,9 @@ class Network(nn.Module):
         features = functional.relu(self.norm(x)).mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
+
+    def body(self) -> Body:
+        return Body("classifier", f"stage_{STAGES - 1}")
 
 
 class NasBench201:

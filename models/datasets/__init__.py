@@ -73,6 +73,12 @@ class Dataset:
     user has them, for the check of a bundle.
 
     `fingerprint`: SHA-256 of the content and of the split.
+
+    `unlabelled`: more samples of the train split, whose labels nobody knows, or None; what is
+    fitted on the train split is fitted on them too. Pretraining alone looks at them.
+
+    Shapes:
+        unlabelled: (M, *task.input_shape), as `Split.x`
     """
 
     name: str
@@ -83,15 +89,17 @@ class Dataset:
     raw_test: Split | RawGraphs
     preprocessing: Mapping[str, Any]
     fingerprint: str
+    unlabelled: Tensor | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Samples per split."""
-        return {
+        """Samples per split, and those without a label where there are some."""
+        sizes = {
             "train": len(self.train),
             "validation": len(self.validation),
             "test": len(self.test),
         }
+        return sizes if self.unlabelled is None else sizes | {"unlabelled": len(self.unlabelled)}
 
 
 class UnavailableDatasetError(RuntimeError):

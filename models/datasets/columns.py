@@ -84,14 +84,20 @@ def read_parquet(path: Path) -> dict[str, Array]:
     return {name: _of_arrow(name, table.column(name)) for name in table.column_names}
 
 
-def numbers(name: str, values: Array) -> NDArray[np.float64]:
-    """A column in which every row has a finite number.
+def is_missing(values: Array) -> NDArray[np.bool_]:
+    """Where a column is empty."""
+    return np.isin(values, MISSING) if values.dtype.kind == "U" else np.isnan(values)
+
+
+def numbers(name: str, values: Array, rows: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """A column in which every row has a finite number; `rows` are their numbers in the file.
 
     Raises:
         ValueError: with the first row that has none.
     """
+    rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
     if values.dtype.kind == "U":
-        for row, text in enumerate(values.tolist(), FIRST_ROW):
+        for row, text in zip(rows.tolist(), values.tolist(), strict=True):
             try:
                 float(text)
             except ValueError:
@@ -101,24 +107,22 @@ def numbers(name: str, values: Array) -> NDArray[np.float64]:
         values = values.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
-        raise ValueError(f"row {wrong[0] + FIRST_ROW}, column {name!r}: the number is missing")
+        raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the number is missing")
     return values.astype(np.float64)
 
 
-def labels(name: str, values: Array) -> Array:
+def labels(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
     """A column of classes: whole numbers as integers, else strings; none may be missing."""
-    if values.dtype.kind == "U":
-        wrong = np.flatnonzero(np.isin(values, MISSING))
-    else:
-        wrong = np.flatnonzero(np.isnan(values))
+    rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
+    wrong = np.flatnonzero(is_missing(values))
     if len(wrong):
-        raise ValueError(f"row {wrong[0] + FIRST_ROW}, column {name!r}: the class is missing")
+        raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the class is missing")
     if values.dtype.kind == "U":
         return values
     broken = np.flatnonzero((values != np.round(values)) | (np.abs(values) > 2**53))
     if len(broken):
         raise ValueError(
-            f"row {broken[0] + FIRST_ROW}, column {name!r}: {values[broken[0]]:g} is no class; "
+            f"row {rows[broken[0]]}, column {name!r}: {values[broken[0]]:g} is no class; "
             "classes are whole numbers or texts"
         )
     return values.astype(np.int64)

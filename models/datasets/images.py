@@ -23,6 +23,7 @@ def from_arrays(
     y: Array,
     x_test: Array | None = None,
     y_test: Array | None = None,
+    unlabelled: Array | None = None,
     *,
     validation: float = 0.2,
     test: float = 0.2,
@@ -33,16 +34,17 @@ def from_arrays(
     A test set that comes with the data is kept as it is, and `validation` is drawn from `x`;
     without one, both shares are. Labels may be numbers or strings; classes are those of `y` in
     ascending order. The network's input is (C, H, W), each channel with mean 0 and deviation 1 on
-    the train split.
+    the train split, to which `unlabelled` adds samples without a label.
 
     Shapes:
-        x, x_test: (N, H, W), or (N, H, W, C) with 1 to 4 channels
+        x, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
         y, y_test: (N,)
 
     Raises:
         ValueError: shapes, types or values that make no such dataset, with the array at fault.
     """
-    _check("x", x, "y", y)
+    _check("x", x)
+    _check_labels("y", y, len(x))
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
@@ -57,16 +59,17 @@ def from_arrays(
         raw_x, raw_y = x[held_out], labels[held_out]
         arrays |= {"train": train, "validation": val, "test": held_out}
     else:
-        _check("x_test", x_test, "y_test", y_test)
-        if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
-            raise ValueError(
-                f"x_test has samples of {x_test.dtype} {x_test.shape[1:]}, "
-                f"x of {x.dtype} {x.shape[1:]}"
-            )
+        _check("x_test", x_test, x)
+        _check_labels("y_test", y_test, len(x_test))
         train, val = stratified(labels, (validation,), seed)
         raw_x, raw_y = x_test, _index(y_test, classes)
         arrays |= {"x_test": raw_x, "y_test": raw_y, "train": train, "validation": val}
-    preprocessing = _fit(x[train], classes.tolist())
+    whole = x[train]
+    if unlabelled is not None:
+        _check("x_unlabelled", unlabelled, x)
+        whole = np.concatenate([whole, unlabelled])
+        arrays["x_unlabelled"] = unlabelled
+    preprocessing = _fit(whole, classes.tolist())
     return Dataset(
         name=name,
         task=Task("image_classification", _channels_first(x.shape[1:]), len(classes)),
@@ -76,10 +79,11 @@ def from_arrays(
         raw_test=Split(torch.tensor(raw_x), torch.tensor(raw_y)),
         preprocessing=preprocessing,
         fingerprint=fingerprint(arrays),
+        unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
     )
 
 
-def _check(x_name: str, x: Array, y_name: str, y: Array) -> None:
+def _check(x_name: str, x: Array, like: Array | None = None) -> None:
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] > 4) or 0 in x.shape:
         raise ValueError(f"{x_name} is (N, H, W) or (N, H, W, 1 to 4), got {x.shape}")
     if x.dtype not in (np.uint8, np.float32):
@@ -87,8 +91,15 @@ def _check(x_name: str, x: Array, y_name: str, y: Array) -> None:
     if not np.isfinite(x).all():
         sample = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{x_name} has a value that is not finite, first in sample {sample}")
-    if y.shape != (len(x),):
-        raise ValueError(f"{y_name} is ({len(x)},), one label a sample, got {y.shape}")
+    if like is not None and (x.shape[1:] != like.shape[1:] or x.dtype != like.dtype):
+        raise ValueError(
+            f"{x_name} has samples of {x.dtype} {x.shape[1:]}, x of {like.dtype} {like.shape[1:]}"
+        )
+
+
+def _check_labels(y_name: str, y: Array, samples: int) -> None:
+    if y.shape != (samples,):
+        raise ValueError(f"{y_name} is ({samples},), one label a sample, got {y.shape}")
     if y.dtype.kind not in "iuU":
         raise ValueError(f"{y_name} holds integers or strings, got {y.dtype}")
 
@@ -125,5 +136,9 @@ def _fit(x: Array, classes: list[Any]) -> dict[str, Any]:
 
 
 def _split(x: Array, y: NDArray[np.int64], preprocessing: dict[str, Any]) -> Split:
+    return Split(_images(x, preprocessing), torch.tensor(y))
+
+
+def _images(x: Array, preprocessing: dict[str, Any]) -> torch.Tensor:
     images = apply(torch.tensor(x), preprocessing)
-    return Split(images.contiguous(memory_format=torch.channels_last), torch.tensor(y))
+    return images.contiguous(memory_format=torch.channels_last)

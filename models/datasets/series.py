@@ -100,34 +100,38 @@ def classification(
     name: str,
     x: NDArray[Any],
     labels: NDArray[Any],
+    unlabelled: NDArray[Any] | None = None,
     *,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Sequences with one class each, every channel standardised by the train split.
+    """Sequences with one class each, every channel standardised by the train split, to which
+    `unlabelled` adds samples without a class.
 
     Shapes:
-        x: (N, T, channels); labels: (N,)
+        x: (N, T, channels); labels: (N,); unlabelled: (M, T, channels)
 
     Raises:
         ValueError: shapes or values that make no such dataset, with the array at fault.
     """
-    if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
-        raise ValueError(f"x is numbers of shape (N, T, channels), got {x.dtype} of {x.shape}")
+    _check("x", x)
     if labels.shape != (len(x),) or labels.dtype.kind not in "iuU":
         raise ValueError(
             f"y is ({len(x)},) integers or strings, got {labels.dtype} of {labels.shape}"
         )
-    if not np.isfinite(x).all():
-        sample = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise ValueError(f"x has a value that is not finite, first in sample {sample}")
+    more = x[:0]
+    if unlabelled is not None:
+        _check("x_unlabelled", unlabelled)
+        if unlabelled.shape[1:] != x.shape[1:]:
+            raise ValueError(f"x_unlabelled has samples of {unlabelled.shape[1:]}, x {x.shape[1:]}")
+        more = unlabelled
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y has one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     sets = stratified(y, (validation, test), seed)
-    mean, deviation = moments(x[sets[0]].reshape(-1, x.shape[2]))
+    mean, deviation = moments(np.concatenate([x[sets[0]], more]).reshape(-1, x.shape[2]))
     preprocessing = {
         "input": {"shape": list(x.shape[1:]), "dtype": "float64"},
         "steps": [
@@ -135,12 +139,15 @@ def classification(
         ],
         "classes": classes.tolist(),
     }
-    raw = [torch.from_numpy(x[chosen].astype(np.float64)) for chosen in sets]
+    raw = [torch.from_numpy(part.astype(np.float64)) for part in (*(x[s] for s in sets), more)]
+    *inputs, extra = (apply(samples, preprocessing) for samples in raw)
     train, val, held_out = (
-        Split(apply(samples, preprocessing), torch.from_numpy(y[chosen]))
-        for samples, chosen in zip(raw, sets, strict=True)
+        Split(samples, torch.from_numpy(y[chosen]))
+        for samples, chosen in zip(inputs, sets, strict=True)
     )
     content = {"x": x, "y": y, **dict(zip(("train", "validation", "test"), sets, strict=True))}
+    if unlabelled is not None:
+        content["x_unlabelled"] = unlabelled
     return Dataset(
         name=name,
         task=Task("sequence_classification", (x.shape[1], x.shape[2]), len(classes)),
@@ -150,4 +157,13 @@ def classification(
         raw_test=Split(raw[2], held_out.y),
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
+        unlabelled=None if unlabelled is None else extra,
     )
+
+
+def _check(name: str, x: NDArray[Any]) -> None:
+    if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is numbers of shape (N, T, channels), got {x.dtype} of {x.shape}")
+    if not np.isfinite(x).all():
+        sample = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise ValueError(f"{name} has a value that is not finite, first in sample {sample}")

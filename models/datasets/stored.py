@@ -90,10 +90,13 @@ def load(path: Path) -> Content:
         raw_test=_raw(views, "raw_test"),
         preprocessing=header["preprocessing"],
         fingerprint=header["fingerprint"],
+        unlabelled=views.get("unlabelled.x"),
     )
 
 
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
+    if dataset.unlabelled is not None:
+        yield "unlabelled.x", dataset.unlabelled
     for name in _SPLITS:
         split: Split | RawGraphs = getattr(dataset, name)
         yield f"{name}.y", split.y

@@ -23,6 +23,7 @@ def classification(
     name: str,
     columns: Mapping[str, Array],
     labels: Array,
+    unlabelled: Mapping[str, Array] | None = None,
     *,
     validation: float = 0.2,
     test: float = 0.2,
@@ -32,10 +33,11 @@ def classification(
 
     A column of floats is a number each, NaN where it is missing; a column of strings is a category,
     empty where it is missing. Numbers become (value - mean) / deviation, categories one-hot, all
-    fitted on the train split: a category that it lacks is zeros.
+    fitted on the train split: a category that it lacks is zeros. `unlabelled` has the columns of
+    more samples of it, without a class.
 
     Shapes:
-        columns: (N,) each; labels: (N,) integers or strings
+        columns: (N,) each; labels: (N,) integers or strings; unlabelled: (M,) each
     Raises:
         ValueError: too few rows or classes.
     """
@@ -45,13 +47,14 @@ def classification(
     y = y.astype(np.int64)
     sets = stratified(y, (validation, test), seed)
     task = ("tabular_classification", len(classes))
-    return _dataset(name, task, columns, y, sets, {"classes": classes.tolist()})
+    return _dataset(name, task, columns, unlabelled, y, sets, {"classes": classes.tolist()})
 
 
 def regression(
     name: str,
     columns: Mapping[str, Array],
     targets: Mapping[str, Array],
+    unlabelled: Mapping[str, Array] | None = None,
     *,
     validation: float = 0.2,
     test: float = 0.2,
@@ -68,26 +71,30 @@ def regression(
     mean, deviation = moments(raw[sets[0]])
     y = ((raw - mean) / deviation).astype(np.float32)
     target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
-    return _dataset(
-        name, ("tabular_regression", len(targets)), columns, y, sets, {"target": target}, raw
-    )
+    task = ("tabular_regression", len(targets))
+    return _dataset(name, task, columns, unlabelled, y, sets, {"target": target}, raw)
 
 
 def _dataset(
     name: str,
     task: tuple[Any, int],
     columns: Mapping[str, Array],
+    unlabelled: Mapping[str, Array] | None,
     y: Array,
     sets: Sequence[Indices],
     extra: Mapping[str, Any],
     raw_targets: Array | None = None,
 ) -> Dataset:
-    described = [_described(key, values[sets[0]]) for key, values in columns.items()]
-    raw = np.stack(
-        [_raw(entry, values) for entry, values in zip(described, columns.values(), strict=True)],
-        axis=1,
+    more = unlabelled or {key: values[:0] for key, values in columns.items()}
+    described = [
+        _described(key, np.concatenate([values[sets[0]], more[key]]))
+        for key, values in columns.items()
+    ]
+    raw, raw_more = (
+        np.stack([_raw(entry, table[entry["name"]]) for entry in described], axis=1)
+        for table in (columns, more)
     )
-    preprocessing = {**_fitted(described, raw[sets[0]]), **extra}
+    preprocessing = {**_fitted(described, np.concatenate([raw[sets[0]], raw_more])), **extra}
     inputs = [apply(torch.from_numpy(raw[chosen]), preprocessing) for chosen in sets]
     train, validation, test = (
         Split(x, torch.from_numpy(y[chosen])) for x, chosen in zip(inputs, sets, strict=True)
@@ -95,6 +102,8 @@ def _dataset(
     content = {f"x.{key}": values for key, values in columns.items()}
     content["y"] = y if raw_targets is None else raw_targets
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
+    if unlabelled is not None:
+        content |= {f"unlabelled.{key}": values for key, values in unlabelled.items()}
     return Dataset(
         name=name,
         task=Task(task[0], (inputs[0].shape[1],), task[1]),
@@ -104,7 +113,18 @@ def _dataset(
         raw_test=Split(torch.from_numpy(raw[sets[2]]), test.y),
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
+        unlabelled=None if unlabelled is None else apply(torch.from_numpy(raw_more), preprocessing),
     )
+
+
+def columns_of_features(preprocessing: Mapping[str, Any]) -> torch.Tensor:
+    """The place of the column that each feature is made of: a category has one a value.
+
+    Shapes:
+        (features,) int64, ascending
+    """
+    widths = torch.tensor([len(c.get("values", ())) or 1 for c in preprocessing["columns"]])
+    return torch.arange(len(widths)).repeat_interleave(widths)
 
 
 def _described(name: str, values: Array) -> dict[str, Any]:

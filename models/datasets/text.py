@@ -19,6 +19,8 @@ from models.task import Task
 PADDING, UNKNOWN = "", "\ufffd"
 """The first two tokens of every vocabulary."""
 
+UNKNOWN_TOKEN = 1
+
 MAX_VOCABULARY = 20_000
 MAX_WORDS = 512
 
@@ -81,6 +83,7 @@ def classification(
     name: str,
     texts: Sequence[str],
     labels: NDArray[Any],
+    unlabelled: Sequence[str] = (),
     *,
     window: int | None = None,
     validation: float = 0.2,
@@ -90,7 +93,8 @@ def classification(
     """Texts with one class each, as lower-case words and signs.
 
     The vocabulary is the most frequent words of the train split, and the length, where it is left
-    open, that of 19 of 20 of its texts; what is longer is cut.
+    open, that of 19 of 20 of its texts; what is longer is cut. `unlabelled` are more texts of it,
+    without a class.
 
     Shapes:
         x: (N, window), 0 after the end of a text
@@ -100,7 +104,7 @@ def classification(
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     sets = stratified(y, (validation, test), seed)
-    split_texts = [words(texts[index]) for index in sets[0]]
+    split_texts = [words(text) for text in (*(texts[index] for index in sets[0]), *unlabelled)]
     counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]
     if window is None:
@@ -114,6 +118,9 @@ def classification(
     )
     content = {"x": tokens.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
+    more = encode(unlabelled, preprocessing) if unlabelled else None
+    if more is not None:
+        content["x_unlabelled"] = more.numpy()
     return Dataset(
         name=name,
         task=Task("text_classification", (window,), len(classes), len(frequent) + 2),
@@ -123,6 +130,7 @@ def classification(
         raw_test=held_out,
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
+        unlabelled=more,
     )
 
 
@@ -132,5 +140,5 @@ def _preprocessing(tokens: str, vocabulary: list[str], window: int) -> dict[str,
         "steps": [],
         "tokens": tokens,
         "vocabulary": vocabulary,
-        "unknown": 1,
+        "unknown": UNKNOWN_TOKEN,
     }

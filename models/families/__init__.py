@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -49,11 +49,32 @@ class Definition:
     preprocess: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Where the features of a network are seen, by the names of its modules.
+
+    `head` reads the answer from the features (N, width), and is given nothing else. `places` gives
+    those of every place of a sample: (N, width, h, w) of an image, or (N, length, width) of tokens,
+    patches or time steps, the last `length` of them; None where a sample has no places.
+    """
+
+    head: str
+    places: str | None = None
+
+
+@runtime_checkable
+class Pretrainable(Protocol):
+    """A network whose body can learn without labels, `models.training.pretraining`."""
+
+    def body(self) -> Body: ...
+
+
 class Family(Protocol):
-    """One family. An instance has no state."""
+    """One family. An instance has no state. `pretrainable`: its networks are `Pretrainable`."""
 
     Settings: type[FamilySettings]
     tasks: frozenset[str]
+    pretrainable: bool
 
     def decisions(self, settings: FamilySettings, task: Task) -> Sequence[Decision]:
         """All points of choice, each after those that it depends on. Fixed ones have one option.

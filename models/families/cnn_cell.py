@@ -97,6 +97,7 @@ class CnnCell:
 
     Settings = CnnCellSettings
     tasks = frozenset({"image_classification"})
+    pretrainable = True
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -22,7 +22,7 @@ from models.architecture import (
     canonical_json,
 )
 from models.decisions import Values, condition, domain_values, integer, option, share
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.blocks import BLOCKS
 from models.settings import Searchable
@@ -196,6 +196,9 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.pool(x).flatten(1))
         return logits
 
+    def body(self) -> Body:
+        return Body("head", f"stage_{len(self.plan)}")
+
 
 @families.register("cnn_stages")
 class CnnStages:
@@ -207,6 +210,7 @@ class CnnStages:
 
     Settings = CnnStagesSettings
     tasks = frozenset({"image_classification"})
+    pretrainable = True
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

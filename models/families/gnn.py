@@ -206,6 +206,7 @@ class Gnn:
 
     Settings = GnnSettings
     tasks = frozenset({NODES, GRAPHS})
+    pretrainable = False
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture, Choice, Decision, Range, as_domain
 from models.decisions import Values, condition, domain_values, flag, integer, option, share
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.settings import Searchable
 from models.task import Task
@@ -104,6 +104,9 @@ class Network(nn.Module):
         outputs: Tensor = self.output(self.dropout(x))
         return outputs
 
+    def body(self) -> Body:
+        return Body("output")
+
 
 @families.register("mlp")
 class Mlp:
@@ -113,6 +116,7 @@ class Mlp:
 
     Settings = MlpSettings
     tasks = frozenset({"tabular_classification", "tabular_regression"})
+    pretrainable = True
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -155,6 +155,7 @@ class Rnn:
 
     Settings = RnnSettings
     tasks = frozenset({"forecasting", "sequence_classification", "language_modeling"})
+    pretrainable = False
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

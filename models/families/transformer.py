@@ -24,7 +24,7 @@ from models.decisions import (
     relative_targets,
     share,
 )
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.attention import (
     Attention,
@@ -223,6 +223,9 @@ class Network(nn.Module):
         outputs: Tensor = self.output(self.dropout(x))
         return outputs
 
+    def body(self) -> Body:
+        return Body("output", "norm" if self.plan.pre_norm else self.blocks[-1])
+
 
 @families.register("transformer")
 class Transformer:
@@ -244,6 +247,7 @@ class Transformer:
             "image_classification",
         }
     )
+    pretrainable = True
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -1,4 +1,4 @@
-"""Random shift and flip of images, a whole batch at a time.
+"""Random changes of images, a whole batch at a time.
 
 Every sample of an epoch gets its shift and flip at the start of the epoch; a batch is then one
 gather from the stored images, which selects, shifts and flips at once.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,3 +61,31 @@ def gather(images: Tensor, index: Tensor, shifts: Shifts) -> Tensor:
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     columns = torch.where(shifts.flip[:, None], columns.flip(1), columns)
     return images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def distorted(images: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
+    """A random part of each image in its full size, and its contrast and brightness changed: views
+    of Chen et al., SimCLR, ICML 2020, https://arxiv.org/abs/2002.05709, appendix A, without blur
+    and hue. With `flip`, half of them are mirrored.
+
+    The part has 30 to 100 % of each side. Contrast is multiplied by 0.6 to 1.4 and up to 0.4
+    deviations of the train split are added.
+
+    Shapes:
+        (N, C, H, W) -> the same, channels last
+    """
+    count, device = len(images), images.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(count, generator=generator)).to(device)
+
+    side = uniform(0.3, 1.0)
+    mirror = torch.where(uniform(0, 1) < (0.5 if flip else 0.0), -1.0, 1.0)
+    none = torch.zeros_like(side)
+    to_right, down = (1 - side) * uniform(-1, 1), (1 - side) * uniform(-1, 1)
+    rows = torch.stack([side * mirror, none, to_right], 1), torch.stack([none, side, down], 1)
+    grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    parts = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = uniform(0.6, 1.4), uniform(-0.4, 0.4)
+    changed = parts * contrast[:, None, None, None] + brightness[:, None, None, None]
+    return changed.contiguous(memory_format=torch.channels_last)

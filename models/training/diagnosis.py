@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+
+class NonFiniteError(RuntimeError):
+    """The loss became NaN or infinite; the message says when and what was seen before."""
+
+
 VANISHING = 1e-6
 """First-layer gradient norm over last-layer gradient norm below which a run vanishes."""
 

@@ -13,6 +13,7 @@ OptimizerName = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "ad
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "warmup_cosine"]
 Initialization = Literal["default", "kaiming", "xavier", "orthogonal"]
 Precision = Literal["float32", "bfloat16"]
+Pretraining = Literal["none", "masked", "contrastive"]
 
 
 class Recipe(Settings):
@@ -60,6 +61,20 @@ class Recipe(Settings):
         "penalty",
         description="how l1 acts; proximal: by a soft threshold after every step, so that weights "
         "become exact zeros",
+    )
+    pretraining: Pretraining = Field(
+        "none",
+        description="what the network learns from the samples alone, labelled or not, before it is "
+        "trained; masked: what is hidden of a sample; contrastive: which two views are of one",
+    )
+    pretraining_epochs: int = Field(
+        30, ge=1, le=10_000, description="passes over those samples, before the first epoch"
+    )
+    pretraining_batch_size: int = Field(
+        256, ge=2, le=65_536, description="samples per step of pretraining, at most"
+    )
+    pretraining_learning_rate: float = Field(
+        0.001, gt=0, le=10, description="peak step size of pretraining, by adam along a cosine"
     )
 
     @property

@@ -8,31 +8,40 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from random import Random
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
-from models.task import Task
 from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
-from models.training.diagnosis import diagnosis
+from models.training.diagnosis import NonFiniteError, diagnosis
+from models.training.evaluation import channels_last, evaluate
 from models.training.initialization import initialize
 from models.training.metrics import scores
 from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
+from models.training.pretraining import check, pretrain
 from models.training.recipe import Recipe
 from models.training.schedules import schedule
+from models.training.streams import derived, seeded
 
 log = logging.getLogger(__name__)
 
 
-class NonFiniteError(RuntimeError):
-    """The loss became NaN or infinite; the message says when and what was seen before."""
+__all__ = [
+    "NonFiniteError",
+    "Training",
+    "TrainingState",
+    "channels_last",
+    "evaluate",
+    "seeded",
+    "train",
+]
 
 
 def train(
@@ -56,6 +65,9 @@ def train(
     `best_epoch` then, and where the best epoch is not the last one, the last yield carries the
     best epoch's metrics under the last epoch's number.
 
+    With the recipe's `pretraining` the first epoch takes its time as well, and every yield has
+    `pretraining_loss`, that of its last epoch.
+
     A run whose gradients vanish is reported by name in the log; `diagnosis` says the same
     of the metrics.
 
@@ -67,7 +79,8 @@ def train(
 
     Raises:
         NonFiniteError: the training or the validation loss is NaN or infinite.
-        ValueError: `keep_best` without validation, or image augmentation of other samples.
+        ValueError: `keep_best` without validation, image augmentation of other samples, or a
+            pretraining that the network or the task has not.
     """
     training = Training(
         network, dataset, recipe, seed=seed, device=device, data=data, keep_best=keep_best
@@ -110,13 +123,25 @@ class Training:
         """
         if keep_best and data != "train":
             raise ValueError("keep_best needs validation data, and train+val leaves none")
+        check(network, dataset, recipe)
         self._network, self._recipe = network, recipe
+        self._pretraining = partial(
+            pretrain,
+            network,
+            dataset,
+            recipe,
+            seed=seed,
+            device=torch.device(device),
+            whole=data == "train+val",
+        )
+        self._pretrained: dict[str, float] = {}
         self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data)
         has_best = keep_best or (recipe.early_stopping and data == "train")
         self._best = _Best(network) if has_best else None
         self._epoch = 0
         if start is not None:
             self._epoch = start.epoch
+            self._pretrained = dict(start.values.get("pretrained", {}))
             self._loop.load(_part(start.tensors, "optimizer."), start.values["last_norm"])
             network.load_state_dict(_part(start.tensors, "network."))
             if self._best is not None:
@@ -128,7 +153,11 @@ class Training:
             "network.": self._network.state_dict(),
             "optimizer.": self._loop.tensors(),
         }
-        values: dict[str, Any] = {"last_norm": self._loop.last_norm, "best": None}
+        values: dict[str, Any] = {
+            "last_norm": self._loop.last_norm,
+            "best": None,
+            "pretrained": self._pretrained,
+        }
         if self._best is not None:
             parts["best."] = self._best.weights
             values["best"] = {"epoch": self._best.epoch, "metrics": self._best.metrics}
@@ -143,6 +172,9 @@ class Training:
         """As `train` yields them."""
         best = self._best
         try:
+            if self._epoch == 0 and self._recipe.pretraining != "none":
+                for loss in self._pretraining():
+                    self._pretrained = {"pretraining_loss": loss}
             while not self._is_over():
                 epoch = self._epoch + 1
                 metrics = self._loop.epoch(epoch)
@@ -154,7 +186,7 @@ class Training:
                     metrics = best.restore(epoch) if last else metrics | {"best_epoch": best.epoch}
                 if last and (found := diagnosis(metrics)):
                     log.warning("after epoch %d the run is %s", epoch, found)
-                yield metrics
+                yield metrics | self._pretrained
         finally:
             _set_memory_format(self._network, torch.contiguous_format)
 
@@ -163,42 +195,6 @@ class Training:
         if best is not None and 0 < patience <= self._epoch - best.epoch:
             return True
         return self._epoch >= self._recipe.epochs
-
-
-def evaluate(
-    network: nn.Module,
-    split: Split,
-    task: Task,
-    prefix: Literal["val", "test"],
-    *,
-    batch_size: int | None = None,
-) -> dict[str, float]:
-    """The task's metrics on `split`, named `val_accuracy` and so on, on the network's device.
-
-    In float32 whatever the precision of training, as the exported network computes (a GPU may
-    round the products of its convolutions to TF32, torch's default). The result
-    does not depend on `batch_size` (default: what suits the device) beyond rounding. The
-    network's mode is left as it was.
-
-    Raises:
-        ValueError: the split has no sample.
-    """
-    if not len(split):
-        raise ValueError("cannot score an empty split")
-    parameter = next(network.parameters(), None)
-    device = split.y.device if parameter is None else parameter.device
-    batch_size = batch_size or _evaluation_batch(split, task, device)
-    score = scores[task.name](task.outputs, device)
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(split), batch_size):
-                x = channels_last(split.x[start : start + batch_size].to(device))
-                score.update(network(x), split.y[start : start + batch_size].to(device))
-            return {f"{prefix}_{name}": value for name, value in score.compute().items()}
-    finally:
-        network.train(was_training)
 
 
 class _Loop:
@@ -216,7 +212,7 @@ class _Loop:
         self._network, self._recipe, self._seed = network, recipe, seed
         self._device, self._task = device, dataset.task
         origin = next(network.parameters()).device
-        generator = torch.Generator(origin).manual_seed(_derived(seed, "initialization"))
+        generator = torch.Generator(origin).manual_seed(derived(seed, "initialization"))
         initialize(network, recipe.initialization, generator)
         network.to(device)
         _set_memory_format(network, torch.channels_last)
@@ -257,7 +253,7 @@ class _Loop:
 
     def epoch(self, number: int) -> dict[str, float]:
         """One pass over the training samples, then validation."""
-        with seeded(_derived(self._seed, f"epoch {number}"), self._device):
+        with seeded(derived(self._seed, f"epoch {number}"), self._device):
             metrics = {"epoch": number, **self._pass(number)}
         self._check(number, "training", metrics["train_loss"])
         if self._validation is not None:
@@ -269,7 +265,7 @@ class _Loop:
         """The hot loop."""
         recipe, network, optimizer = self._recipe, self._network, self._optimizer
         count = len(self._y)
-        generator = torch.Generator().manual_seed(_derived(self._seed, f"order {number}"))
+        generator = torch.Generator().manual_seed(derived(self._seed, f"order {number}"))
         order = self._move(torch.randperm(count, generator=generator))
         # Batches of nearly equal size: none is a sliver that batch normalisation cannot use.
         batches = order.tensor_split(self._steps)
@@ -380,44 +376,8 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _evaluation_batch(split: Split, task: Task, device: torch.device) -> int:
-    """Large on a GPU. On a CPU the activations should stay in its caches: a batch of 1024 images
-    of 28x28 was measured to take three times as long per image as one of 64.
-    """
-    if not isinstance(split.x, Tensor):
-        return split.x.evaluation_batch
-    if device.type == "cuda":
-        return 2048
-    return min(128, max(16, 2**16 // math.prod(task.input_shape)))
-
-
-def channels_last(x: Samples) -> Samples:
-    """Images in the memory format in which they are trained on, everything else as it is."""
-    if isinstance(x, Tensor) and x.dim() == 4:
-        return x.contiguous(memory_format=torch.channels_last)
-    return x
-
-
 def _set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:
     """Of the weights with four axes; the others have one format."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=memory_format)
-
-
-def _derived(seed: int, purpose: str) -> int:
-    """An independent stream for each purpose, the same on every platform."""
-    return Random(f"{seed} {purpose}").getrandbits(63)  # noqa: S311 - not for secrets
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within it the generators that dropout draws from start from `seed`; after it they are as
-    they were.
-    """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield

@@ -19,9 +19,10 @@ from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
 from models.families import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
-from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
+from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset
 from models.training.initialization import build
+from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
 from search.evaluators import EvaluationError, Metrics, saved
 from search.evaluators.supernet import train_supernet
@@ -203,7 +204,7 @@ class TrainEvaluator:
     def _refuse_too_big(self, candidate: Candidate, known: Mapping[str, float]) -> None:
         dataset = self._dataset
         limit = self._memory_limit_bytes or available_bytes(self._device)
-        batch_size = largest_batch(len(dataset.train), candidate.recipe.batch_size)
+        batch_size = largest_step(dataset, candidate.recipe)
         # A value that autograd keeps takes four bytes and some FLOPs: few FLOPs, enough room.
         if 16 * (known["flops"] * batch_size + known["parameters"]) < limit:
             return
@@ -222,7 +223,7 @@ class TrainEvaluator:
             network = families[candidate.architecture.family].build(
                 candidate.architecture, task, recipe
             )
-        batch_size = largest_batch(len(self._dataset.train), recipe.batch_size)
+        batch_size = largest_step(self._dataset, recipe)
         return training_bytes(network, task, recipe, batch_size)
 
     def _state_url(self, trial: Trial) -> str:

@@ -28,7 +28,7 @@ class Datasets:
             file: CSV, Parquet, `.npz`, a zip or a text, as the task needs it.
             name: that searches will use; default: the file's name without its ending.
             task: what the data are for.
-            options: `target`, `text`, `time`, `window`, `horizon`, `split`.
+            options: `target`, `text`, `time`, `window`, `horizon`, `unlabelled`, `split`.
 
         Raises:
             InvalidRequestError: the file, with row and column, or an option is wrong.

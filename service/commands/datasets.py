@@ -28,6 +28,9 @@ def add(
     time: Annotated[str | None, typer.Option(help="The column with the time.")] = None,
     window: Annotated[int | None, typer.Option(help="Steps or tokens that are seen.")] = None,
     horizon: Annotated[int | None, typer.Option(help="Time steps to forecast.")] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Keep what has no target, to pretrain on.")
+    ] = False,
     split: Annotated[
         str | None, typer.Option(help='JSON: {"validation": 0.2, "test": 0.2, "seed": 0}')
     ] = None,
@@ -38,6 +41,8 @@ def add(
     options: dict[str, Any] = {"text": text, "time": time, "window": window, "horizon": horizon}
     if target:
         options["target"] = target[0] if len(target) == 1 else target
+    if unlabelled:
+        options["unlabelled"] = True
     if split is not None:
         try:
             options["split"] = json.loads(split)

@@ -40,6 +40,7 @@ def train(
     from models.exporters.bundle import BundleError, BundleReport, verify_bundle, write_bundle
     from models.presets import preset as preset_named
     from models.registry import UnknownNameError
+    from models.training.pretexts import allowed
     from search.evaluators import EvaluationError
     from search.evaluators.train import TrainEvaluator
     from search.trial import Candidate, Trial, TrialKind, TrialState
@@ -52,6 +53,12 @@ def train(
     if folder.exists():
         raise UsageError(f"{folder} exists; --out names another folder")
     recipe = _recipe(known, data.task, key_values(setting or []))
+    able = allowed(known.architecture.family, data.task.name)
+    if recipe.pretraining not in able:
+        raise UsageError(
+            f"{preset} has no {recipe.pretraining} pretraining for {data.task.name}; allowed are "
+            f"{', '.join(able)}"
+        )
     candidate = Candidate(known.architecture, recipe)
     trial = Trial(0, TrialKind.FINAL, candidate, TrialState.RUNNING, seed=seed)
     metrics: dict[str, float] = {}

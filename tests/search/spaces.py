@@ -24,6 +24,7 @@ class Listed(Family):
 
     Settings = FamilySettings
     tasks = frozenset({TASK.name})
+    pretrainable = False
 
     def __init__(self, decisions: Sequence[Decision], symmetric: bool = False) -> None:
         self._decisions, self._symmetric = decisions, symmetric

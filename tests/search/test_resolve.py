@@ -503,3 +503,53 @@ def test_an_impossible_shape_is_named_before_anything_is_built() -> None:
         resolve_space({"space": {"family": "cnn_cell", "cells": 20}, "task": task})
     (problem,) = raised.value.problems
     assert problem.pointer.startswith("/space/")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "space", "asked", "able"),
+    [
+        ("wine", {"family": "mlp"}, "masked", None),
+        ("digits", {"family": "transformer"}, {"choice": ["none", "contrastive"]}, None),
+        ("my-graph", {"family": "gnn"}, "masked", "none"),
+        ("my-series", {"family": "rnn"}, {"choice": ["none", "masked"]}, "none"),
+        ("my-series", {"family": "transformer"}, "contrastive", "none, masked"),
+    ],
+)
+def test_a_start_that_a_family_has_not_is_refused(
+    dataset: str, space: dict[str, Any], asked: object, able: str | None
+) -> None:
+    tasks = {
+        "my-graph": {
+            "name": "node_classification",
+            "input_shape": [5],
+            "outputs": 3,
+            "graph": {"nodes": 10, "edges": 20},
+        },
+        "my-series": {"name": "forecasting", "input_shape": [12, 2], "outputs": 4},
+    }
+    body: dict[str, Any] = {"space": space, "training": {"pretraining": asked}}
+    body |= {"task": tasks[dataset]} if dataset in tasks else {"dataset": dataset}
+    if able is None:
+        resolve_space(body)
+        return
+    with pytest.raises(SpecError) as caught:
+        resolve_space(body)
+    (found,) = caught.value.problems
+    assert found.pointer == "/training/pretraining"
+    task = tasks[dataset]["name"]
+    name = asked if isinstance(asked, str) else "masked"
+    assert found.message == (
+        f'"{name}" is no start for {space["family"]} on {task}; allowed are {able}'
+    )
+
+
+def test_the_dry_run_counts_what_is_seen_before_the_first_epoch() -> None:
+    """Ten trials and three final trainings, each of 4 epochs over two views of every sample."""
+    training = {"epochs": 5, "pretraining": "contrastive", "pretraining_epochs": 4}
+    body = {**MINIMAL, "budget": {"trials": 10}, "training": training}
+    resolved = resolve(body)
+    found = estimate(resolved)
+    flops = sum(example["flops"] for example in found["examples"]) / 3
+    train = resolved.dataset.sizes["train"]
+    samples = train * (10 * 5 + 3 * 15) + 13 * 4 * 2 * train
+    assert found["training_flops"] == pytest.approx(flops * 3 * samples)

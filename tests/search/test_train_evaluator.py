@@ -152,6 +152,20 @@ def test_a_final_trial_on_train_and_validation_reports_no_validation(tmp_path: P
     assert "val_accuracy" in run(evaluator, trial())[-1]  # the search itself still validates
 
 
+@pytest.mark.parametrize("kind", [TrialKind.CANDIDATE, TrialKind.FINAL])
+def test_a_pretrained_trial_says_what_became_of_it(
+    evaluator: TrainEvaluator, kind: TrialKind
+) -> None:
+    fields = {"pretraining": "masked", "pretraining_epochs": 2}
+    recipe = QUICK.model_copy(update=fields)
+    plain, found = (run(evaluator, trial(1, kind, r)) for r in (QUICK, recipe))
+    assert [report["epoch"] for report in found] == [1, 2]
+    assert len({report["pretraining_loss"] for report in found}) == 1
+    assert scores(run(evaluator, trial(1, kind, recipe))) == scores(found)
+    assert found[-1].keys() == plain[-1].keys() | {"pretraining_loss"}
+    assert found[-1]["train_loss"] != plain[-1]["train_loss"]
+
+
 def test_a_pruned_final_trial_leaves_nothing(evaluator: TrainEvaluator, tmp_path: Path) -> None:
     epochs = evaluator.evaluate(trial(7, TrialKind.FINAL))
     next(epochs)

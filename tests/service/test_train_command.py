@@ -47,6 +47,10 @@ def test_a_preset_is_trained_to_a_bundle_that_says_so(
             ("--preset", "linear", "--dataset", "wine", "--setting", "epochs=0"),
             "epochs: Input should be greater",
         ),
+        (
+            ("--preset", "lstm", "--dataset", "digits", "--setting", "pretraining=masked"),
+            "lstm has no masked pretraining for image_classification; allowed are none",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused(

@@ -56,6 +56,11 @@ class Options(Settings):
         None, ge=1, le=100_000, description="time steps or tokens that a network sees"
     )
     horizon: int | None = Field(None, ge=1, le=100_000, description="time steps to forecast")
+    unlabelled: bool = Field(
+        False,
+        description="whether rows without a target, or a folder of pictures named unlabelled, are "
+        "samples to pretrain on instead of an error",
+    )
     split: SplitOptions = Field(default_factory=SplitOptions)
 
     @property

@@ -1,4 +1,6 @@
-"""`.npz` with `x` and `y`, or with `x_train`, `y_train`, `x_test` and `y_test`."""
+"""`.npz` with `x` and `y`, or with `x_train`, `y_train`, `x_test` and `y_test`; and, if there are
+images without a label, `x_unlabelled`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ class ImageArrays:
 
     tasks = frozenset({"image_classification"})
     options: frozenset[str] = frozenset()
-    description = "an .npz with x and y, or with x_train, y_train, x_test and y_test"
+    description = (
+        "an .npz with x and y, or with x_train, y_train, x_test and y_test; and x_unlabelled or not"
+    )
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -24,7 +28,7 @@ class ImageArrays:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        shares = dict(upload.shares)
+        shares = {**upload.shares, "unlabelled": found.get("x_unlabelled")}
         if {"x", "y"} <= found.keys():
             return images.from_arrays(upload.name, found["x"], found["y"], **shares)
         names = ("x_train", "y_train", "x_test", "y_test")

@@ -20,16 +20,18 @@ MAX_PIXELS = 4096 * 4096
 MAX_DEPTH = 8
 _ENDINGS = (".png", ".jpg", ".jpeg")
 _SPLITS = ("train", "test")
+UNLABELLED = "unlabelled"
 
 
 @formats.register("image_folders")
 class ImageFolders:
     """`class/name.png`, or `train/class/name.png` and `test/class/name.png`; a folder around it all
-    is passed over. All pictures have one size; colour and grey together become colour.
+    is passed over. All pictures have one size; colour and grey together become colour. With the
+    option `unlabelled` the folder of that name holds pictures without a class.
     """
 
     tasks = frozenset({"image_classification"})
-    options: frozenset[str] = frozenset()
+    options = frozenset({"unlabelled"})
     description = "a zip with a folder of PNG or JPEG files a class"
 
     @staticmethod
@@ -57,10 +59,17 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
             raise FormatError(f"{member.filename}: a picture lies in the folder of its class")
     pictures = _pictures(archive, members)
     labels = np.array([place[-2] for place in places])
-    shares = dict(upload.shares)
+    shares: dict[str, Any] = dict(upload.shares)
+    train = np.array([place[0] == "train" or not has_split for place in places])
+    if upload.options.unlabelled:
+        known = labels != UNLABELLED
+        for member, is_known, is_train in zip(members, known, train, strict=True):
+            if not (is_known or is_train):
+                raise FormatError(f"{member.filename}: a picture of the test split has a class")
+        shares["unlabelled"] = None if known.all() else pictures[~known]
+        pictures, labels, train = pictures[known], labels[known], train[known]
     if not has_split:
         return images.from_arrays(upload.name, pictures, labels, **shares)
-    train = np.array([place[0] == "train" for place in places])
     return images.from_arrays(
         upload.name, pictures[train], labels[train], pictures[~train], labels[~train], **shares
     )

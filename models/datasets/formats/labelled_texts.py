@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from models.datasets import Dataset, text
-from models.datasets.columns import is_text, labels, read_texts
+from models.datasets.columns import FIRST_ROW, is_text, labels, read_texts
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.formats.tabular import chosen
+from models.datasets.formats.tabular import chosen, labelled_rows
 
 
 @formats.register("labelled_texts")
 class LabelledTexts:
     tasks = frozenset({"text_classification"})
-    options = frozenset({"text", "target", "window"})
+    options = frozenset({"text", "target", "window", "unlabelled"})
     description = "a CSV with a column of texts and one of classes"
 
     @staticmethod
@@ -31,8 +33,11 @@ class LabelledTexts:
         (column,) = chosen(columns, (given,) if given else (), "text")
         if column in targets:
             raise FormatError(f"{column!r} is the target", "text")
-        y = labels(targets[0], columns[targets[0]])
-        texts = columns[column].tolist()
-        if len(texts) * (options.window or 1) > MAX_VALUES:
+        known = labelled_rows(upload, columns, targets)
+        y = labels(targets[0], columns[targets[0]][known], known + FIRST_ROW)
+        texts, more = columns[column][known].tolist(), np.delete(columns[column], known).tolist()
+        if len(columns[column]) * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
-        return text.classification(upload.name, texts, y, window=options.window, **upload.shares)
+        return text.classification(
+            upload.name, texts, y, more, window=options.window, **upload.shares
+        )

@@ -1,4 +1,4 @@
-"""`.npz` with sequences `x` and their classes `y`."""
+"""`.npz` with sequences `x` and their classes `y`, and maybe sequences `x_unlabelled`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.datasets.npz import is_npz, read_npz
 class Sequences:
     tasks = frozenset({"sequence_classification"})
     options: frozenset[str] = frozenset()
-    description = "an .npz with x of shape (N, T, channels) and y"
+    description = "an .npz with x of shape (N, T, channels) and y; and x_unlabelled or not"
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -24,4 +24,5 @@ class Sequences:
         found = read_npz(upload.path, 4 * MAX_VALUES)
         if not {"x", "y"} <= found.keys():
             raise FormatError(f"x and y are needed, got {', '.join(found)}")
-        return series.classification(upload.name, found["x"], found["y"], **upload.shares)
+        more = found.get("x_unlabelled")
+        return series.classification(upload.name, found["x"], found["y"], more, **upload.shares)

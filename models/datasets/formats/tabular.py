@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, tabular
-from models.datasets.columns import FIRST_ROW, is_parquet, is_text, labels, numbers, read_columns
+from models.datasets.columns import (
+    FIRST_ROW,
+    is_missing,
+    is_parquet,
+    is_text,
+    labels,
+    numbers,
+    read_columns,
+)
 from models.datasets.formats import FormatError, Upload, formats
 
 MAX_CATEGORIES = 256
@@ -19,7 +27,7 @@ MAX_CATEGORIES = 256
 @formats.register("tabular")
 class Tabular:
     tasks = frozenset({"tabular_classification", "tabular_regression"})
-    options = frozenset({"target"})
+    options = frozenset({"target", "unlabelled"})
     description = "a CSV or Parquet file with a column to predict"
 
     @staticmethod
@@ -35,14 +43,33 @@ class Tabular:
             raise FormatError(f"a column beside {', '.join(targets)} is needed to predict from")
         for name, column in features.items():
             _check_categories(name, column)
+        known = labelled_rows(upload, columns, targets)
+        rows = known + FIRST_ROW
+        more = None
+        if len(known) < len(columns[targets[0]]):
+            more = {name: np.delete(column, known) for name, column in features.items()}
+            features = {name: column[known] for name, column in features.items()}
         if upload.task == "tabular_classification":
             if len(targets) > 1:
                 raise FormatError(f"a classification has one, got {len(targets)}", "target")
             (target,) = targets
-            y = labels(target, columns[target])
-            return tabular.classification(upload.name, features, y, **upload.shares)
-        values = {name: numbers(name, columns[name]) for name in targets}
-        return tabular.regression(upload.name, features, values, **upload.shares)
+            y = labels(target, columns[target][known], rows)
+            return tabular.classification(upload.name, features, y, more, **upload.shares)
+        values = {name: numbers(name, columns[name][known], rows) for name in targets}
+        return tabular.regression(upload.name, features, values, more, **upload.shares)
+
+
+def labelled_rows(
+    upload: Upload, columns: dict[str, Any], targets: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """The rows, from 0 on, that have one of the targets; all of them where none may be without."""
+    empty = np.all([is_missing(columns[name]) for name in targets], axis=0)
+    if not upload.options.unlabelled:
+        empty[:] = False
+    known = np.flatnonzero(~empty)
+    if not len(known):
+        raise FormatError(f"no row has a value in {', '.join(targets)}", "target")
+    return known
 
 
 def chosen(columns: dict[str, Any], names: tuple[str, ...], option: str) -> tuple[str, ...]:
