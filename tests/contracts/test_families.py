@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models import checkpoint
 from models.architecture import Architecture, Decision, Scalar, active_values
 from models.cost import cost
 from models.exporters.source import source
@@ -39,6 +41,9 @@ EXAMPLES = {
 GOLDEN = Path(__file__).parents[1] / "golden"
 PAIRS = [(family, task) for family in families for task in sorted(families[family].tasks)]
 RECIPES = [Recipe(), Recipe(batch_norm=False, dropout=0.3)]
+
+STEPS = 200
+"""Random networks of each family that train one, divided among its tasks."""
 
 
 def inputs(task: Task, count: int) -> Tensor | Nodes | Graphs:
@@ -160,7 +165,9 @@ def test_every_parameter_gets_a_gradient(name: str, task_name: str) -> None:
 
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
 def test_random_networks_train_a_step(name: str, task_name: str) -> None:
-    for architecture, task, _, network in networks(name, task_name, 25):
+    torch.manual_seed(0)
+    number = math.ceil(STEPS / len(families[name].tasks))
+    for architecture, task, _, network in networks(name, task_name, number):
         score = scores[task.name]
         x, optimizer = inputs(task, 4), torch.optim.SGD(network.parameters(), lr=1e-3)
         targets = network(x).detach().softmax(dim=-1)
@@ -172,21 +179,43 @@ def test_random_networks_train_a_step(name: str, task_name: str) -> None:
         assert score.loss(network(x), targets).isfinite(), architecture
 
 
+@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
-def test_the_corners_of_the_space_are_networks(name: str, task_name: str) -> None:
-    """All first and all last values, or why they make none."""
+def test_the_corners_of_the_space_are_networks(name: str, task_name: str, last: bool) -> None:
+    """Every number at its smallest, or its largest. Names are the first, or last, option, and are
+    drawn where those make no network: a cell of operations that are all `none` is zero.
+    """
     decisions, task = space(name, task_name)
-    for corner in (0, -1):
+    rng = Random(0)
+    for attempt in range(200):
         values: dict[str, Scalar] = {}
         for decision in decisions:
             if decision.is_active(values):
-                values[decision.name] = decision.domain.levels(2)[corner]
+                ends = decision.domain.levels(2)
+                end = ends[-1 if last else 0]
+                named = isinstance(end, str) and attempt > 0
+                values[decision.name] = rng.choice(ends) if named else end
         try:
             network = families[name].build(Architecture(name, values), task, Recipe())
         except InfeasibleError as error:
             assert error.field and str(error)
-        else:
-            assert network(inputs(task, 2)).shape == output_shape(task, 2)
+            continue
+        assert network(inputs(task, 2)).shape == output_shape(task, 2)
+        return
+    raise AssertionError(f"no corner of {name} is a network")
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_a_checkpoint_gives_equal_outputs(name: str, task_name: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "0.safetensors")
+    for architecture, task, recipe, network in networks(name, task_name, 2):
+        x = inputs(task, 3)
+        network(x)  # the running statistics of batch norm are no longer those of the beginning
+        checkpoint.save(path, network, architecture, task, recipe, {})
+        loaded = checkpoint.load(path)
+        assert (loaded.architecture, loaded.task) == (architecture, task)
+        outputs: list[Tensor] = [model.eval()(x) for model in (network, loaded.network())]
+        assert torch.equal(*outputs)
 
 
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)
