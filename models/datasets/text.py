@@ -92,18 +92,28 @@ def classification(
 ) -> Dataset:
     """Texts with one class each, as lower-case words and signs.
 
-    The vocabulary is the most frequent words of the train split, and the length, where it is left
-    open, that of 19 of 20 of its texts; what is longer is cut. `unlabelled` are more texts of it,
-    without a class.
+    Texts that are equal as such go to one split. The vocabulary is the most frequent words of the
+    train split, and the length, where it is left open, that of 19 of 20 of its texts; what is
+    longer is cut. `unlabelled` are more texts of it, without a class; those that validation or test
+    have are left out.
 
     Shapes:
         x: (N, window), 0 after the end of a text
+
+    Raises:
+        ValueError: there is one class, or too few different texts.
     """
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
-    sets = stratified(y, (validation, test), seed)
+    groups: dict[str, int] = {}
+    group_of = np.array([groups.setdefault(" ".join(words(text)), len(groups)) for text in texts])
+    if len(groups) < 3:
+        raise ValueError(f"{len(groups)} different texts are too few for three splits")
+    sets = stratified(y, (validation, test), seed, group_of)
+    scored = set(group_of[np.concatenate(sets[1:])].tolist())
+    unlabelled = [text for text in unlabelled if groups.get(" ".join(words(text))) not in scored]
     split_texts = [words(text) for text in (*(texts[index] for index in sets[0]), *unlabelled)]
     counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]

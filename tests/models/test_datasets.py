@@ -218,6 +218,38 @@ def test_a_split_is_a_function_of_its_seed() -> None:
     assert not np.array_equal(stratified(y, (0.2,), 3)[1], stratified(y, (0.2,), 4)[1])
 
 
+@given(y=st.lists(st.integers(0, 3), min_size=30, max_size=60), seed=st.integers(0, 2**31))
+def test_groups_stay_together_and_are_no_matter_where_there_are_none(
+    y: list[int], seed: int
+) -> None:
+    classes = np.array(y)
+    alone = stratified(classes, (0.2, 0.2), seed, np.arange(len(y))[::-1].copy())
+    for one, other in zip(alone, stratified(classes, (0.2, 0.2), seed), strict=True):
+        assert np.array_equal(one, other)
+    # groups 0 and 1 have about an eighth of the samples each, the others are alone
+    drawn = np.random.default_rng(seed).integers(0, 8, len(y)).tolist()
+    groups = np.array([n if n < 2 else 2 + i for i, n in enumerate(drawn)])
+    sets = stratified(classes, (0.2, 0.2), seed, groups)
+    assert np.array_equal(np.sort(np.concatenate(sets)), np.arange(len(y)))
+    assert sum(len(np.unique(groups[chosen])) for chosen in sets) == len(np.unique(groups))
+    assert set(classes[sets[0]]) == set(y)
+
+
+def test_groups_have_the_shares_of_their_classes_in_every_set() -> None:
+    """Pairs, triples and single samples of three classes, the rarest a tenth."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 4, 600)
+    y = np.repeat(rng.choice(3, 600, p=[0.6, 0.3, 0.1]), sizes)
+    groups = np.repeat(np.arange(600), sizes)
+    sets = stratified(y, (0.2, 0.2), 0, groups)
+    for chosen, share in zip(sets, (0.6, 0.2, 0.2), strict=True):
+        for label in range(3):
+            there, every = (y[chosen] == label).sum(), (y == label).sum()
+            assert abs(there - share * every) <= 2
+        pairs = np.count_nonzero(np.bincount(groups[chosen]) == 2)
+        assert abs(pairs / np.count_nonzero(sizes == 2) - share) < 0.1  # not all in the first set
+
+
 def test_every_class_is_in_the_train_split_however_rare() -> None:
     y = np.array([0] * 50 + [1, 2, 3])
     assert set(y[stratified(y, (0.45, 0.45), 0)[0]]) == {0, 1, 2, 3}

@@ -131,7 +131,8 @@ def test_a_text_is_modelled_by_the_characters_of_its_train_block(tmp_path: Path)
 
 
 def test_words_that_the_train_texts_lack_are_unknown(tmp_path: Path) -> None:
-    rows = [("Good, good!", "+"), ("bad", "-")] * 30
+    rows = [("Good, good!", "+")] * 40 + [("bad", "-")] * 30  # of 100: more than train is to have
+    rows += [(f"{number}", "+-"[number % 2]) for number in range(30)]
     content = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows)
     found = read(tmp_path, content.encode(), "text_classification", target="label")
     assert found.preprocessing["vocabulary"] == ["", "\ufffd", "good", "!", ",", "bad"]
@@ -261,7 +262,7 @@ VALID: list[tuple[str, bytes, dict[str, Any]]] = [
     ("forecasting", csv(series()), FORECAST),
     ("language_modeling", b"abc " * 300, {"window": 10}),
     ("sequence_classification", npz(x=np.ones((40, 3, 2)), y=TWO), {}),
-    ("text_classification", csv({"text": ["a b", "c"] * 20, "label": ["x", "y"] * 20}),
+    ("text_classification", csv({"text": [f"a {n}" for n in range(40)], "label": ["x", "y"] * 20}),
                             {"target": "label"}),
     ("image_classification", pictures({f"{i % 2}/{i}.png": ("L", (4, 4)) for i in range(12)}), {}),
 ]  # fmt: skip

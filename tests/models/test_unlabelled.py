@@ -91,6 +91,42 @@ def test_texts_without_a_class_bring_their_words(tmp_path: Path) -> None:
     assert (found.unlabelled[:, 0] == whale).all()
 
 
+def test_equal_texts_are_in_one_split_whatever_their_class(tmp_path: Path) -> None:
+    """A text, in another case or spacing or of another class, is no test of what learned it; nor
+    is it one more to pretrain on.
+    """
+    rng = np.random.default_rng(0)
+    texts, labels = [], []
+    for number in range(150):
+        for spelling in range(rng.integers(1, 4)):
+            text = f"opinion {number}, good"
+            texts.append((text, text.upper(), text.replace(" ", "  "))[spelling])
+            labels.append("pro" if number % 3 else "con" if spelling else "pro")
+    plain = len(texts)
+    texts += [f"Opinion {number} , good" for number in range(150)] + ["another opinion"] * 5
+    labels += [""] * (len(texts) - plain)
+    content = csv({"label": labels, "text": [f'"{text}"' for text in texts]})
+    given: dict[str, Any] = {"target": "label", "text": "text", "unlabelled": True, "window": 4}
+    found = read(tmp_path, content, "text_classification", **given)
+    splits = (found.train, found.validation, found.test)
+    assert sum(map(len, splits)) == plain
+    again = read(tmp_path, content, "text_classification", **given)
+    assert again.fingerprint == found.fingerprint
+
+    def numbers(x: torch.Tensor) -> set[int]:  # 1: an opinion of validation or test alone
+        return {token for token in x[:, 1].tolist() if token != 1}
+
+    for split, share in zip(splits, (0.6, 0.2, 0.2), strict=True):
+        for label in (0, 1):
+            there = np.count_nonzero(split.y == label)
+            assert abs(there - share * labels[:plain].count(("con", "pro")[label])) <= 2
+    # the vocabulary is that of train and of what has no class: no number of it is scored
+    assert found.unlabelled is not None
+    assert not numbers(found.validation.x) and not numbers(found.test.x)
+    assert numbers(found.train.x) == numbers(found.unlabelled[:-5])
+    assert len(found.unlabelled) - 5 == len(numbers(found.train.x))
+
+
 @pytest.mark.parametrize("with_split", [False, True])
 def test_arrays_of_images_have_them_beside(tmp_path: Path, with_split: bool) -> None:
     arrays = {"x": IMAGES[:20], "y": LABELS}
