@@ -178,13 +178,18 @@ def _check(arrays: Mapping[str, Array]) -> tuple[int, int, dict[str, Tensor]]:
     """The numbers of nodes and features, and the raw graph, by rows where most features are 0."""
     parts = _dense(arrays["x"]) if "x" in arrays else _rows(arrays)
     values = parts["x"] if "x" in parts else parts["x_data"]
-    if not np.isfinite(values).all():
-        raise ValueError("a feature is not finite")
+    finite = np.isfinite(values)
+    if not finite.all():
+        array = "x" if "x" in parts else "x_data"
+        raise ValueError(f"{array} is not finite, first at {np.argwhere(~finite)[0].tolist()}")
     nodes = len(parts["x"]) if "x" in parts else len(parts["x_indptr"]) - 1
     edges = _integers(arrays, "edge_index", (2, None))
     if edges.size and not (0 <= edges.min() and edges.max() < nodes):
-        wrong = edges.min() if edges.min() < 0 else edges.max()
-        raise ValueError(f"edge_index names nodes from 0 to {nodes - 1}, got {wrong}")
+        row, edge = np.argwhere((edges < 0) | (edges >= nodes))[0]
+        raise ValueError(
+            f"edge_index names nodes from 0 to {nodes - 1}, got {edges[row, edge]} "
+            f"at [{row}, {edge}]"
+        )
     types = {"x": np.float32, "x_data": np.float32}
     raw = {key: torch.tensor(part.astype(types.get(key, np.int64))) for key, part in parts.items()}
     features = int(arrays["x"].shape[1] if "x" in arrays else arrays["x_shape"][1])

@@ -110,7 +110,7 @@ def classification(
     groups: dict[str, int] = {}
     group_of = np.array([groups.setdefault(" ".join(words(text)), len(groups)) for text in texts])
     if len(groups) < 3:
-        raise ValueError(f"{len(groups)} different texts are too few for three splits")
+        raise ValueError(f"three splits need three different texts or more, got {len(groups)}")
     sets = stratified(y, (validation, test), seed, group_of)
     scored = set(group_of[np.concatenate(sets[1:])].tolist())
     unlabelled = [text for text in unlabelled if groups.get(" ".join(words(text))) not in scored]

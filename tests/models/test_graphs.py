@@ -125,12 +125,20 @@ def test_a_zip_of_tudataset_is_its_arrays(tmp_path: Path) -> None:
     [
         ({"A": "1, 2\n2; 1"}, r"RINGS_A.txt, line 2: not numbers with commas, got '2; 1'"),
         ({"A": "1, 2\n2"}, r"RINGS_A.txt, line 2: 1 numbers"),
-        ({"A": "1, 9999"}, "names nodes from 1 to"),
-        ({"A": "1, 200"}, "names nodes from 1 to|from one graph to another"),
+        ({"A": "1, 2\n\n1, 9999"}, r"RINGS_A.txt, line 3: nodes are numbered from 1 to \d+$"),
+        ({"A": "0, 1"}, r"RINGS_A.txt, line 1: nodes are numbered from 1 to \d+$"),
+        ({"A": "1, 2\n1, 20"}, "RINGS_A.txt, line 2: leads from one graph to another"),
         ({"graph_labels": None}, "no file NAME_graph_labels.txt"),
-        ({"graph_labels": "1\n2"}, "graph_of has 40 graphs, y 2"),
+        ({"graph_labels": "1\n2"}, "NAME_graph_labels.txt has 2 lines for 40 graphs"),
         ({"node_labels": "1\n2"}, "has 2 lines for"),
-        ({"graph_indicator": "1.5"}, "is no integer"),
+        ({"node_labels": "1\ninf"}, "RINGS_node_labels.txt, line 2: a number is not finite"),
+        (
+            {"graph_indicator": "1\n1.5"},
+            "RINGS_graph_indicator.txt, line 2: a number is no integer",
+        ),
+        ({"graph_indicator": "1\n1\n3"}, "RINGS_graph_indicator.txt, line 3: graphs are numbered"),
+        ({"graph_indicator": "1\n2\n1"}, "RINGS_graph_indicator.txt, line 3: graphs are numbered"),
+        ({"graph_indicator": "0\n1"}, "RINGS_graph_indicator.txt, line 1: graphs are numbered"),
     ],
 )
 def test_a_wrong_zip_is_refused_by_file_and_line(
@@ -144,11 +152,14 @@ def test_a_wrong_zip_is_refused_by_file_and_line(
     ("changes", "message"),
     [
         ({"x": None}, "there is no x, and of its parts by rows no x_data, x_indices"),
-        ({"x": np.full((60, 3), np.nan)}, "not finite"),
+        (
+            {"x": np.where(np.arange(180) == 17, np.nan, 1.0).reshape(60, 3)},
+            r"x is not finite, first at \[5, 2\]",
+        ),
         ({"x": np.zeros(60)}, r"x is numbers of shape \(nodes, features\), got float64 \(60,\)"),
         ({"edge_index": np.zeros((3, 4), int)}, r"edge_index is integers of \(2, edges\)"),
-        ({"edge_index": np.array([[0], [60]])}, "names nodes from 0 to 59, got 60"),
-        ({"edge_index": np.array([[-1], [5]])}, "names nodes from 0 to 59, got -1"),
+        ({"edge_index": np.array([[0], [60]])}, r"nodes from 0 to 59, got 60 at \[1, 0\]"),
+        ({"edge_index": np.array([[3, -1], [5, 5]])}, r"nodes from 0 to 59, got -1 at \[0, 1\]"),
         ({"y": np.zeros(60, int)}, "one class"),
         ({"y": np.arange(59)}, r"one class a node of 60, got int64 \(59,\)"),
         ({"train_mask": np.ones(60, bool)}, "come together, got only train_mask"),

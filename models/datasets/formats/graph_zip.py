@@ -61,6 +61,7 @@ class _Files:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._lines: dict[str, list[int]] = {}
         for member in archive.infolist():
             name = PurePosixPath(member.filename).name
             if name.endswith("_A.txt") or "_graph_" in name or "_node_" in name:
@@ -76,6 +77,7 @@ class _Files:
         if size > MAX_BYTES or size > MAX_RATIO * max(packed, 1024):
             raise FormatError(f"{member.filename}: unpacks to {size:,} bytes from {packed:,}")
         rows: list[list[float]] = []
+        numbers = self._lines[kind] = []
         with self._archive.open(member) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
@@ -90,26 +92,47 @@ class _Files:
                 if len(row) != (columns or len((rows or [row])[0])):
                     raise FormatError(f"{member.filename}, line {number}: {len(row)} numbers")
                 rows.append(row)
+                numbers.append(number)
         table = np.array(rows).reshape(len(rows), -1)
-        if not np.isfinite(table).all():
-            raise FormatError(f"{member.filename}: a number is not finite")
+        self.refuse(kind, ~np.isfinite(table).all(axis=1), "a number is not finite")
         return table
 
     def integers(self, kind: str, columns: int) -> NDArray[np.int64]:
         table = self.numbers(kind, columns)
         if table is None or not len(table):
             raise FormatError(f"there is no file NAME_{kind}.txt with a line in the zip")
-        if (table != np.rint(table)).any() or np.abs(table).max() > 2**53:
-            raise FormatError(f"{self._members[kind].filename}: a number is no integer")
+        whole = (table == np.rint(table)) & (np.abs(table) <= 2**53)
+        self.refuse(kind, ~whole.all(axis=1), "a number is no integer")
         return table.astype(np.int64)
+
+    def refuse(self, kind: str, wrong: NDArray[np.bool_], why: str) -> None:
+        """
+        Raises:
+            FormatError: a row of the file is wrong, with the line of the first.
+        """
+        if wrong.any():
+            line = self._lines[kind][int(wrong.argmax())]
+            raise FormatError(f"{self._members[kind].filename}, line {line}: {why}")
 
 
 def _read(files: _Files) -> dict[str, NDArray[Any]]:
     graph_of = files.integers("graph_indicator", 1)[:, 0] - 1
     edges = files.integers("A", 2).T - 1
     labels = files.integers("graph_labels", 1)[:, 0]
-    if edges.min() < 0 or edges.max() >= len(graph_of):
-        raise FormatError(f"NAME_A.txt names nodes from 1 to {len(graph_of)}, got another")
+    steps = np.diff(graph_of, prepend=-1)
+    files.refuse(
+        "graph_indicator",
+        (steps < 0) | (steps > 1) | (graph_of < 0),
+        "graphs are numbered from 1, and the nodes of each are together",
+    )
+    if graph_of[-1] + 1 != len(labels):
+        raise FormatError(
+            f"NAME_graph_labels.txt has {len(labels)} lines for {graph_of[-1] + 1} graphs"
+        )
+    outside = (edges.min(axis=0) < 0) | (edges.max(axis=0) >= len(graph_of))
+    files.refuse("A", outside, f"nodes are numbered from 1 to {len(graph_of)}")
+    ends = graph_of[edges]
+    files.refuse("A", (ends[:1] != ends[1:]).any(axis=0), "leads from one graph to another")
     features: list[NDArray[Any]] = []
     attributes = files.numbers("node_attributes", None)
     if attributes is not None:
