@@ -485,10 +485,14 @@ def _with_defaults(spec: SearchSpec, task: Task, space: SearchSpace) -> SearchSp
     """The spec with what was left open: name, recipe, objectives, epochs of the final trainings."""
     metric, goal = default_metric(task.name)
     epochs = min(3 * int(max(_epochs(space))), MAX_EPOCHS)
+    strategy = spec.strategy
+    if isinstance(strategy, OneShotSettings):
+        strategy = strategy.for_task(task.name)
     return spec.model_copy(
         update={
             "name": spec.name or f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}",
             "training": with_task_defaults(spec.training, task),
+            "strategy": strategy,
             "objectives": spec.objectives or (Objective(metric=f"val_{metric}", goal=goal),),
             "final": spec.final.model_copy(update={"epochs": spec.final.epochs or epochs}),
         }

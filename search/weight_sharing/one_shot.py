@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 
 from models.architecture import Architecture
 from models.datasets import Samples
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
+from models.training.defaults import default_recipe
 from models.training.optimizers import load_tensors, tensors_of
 from models.training.trainer import channels_last
 from search.space import SearchSpace
@@ -25,6 +26,9 @@ from search.weight_sharing.curvature import Eigenpair
 
 MIN_RATE_SHARE = 0.04
 """The weights' learning rate falls along a cosine to this share of it: 0.025 to 0.001."""
+
+MOMENTUM_RATE, ADAM_RATE = 0.025, 0.001
+"""Learning rates of the weights where neither request nor task says one."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,8 +51,17 @@ class OneShotSettings(StrategySettings):
     seeds: int = Field(3, ge=1, le=100, description="supernets, each with a seed of its own")
     epochs: int = Field(50, ge=1, le=10_000, description="of a supernet, over half of the training")
     batch_size: int = Field(64, ge=2, le=65_536, description="samples of either half per step")
-    learning_rate: float = Field(0.025, gt=0, le=10, description="of the weights, at the start")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of the weights")
+    optimizer: Literal["momentum", "adam"] | None = Field(
+        None, description="of the weights; null: momentum on images as in the paper, else adam"
+    )
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="of the weights, at the start; null: 0.025 with momentum, with adam what "
+        "plain networks of the task have",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of the weights, by momentum")
     weight_decay: float = Field(3e-4, ge=0, le=10, description="l2 / 2 of the weights in the loss")
     clip_norm: float = Field(5.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -67,6 +80,16 @@ class OneShotSettings(StrategySettings):
     def channel_divisor(self) -> int:
         """Operations see one of so many channels."""
         return 1
+
+    def for_task(self, name: str) -> Self:
+        """With the optimizer and the learning rate that were left open."""
+        usual = default_recipe(name)
+        optimizer = self.optimizer or ("momentum" if name == "image_classification" else "adam")
+        rate = self.learning_rate or MOMENTUM_RATE
+        if self.learning_rate is None and optimizer == "adam":
+            is_adaptive = usual.optimizer in ("adam", "adamw")
+            rate = usual.learning_rate if is_adaptive else ADAM_RATE
+        return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
 
 
 class OneShot(ABC):
@@ -87,20 +110,16 @@ class OneShot(ABC):
         space: SearchSpace,
     ) -> None:
         """`generator`, on the CPU, draws everything that is random in the search. `space`: of the
-        supernet's architectures.
+        supernet's architectures. An optimizer or a learning rate that `settings` leave open is
+        that of images (`OneShotSettings.for_task`).
         """
         self.supernet, self.settings, self._loss = supernet, settings, loss
         self._generator, self._space = generator, space
         self.allows = lambda architecture: True
         supernet.recomputes = settings.gradient_checkpointing
         self.weights = list(supernet.parameters())
-        self._weight_optimizer = SGD(
-            self.weights,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            foreach=True,
-        )
+        self._first_rate = settings.learning_rate or MOMENTUM_RATE
+        self._weight_optimizer = self._optimizer_of_weights()
 
     @abstractmethod
     def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
@@ -128,7 +147,7 @@ class OneShot(ABC):
         """`epoch` counts from 1."""
         share = (epoch - 1) / self.settings.epochs
         cosine = (1 + math.cos(math.pi * share)) / 2
-        rate = self.settings.learning_rate * (MIN_RATE_SHARE + (1 - MIN_RATE_SHARE) * cosine)
+        rate = self._first_rate * (MIN_RATE_SHARE + (1 - MIN_RATE_SHARE) * cosine)
         for group in self._weight_optimizer.param_groups:
             group["lr"] = rate
 
@@ -149,6 +168,13 @@ class OneShot(ABC):
         with torch.autocast(batch.y.device.type, torch.bfloat16, enabled=halved):
             outputs = self.supernet(batch.x, mix)
         return self._loss(outputs.float() if halved else outputs, batch.y)
+
+    def _optimizer_of_weights(self) -> Optimizer:
+        rate, decay = self._first_rate, self.settings.weight_decay
+        if self.settings.optimizer == "adam":
+            return Adam(self.weights, lr=rate, weight_decay=decay, foreach=True)
+        momentum = self.settings.momentum
+        return SGD(self.weights, rate, momentum, weight_decay=decay, foreach=True)
 
     @property
     def weight_rate(self) -> float:

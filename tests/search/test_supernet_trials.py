@@ -121,6 +121,7 @@ def test_a_restart_is_the_training_with_the_stronger_decay(digits: Dataset, tmp_
         ("darts", {"guard": {"min_entropy": 0.9, "patience": 1, "warmup_share": 0.0}}),
         ("gdas", {"penalty": {"metric": "latency_ms", "target": 1e-3}}),
         ("pc_darts", {"partial": 2, "resting_share": 0.25}),
+        ("darts", {"optimizer": "adam", "learning_rate": 0.01}),
     ],
 )
 def test_a_supernet_goes_on_as_if_it_had_never_stopped(

@@ -17,6 +17,7 @@ from torch.nn import functional
 from models.families.cnn_cell import CnnCellSettings
 from models.supernets import supernets
 from models.task import Task
+from models.training.defaults import default_recipe
 from search.engine.control import Orders
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
@@ -241,6 +242,28 @@ def test_what_supernets_derive_is_trained_and_retrained(name: str, tmp_path: Pat
         assert {"supernet_accuracy", "derived_accuracy"} <= trial.metrics.keys()
     again = run_of(resolved, journal)
     assert again.finished and again.trials == run.trials
+
+
+def test_what_trains_the_weights_is_that_of_the_task_where_it_is_left_open() -> None:
+    """The paper's for images; elsewhere Adam, at the rate of the task's own networks."""
+    table = {"family": "mlp", "norm": "batch", "dropout": 0.0}
+    body = request("darts") | {"dataset": "wine", "space": table}
+    chosen = {}
+    for name, asked in (
+        ("images", request("darts")),
+        ("table", body),
+        ("stated", {**body, "strategy": {"name": "darts", "optimizer": "momentum"}}),
+        ("rated", {**body, "strategy": {"name": "darts", "learning_rate": 0.5}}),
+    ):
+        strategy = resolve(asked).spec.strategy
+        assert isinstance(strategy, DartsSettings)
+        chosen[name] = strategy.optimizer, strategy.learning_rate
+    assert chosen == {
+        "images": ("momentum", 0.025),
+        "table": ("adam", default_recipe("tabular_classification").learning_rate),
+        "stated": ("momentum", 0.025),
+        "rated": ("adam", 0.5),
+    }
 
 
 def test_a_search_waits_for_its_supernets_and_ends_with_what_they_derived() -> None:
