@@ -146,6 +146,12 @@ class SearchSpec(Settings):
         """The stored form; `SearchSpec.model_validate` gives an equal spec back."""
         return self.model_dump(mode="json")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To workers as JSON: no process can import the classes of `space` and `strategy`, which
+        are made at run time, and with all that they mention they cannot be pickled by value.
+        """
+        return type(self).model_validate, (self.to_json(),)
+
 
 class TableSpace(FamilySettings):
     """The space of a table is its own: there is nothing to say about it."""

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray import cloudpickle
 
 from models.architecture import Architecture, Range
 from models.families import families
-from models.task import Task
+from models.task import GraphSize, Task
 from models.training.defaults import default_recipe
 from models.training.recipe import TrainingSettings
+from search.dataset_facts import DatasetFacts, named_facts
 from search.objectives import Objective
 from search.problems import MAX_PROBLEMS
 from search.resolve import (
@@ -107,6 +109,25 @@ def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> No
     stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
     again = resolve(stored).spec
     assert again == spec and again.to_json() == stored
+
+
+@pytest.mark.parametrize("family", families)
+def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
+    dataset = {"mlp": "wine", "rnn": "waves", "gnn": "rings"}.get(family, "digits")
+    tasks = {
+        "waves": Task("forecasting", (12, 2), 4, targets=(0, 1)),
+        "rings": Task("node_classification", (5,), 3, graph=GraphSize(8, 20)),
+    }
+
+    def lookup(name: str) -> DatasetFacts:
+        if name not in tasks:
+            return named_facts(name)
+        return DatasetFacts(tasks[name], {"train": 4}, "f" * 64, name)
+
+    body = {**MINIMAL, "dataset": dataset, "space": {"family": family}}
+    spec = resolve({**body, "fidelity": {"name": "asha"}}, lookup).spec
+    again = cloudpickle.loads(cloudpickle.dumps(spec))
+    assert again == spec and again.to_json() == spec.to_json()
 
 
 def test_the_parts_fit_together() -> None:
