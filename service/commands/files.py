@@ -110,6 +110,8 @@ def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
         resolved = resolve(request)
     except SpecError as error:
         problems = "\n".join(f"  {found.pointer}: {found.message}" for found in error.problems)
+        if any(found.pointer == "/dataset" for found in error.problems):
+            problems += "\n  Your own datasets are known to a server: check with --url."
         raise UsageError(f"the search is not valid\n{problems}") from None
     if resolved.spec.warm_start:
         note("A server knows the searches of warm_start: check them with --url.")

@@ -36,6 +36,7 @@ def train(
     of the epoch with the lowest validation loss.
     """
     from models import checkpoint
+    from models.datasets import UnavailableDatasetError
     from models.datasets.reference import load_dataset
     from models.exporters.bundle import BundleError, BundleReport, verify_bundle, write_bundle
     from models.presets import preset as preset_named
@@ -47,7 +48,7 @@ def train(
 
     try:
         known, data = preset_named(preset), load_dataset(dataset)
-    except UnknownNameError as error:
+    except (UnknownNameError, UnavailableDatasetError) as error:
         raise UsageError(str(error)) from None
     folder = out or Path(f"{preset}-{dataset}")
     if folder.exists():

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from models.families import families
-from models.task import TASK_NAMES
-from search.resolve import SpecError, resolve
+from models.task import TASK_NAMES, GraphSize, Task
+from search.dataset_facts import DatasetFacts, named_facts
+from search.resolve import resolve
 from service.cli import app
 from service.commands.files import example
 from service.commands.output import UsageError
@@ -60,22 +61,54 @@ def test_what_cannot_be_trained_is_refused(
         run("train", *arguments, "--out", str(tmp_path / "bundle"))
 
 
+def test_a_dataset_that_cannot_be_downloaded_says_how_to_upload_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETSMITH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(UsageError, match=r"fashion_mnist is downloaded .*netsmith datasets add"):
+        run("train", "--preset", "lenet-5", "--dataset", "fashion_mnist")
+    search = tmp_path / "search.json"
+    request = {"dataset": "fashion_mnist", "space": {"family": "cnn_cell"}}
+    search.write_text(json.dumps({**request, "strategy": {"name": "random"}}))
+    with pytest.raises(UsageError, match=r"/dataset: fashion_mnist is .*netsmith datasets add"):
+        run("validate", str(search))
+
+
 PAIRS = [(family, task) for family in families for task in sorted(families[family].tasks)]
+OWN = {
+    "my-text": Task("language_modeling", (16,), 9, vocabulary=9),
+    "my-texts": Task("text_classification", (16,), 3, vocabulary=9),
+    "my-sequences": Task("sequence_classification", (16, 2), 3),
+    "my-series": Task("forecasting", (16, 2), 8, targets=(0, 1)),
+    "my-graph": Task("node_classification", (5,), 3, graph=GraphSize(60, 200)),
+    "my-graphs": Task("graph_classification", (5,), 3, graph=GraphSize(32, 40, 99)),
+}
+"""What the examples have people upload first."""
 
 
 @pytest.mark.parametrize(("family", "task"), PAIRS)
 def test_every_family_has_an_example_for_each_of_its_tasks(family: str, task: str) -> None:
-    """It is a search that resolves; where the task has no data built in, but for those."""
+    """It is a search that resolves, for built-in data or for data that was uploaded before."""
+
+    def lookup(name: str) -> DatasetFacts:
+        if name not in OWN:
+            return named_facts(name)
+        return DatasetFacts(OWN[name], {"train": 100}, "f" * 64, name)
+
     request = tomllib.loads(example(family, task))
     assert request["space"]["family"] == family
-    try:
-        resolved = resolve(request)
-    except SpecError as error:
-        assert request["dataset"].startswith("my-")
-        assert [found.pointer for found in error.problems] == ["/dataset"]
-    else:
-        assert resolved.task.name == task
-        assert resolved.spec.training.epochs == request["training"]["epochs"]
+    resolved = resolve(request, lookup)
+    assert resolved.task.name == task
+    assert resolved.spec.training.epochs == request["training"]["epochs"]
+
+
+def test_what_is_unknown_here_may_be_known_to_a_server(tmp_path: Path) -> None:
+    search = tmp_path / "search.toml"
+    search.write_text(example("gnn", "node_classification"))
+    with pytest.raises(UsageError, match=r'unknown dataset "my-graph", .*\n.*check with --url'):
+        run("validate", str(search))
 
 
 def test_an_example_for_another_task_is_refused_and_every_task_has_its_part() -> None:
