@@ -8,7 +8,8 @@ pass that computes all gradients in both steps. It holds the same weights and co
 numbers (tests/models/test_supernets.py). Both take turns, a step each, in a random order; a figure
 is the median over the rounds, a ratio the median of the rounds' ratios. `wall` is by the clock,
 `cpu` by the processor time of this process, which a neighbour disturbs less. `peak_bytes` is what
-one step allocated at most, by the allocator's own count.
+one step allocated at most, by the allocator's own count. `launches` is how many kernels one step
+starts: on a GPU those that the profiler saw there, on a processor the operators that call no other.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import DeviceType
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
@@ -45,6 +47,13 @@ BATCH = 32
 TASK = Task("image_classification", (1, 28, 28), 10)
 CLOCKS = {"wall": perf_counter, "cpu": process_time}
 TARGETS = {"darts": 0.42, "darts_second_order": 0.45, "gdas": 1 / 8}
+
+
+WITHOUT_KERNEL = frozenset(
+    "as_strided as_strided_ detach detach_ empty empty_like empty_strided expand new_empty permute "
+    "resize_ result_type select slice split t transpose unsqueeze view".split()
+)
+"""Operators that only allocate, or look at what is there in another way."""
 
 
 class PlainCell(nn.Module):
@@ -110,6 +119,7 @@ class PlainCell(nn.Module):
 def straightforward(supernet: Supernet) -> Supernet:
     """A copy with plain cells in place of the fused ones, everything contiguous."""
     plain = copy.deepcopy(supernet).to(memory_format=torch.contiguous_format)
+    plain.memory_format = torch.contiguous_format
     for path, module in list(plain.named_modules()):
         if isinstance(module, MixedCell):
             parent, _, name = path.rpartition(".")
@@ -138,35 +148,38 @@ METHODS: dict[str, tuple[type[Bilevel], type[Bilevel], dict[str, Any]]] = {
 """Fused, straightforward, settings of the fused one. GDAS is held against the full mixture."""
 
 
-def compare(method: str, channels: int, cells: int, rounds: int) -> dict[str, Any]:
+def compare(
+    method: str, channels: int, cells: int, rounds: int, device: torch.device, precision: str
+) -> dict[str, Any]:
     fused_search, plain_search, chosen = METHODS[method]
     settings = CnnCellSettings.model_validate(
         {"topology": "darts", "nodes": 4, "cells": cells, "channels": channels}
     )
     space = SearchSpace.of_architectures("cnn_cell", settings, TASK)
     torch.manual_seed(0)
-    fused = supernets["cnn_cell"].build(settings, TASK)
+    fused = supernets["cnn_cell"].build(settings, TASK).to(device)
     searches = {}
     for name, kind, network in (
         ("fused", fused_search, fused),
         ("straightforward", plain_search, straightforward(fused)),
     ):
-        parsed = strategies[method.partition("_")[0]].Settings.model_validate(chosen)
-        if kind is PlainDarts:
-            parsed = DartsSettings(order=chosen.get("order", "first"))
+        settings_of = DartsSettings if kind is PlainDarts else strategies[name_of(method)].Settings
+        parsed = settings_of.model_validate(chosen | {"precision": precision})
         generator = torch.Generator().manual_seed(0)
         search = kind(network, parsed, functional.cross_entropy, generator, space)
         search.begin_epoch(1)
         searches[name] = search
-    batches = {name: [batch(name == "fused", seed) for seed in (1, 2)] for name in searches}
+    batches = {n: [batch(n == "fused", seed, device) for seed in (1, 2)] for n in searches}
     spent: dict[str, dict[str, list[float]]] = {c: {n: [] for n in searches} for c in CLOCKS}
     for name, search in searches.items():
         search.step(*batches[name])  # the first step allocates and warms up
+    finish(device)
     shuffled = Random(0)  # noqa: S311 - only the order of the steps
     for _ in range(rounds):
         for name in shuffled.sample(list(searches), len(searches)):
             start = {clock: read() for clock, read in CLOCKS.items()}
             searches[name].step(*batches[name])
+            finish(device)
             for clock, read in CLOCKS.items():
                 spent[clock][name].append(read() - start[clock])
     report: dict[str, Any] = {"method": method, "channels": channels, "cells": cells}
@@ -174,28 +187,57 @@ def compare(method: str, channels: int, cells: int, rounds: int) -> dict[str, An
         report[f"{clock}_seconds"] = {n: round(median(s), 4) for n, s in by_name.items()}
         ratios = map(truediv, by_name["fused"], by_name["straightforward"])
         report[f"{clock}_ratio"] = round(median(ratios), 3)
-    report["peak_bytes"] = {name: peak_bytes(s, batches[name]) for name, s in searches.items()}
+    of_step = {name: profiled(s, batches[name], device) for name, s in searches.items()}
+    for figure in ("peak_bytes", "launches"):
+        report[figure] = {name: figures[figure] for name, figures in of_step.items()}
     return report
 
 
-def batch(is_channels_last: bool, seed: int) -> Batch:
+def name_of(method: str) -> str:
+    """The strategy."""
+    return method.partition("_")[0]
+
+
+def finish(device: torch.device) -> None:
+    """A GPU computes on while the clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def batch(is_channels_last: bool, seed: int, device: torch.device) -> Batch:
     torch.manual_seed(seed)
     x = torch.randn(BATCH, *TASK.input_shape)
     if is_channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    return Batch(x, torch.randint(TASK.outputs, (BATCH,)))
+    return Batch(x.to(device), torch.randint(TASK.outputs, (BATCH,)).to(device))
 
 
-def peak_bytes(search: Bilevel, batches: Sequence[Batch]) -> int:
-    """The most that one step holds beside what was there before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+def profiled(search: Bilevel, batches: Sequence[Batch], device: torch.device) -> dict[str, int]:
+    """The most that one step holds beside what was there before, and the kernels that it starts."""
+    activities = [ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+    with profile(activities=activities, profile_memory=device.type == "cpu") as profiler:
         search.step(*batches)
+        finish(device)
+    if device.type == "cuda":
+        kernels = [
+            event
+            for event in profiler.events()
+            if event.device_type is DeviceType.CUDA and not event.name.startswith("Mem")
+        ]
+        peak = torch.cuda.max_memory_allocated(device) - before
+        return {"peak_bytes": peak, "launches": len(kernels)}
     held = peak = 0
-    for record in profiled.profiler.kineto_results.events():
+    for record in profiler.profiler.kineto_results.events():
         if record.name() == "[memory]":
             held += record.nbytes()
             peak = max(peak, held)
-    return peak
+    leaves = [e for e in profiler.events() if e.name.startswith("aten::") and not e.cpu_children]
+    computing = [e for e in leaves if e.name.removeprefix("aten::") not in WITHOUT_KERNEL]
+    return {"peak_bytes": peak, "launches": len(computing)}
 
 
 def main() -> None:
@@ -205,10 +247,12 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", type=int, default=[5, 8])
     parser.add_argument("--rounds", type=int, default=7, help="steps of each")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     sizes = [
-        compare(method, channels, cells, arguments.rounds)
+        compare(method, channels, cells, arguments.rounds, arguments.device, arguments.precision)
         for method in arguments.methods
         for channels in arguments.channels
         for cells in arguments.cells
@@ -221,6 +265,8 @@ def main() -> None:
         "image": list(TASK.input_shape),
         "threads": torch.get_num_threads(),
         "rounds": arguments.rounds,
+        "device": str(arguments.device),
+        "precision": arguments.precision,
         "torch": torch.__version__,
         "targets": TARGETS,
         "sizes": sizes,

@@ -66,6 +66,10 @@ class CnnCellSupernet(Supernet):
     """What both topologies have in common."""
 
     INPUTS: int
+    memory_format = torch.channels_last
+    """Of what the cells see. All channels of a pixel side by side are fast; of images with one
+    channel torch cannot tell the order, so that the stem's has to be told.
+    """
 
     def __init__(self, settings: CnnCellSettings, task: Task, partial: int) -> None:
         super().__init__()
@@ -217,7 +221,7 @@ class DartsSupernet(CnnCellSupernet):
         self.classifier = nn.Linear(widths[1], task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        before = last = _pixelwise(self.stem(x))
+        before = last = self.stem(x).contiguous(memory_format=self.memory_format)
         for cell in self._cells():
             before, last = last, self.part(cell, before, last, mix[cell.kind])
         logits: Tensor = self.classifier(_mean(last))
@@ -308,7 +312,7 @@ class NasBench201Supernet(CnnCellSupernet):
         self.classifier = nn.Linear(width, task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        x = _pixelwise(self.stem(x))
+        x = self.stem(x).contiguous(memory_format=self.memory_format)
         for stage in range(STAGES):
             if stage:
                 x = self.get_submodule(f"reduction_{stage}")(x)
@@ -342,13 +346,6 @@ class NasBench201Supernet(CnnCellSupernet):
     def _terms(self, architecture: Architecture, kind: str) -> Iterator[tuple[int, Term]]:
         for source, node in self.edges:
             yield node, Term(source, str(architecture.decisions[f"edge_{source}_{node}"]))
-
-
-def _pixelwise(x: Tensor) -> Tensor:
-    """All channels of a pixel side by side, which is how the cells are fast. Of images with one
-    channel torch cannot tell the order, so that the stem has its own.
-    """
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _mean(x: Tensor) -> Tensor:
