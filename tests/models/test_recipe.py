@@ -18,6 +18,8 @@ from models.training.trainer import train
 
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
 
+PRETRAINED: dict[str, Any] = {"pretraining": "masked"}
+
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     # field: (what else the recipe says, the other value of the field)
     "epochs": ({}, 2),
@@ -39,6 +41,10 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "clip_norm": ({}, 0.01),
     "precision": ({}, "bfloat16"),
     "l1_step": ({"l1": 0.01}, "proximal"),
+    "pretraining": ({"pretraining_epochs": 2}, "masked"),
+    "pretraining_epochs": ({**PRETRAINED, "pretraining_epochs": 1}, 2),
+    "pretraining_batch_size": ({**PRETRAINED, "pretraining_epochs": 1}, 32),
+    "pretraining_learning_rate": ({**PRETRAINED, "pretraining_epochs": 1}, 0.01),
 }
 
 ARCHITECTURE = Architecture(
