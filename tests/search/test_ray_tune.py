@@ -129,12 +129,16 @@ def most_at_once(events: Sequence[Event]) -> int:
 
 
 def is_gone(pid: int, seconds: float = 10.0) -> bool:
+    """Whether the process ends within `seconds`; one that waits to be reaped has ended."""
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
-        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.1)
-    return not psutil.pid_exists(pid)
+    return False
 
 
 @on_ray
