@@ -41,6 +41,7 @@ from search.strategies import (
     strategies,
 )
 from search.trial import Candidate
+from search.weight_sharing.inheritance import refusals
 from search.weight_sharing.one_shot import OneShotSettings
 
 __all__ = ["Resolved", "ResolvedSpace", "SpecError", "SpecProblem", "resolve", "resolve_space"]
@@ -401,6 +402,7 @@ def _check_sharing(
         )
         problems.append(problem(message, "strategy", "name"))
         return
+    problems += refusals(strategy, parts.get("training"))
     try:
         supernets[space.family].check(space, partial=strategy.channel_divisor, task=task)
     except InfeasibleError as error:

@@ -14,22 +14,33 @@ from models.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network and the recipe to train it by."""
+    """A network and the recipe to train it by.
+
+    `weights_from` is the number of the supernet trial whose weights its training begins with; None:
+    from scratch. It is no part of a candidate's identity: an architecture with its recipe has one
+    result in a search, that of whoever was first.
+    """
 
     architecture: Architecture
     recipe: Recipe
+    weights_from: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """`weights_from` only where it is set."""
+        document: dict[str, Any] = {
             "architecture": self.architecture.to_json(),
             "recipe": self.recipe.model_dump(mode="json"),
         }
+        if self.weights_from is not None:
+            document["weights_from"] = self.weights_from
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             Architecture.from_json(document["architecture"]),
             Recipe.model_validate(document["recipe"]),
+            document.get("weights_from"),
         )
 
 

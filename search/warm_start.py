@@ -34,7 +34,8 @@ def taken_over(resolved: Resolved, find: Callable[[str, int], Earlier | None]) -
 
     A result fits where both searches have the same dataset, by its fingerprint, and the same
     objectives; where its architecture is a point of this space and its recipe one of this recipe's;
-    and where it keeps this search's constraints. A search of which nothing fits is refused.
+    where it keeps this search's constraints; and where its training began from scratch. A search of
+    which nothing fits is refused.
 
     Raises:
         search.problems.SpecError: with what differs, for each search that does not fit.
@@ -90,9 +91,15 @@ def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
     """The trial in this search, still with its own number.
 
     Raises:
-        ValueError: it is no point of this space, or not within the constraints.
+        ValueError: it is no point of this space, or not within the constraints, or it began with
+            weights that this search has not.
     """
     spec, space = resolved.spec, resolved.space
+    if trial.candidate.weights_from is not None:
+        raise ValueError(
+            f"it began with the weights of that search's supernet trial "
+            f"{trial.candidate.weights_from}, here it would begin from scratch"
+        )
     candidate = space.candidate(space.values(trial.candidate))
     architecture_key, recipe_key = space.keys(candidate)
     score = fitness(trial.metrics, spec.objectives, spec.constraints)

@@ -88,6 +88,7 @@ _TRIAL: dict[str, Any] = {
     "architecture": _ARCHITECTURE,
     "architecture_key": "5f0c7d0e9b1a2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5",
     "recipe": {"epochs": 2, "optimizer": "adam", "learning_rate": 0.004},
+    "weights_from": None,
     "supernet": None,
     "derived": None,
     "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071, "parameters": 20842},

@@ -415,7 +415,8 @@ class SearchRun:
 
     def _draw_baseline(self) -> Trial | None:
         """A network that the strategy has trained as well is answered from there and counts all
-        the same: random search alone would have trained it.
+        the same: random search alone would have trained it. Not from a result that began with
+        weights of a supernet, which random search alone has not.
         """
         number = self._state.next_number
         candidate = self._baseline.ask(number)
@@ -423,7 +424,9 @@ class SearchRun:
             return None
         keys = self._space.keys(candidate)
         source = self._state.archive.first(*keys)
-        if source is not None and self._state.archive.result(source)[1] is not None:
+        if source is not None and (
+            source in self._state.inherited or self._state.archive.result(source)[1] is not None
+        ):
             source = None
         trial = Trial(
             number,

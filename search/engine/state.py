@@ -13,7 +13,7 @@ from search.engine.journal import (
 )
 from search.objectives import Incumbents, violation
 from search.spec import SearchSpec
-from search.trial import Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialKind, TrialState
 
 MAX_REPEATS = 100
 """Proposals in a row that were all tried before, after which the space counts as exhausted."""
@@ -38,6 +38,7 @@ class SearchState:
     paused: those of them that wait.
     pauses: their last pause, whether they still wait or not.
     reported: their furthest epoch.
+    inherited: candidates that began with the weights of a supernet.
     reasons, final_reasons: why candidates and final trials have no usable result.
     """
 
@@ -50,6 +51,7 @@ class SearchState:
         self.paused: set[int] = set()
         self.pauses: dict[int, TrialPaused] = {}
         self.reported: dict[int, EpochReported] = {}
+        self.inherited: set[int] = set()
         self.archive = Archive()
         self.incumbents = Incumbents(len(spec.objectives), spec.final.top)
         self.reasons, self.final_reasons = Tally(), Tally()
@@ -100,6 +102,8 @@ class SearchState:
         else:
             self.repeats = 0
             self.archive.open(trial)
+            if isinstance(trial.proposal, Candidate) and trial.proposal.weights_from is not None:
+                self.inherited.add(trial.number)
 
     def _end(self, trial: Trial) -> None:
         self.told += 1

@@ -33,6 +33,7 @@ from search.trial import Supernet as Proposal
 from search.weight_sharing.bilevel import Bilevel
 from search.weight_sharing.costs import OptionCosts, base_mix, option_costs
 from search.weight_sharing.halves import Halves, statistics_batches
+from search.weight_sharing.inheritance import leave
 from search.weight_sharing.limits import derive_within
 from search.weight_sharing.one_shot import OneShot, OneShotSettings
 from search.weight_sharing.strategy import WeightSharing
@@ -50,6 +51,7 @@ def train_supernet(
     state_url: str,
     limits: Sequence[Constraint] = (),
     memory_limit_bytes: int | None = None,
+    weights_url: str | None = None,
 ) -> Iterator[Derivation]:
     """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
@@ -58,7 +60,9 @@ def train_supernet(
     `derived_epoch`, of which epoch it is, and the validation split, which no epoch has seen:
     `supernet_<metric>` and `derived_<metric>` are the scores of that epoch's mixture and of its
     architecture, both on the shared weights as they are in the end. How much the mixture is better
-    is the `discretisation_gap`: in accuracy, else in loss.
+    is the `discretisation_gap`: in accuracy, else in loss. Before that report, the weights by which
+    the architecture was scored go to `weights_url`, if there is one
+    (`search.weight_sharing.inheritance`).
 
     What is derived keeps the `limits` on parameters and FLOPs, by the default recipe.
 
@@ -97,6 +101,8 @@ def train_supernet(
         with seeded(rng_for(seed, 0).getrandbits(63), device):
             fixed = Fixed(supernet, mix, halves.weights.x)
         closing |= _scores(name, fixed, dataset)
+        if name == "derived" and weights_url is not None:
+            leave(weights_url, trial.number, fixed.supernet, outcome.derived, dataset.task)
     closing["discretisation_gap"] = (
         closing["supernet_accuracy"] - closing["derived_accuracy"]
         if "supernet_accuracy" in closing

@@ -29,6 +29,7 @@ from search.evaluators.supernet import train_supernet
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
+from search.weight_sharing.inheritance import inherit
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class TrainEvaluator:
 
     After each epoch of `save_after` a candidate leaves its state beside them before it reports the
     epoch, and so does a supernet after epochs of its own choice (`search.evaluators.supernet`).
-    Whoever evaluates it again goes on from there: the first report is that epoch's.
+    Whoever evaluates it again goes on from there: the first report is that epoch's. A supernet
+    whose settings say `inherit_weights` leaves the weights of what it derived there as well, and a
+    candidate with `weights_from` begins with them, or fails where they are lost.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class TrainEvaluator:
         if isinstance(trial.proposal, Supernet):
             if self._space is None:
                 raise ValueError("a supernet needs the space of its networks")
+            leaves_weights = trial.proposal.settings.get("inherit_weights", False)
             yield from train_supernet(
                 trial,
                 self._space,
@@ -138,6 +142,7 @@ class TrainEvaluator:
                 self._state_url(trial),
                 self._cost_limits,
                 self._memory_limit_bytes,
+                self._weights_url(trial.number) if leaves_weights else None,
             )
             return
         dataset, device, candidate = self._dataset, self._device, trial.candidate
@@ -153,6 +158,8 @@ class TrainEvaluator:
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
         if not is_final and not before and candidate.architecture not in self._free:
             self._keep_limits(candidate, known, peak)
+        if candidate.weights_from is not None and start is None:
+            inherit(self._weights_url(candidate.weights_from), network, candidate)
         training = Training(
             network,
             dataset,
@@ -228,6 +235,9 @@ class TrainEvaluator:
 
     def _state_url(self, trial: Trial) -> str:
         return f"{self._checkpoints}/{trial.number}.state.safetensors"
+
+    def _weights_url(self, supernet: int) -> str:
+        return f"{self._checkpoints}/{supernet}.weights.safetensors"
 
     def _save(self, trial: Trial, network: nn.Module, metrics: Mapping[str, float]) -> None:
         checkpoint.save(

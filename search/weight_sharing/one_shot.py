@@ -75,6 +75,11 @@ class OneShotSettings(StrategySettings):
     guard: GuardSettings = Field(
         GuardSettings(), description="against the collapse of the architecture"
     )
+    inherit_weights: bool = Field(
+        False,
+        description="what a supernet derives begins its training with the weights that it had "
+        "there; final trainings are from scratch all the same",
+    )
 
     @property
     def channel_divisor(self) -> int:

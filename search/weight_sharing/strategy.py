@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
@@ -26,6 +27,10 @@ class WeightSharing:
 
     Where the recipe is searched too, a derived architecture is tried with a random recipe. When
     all that was derived has been asked for, there is nothing more to ask.
+
+    With `inherit_weights` a derived architecture begins with the weights of its supernet. One that
+    several supernets derive is tried once by each recipe, with the weights of the first of them
+    that ended; one that has a result already, as of an earlier search, is not tried again.
     """
 
     objectives = 1
@@ -60,4 +65,7 @@ class WeightSharing:
         self._supernets += 1
         if trial.derived is not None:
             rng = rng_for(self._seed, trial.number)
-            self._derived.append(self._space.completed(trial.derived, rng))
+            candidate = self._space.completed(trial.derived, rng)
+            if self._settings.inherit_weights:
+                candidate = replace(candidate, weights_from=trial.number)
+            self._derived.append(candidate)

@@ -45,6 +45,9 @@ class TrialRead(BaseModel):
     architecture: ArchitectureRead | None = Field(description="null for a supernet")
     architecture_key: str = Field(description="the same for isomorphic architectures")
     recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
+    weights_from: int | None = Field(
+        description="the supernet trial whose weights its training begins with; null: from scratch"
+    )
     supernet: SupernetRead | None = Field(description="null for all other trials")
     derived: ArchitectureRead | None = Field(description="what a supernet led to; else null")
     metrics: dict[str, float] = Field(description="its result; empty without one")
@@ -97,6 +100,7 @@ class TrialRead(BaseModel):
                 "architecture": row.proposal.get("architecture"),
                 "architecture_key": row.architecture_key,
                 "recipe": row.proposal.get("recipe"),
+                "weights_from": row.proposal.get("weights_from"),
                 "supernet": row.proposal if row.kind == "supernet" else None,
                 "derived": row.derived,
                 "metrics": row.metrics,

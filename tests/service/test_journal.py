@@ -79,6 +79,7 @@ def test_history_is_what_was_appended(
         2, kind=TrialKind.SUPERNET, proposal=Supernet("darts", {"order": 2, "epochs": 5})
     )
     derived = first.candidate.architecture
+    heir = running_trial(3, proposal=replace(first.candidate, weights_from=2))
     final = running_trial(4, kind=TrialKind.FINAL, source=1, seed=1)
     failure = Failure(FailureKind.NON_FINITE, "epoch 1: the loss is NaN")
     events = [
@@ -91,7 +92,8 @@ def test_history_is_what_was_appended(
         TrialStarted(supernet, told=1, running=(0,)),
         TrialEnded(replace(first, state=TrialState.FAILED, failure=failure, worker="node:2")),
         EpochReported(2, 1, {"weight_loss": 1.5}, derived),
-        TrialStarted(final, told=2, running=(2,)),
+        TrialStarted(heir, told=2, running=(2,)),
+        TrialStarted(final, told=2, running=(2, 3)),
         TrialEnded(replace(completed(supernet, 0.5), fitness=None, derived=derived)),
     ]
     expected = MemoryJournal()

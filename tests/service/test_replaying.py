@@ -45,11 +45,14 @@ def test_what_rest_says_proves_the_same_proposals(
     assert "trial 4 was asked for after" in replayed(spec, torn)["difference"]["reason"]
 
 
-@pytest.mark.parametrize("method", ["darts", "enas", "random_sharing"])
+@pytest.mark.parametrize(
+    ("method", "inherits"), [("darts", False), ("enas", False), ("random_sharing", True)]
+)
 def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
-    app: FastAPI, client: TestClient, method: str
+    app: FastAPI, client: TestClient, method: str, inherits: bool
 ) -> None:
-    search_id = run_search(app, client, strategy={"name": method, "seeds": 2})
+    strategy = {"name": method, "seeds": 2, "inherit_weights": inherits}
+    search_id = run_search(app, client, strategy=strategy)
     spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
     trials = client.get(f"/v1/searches/{search_id}/trials").json()["items"]
     kinds = [trial["kind"] for trial in trials]
@@ -58,7 +61,11 @@ def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
         assert supernet["architecture"] is None and supernet["supernet"]["method"] == method
         assert supernet["derived"] == supernet["curve"][0]["derived"] == candidate["architecture"]
         assert candidate["derived"] is None and candidate["supernet"] is None
+        assert candidate["weights_from"] == (supernet["number"] if inherits else None)
+    assert [trial["weights_from"] for trial in (*trials[:2], trials[4])] == [None] * 3
     assert replayed(spec, trials) == {"asks": 4, "differences": 0, "difference": None}
+    forged = [{**t, "weights_from": 1} if t["number"] == 2 else t for t in trials]
+    assert replayed(spec, forged)["difference"]["trial"] == 2
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
