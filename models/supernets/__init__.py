@@ -81,7 +81,7 @@ class Supernet(nn.Module):
         """
 
     def part(self, module: nn.Module, *inputs: Any) -> Any:
-        """`module(*inputs)` for a cell or a layer, which may be computed again."""
+        """`module(*inputs)` for a cell, a layer or a step, which may be computed again."""
         if self.recomputes and self.training and torch.is_grad_enabled():
             return recomputed(module, *inputs)
         return module(*inputs)

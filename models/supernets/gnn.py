@@ -122,7 +122,8 @@ class GnnSupernet(Supernet):
         chosen = self.choices.read(mix, next(self.parameters()))
         values: dict[int, Tensor | Features] = {0: graph.x}
         for number in range(1, max(int(count) for count, _ in chosen["layers"]) + 1):
-            values[number] = self.get_submodule(f"layer_{number}")(
+            values[number] = self.part(
+                self.get_submodule(f"layer_{number}"),
                 graph,
                 values,
                 chosen[f"layer_{number}_input"],

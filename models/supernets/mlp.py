@@ -9,9 +9,9 @@ depth of 0 has an output of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -78,8 +78,7 @@ def _options(settings: MlpSettings) -> Options:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(NamedTuple):
     """What leaves a layer, and the weights of the widths that it may have.
 
     Shapes:
@@ -197,7 +196,7 @@ class MlpSupernet(Supernet):
         for depth in range(max(depths) + 1):
             if depth:
                 kinds = (chosen[f"layer_{depth}_{kind}"] for kind in SEARCHED)
-                units = self.get_submodule(f"layer_{depth}")(units, *kinds)
+                units = self.part(self.get_submodule(f"layer_{depth}"), units, *kinds)
             if depth in depths and depth == 0:
                 outputs.append(depths[depth] * self.direct(x))
             elif depth in depths:

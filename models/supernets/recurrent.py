@@ -6,8 +6,9 @@ weights of a plain network, no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +48,14 @@ class Leaving:
         return torch.lerp(stays, mixed, gate.sigmoid()).chunk(len(self.targets), dim=1)
 
 
-class MixedCell:
-    """Computes with the weights of `cell`, whatever nodes that one has been built with.
+class MixedCell(nn.Module):
+    """The next state, by the weights of `cell`, whatever nodes that one has been built with.
 
     A node is the mean of all that arrives at it, by the weights of the mix: a mix of one edge a
     node is a plain cell. The paper's code sums and normalises by the batch, in its search alone.
+
+    Shapes:
+        step: (N, 2 * hidden), an input as it is mapped; state: (N, hidden) -> (N, hidden)
     """
 
     def __init__(self, cell: DartsCell, activations: Sequence[str], mix: Tensor) -> None:
@@ -60,11 +64,12 @@ class MixedCell:
         Shapes:
             mix: (edges, 1 + activations)
         """
+        super().__init__()
         self._cell = cell
         self._leaving = _all_leaving(cell, activations, mix)
 
-    def states(self, x: Tensor) -> Tensor:
-        """The state after each step.
+    def states(self, x: Tensor, part: Callable[..., Any]) -> Tensor:
+        """The state after each step; a step is a `part` of a supernet.
 
         Shapes:
             (N, steps, inputs) -> (N, steps, hidden)
@@ -73,11 +78,11 @@ class MixedCell:
         state = x.new_zeros(len(x), self._cell.hidden)
         states = []
         for step in reversed(steps) if self._cell.reverse else steps:
-            state = self._next(step, state)
+            state = part(self, step, state)
             states.append(state)
         return torch.stack(states[::-1] if self._cell.reverse else states, dim=1)
 
-    def _next(self, step: Tensor, state: Tensor) -> Tensor:
+    def forward(self, step: Tensor, state: Tensor) -> Tensor:
         gate, new = torch.addmm(step, state, self._cell.state.weight.T).chunk(2, dim=1)
         values = [torch.lerp(state, new.tanh(), gate.sigmoid())]
         arrived: dict[int, Tensor] = {}

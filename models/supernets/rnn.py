@@ -87,7 +87,8 @@ class RnnSupernet(Supernet):
             states = []
             for cell in recurrent.cells[first : first + recurrent.directions]:
                 assert isinstance(cell, DartsCell)  # noqa: S101 - for the type checker
-                states.append(MixedCell(cell, self.activations, mix["cell"]).states(x))
+                mixed = MixedCell(cell, self.activations, mix["cell"])
+                states.append(mixed.states(x, self.part))
             x = torch.cat(states, dim=-1)
         return self.network.read(x)
 

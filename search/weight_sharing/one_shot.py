@@ -69,8 +69,8 @@ class OneShotSettings(StrategySettings):
     )
     gradient_checkpointing: bool = Field(
         False,
-        description="less memory, more time: of a cell, or a block of a transformer, keep what "
-        "goes in; other families keep everything",
+        description="less memory, more time: of a cell, a block, a layer or a step of a "
+        "recurrent cell keep what goes in",
     )
     guard: GuardSettings = Field(
         GuardSettings(), description="against the collapse of the architecture"

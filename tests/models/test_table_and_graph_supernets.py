@@ -15,6 +15,7 @@ from models.datasets.graphs import of_graphs, of_nodes
 from models.families import InfeasibleError, families
 from models.graph import Features, Graph
 from models.graph_samples import Graphs, Nodes
+from models.memory import Kept
 from models.supernets import Supernet, supernets
 from models.task import Task
 from models.training.recipe import Recipe, TrainingSettings
@@ -347,3 +348,25 @@ def test_an_architecture_of_another_space_is_refused(
     for refuse in (network.mix_of, network.weights_of):
         with pytest.raises(ValueError, match=message):
             refuse(other)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_layers_that_are_computed_again_have_the_same_gradients_and_statistics(name: str) -> None:
+    """Dropout included: the second pass drops what the first one has dropped."""
+    found = []
+    for recomputes in (False, True):
+        network, mix = supernet_of(name).train(), random_mix(supernet_of(name))
+        network.recomputes = recomputes
+        x, kept = inputs_of(name), Kept()
+        torch.manual_seed(4)
+        with kept:
+            loss = network(x, mix).square().mean()
+        torch.autograd.backward(loss)
+        slopes = [p.grad for p in (*network.parameters(), *mix.values()) if p.grad is not None]
+        found.append((loss, slopes, list(network.buffers()), kept.bytes()))
+    plain, again = found
+    assert torch.equal(plain[0], again[0])
+    for one, other in ((plain[1], again[1]), (plain[2], again[2])):
+        assert len(one) == len(other)
+        assert all(map(torch.equal, one, other))
+    assert again[3] < plain[3]
