@@ -14,6 +14,7 @@ from random import Random
 import psutil
 import pytest
 import ray
+from mortal import Mortal, steps_of_attempts
 from spaces import letters, spec_of
 from unruly import Unbuildable, Unruly, attempts
 
@@ -252,6 +253,55 @@ def test_supernets_of_two_seeds_run_side_by_side_and_derive_what_they_derive_alo
         *_, last = alone.evaluate(trial)
         assert derived_from(last) == trial.derived
         assert last["weight_loss"] == trial.metrics["weight_loss"]
+
+
+@on_ray
+def test_a_supernet_whose_worker_is_killed_ends_as_one_that_was_left_in_peace(folder: Path) -> None:
+    """In the second of three steps of the third of four epochs; what is derived goes on with the
+    weights of the second process.
+    """
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "cells": 1, "channels": 4},
+            "training": {"epochs": 1, "batch_size": 256},
+            "strategy": {
+                "name": "darts",
+                "seeds": 1,
+                "epochs": 4,
+                "batch_size": 256,
+                "architecture_learning_rate": 0.1,
+                "inherit_weights": True,
+            },
+            "resources": {"parallel_trials": 1},
+            "final": {"seeds": 1, "epochs": 1},
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    run_ray_tune(run, partial(Mortal, folder, resolved.spec, 8), resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    supernet, candidate, _ = run.trials
+    first, second = steps_of_attempts(folder)
+    told = [event for event in journal.events if isinstance(event, EpochReported)]
+    left = 4 - second // 3  # the epoch after which the state was saved
+    epochs = [point.epoch for point in told if point.number == supernet.number]
+    assert (first, second % 3) == (8, 0) and left in (1, 2)
+    assert epochs == [1, 2, *range(left, 5)]
+
+    alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
+    *course, closing = alone.evaluate(supernet)
+    curve = {point.epoch: point for point in told if point.number == supernet.number}
+    memory = "peak_memory_bytes"
+    for report in course:
+        point = curve[int(report["epoch"])]
+        assert point.derived == derived_from(report)
+        assert {**point.metrics, memory: 0} == {**report, memory: 0}
+    assert supernet.derived == derived_from(closing) == candidate.candidate.architecture
+    assert {**supernet.metrics, memory: 0} == {**closing, memory: 0}
+    (trained,) = alone.evaluate(candidate)
+    assert candidate.candidate.weights_from == supernet.number
+    assert candidate.metrics["val_loss"] == trained["val_loss"]
 
 
 def _idle_workers(count: int) -> set[int]:
