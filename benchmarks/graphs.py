@@ -11,8 +11,10 @@ split, after training, by the weights of the lowest validation loss; Cora has th
   and a ratio is that of the medians, by the clock and by the processor time of this process
 - `search`: `--trials` trials of the family `gnn`, by validation accuracy alone. One seed and 500
   nodes tell networks apart by two points, no less: the best `--top` are trained anew on `--seeds`
-  seeds, and the best mean validation accuracy there is the winner's. Published, of the same split:
-  GraphNAS 84.3
+  seeds, and the best mean validation accuracy there is the winner's. The operations are the three
+  that Luo et al., NeurIPS 2024, https://arxiv.org/abs/2406.08993, find as good as any when they are
+  tuned; dropout and penalty are strong, as 140 labels want it, which first trials have shown too.
+  Published, of the same split: GraphNAS 84.3
 - `mutag`: 10-fold test accuracy of GIN's network (five layers, sums), each fold with a validation
   part of its own; `published_protocol` picks the one epoch that is best on the mean of the test
   folds, as the paper's 89.4 does, and is no estimate of the error on new data
@@ -57,7 +59,7 @@ from search.resolve import resolve
 PUBLISHED = {"gcn": 0.815, "gat": 0.830, "graphnas": 0.843, "gin_mutag": 0.894}
 TARGETS = {"gcn": 0.815, "gat": 0.825, "time_share": 1 / 8}
 ROUNDS = 3
-EPOCHS = 400
+EPOCHS = 300
 """Of a training in the search, at most."""
 
 
@@ -163,16 +165,20 @@ def searched(data: Dataset, strategy: str, trials: int, top: int, seeds: int) ->
             "dataset": data.name,
             "space": {
                 "family": "gnn",
+                "operations": ["gcn", "gat", "sage", "skip"],
                 "layers": {"low": 1, "high": 3},
-                "hidden": {"choice": [32, 64, 128]},
+                "hidden": {"choice": [64, 128]},
+                "heads": {"choice": [1, 2, 4]},
+                "aggregation": "mean",
+                "activation": {"choice": ["relu", "elu"]},
                 "dropout": {"choice": [0.5, 0.6, 0.7, 0.8]},
                 "norm": "none",
+                "output": ["gcn", "gat"],
             },
             "training": {
                 "epochs": EPOCHS,
                 "learning_rate": {"choice": [0.005, 0.01]},
                 "l2": {"choice": [5e-4, 1e-3]},
-                "label_smoothing": {"choice": [0.0, 0.1]},
                 "early_stopping": 100,
             },
             "strategy": {"name": strategy},
@@ -249,7 +255,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--strategy", default="tpe", help="of the search")
-    parser.add_argument("--top", type=int, default=8, help="networks of the search trained anew")
+    parser.add_argument("--top", type=int, default=6, help="networks of the search trained anew")
     parser.add_argument("--epochs", type=int, default=100, help="of mutag")
     options = parser.parse_args()
     torch.set_num_threads(1)
