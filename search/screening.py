@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Screening:
-    """Implements `search.engine.run.Screen` for the proxies of a spec.
+    """Implements `search.engine.feasibility.Screen` for the proxies of a spec.
 
     Everything here is a function of the spec and of the dataset: a search that goes on after a
     crash works it out again.

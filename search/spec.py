@@ -137,6 +137,12 @@ class SearchSpec(Settings):
         """The constraints on what is known of a candidate before anything is built of it."""
         return [limit for limit in self.constraints if limit.metric in COST_METRICS]
 
+    @property
+    def measured_limits(self) -> list[Constraint]:
+        """The constraints on what training alone can tell."""
+        known = self.cost_limits
+        return [limit for limit in self.constraints if limit not in known]
+
     def fidelity_rule(self) -> FidelityRule:
         """Told nothing yet. The spec is resolved: it has an objective."""
         rule = fidelities[self.fidelity.name]

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 
-from search.trial import Failure, Trial
+from search.trial import Candidate, Failure, Trial
 
 
 class Archive:
@@ -17,6 +17,7 @@ class Archive:
         self._first: dict[bytes, int] = {}
         self._results: dict[int, tuple[tuple[str, ...], array[float], Failure | None]] = {}
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._inherited: set[int] = set()  # began with the weights of a supernet
 
     def __len__(self) -> int:
         """Distinct pairs of architecture and recipe."""
@@ -26,9 +27,21 @@ class Archive:
         """The number of the trial that was the first of its kind, ended or not."""
         return self._first.get(identity(architecture_key, recipe_key))
 
+    def first_from_scratch(self, architecture_key: str, recipe_key: str) -> int | None:
+        """The same of one that has ended; None where it has failed, or its training did not begin
+        from scratch.
+        """
+        number = self.first(architecture_key, recipe_key)
+        if number is None or number in self._inherited:
+            return None
+        _, failure = self.result(number)
+        return None if failure is not None else number
+
     def open(self, trial: Trial) -> None:
         """`trial` is the first of its kind."""
         self._first[identity(trial.architecture_key, trial.recipe_key)] = trial.number
+        if isinstance(trial.proposal, Candidate) and trial.proposal.weights_from is not None:
+            self._inherited.add(trial.number)
 
     def close(self, trial: Trial) -> None:
         """`trial`, opened before, has ended."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 from models.architecture import as_domain
 from models.presets import preset
 from models.training.recipe import Recipe
-from search.engine.archive import identity
+from search.engine.archive import Archive, identity
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.state import MAX_REFUSALS, MAX_REPEATS
+from search.engine.search_stage import MAX_REFUSALS, MAX_REPEATS
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import rng_for
-from search.trial import Candidate, Trial
+from search.trial import Candidate, Trial, TrialKind, TrialState
 
 
 def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
@@ -56,8 +56,31 @@ class Baseline:
         return self._is_random and not self._is_exhausted and self._counted < spent
 
     def is_preset(self, trial: Trial) -> bool:
-        """Of a trial of the baseline. The presets are the first of them, in a row."""
-        return self._first is not None and trial.number < self._first + len(self._presets)
+        """The presets are the first trials of the baseline, in a row."""
+        if trial.kind is not TrialKind.BASELINE or self._first is None:
+            return False
+        return trial.number < self._first + len(self._presets)
+
+    def next_trial(self, number: int, archive: Archive) -> Trial | None:
+        """The trial to start as `number`; None where the space has nothing more to draw.
+
+        A network that the strategy has trained as well is answered from there and counts all the
+        same: random search alone would have trained it. Not from a result that began with weights
+        of a supernet, which random search alone has not.
+        """
+        candidate = self.ask(number)
+        if candidate is None:
+            return None
+        keys = self._space.keys(candidate)
+        return Trial(
+            number,
+            TrialKind.BASELINE,
+            candidate,
+            TrialState.RUNNING,
+            *keys,
+            seed=self._seed,
+            source=archive.first_from_scratch(*keys),
+        )
 
     def ask(self, number: int) -> Candidate | None:
         """The proposal for trial `number`; None where the space has nothing more to draw."""

@@ -7,66 +7,27 @@ when it is in the journal, and the strategy is told nothing else.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
-from models.architecture import Architecture, sha256_of
-from models.families import InfeasibleError
 from search.engine.baseline import Baseline
-from search.engine.journal import (
-    EpochReported,
-    Event,
-    Journal,
-    TrialEnded,
-    TrialPaused,
-    TrialResumed,
-    TrialStarted,
-)
-from search.engine.opening import Opening, Suggestion, no_opening
-from search.engine.state import MAX_REFUSALS, MAX_REPEATS, SearchState
+from search.engine.early_stopping import EarlyStopping
+from search.engine.feasibility import Cost, Feasibility, Screen
+from search.engine.final_stage import FinalStage
+from search.engine.journal import EpochReported, Event, Journal, TrialEnded, TrialStarted
+from search.engine.opening import Opening, no_opening
+from search.engine.scoring import Scoring
+from search.engine.search_stage import SearchStage
 from search.evaluators import derived_from
 from search.fidelity import Action, Decision
-from search.objectives import excess, fitness, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy
-from search.trial import (
-    Candidate,
-    Failure,
-    FailureKind,
-    Proposal,
-    Trial,
-    TrialKind,
-    TrialState,
-    finite,
-)
-
-TEST_PREFIX = "test_"
-
-Cost = Callable[[Candidate], Mapping[str, float]]
-"""Parameters and FLOPs before training; raises InfeasibleError."""
-
-SCORED = (TrialKind.CANDIDATE, TrialKind.BASELINE)
-"""Trials that have failed without a value for every objective."""
+from search.trial import Failure, FailureKind, Trial, TrialKind, TrialState, finite
 
 Phase = Literal["searching", "baseline", "final", "done"]
-
-
-class Screen(Protocol):
-    """Scores of candidates before training."""
-
-    def scores(self, candidate: Candidate) -> Mapping[str, float]:
-        """Finite ones by name, kept among the metrics of the trial.
-
-        Raises:
-            models.families.InfeasibleError: no network can be built from the candidate.
-        """
-
-    def refusal(self, scores: Mapping[str, float]) -> str | None:
-        """Why a candidate with these scores is not trained."""
 
 
 class SearchRun:
@@ -94,23 +55,21 @@ class SearchRun:
         suggests is tried before the strategy is asked; what `screen` refuses is infeasible.
         """
         self.spec = spec
-        self._space, self._strategy, self._journal, self._cost = space, strategy, journal, cost
-        self._cost_limits = spec.cost_limits
-        self._limits = [limit for limit in spec.constraints if limit not in self._cost_limits]
-        self._budget_trials = spec.budget.trials
-        self._budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
-        self._stopped = self._cancelled = self._is_asked_out = False
-        self._opening, self._screen = opening, screen
-        self._scores: dict[int, Mapping[str, float]] = {}  # of trials that run
-        self._suggestions: Sequence[Suggestion] | None = None
-        self._waiting: dict[int, list[int]] = {}
+        self._journal = journal
+        self._search_stage = SearchStage(spec, space, strategy, opening)
         self._baseline = Baseline(space, spec)
-        self._state = SearchState(spec)
-        self._rule = spec.fidelity_rule()
-        self._due: dict[int, Decision] = {}  # decided, and not yet in the journal
-        for event in journal.full_history() if self._rule.listens else journal.history():
+        self._final_stage = FinalStage(spec)
+        self._early_stopping = EarlyStopping(spec)
+        self._feasibility = Feasibility(cost, spec.cost_limits, screen)
+        self._scoring = Scoring(spec)
+        self._next_number = 0
+        self._running: dict[int, Trial] = {}  # started and not ended
+        self._waiting: dict[int, list[int]] = {}  # repeats by what answers them
+        self._is_cancelled = False
+        events = journal.full_history() if self._early_stopping.listens else journal.history()
+        for event in events:
             self._apply(event)
-        running = self._state.running
+        running = self._running
         self._resumed = deque(sorted(running, key=lambda n: (not running[n].is_repeat, n)))
 
     @property
@@ -118,16 +77,15 @@ class SearchRun:
         """`searching` among candidates, the `baseline` to compare with, `final` training of the
         best, or `done`.
         """
-        state = self._state
-        if self._cancelled:
+        if self._is_cancelled:
             return "done"
-        if not state.finals_started:
-            is_open = state.running or not self._is_closed()
+        if not self._final_stage.has_started:
+            is_open = self._running or not self._search_stage.is_closed
             if is_open and not self._baseline.has_started:
                 return "searching"
-            if state.running or self._wants_baseline:
+            if self._running or self._wants_baseline:
                 return "baseline"
-        return "final" if state.running or state.finals_started < self._finals else "done"
+        return "final" if self._running or self._wants_final else "done"
 
     @property
     def finished(self) -> bool:
@@ -136,47 +94,29 @@ class SearchRun:
     @property
     def failed_reason(self) -> str | None:
         """Why a finished search has no result; None where it has one or was cancelled."""
-        if not self.finished or self._cancelled:
+        if not self.finished or self._is_cancelled:
             return None
-        if not self._state.incumbents:
-            return f"no trial gave a usable result, most often {self._state.reasons}"
-        if not self._state.finals_completed:
-            return f"no final training completed, most often {self._state.final_reasons}"
-        return None
+        return self._search_stage.failed_reason or self._final_stage.failed_reason
 
     @property
     def exhausted_reason(self) -> str | None:
         """Why the search stage ended before its budget, where the space had nothing more to try."""
-        state = self._state
-        if self.phase == "searching":
-            return None
-        if self._is_asked_out:
-            return "the strategy had nothing more to ask for"
-        if not self._is_exhausted:
-            return None
-        what = "architectures"
-        if self._space.searches_recipe:
-            what = "pairs of architecture and recipe"
-        reason = f"the search space is exhausted after {len(state.archive)} distinct {what}"
-        if state.refusals >= MAX_REFUSALS:
-            reason += f": {state.refusals} in a row were refused, most often {state.reasons}"
-        return reason
+        return None if self.phase == "searching" else self._search_stage.exhausted_reason
 
     @property
     def running(self) -> tuple[Trial, ...]:
         """Started and not ended, by number; paused ones included, and repeats that wait for one."""
-        return tuple(self._state.running.values())
+        return tuple(self._running.values())
 
     def is_active(self, number: int) -> bool:
         """Whether an engine is to train the trial now: it has not ended and is not paused."""
-        return number in self._state.running and number not in self._state.paused
+        return number in self._running and not self._early_stopping.is_paused(number)
 
     def last_epoch_of(self, trial: Trial) -> int:
         """After which a trial that was paused goes on; 0 for others. Its reports up to then are in
         the journal.
         """
-        pause = self._state.pauses.get(trial.number)
-        return pause.epoch if pause else 0
+        return self._early_stopping.epoch_before(trial.number)
 
     @property
     def trials(self) -> list[Trial]:
@@ -187,21 +127,17 @@ class SearchRun:
     @property
     def best(self) -> list[Trial]:
         """The candidates that would go to the final stage now, best first."""
-        return self._state.incumbents.best()
+        return self._search_stage.best
 
     @property
     def trials_spent(self) -> int:
         """Ended candidates that cost budget."""
-        return self._state.spent
-
-    @property
-    def budget_trials(self) -> int:
-        return self._budget_trials
+        return self._search_stage.spent
 
     @property
     def budget_seconds(self) -> float:
         """Wall seconds of the search stage, for the engine to watch; infinite: no limit."""
-        return self._budget_seconds
+        return self._search_stage.budget_seconds
 
     def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
         """Another budget from now on; None leaves it as it is.
@@ -209,13 +145,12 @@ class SearchRun:
         Running trials are finished. Once a trial of the baseline or a final one has started, the
         search stage is over for good.
         """
-        self._budget_trials = self._budget_trials if trials is None else trials
-        self._budget_seconds = self._budget_seconds if seconds is None else seconds
+        self._search_stage.set_budget(trials, seconds)
 
     def prepare(self) -> None:
         """Work out the opening, where it is needed; else the first `next_trial` takes that time."""
-        if self.phase == "searching" and not self._state.asked and self._suggestions is None:
-            self._suggestions = self._opening()
+        if self.phase == "searching":
+            self._search_stage.prepare()
 
     def next_trial(self) -> Trial | None:
         """The next trial to run; None where there is nothing to start until a running one ends.
@@ -225,26 +160,27 @@ class SearchRun:
         """
         self._carry_out()
         while self._resumed:
-            trial = self._state.running.get(self._resumed.popleft())
+            trial = self._running.get(self._resumed.popleft())
             if trial is not None and self.is_active(trial.number) and self._is_to_run(trial):
                 return trial
         if self.phase == "searching" and (trial := self._settle()) is not None:
             return trial
-        while self.phase == "searching" and not self._is_closed():
-            asked = self._ask()
+        while self.phase == "searching" and not self._search_stage.is_closed:
+            asked = self._search_stage.next_trial(self._next_number, self.running)
             if asked is None:
-                if any(map(self.is_active, self._state.running)):
+                if any(map(self.is_active, self._running)):
                     return None
-                self._is_asked_out = True
+                self._search_stage.stop(is_asked_out=True)
                 return self._settle() or self.next_trial()
-            if self._is_to_run(asked):
+            if self._is_to_run(self._start(asked)):
                 return asked
         while self.phase == "baseline" and self._wants_baseline:
-            drawn = self._draw_baseline()
-            if drawn is not None and self._is_to_run(drawn):
+            drawn = self._baseline.next_trial(self._next_number, self._search_stage.archive)
+            if drawn is not None and self._is_to_run(self._start(drawn)):
                 return drawn
-        if self.phase == "final" and self._state.finals_started < self._finals:
-            return self._start_final()
+        if self.phase == "final" and self._wants_final:
+            final = self._final_stage.next_trial(self._next_number, self.best)
+            return self._start(final)
         return None
 
     def report(
@@ -263,7 +199,7 @@ class SearchRun:
         """
         trial = self._get(number)
         if trial is not None and self.is_active(number):
-            self._refuse_test_metrics(trial, metrics)
+            self._scoring.refuse_test_metrics(trial, metrics)
             self._record(EpochReported(number, epoch, finite(metrics), derived_from(metrics)))
             self._carry_out(seconds, worker)
 
@@ -281,17 +217,17 @@ class SearchRun:
         trial = self._get(number)
         if trial is None:
             return
-        self._refuse_test_metrics(trial, metrics)
-        if trial.kind in SCORED and (failure := self._missing(metrics)):
+        self._scoring.refuse_test_metrics(trial, metrics)
+        if failure := self._scoring.failure(trial, metrics):
             return self.fail(number, failure, seconds, worker)
-        self._end(
+        ended = replace(
             trial,
             state=TrialState.COMPLETED,
-            metrics={**self._scores.get(number, {}), **finite(metrics)},
-            seconds=seconds,
+            metrics={**self._feasibility.scores(number), **finite(metrics)},
             worker=worker,
             derived=derived_from(metrics),
         )
+        self._end(ended, seconds)
 
     def fail(
         self,
@@ -305,25 +241,26 @@ class SearchRun:
         as the latency of one that was refused for it.
         """
         if trial := self._get(number):
-            self._refuse_test_metrics(trial, metrics or {})
-            known = {**self._scores.get(number, {}), **finite(metrics)} if metrics else {}
-            self._end(
-                trial,
-                state=TrialState.FAILED,
-                metrics=known,
-                failure=failure,
-                seconds=seconds,
-                worker=worker,
-            )
+            self._scoring.refuse_test_metrics(trial, metrics or {})
+            known = {**self._feasibility.scores(number), **finite(metrics)} if metrics else {}
+            state = TrialState.FAILED
+            ended = replace(trial, state=state, metrics=known, failure=failure, worker=worker)
+            self._end(ended, seconds)
 
     def prune(
-        self, number: int, failure: Failure, seconds: float = 0.0, worker: str | None = None
+        self,
+        number: int,
+        failure: Failure,
+        seconds: float = 0.0,
+        worker: str | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """A running trial was stopped on purpose."""
+        """A running trial was stopped on purpose. `metrics`: of its last epoch."""
         if trial := self._get(number):
-            self._end(
-                trial, state=TrialState.PRUNED, failure=failure, seconds=seconds, worker=worker
-            )
+            reached = {} if metrics is None else {**self._feasibility.scores(number), **metrics}
+            state = TrialState.PRUNED
+            ended = replace(trial, state=state, metrics=reached, failure=failure, worker=worker)
+            self._end(ended, seconds)
 
     def stop_searching(self, reason: str) -> tuple[int, ...]:
         """End the search stage: prune the running candidates, go on with the final stage.
@@ -332,133 +269,41 @@ class SearchRun:
         """
         if self.phase != "searching":
             return ()
-        self._stopped = True
+        self._search_stage.stop()
         return self._prune_all(Failure(FailureKind.BUDGET, reason))
 
     def cancel(self, reason: str = "the search was cancelled") -> tuple[int, ...]:
         """End the search: prune whatever runs. Returns the numbers that were pruned."""
         if self.finished:
             return ()
-        self._cancelled = True
+        self._is_cancelled = True
         return self._prune_all(Failure(FailureKind.CANCELLED, reason))
 
     def _carry_out(self, seconds: float = 0.0, worker: str | None = None) -> None:
         """What the fidelity rule decided last; after a crash, what it had decided before."""
-        for number, decision in tuple(self._due.items()):
-            if decision.action is Action.STOP:
-                self._stop(number, decision.reason, seconds, worker)
-            else:
-                before = self._seconds_before(number)
-                epoch = self._state.reported[number].epoch
-                self._record(TrialPaused(number, epoch, before + seconds))
+        for number, decision in self._early_stopping.due:
+            self._obey(number, decision, seconds, worker)
 
     def _settle(self) -> Trial | None:
         """Stop the paused trials that are out; the next one that goes on."""
-        while (settled := self._rule.settle(is_closing=self._is_closed())) is not None:
+        rule, stage = self._early_stopping, self._search_stage
+        while (settled := rule.settle(is_closing=stage.is_closed)) is not None:
             number, decision = settled
+            self._obey(number, decision)
             if decision.action is Action.CONTINUE:
-                self._record(TrialResumed(number))
-                return self._state.running[number]
-            self._stop(number, decision.reason)
+                return self._running[number]
         return None
 
-    def _stop(
-        self, number: int, reason: str, seconds: float = 0.0, worker: str | None = None
+    def _obey(
+        self, number: int, decision: Decision, seconds: float = 0.0, worker: str | None = None
     ) -> None:
-        self._end(
-            self._state.running[number],
-            state=TrialState.PRUNED,
-            metrics={**self._scores.get(number, {}), **self._state.reported[number].metrics},
-            failure=Failure(FailureKind.FIDELITY, reason),
-            seconds=seconds,
-            worker=worker,
-        )
-
-    def _seconds_before(self, number: int) -> float:
-        """Of training until the last pause."""
-        pause = self._state.pauses.get(number)
-        return pause.seconds if pause else 0.0
-
-    def _ask(self) -> Trial | None:
-        number = self._state.next_number
-        suggestion = self._suggestion()
-        proposal: Proposal | None
-        if suggestion is None:
-            proposal, origin = self._strategy.ask(number, self.running), None
-            if proposal is None:
-                return None
-        else:
-            proposal, origin = suggestion.candidate, suggestion.origin
-        if isinstance(proposal, Candidate):
-            kind, keys = TrialKind.CANDIDATE, self._space.keys(proposal)
-        else:
-            key = sha256_of(proposal.to_json())
-            kind, keys = TrialKind.SUPERNET, (key, key)
-        trial = Trial(
-            number,
-            kind,
-            proposal,
-            TrialState.RUNNING,
-            *keys,
-            seed=self.spec.seed,
-            source=self._state.archive.first(*keys),
-            origin=origin,
-        )
-        return self._start(trial)
-
-    def _suggestion(self) -> Suggestion | None:
-        """The next of the opening; None once the strategy is to be asked."""
-        self.prepare()
-        if self._state.asked or self._state.suggested >= len(self._suggestions or ()):
-            return None
-        return (self._suggestions or ())[self._state.suggested]
-
-    def _draw_baseline(self) -> Trial | None:
-        """A network that the strategy has trained as well is answered from there and counts all
-        the same: random search alone would have trained it. Not from a result that began with
-        weights of a supernet, which random search alone has not.
-        """
-        number = self._state.next_number
-        candidate = self._baseline.ask(number)
-        if candidate is None:
-            return None
-        keys = self._space.keys(candidate)
-        source = self._state.archive.first(*keys)
-        if source is not None and (
-            source in self._state.inherited or self._state.archive.result(source)[1] is not None
-        ):
-            source = None
-        trial = Trial(
-            number,
-            TrialKind.BASELINE,
-            candidate,
-            TrialState.RUNNING,
-            *keys,
-            seed=self.spec.seed,
-            source=source,
-        )
-        return self._start(trial)
-
-    def _start_final(self) -> Trial:
-        """Training of a candidate from scratch: of the best one first, seed by seed."""
-        place, repetition = divmod(self._state.finals_started, self.spec.final.seeds)
-        best = self._state.incumbents.best()[place]
-        update = {} if self.spec.final.epochs is None else {"epochs": self.spec.final.epochs}
-        recipe = best.candidate.recipe.model_copy(update=update)
-        trial = Trial(
-            self._state.next_number,
-            TrialKind.FINAL,
-            Candidate(best.candidate.architecture, recipe),
-            TrialState.RUNNING,
-            best.architecture_key,
-            recipe.key,
-            seed=self.spec.seed + 1 + repetition,
-            source=best.number,
-        )
-        return self._start(trial)
+        if decision.action is not Action.STOP:
+            return self._record(self._early_stopping.event(number, decision, seconds))
+        failure = Failure(FailureKind.FIDELITY, decision.reason)
+        self.prune(number, failure, seconds, worker, self._early_stopping.metrics(number))
 
     def _start(self, trial: Trial) -> Trial:
-        self._record(TrialStarted(trial, self._state.told, tuple(self._state.running)))
+        self._record(TrialStarted(trial, self._search_stage.told, tuple(self._running)))
         return trial
 
     def _is_to_run(self, trial: Trial) -> bool:
@@ -466,83 +311,34 @@ class SearchRun:
         if trial.kind is TrialKind.FINAL:
             return True
         if trial.source is not None:
-            if trial.source in self._state.running:
+            if trial.source in self._running:
                 self._waiting.setdefault(trial.source, []).append(trial.number)
             else:
                 self._answer(trial)
             return False
-        if self._is_preset(trial):
+        if self._baseline.is_preset(trial):  # known networks are compared with, whatever they cost
             return True
-        failure, metrics = self._refusal(trial)
+        failure, metrics = self._feasibility.refusal(trial)
         if failure is None:
             return True
-        self._end(trial, state=TrialState.FAILED, metrics=metrics, failure=failure)
+        self._end(replace(trial, state=TrialState.FAILED, metrics=metrics, failure=failure))
         return False
-
-    def _refusal(self, trial: Trial) -> tuple[Failure | None, Mapping[str, float]]:
-        """Why a proposal is not trained, with its cost. Without a limit on the cost nobody counts
-        it here: a network that cannot be built is then refused by the evaluator, in the same way.
-
-        The baseline is scored and not filtered: random search alone knows no filter.
-        """
-        if not isinstance(trial.proposal, Candidate):
-            return None, {}
-        metrics: Mapping[str, float] = {}
-        reason: str | None = None
-        try:
-            if self._cost_limits:
-                metrics = self._cost(trial.proposal)
-                reason = violation(metrics, self._cost_limits)
-            if reason is None and self._screen is not None:
-                self._scores[trial.number] = scores = self._screen.scores(trial.proposal)
-                metrics = {**metrics, **scores}
-                if trial.kind is TrialKind.CANDIDATE:
-                    reason = self._screen.refusal(scores)
-        except InfeasibleError as error:
-            return Failure(FailureKind.INFEASIBLE, str(error)), {}
-        except Exception as error:  # of this candidate: it has failed, the search goes on
-            return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
-        return (Failure(FailureKind.INFEASIBLE, reason) if reason else None), metrics
-
-    def _is_preset(self, trial: Trial) -> bool:
-        """Known networks are compared with, whatever they cost."""
-        return trial.kind is TrialKind.BASELINE and self._baseline.is_preset(trial)
 
     def _answer(self, trial: Trial) -> None:
         """End a repeat with the result of its source."""
         assert trial.source is not None  # noqa: S101 - for the type checker
-        metrics, failure = self._state.archive.result(trial.source)
-        self._end(trial, state=TrialState.CACHED, metrics=metrics, failure=failure)
+        metrics, failure = self._search_stage.archive.result(trial.source)
+        self._end(replace(trial, state=TrialState.CACHED, metrics=metrics, failure=failure))
 
-    def _end(
-        self,
-        trial: Trial,
-        *,
-        state: TrialState,
-        metrics: Mapping[str, float] | None = None,
-        failure: Failure | None = None,
-        seconds: float = 0.0,
-        worker: str | None = None,
-        derived: Architecture | None = None,
-    ) -> None:
-        metrics = metrics or {}
-        is_free = trial.kind is TrialKind.FINAL or self._is_preset(trial)
-        limits = () if is_free else self._limits
-        ended = replace(
-            trial,
-            state=state,
-            metrics=metrics,
-            fitness=None if failure else fitness(metrics, self.spec.objectives, limits),
-            violation=excess(metrics, self.spec.constraints),
-            failure=failure,
-            seconds=self._seconds_before(trial.number) + seconds,
-            worker=worker,
-            derived=derived,
-        )
-        self._scores.pop(trial.number, None)
-        self._record(TrialEnded(ended))
-        for number in self._waiting.pop(trial.number, ()):
-            self._answer(self._state.running[number])
+    def _end(self, ended: Trial, seconds: float = 0.0) -> None:
+        """`seconds`: of training since the trial began or went on."""
+        number = ended.number
+        seconds += self._early_stopping.seconds_before(number)
+        is_free = ended.kind is TrialKind.FINAL or self._baseline.is_preset(ended)
+        self._feasibility.forget(number)
+        self._record(TrialEnded(self._scoring.scored(replace(ended, seconds=seconds), is_free)))
+        for repeat in self._waiting.pop(number, ()):
+            self._answer(self._running[repeat])
 
     def _record(self, event: Event) -> None:
         self._journal.append(event)
@@ -552,98 +348,44 @@ class SearchRun:
         """The one place where the search changes. The strategy never hears of final trials, nor of
         those of the baseline, and nor does the fidelity rule.
         """
-        self._inform_rule(event)
-        self._state.apply(event)
+        self._early_stopping.apply(event)
         if not isinstance(event, TrialStarted | TrialEnded):
             return
-        if event.trial.kind is TrialKind.BASELINE:
-            self._baseline.apply(event)
-        elif isinstance(event, TrialEnded) and event.trial.is_told:
-            self._strategy.tell(event.trial)
-
-    def _inform_rule(self, event: Event) -> None:
-        if not self._rule.listens:
-            return
-        match event:
-            case TrialStarted(trial=trial) if _has_fidelity(trial):
-                self._rule.started(trial.number)
-            case EpochReported():
-                self._hear(event)
-            case TrialPaused(number=number):
-                self._due.pop(number, None)
-            case TrialResumed(number=number):
-                self._rule.resumed(number)
-            case TrialEnded(trial=trial) if _has_fidelity(trial):
-                self._due.pop(trial.number, None)
-                self._rule.ended(trial)
-
-    def _hear(self, report: EpochReported) -> None:
-        """Tell the rule of an epoch that it has not heard of."""
-        trial = self._state.running[report.number]
-        known = self._state.reported.get(report.number)
-        if not _has_fidelity(trial) or (known is not None and report.epoch <= known.epoch):
-            return
-        score = fitness(report.metrics, self.spec.objectives, self._limits)
-        decision = self._rule.reported(
-            report.number,
-            report.epoch,
-            -math.inf if score is None else score[0],
-            is_last=report.epoch >= trial.candidate.recipe.epochs,
-        )
-        if decision.action is not Action.CONTINUE:
-            self._due[report.number] = decision
-
-    @property
-    def _is_exhausted(self) -> bool:
-        return self._state.repeats >= MAX_REPEATS or self._state.refusals >= MAX_REFUSALS
-
-    def _is_closed(self) -> bool:
-        """Whether no further candidate may start now."""
-        spent = self._state.spent + self._state.in_flight
-        is_over = self._stopped or self._is_asked_out or self._is_exhausted
-        return is_over or spent >= self._budget_trials
+        trial = event.trial
+        self._next_number = max(self._next_number, trial.number + 1)
+        if isinstance(event, TrialStarted):
+            self._running[trial.number] = trial
+        else:
+            self._running.pop(trial.number, None)  # it never ran if an earlier search trained it
+        match trial.kind:
+            case TrialKind.FINAL:
+                self._final_stage.apply(event)
+            case TrialKind.BASELINE:
+                self._baseline.apply(event)
+            case _:
+                self._search_stage.apply(event)
 
     @property
     def _wants_baseline(self) -> bool:
         """Whether a further trial of the baseline is to start, of a search that found something."""
-        return bool(self._state.incumbents) and self._baseline.wants(self._state.spent)
+        stage = self._search_stage
+        return stage.has_result and self._baseline.wants(stage.spent)
 
     @property
-    def _finals(self) -> int:
-        """How many final trials there are, known once the search stage is over."""
-        return len(self._state.incumbents.best()) * self.spec.final.seeds
+    def _wants_final(self) -> bool:
+        """Whether a further final trial is to start; known once the search stage is over."""
+        return self._final_stage.wants(self._search_stage.best)
 
     def _prune_all(self, failure: Failure) -> tuple[int, ...]:
-        numbers = [n for n, trial in self._state.running.items() if not trial.is_repeat]
+        numbers = [n for n, trial in self._running.items() if not trial.is_repeat]
         for number in numbers:  # the repeats that wait for one end with it
             self.prune(number, failure)
-        for number in tuple(self._state.running):  # repeats left over from a crash
-            self._answer(self._state.running[number])
+        for number in tuple(self._running):  # repeats left over from a crash
+            self._answer(self._running[number])
         return tuple(numbers)
 
     def _get(self, number: int) -> Trial | None:
         """A running trial; None after its end."""
-        if not 0 <= number < self._state.next_number:
-            raise ValueError(f"no trial {number}, the last is {self._state.next_number - 1}")
-        return self._state.running.get(number)
-
-    def _missing(self, metrics: Mapping[str, float]) -> Failure | None:
-        for name in (objective.metric for objective in self.spec.objectives):
-            if name not in metrics:
-                message = f"the result lacks the objective {name}, got {sorted(metrics)}"
-                return Failure(FailureKind.ERROR, message)
-            if not math.isfinite(metrics[name]):
-                return Failure(FailureKind.NON_FINITE, f"{name} is {metrics[name]}")
-        return None
-
-    @staticmethod
-    def _refuse_test_metrics(trial: Trial, metrics: Mapping[str, float]) -> None:
-        """The test split is for final trials, which no strategy is told of."""
-        leaked = sorted(name for name in metrics if name.startswith(TEST_PREFIX))
-        if leaked and trial.kind is not TrialKind.FINAL:
-            raise ValueError(f"trial {trial.number} is no final one and must not report {leaked}")
-
-
-def _has_fidelity(trial: Trial) -> bool:
-    """Whether the fidelity rule hears of a trial: of one that is trained to be compared."""
-    return trial.kind is TrialKind.CANDIDATE and trial.source is None
+        if not 0 <= number < self._next_number:
+            raise ValueError(f"no trial {number}, the last is {self._next_number - 1}")
+        return self._running.get(number)

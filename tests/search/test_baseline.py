@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spaces import letters, spec_of
-from test_run import (
+from runs import (
     Listed,
     Listening,
     candidates,
@@ -15,6 +14,7 @@ from test_run import (
     started,
     strategy_of,
 )
+from spaces import letters, spec_of
 
 from models.presets import preset
 from search.engine.journal import MemoryJournal, TrialEnded

@@ -1,0 +1,72 @@
+"""What is known of a candidate before training, and whether it is refused for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from models.families import InfeasibleError
+from search.objectives import Constraint, violation
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
+
+Cost = Callable[[Candidate], Mapping[str, float]]
+"""Parameters and FLOPs before training; raises InfeasibleError."""
+
+
+class Screen(Protocol):
+    """Scores of candidates before training."""
+
+    def scores(self, candidate: Candidate) -> Mapping[str, float]:
+        """Finite ones by name, kept among the metrics of the trial.
+
+        Raises:
+            models.families.InfeasibleError: no network can be built from the candidate.
+        """
+
+    def refusal(self, scores: Mapping[str, float]) -> str | None:
+        """Why a candidate with these scores is not trained."""
+
+
+class Feasibility:
+    """Holds candidates to the limits on what they cost, and to the screen, whose scores it keeps
+    while they run.
+
+    Without a limit on the cost nobody counts it here: a network that cannot be built is then
+    refused by the evaluator, in the same way.
+    """
+
+    def __init__(self, cost: Cost, limits: Sequence[Constraint], screen: Screen | None) -> None:
+        self._cost, self._limits, self._screen = cost, limits, screen
+        self._scores: dict[int, Mapping[str, float]] = {}
+
+    def refusal(self, trial: Trial) -> tuple[Failure | None, Mapping[str, float]]:
+        """Why a trial is not trained, with its cost and its scores; None: it is.
+
+        The baseline is scored and not filtered: random search alone knows no filter.
+        """
+        if not isinstance(trial.proposal, Candidate):
+            return None, {}
+        metrics: Mapping[str, float] = {}
+        reason: str | None = None
+        try:
+            if self._limits:
+                metrics = self._cost(trial.proposal)
+                reason = violation(metrics, self._limits)
+            if reason is None and self._screen is not None:
+                self._scores[trial.number] = scores = self._screen.scores(trial.proposal)
+                metrics = {**metrics, **scores}
+                if trial.kind is TrialKind.CANDIDATE:
+                    reason = self._screen.refusal(scores)
+        except InfeasibleError as error:
+            return Failure(FailureKind.INFEASIBLE, str(error)), {}
+        except Exception as error:  # of this candidate: it has failed, the search goes on
+            return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
+        return (Failure(FailureKind.INFEASIBLE, reason) if reason else None), metrics
+
+    def scores(self, number: int) -> Mapping[str, float]:
+        """By the screen, of a trial that runs."""
+        return self._scores.get(number, {})
+
+    def forget(self, number: int) -> None:
+        """A trial has ended."""
+        self._scores.pop(number, None)

@@ -1,0 +1,187 @@
+"""The search stage: what the opening suggests, then what the strategy asks for, until the budget is
+spent or the space exhausted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from models.architecture import sha256_of
+from search.engine.archive import Archive, Tally
+from search.engine.journal import TrialEnded, TrialStarted
+from search.engine.opening import Opening, Suggestion
+from search.objectives import Incumbents, violation
+from search.space import SearchSpace
+from search.spec import SearchSpec
+from search.strategies import Strategy
+from search.trial import Candidate, Proposal, Trial, TrialKind, TrialState
+
+MAX_REPEATS = 100
+"""Proposals in a row that were all tried before, after which the space counts as exhausted."""
+
+MAX_REFUSALS = 1000
+"""Proposals refused without training since the last trial that cost budget, after which the space
+counts as exhausted. More than the repeats, because a constraint may leave 1 % of a space.
+"""
+
+
+class SearchStage:
+    """A fold over the starts and ends of candidates and supernets, and the one who asks and tells
+    the strategy.
+
+    archive: what is known of each distinct candidate.
+    told: ended trials that the strategy knows.
+    spent: those of them that cost budget.
+    budget_trials: how many may.
+    budget_seconds: wall seconds of this stage, for the engine to watch; infinite: no limit.
+    """
+
+    def __init__(
+        self, spec: SearchSpec, space: SearchSpace, strategy: Strategy, opening: Opening
+    ) -> None:
+        self._seed, self._constraints = spec.seed, spec.constraints
+        self._space, self._strategy, self._opening = space, strategy, opening
+        self.archive = Archive()
+        self.told = self.spent = 0
+        self.budget_trials = spec.budget.trials
+        self.budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
+        self._incumbents = Incumbents(len(spec.objectives), spec.final.top)
+        self._suggestions: Sequence[Suggestion] | None = None
+        self._suggested = self._asked = 0
+        self._in_flight = 0  # cost budget, unless they turn out to be infeasible
+        self._repeats = self._refusals = 0
+        self._reasons = Tally()  # why trials have no usable result
+        self._is_stopped = self._is_asked_out = False
+
+    @property
+    def has_result(self) -> bool:
+        return bool(self._incumbents)
+
+    @property
+    def best(self) -> list[Trial]:
+        """The candidates that would go to the final stage now, best first."""
+        return self._incumbents.best()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no further trial may start now."""
+        is_over = self._is_stopped or self._is_asked_out or self._is_exhausted
+        return is_over or self.spent + self._in_flight >= self.budget_trials
+
+    @property
+    def failed_reason(self) -> str | None:
+        """Why it has no result; None where it has one."""
+        if self.has_result:
+            return None
+        return f"no trial gave a usable result, most often {self._reasons}"
+
+    @property
+    def exhausted_reason(self) -> str | None:
+        """Why there is nothing more to try, whatever the budget; None where there is."""
+        if self._is_asked_out:
+            return "the strategy had nothing more to ask for"
+        if not self._is_exhausted:
+            return None
+        what = "architectures"
+        if self._space.searches_recipe:
+            what = "pairs of architecture and recipe"
+        reason = f"the search space is exhausted after {len(self.archive)} distinct {what}"
+        if self._refusals >= MAX_REFUSALS:
+            reason += f": {self._refusals} in a row were refused, most often {self._reasons}"
+        return reason
+
+    def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
+        """Another budget from now on; None leaves it as it is."""
+        self.budget_trials = self.budget_trials if trials is None else trials
+        self.budget_seconds = self.budget_seconds if seconds is None else seconds
+
+    def stop(self, *, is_asked_out: bool = False) -> None:
+        """Close for good. `is_asked_out`: because the strategy has nothing more to ask for."""
+        self._is_stopped, self._is_asked_out = True, self._is_asked_out or is_asked_out
+
+    def prepare(self) -> None:
+        """Work out the opening, where it is needed; else the first `next_trial` takes that time."""
+        if not self._asked and self._suggestions is None:
+            self._suggestions = self._opening()
+
+    def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
+        """The trial to start as `number`; None where the strategy has nothing to ask for now.
+
+        Raises:
+            Exception: whatever the strategy raises.
+        """
+        if (suggestion := self._suggestion()) is not None:
+            return self._trial(number, suggestion.candidate, suggestion.origin)
+        proposal = self._strategy.ask(number, running)
+        return None if proposal is None else self._trial(number, proposal)
+
+    def apply(self, event: TrialStarted | TrialEnded) -> None:
+        """A trial of this stage started or ended."""
+        if isinstance(event, TrialStarted):
+            self._start(event.trial)
+        else:
+            self._end(event.trial)
+            self._strategy.tell(event.trial)
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._repeats >= MAX_REPEATS or self._refusals >= MAX_REFUSALS
+
+    def _suggestion(self) -> Suggestion | None:
+        """The next of the opening; None once the strategy is to be asked."""
+        self.prepare()
+        suggestions = self._suggestions or ()
+        if self._asked or self._suggested >= len(suggestions):
+            return None
+        return suggestions[self._suggested]
+
+    def _trial(self, number: int, proposal: Proposal, origin: str | None = None) -> Trial:
+        if isinstance(proposal, Candidate):
+            kind, keys = TrialKind.CANDIDATE, self._space.keys(proposal)
+        else:
+            key = sha256_of(proposal.to_json())
+            kind, keys = TrialKind.SUPERNET, (key, key)
+        return Trial(
+            number,
+            kind,
+            proposal,
+            TrialState.RUNNING,
+            *keys,
+            seed=self._seed,
+            source=self.archive.first(*keys),
+            origin=origin,
+        )
+
+    def _start(self, trial: Trial) -> None:
+        self._suggested += trial.origin is not None
+        self._asked += trial.origin is None
+        if trial.is_repeat:
+            self._repeats += 1
+        else:
+            self._repeats = 0
+            self._in_flight += 1
+            self.archive.open(trial)
+
+    def _end(self, trial: Trial) -> None:
+        self.told += 1
+        if trial.is_repeat:
+            return
+        if trial.source_search is None:
+            self._in_flight -= 1
+            self._count(trial)
+        else:  # a result of an earlier search: it never ran here, and it can win here
+            self.archive.open(trial)
+        self.archive.close(trial)
+        self._incumbents.add(trial)
+
+    def _count(self, trial: Trial) -> None:
+        if trial.costs_budget:
+            self.spent += 1
+            self._repeats = self._refusals = 0
+        else:
+            self._refusals += 1
+        if trial.failure is not None:
+            self._reasons.add(f"{trial.failure.kind.value}: {trial.failure.message}")
+        elif trial.fitness is None and not trial.is_supernet:
+            self._reasons.add(violation(trial.metrics, self._constraints) or "no score")
