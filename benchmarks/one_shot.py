@@ -258,8 +258,8 @@ def recurrent_cell(dataset: Dataset, options: argparse.Namespace) -> dict[str, A
         nodes=options.cell_nodes,
         dropout=0.0,
     )
-    settings = {"epochs": options.cell_epochs, "seed": 0, "learning_rate": options.cell_rate}
-    proposal = Supernet("darts", settings | RATE)
+    settings = {"optimizer": "adam", "learning_rate": options.cell_rate}
+    proposal = Supernet("darts", {"epochs": options.cell_epochs, "seed": 0, **settings, **RATE})
     trial = Trial(0, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
     with tempfile.TemporaryDirectory() as folder:
         stored = stored_in(folder, dataset)
@@ -344,11 +344,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--digits", type=int, nargs=4, default=[8, 25, 4, 20], help=sizes)
     parser.add_argument("--fashion", type=int, nargs=4, default=[4, 2, 1, 3], help=sizes)
     parser.add_argument("--graph-epochs", type=int, default=100, help="of a supernet")
-    parser.add_argument("--cell-epochs", type=int, default=5, help="of the recurrent supernet")
+    parser.add_argument("--cell-epochs", type=int, default=10, help="of the recurrent supernet")
     parser.add_argument("--characters", type=int, default=200_000, help="of the text, to search")
-    parser.add_argument("--cell-rate", type=float, default=0.1, help="of its weights, at the start")
-    parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--cell-nodes", type=int, default=6)
+    rate = "of its weights, by Adam, at the start"
+    parser.add_argument("--cell-rate", type=float, default=0.003, help=rate)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--cell-nodes", type=int, default=4)
     parser.add_argument("--rate-epochs", type=int, default=1, help="to choose a learning rate by")
     parser.add_argument("--seconds", type=float, default=90, help="of a training on the text")
     parser.add_argument("--text-seeds", type=int, default=2)
