@@ -163,16 +163,17 @@ class SearchRun:
             trial = self._running.get(self._resumed.popleft())
             if trial is not None and self.is_active(trial.number) and self._is_to_run(trial):
                 return trial
-        if self.phase == "searching" and (trial := self._settle()) is not None:
-            return trial
-        while self.phase == "searching" and not self._search_stage.is_closed:
+        while self.phase == "searching":
+            if (trial := self._settle()) is not None:  # after an ask as well: it may have closed
+                return trial
+            if self._search_stage.is_closed:
+                break
             asked = self._search_stage.next_trial(self._next_number, self.running)
             if asked is None:
-                if any(map(self.is_active, self._running)):
+                if self._trains:
                     return None
                 self._search_stage.stop(is_asked_out=True)
-                return self._settle() or self.next_trial()
-            if self._is_to_run(self._start(asked)):
+            elif self._is_to_run(self._start(asked)):
                 return asked
         while self.phase == "baseline" and self._wants_baseline:
             drawn = self._baseline.next_trial(self._next_number, self._search_stage.archive)
@@ -364,6 +365,12 @@ class SearchRun:
                 self._baseline.apply(event)
             case _:
                 self._search_stage.apply(event)
+
+    @property
+    def _trains(self) -> bool:
+        """Whether anything is being trained; repeats wait for others, which may be paused."""
+        running = self._running.items()
+        return any(self.is_active(number) for number, trial in running if not trial.is_repeat)
 
     @property
     def _wants_baseline(self) -> bool:

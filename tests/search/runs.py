@@ -44,7 +44,7 @@ class Listed:
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._candidates = candidates
 
-    def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
+    def ask(self, number: int, running: Sequence[Trial]) -> Candidate | None:
         return self._candidates[min(number, len(self._candidates) - 1)]
 
     def tell(self, trial: Trial) -> None: ...

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,19 +8,25 @@ from spaces import letters, share_of_a, spec_of
 from search.engine.journal import EpochReported, Event, MemoryJournal, StaleOwnerError
 from search.engine.replay import replay
 from search.engine.run import SearchRun
-from search.trial import Failure, FailureKind, TrialState
+from search.strategies import strategies
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 
 
 def finish_by_epochs(run: SearchRun, worker: str | None = None, epochs: int = 8) -> None:
     """Train every trial epoch by epoch, one after another; those that were paused go on."""
     while (trial := run.next_trial()) is not None:
-        epoch = run.last_epoch_of(trial)
-        while run.is_active(trial.number) and epoch < epochs:
-            epoch += 1
-            score = share_of_a(trial) + epoch / 100
-            run.report(trial.number, epoch, {"val_accuracy": score}, worker=worker)
-        if run.is_active(trial.number):
-            run.complete(trial.number, {"val_accuracy": score}, seconds=0.0)
+        train(run, trial, worker, epochs)
+
+
+def train(run: SearchRun, trial: Trial, worker: str | None = None, epochs: int = 8) -> None:
+    """To its end, or until it is pruned or paused."""
+    epoch = run.last_epoch_of(trial)
+    while run.is_active(trial.number) and epoch < epochs:
+        epoch += 1
+        score = share_of_a(trial) + epoch / 100
+        run.report(trial.number, epoch, {"val_accuracy": score}, worker=worker)
+    if run.is_active(trial.number):
+        run.complete(trial.number, {"val_accuracy": score}, seconds=0.0)
 
 
 FIDELITIES = [
@@ -93,6 +100,32 @@ def test_a_pruned_trial_has_the_metrics_of_its_last_epoch_no_fitness_and_costs_b
     assert run.best[0].number == third.number
 
 
+class Exhausted(Listed):
+    """A strategy that proposes each candidate once, and then nothing."""
+
+    def ask(self, number: int, running: Sequence[Trial]) -> Candidate | None:
+        return self._candidates[number] if number < len(self._candidates) else None
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES[1:3], ids=["asha", "hyperband"])
+@pytest.mark.parametrize("kind", [Listed, Exhausted])
+def test_a_paused_trial_goes_on_where_only_its_repeats_are_left_to_ask_for(
+    kind: type[Listed], fidelity: dict[str, Any]
+) -> None:
+    """Else nothing would ever run again: its repeats wait for it."""
+    space = letters(2)
+    run = started(space, kind(candidates(space, "ab", "ab")), spec_of(5, fidelity=fidelity))
+    first = run.next_trial()
+    assert first
+    run.report(first.number, 1, {"val_accuracy": 0.5})
+    assert not run.is_active(first.number)
+    assert run.next_trial() == first and run.last_epoch_of(first) == 1
+    train(run, first)
+    finish_by_epochs(run)
+    assert run.finished and run.failed_reason is None
+    assert states(run)[:2] == ["completed", "cached"]
+
+
 def test_a_paused_trial_leaves_its_place_to_others_and_goes_on_where_it_was() -> None:
     space = letters(3)
     run = started(
@@ -126,3 +159,18 @@ def test_paused_trials_end_with_their_search(fidelity: dict[str, Any]) -> None:
         assert not run.is_active(trial.number)
         getattr(run, action)("enough")
         assert run.finished and run.trials[0].state is TrialState.PRUNED
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES[1:3], ids=["asha", "hyperband"])
+@pytest.mark.parametrize("name", ["random", "regularized_evolution"])
+def test_a_small_space_with_pauses_is_exhausted_and_the_search_ends_well(
+    name: str, fidelity: dict[str, Any]
+) -> None:
+    """Repeats of paused trials exhaust it for a while; once those have ended, it goes on."""
+    for seed in range(5):
+        space = letters(2, "ab")
+        strategy = strategies[name](space, strategies[name].Settings(), seed)
+        run = started(space, strategy, spec_of(50, fidelity=fidelity))
+        finish_by_epochs(run)
+        assert run.finished and run.failed_reason is None
+        assert run.trials_spent == 4
