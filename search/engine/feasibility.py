@@ -63,9 +63,14 @@ class Feasibility:
             return Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"), {}
         return (Failure(FailureKind.INFEASIBLE, reason) if reason else None), metrics
 
-    def scores(self, number: int) -> Mapping[str, float]:
-        """By the screen, of a trial that runs."""
-        return self._scores.get(number, {})
+    def scores(self, trial: Trial) -> Mapping[str, float]:
+        """By the screen, of a trial that runs. Those of a candidate that a crash left paused, or
+        due to be stopped, are worked out again.
+        """
+        is_lost = trial.kind is TrialKind.CANDIDATE and trial.number not in self._scores
+        if is_lost and self._screen is not None:
+            self._scores[trial.number] = self._screen.scores(trial.candidate)
+        return self._scores.get(trial.number, {})
 
     def forget(self, number: int) -> None:
         """A trial has ended."""

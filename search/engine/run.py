@@ -224,7 +224,7 @@ class SearchRun:
         ended = replace(
             trial,
             state=TrialState.COMPLETED,
-            metrics={**self._feasibility.scores(number), **finite(metrics)},
+            metrics={**self._feasibility.scores(trial), **finite(metrics)},
             worker=worker,
             derived=derived_from(metrics),
         )
@@ -243,7 +243,7 @@ class SearchRun:
         """
         if trial := self._get(number):
             self._scoring.refuse_test_metrics(trial, metrics or {})
-            known = {**self._feasibility.scores(number), **finite(metrics)} if metrics else {}
+            known = {**self._feasibility.scores(trial), **finite(metrics)} if metrics else {}
             state = TrialState.FAILED
             ended = replace(trial, state=state, metrics=known, failure=failure, worker=worker)
             self._end(ended, seconds)
@@ -258,7 +258,7 @@ class SearchRun:
     ) -> None:
         """A running trial was stopped on purpose. `metrics`: of its last epoch."""
         if trial := self._get(number):
-            reached = {} if metrics is None else {**self._feasibility.scores(number), **metrics}
+            reached = {} if metrics is None else {**self._feasibility.scores(trial), **metrics}
             state = TrialState.PRUNED
             ended = replace(trial, state=state, metrics=reached, failure=failure, worker=worker)
             self._end(ended, seconds)

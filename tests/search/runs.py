@@ -9,6 +9,7 @@ from typing import Any
 from spaces import share_of_a, spec_of
 
 from models.families import InfeasibleError
+from search.engine.feasibility import Screen
 from search.engine.journal import Event, MemoryJournal, StaleOwnerError
 from search.engine.run import SearchRun
 from search.evaluators import Derivation
@@ -90,8 +91,10 @@ def started(
     spec: SearchSpec | None = None,
     journal: MemoryJournal | None = None,
     cost: Callable[[Candidate], dict[str, float]] = no_cost,
+    screen: Screen | None = None,
 ) -> SearchRun:
-    return SearchRun(spec or spec_of(), space, strategy, journal or MemoryJournal(), cost)
+    journal = journal or MemoryJournal()
+    return SearchRun(spec or spec_of(), space, strategy, journal, cost, screen=screen)
 
 
 SHARING = sorted(set(strategies) - set(candidate_strategies()))

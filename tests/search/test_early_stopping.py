@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from search.engine.journal import EpochReported, Event, MemoryJournal, StaleOwne
 from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.strategies import strategies
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 
 
 def finish_by_epochs(run: SearchRun, worker: str | None = None, epochs: int = 8) -> None:
@@ -37,6 +37,16 @@ FIDELITIES = [
 ]
 
 
+class CountB:
+    """A screen that scores and refuses nobody."""
+
+    def scores(self, candidate: Candidate) -> dict[str, float]:
+        return {"synflow": float(list(candidate.architecture.decisions.values()).count("b"))}
+
+    def refusal(self, scores: Mapping[str, float]) -> str | None:
+        return None
+
+
 @pytest.mark.parametrize(
     "fidelity", FIDELITIES, ids=lambda settings: "-".join(map(str, settings.values()))
 )
@@ -49,7 +59,7 @@ def test_a_search_with_early_stopping_goes_on_after_a_crash_at_any_event(
 
     def run_on(journal: MemoryJournal) -> SearchRun:
         strategy = strategy_of("regularized_evolution", space, population_size=2)
-        return started(space, strategy, spec, journal)
+        return started(space, strategy, spec, journal, screen=CountB())
 
     def distinct(journal: MemoryJournal) -> list[Event]:
         """Without what a trial that runs again reports again."""
@@ -63,6 +73,8 @@ def test_a_search_with_early_stopping_goes_on_after_a_crash_at_any_event(
     finish_by_epochs(run_on(undisturbed))
     assert run_on(undisturbed).finished and run_on(undisturbed).failed_reason is None
     assert {"pruned", "completed"} <= set(states(run_on(undisturbed)))
+    searched = [trial for trial in run_on(undisturbed).trials if trial.kind is TrialKind.CANDIDATE]
+    assert all("synflow" in trial.metrics for trial in searched)
     for limit in range(1, len(undisturbed.events)):
         crashed = Crashing(limit, is_written)
         with pytest.raises(StaleOwnerError):
