@@ -155,17 +155,17 @@ class OneOf:
     """
 
     def __init__(self, registry: Registry[Any], key: str) -> None:
-        self._registry, self._key = registry, key
+        self.registry, self.key = registry, key
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         return core_schema.tagged_union_schema(
             {
-                name: handler.generate_schema(named_settings(entry.Settings, self._key, name))
-                for name, entry in self._registry.items()
+                name: handler.generate_schema(named_settings(entry.Settings, self.key, name))
+                for name, entry in self.registry.items()
             },
-            discriminator=self._key,
+            discriminator=self.key,
         )
 
 

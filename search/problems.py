@@ -5,14 +5,14 @@ names the value received and what is allowed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.registry import Registry
+from models.settings import OneOf
 
 MAX_PROBLEMS = 200
 FORMS = ("literal", "choice", "range")
@@ -70,17 +70,17 @@ def capped(problems: Sequence[SpecProblem]) -> Sequence[SpecProblem]:
 class Explainer:
     """Turns pydantic's errors about `model` into problems.
 
-    `unions`: the fields whose object is told apart by a name, with the key that holds the name
-    and the registry that knows it. `searchable`: the fields whose scalars may be domains.
+    `searchable`: the fields whose scalars may be domains.
     """
 
-    def __init__(
-        self,
-        model: type[BaseModel],
-        unions: Mapping[str, tuple[str, Registry[Any]]],
-        searchable: frozenset[str],
-    ) -> None:
-        self._model, self._unions, self._searchable = model, unions, searchable
+    def __init__(self, model: type[BaseModel], searchable: frozenset[str]) -> None:
+        self._model, self._searchable = model, searchable
+        self._unions = {
+            name: form
+            for name, field in model.model_fields.items()
+            for form in field.metadata
+            if isinstance(form, OneOf)
+        }
 
     def problems(self, error: ValidationError) -> Iterator[SpecProblem]:
         for details in error.errors(include_url=False):
@@ -100,12 +100,12 @@ class Explainer:
         kind, path = details["type"], self.path(details["loc"])
         context = details.get("ctx", {})
         if kind in ("union_tag_invalid", "union_tag_not_found"):
-            key, registry = self._unions[str(path[0])]
-            known = ", ".join(registry)
+            union = self._unions[str(path[0])]
+            key, known = union.key, ", ".join(union.registry)
             if kind == "union_tag_not_found":
                 return problem(f"is required, known are {known}", *path, key)
-            received = shown(details["input"][key])
-            return problem(f"unknown {registry.kind} {received}, known are {known}", *path, key)
+            what = f"unknown {union.registry.kind} {shown(details['input'][key])}"
+            return problem(f"{what}, known are {known}", *path, key)
         if kind == "extra_forbidden":
             known = ", ".join(self._fields(details["loc"]))
             return problem(f"unknown field, known are {known}", *path)
@@ -133,8 +133,8 @@ class Explainer:
         if first in self._searchable and len(parents) > 1:
             return ("choice",) if "choice" in location else ("low", "high", "log", "step")
         if first in self._unions:
-            key, registry = self._unions[first]
-            return (key, *(n for n in registry[str(location[1])].Settings.model_fields if n != key))
+            key, entry = self._unions[first].key, self._unions[first].registry[str(location[1])]
+            return (key, *(name for name in entry.Settings.model_fields if name != key))
         return _item_model(self._model.model_fields[first].annotation).model_fields
 
 

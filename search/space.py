@@ -80,6 +80,13 @@ class SearchSpace:
         return count_assignments(self.decisions)
 
     @property
+    def epochs(self) -> list[int]:
+        """How many a trial may have, where there is something to train."""
+        name = f"{RECIPE_PREFIX}epochs"
+        domain = next(decision.domain for decision in self.decisions if decision.name == name)
+        return [int(epochs) for epochs in domain.values()]
+
+    @property
     def searches_recipe(self) -> bool:
         """Whether the training recipe is searched as well."""
         return any(d.name.startswith(RECIPE_PREFIX) and d.domain.size > 1 for d in self.decisions)

@@ -104,7 +104,8 @@ def read_request(file: str) -> dict[str, Any]:
 
 def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
     """The same answer as a server's, for the datasets that are built in."""
-    from search.resolve import SpecError, estimate, resolve
+    from search.dry_run import estimate
+    from search.resolve import SpecError, resolve
 
     try:
         resolved = resolve(request)

@@ -56,7 +56,7 @@ def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) ->
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
-    from search.resolve import estimate
+    from search.dry_run import estimate
 
     resolved = _resolve(body, lookup)
     trials = _taken_over(resolved, sessions, tenant_id)
@@ -73,7 +73,8 @@ def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
-    from search.resolve import SpecError, describe, resolve_space
+    from search.dry_run import describe
+    from search.resolve import SpecError, resolve_space
 
     try:
         return describe(resolve_space(body, lookup))

@@ -1,0 +1,65 @@
+"""A space alone, and what it is for: the body of `POST /v1/search-spaces/validate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from models.families import FamilySettings, families
+from models.settings import Items, OneOf, Settings
+from models.task import GraphSize, Task, TaskName
+from models.training.recipe import TrainingSettings
+
+
+class GraphRequest(Settings):
+    """How large a graph is: what a pass through a network costs."""
+
+    nodes: int = Field(ge=1, le=100_000_000)
+    edges: int = Field(ge=0, le=1_000_000_000, description="an undirected edge counts twice")
+    entries: int | None = Field(
+        None, ge=0, le=1_000_000_000, description="features that are not zero; null: stored dense"
+    )
+
+
+class TaskRequest(Settings):
+    """A task without its data."""
+
+    name: TaskName
+    input_shape: Items[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(max_length=4)
+    outputs: int = Field(ge=1, le=1_000_000, description="classes, or values of a regression")
+    vocabulary: int | None = Field(
+        None, ge=1, le=1_000_000, description="token ids, of a text task only"
+    )
+    graph: GraphRequest | None = Field(None, description="size of a graph, of a graph task only")
+    targets: Items[Annotated[int, Field(ge=0, le=1_000_000)]] | None = Field(
+        None, max_length=10_000, description="columns that are forecast, of forecasting only"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
+        self.task()
+        return self
+
+    def task(self) -> Task:
+        """
+        Raises:
+            ValueError: there is no such task.
+        """
+        size = None if self.graph is None else GraphSize(**self.graph.model_dump())
+        return Task(self.name, self.input_shape, self.outputs, self.vocabulary, size, self.targets)
+
+
+class SpaceRequest(Settings):
+    """A space, and the dataset or the task that it is for."""
+
+    space: Annotated[FamilySettings, OneOf(families, "family")]
+    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
+    dataset: str | None = Field(None, min_length=1, max_length=100)
+    task: TaskRequest | None = None
+
+    @model_validator(mode="after")
+    def _names_what_it_is_for(self) -> Self:
+        if (self.dataset is None) == (self.task is None):
+            raise ValueError("give either dataset or task")
+        return self
