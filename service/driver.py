@@ -45,7 +45,8 @@ from service.runtime import is_connected, join, warm_up
 from service.searches.lease import Claim
 from service.searches.queue import Queue
 from service.settings import ServiceSettings
-from service.trials.journal import BatchedJournal, SqlJournal
+from service.trials.batched_journal import BatchedJournal
+from service.trials.journal import SqlJournal
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, insert, select, update
@@ -22,24 +20,14 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
-from search.trial import (
-    Candidate,
-    Failure,
-    Proposal,
-    Supernet,
-    Trial,
-    TrialKind,
-    TrialState,
-    finite,
-)
+from search.trial import Trial, TrialKind, TrialState, finite
 from service import tables
 from service.database import Sessions
 from service.events.repository import EventType
 from service.outages import OUTAGE_SECONDS, outlast
 from service.searches.lease import Claim, change, event
 from service.tables import Event, Search
-
-BATCH_SECONDS, BATCH_EVENTS = 0.25, 600
+from service.trials.rows import end_columns, end_data, start_columns, summary, trial_of
 
 
 class TrialHasEndedError(RuntimeError):
@@ -110,7 +98,7 @@ class SqlJournal:
                     )
                     asked = {"asked_after": known, "asked_running": list(running)}
                     rows[trial.number] = {**row, **asked}
-                    tell(item.sequence, "trial.started", _summary(trial))
+                    tell(item.sequence, "trial.started", summary(trial))
                 case EpochReported(number, epoch, metrics, derived):
                     if self._memory.runs_again(number, epoch):
                         self._start_curve_again(session, number, epoch)
@@ -353,132 +341,8 @@ class _Memory:
         return self
 
 
-def start_columns(search_id: str, tenant_id: str, trial: Trial, sequence: int) -> dict[str, Any]:
-    """The row of a trial that begins."""
-    return {
-        "search_id": search_id,
-        "number": trial.number,
-        "tenant_id": tenant_id,
-        "kind": trial.kind.value,
-        "state": TrialState.RUNNING.value,
-        "proposal": trial.proposal.to_json(),
-        "architecture_key": trial.architecture_key,
-        "recipe_key": trial.recipe_key,
-        "seed": trial.seed,
-        "source": trial.source,
-        "origin": trial.origin,
-        "source_search": trial.source_search,
-        "metrics": {},
-        "started_sequence": sequence,
-        "started_at": datetime.now(UTC),
-    }
-
-
-def end_columns(trial: Trial, sequence: int) -> dict[str, Any]:
-    """What changes in the row of a trial when it ends."""
-    return {
-        "state": trial.state.value,
-        "metrics": finite(trial.metrics),
-        "fitness": None if trial.fitness is None else list(trial.fitness),
-        "violation": trial.violation,
-        "failure": None if trial.failure is None else trial.failure.to_json(),
-        "derived": None if trial.derived is None else trial.derived.to_json(),
-        "seconds": trial.seconds,
-        "worker": trial.worker,
-        "ended_sequence": sequence,
-        "ended_at": datetime.now(UTC),
-    }
-
-
-def end_data(trial: Trial) -> dict[str, Any]:
-    """The data of a `trial.ended` event."""
-    return {
-        **_summary(trial),
-        "metrics": finite(trial.metrics),
-        "failure": None if trial.failure is None else trial.failure.to_json(),
-        "seconds": trial.seconds,
-    }
-
-
-class BatchedJournal:
-    """A journal for results that cost nothing to have again, as those of a table.
-
-    Events wait up to `seconds` and are written together, in their order, at the end of a trial.
-    What is lost with the process is a tail of the search: its strategy proposes the same again,
-    and the table answers the same.
-    """
-
-    def __init__(
-        self, journal: SqlJournal, seconds: float = BATCH_SECONDS, events: int = BATCH_EVENTS
-    ) -> None:
-        self._journal, self._seconds, self._events = journal, seconds, events
-        self._waiting: list[journal_events.Event] = []
-        self._written = time.monotonic()
-
-    def append(self, event: journal_events.Event) -> None:
-        self._waiting.append(event)
-        if isinstance(event, TrialEnded) and (
-            len(self._waiting) >= self._events or time.monotonic() - self._written > self._seconds
-        ):
-            self.flush()
-
-    def history(self) -> Sequence[TrialStarted | TrialEnded]:
-        self.flush()
-        return self._journal.history()
-
-    def full_history(self) -> Sequence[journal_events.Event]:
-        self.flush()
-        return self._journal.full_history()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._waiting:
-            self._journal.append_all(self._waiting)
-        self._waiting, self._written = [], time.monotonic()
-
-
 def _finite_or_null(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _summary(trial: Trial) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "kind": trial.kind.value,
-        "state": trial.state.value,
-        "architecture_key": trial.architecture_key,
-        "source": trial.source,
-        "source_search": trial.source_search,
-    }
-
-
-def _proposal(document: Mapping[str, Any]) -> Proposal:
-    if "method" in document:
-        return Supernet(document["method"], document["settings"])
-    return Candidate.from_json(document)
-
-
-def trial_of(row: tables.Trial) -> Trial:
-    """The value of a row."""
-    return Trial(
-        number=row.number,
-        kind=TrialKind(row.kind),
-        proposal=_proposal(row.proposal),
-        state=TrialState(row.state),
-        architecture_key=row.architecture_key,
-        recipe_key=row.recipe_key,
-        seed=row.seed,
-        metrics={name: float(value) for name, value in row.metrics.items()},
-        fitness=None if row.fitness is None else tuple(float(value) for value in row.fitness),
-        violation=row.violation,
-        failure=None if row.failure is None else Failure.from_json(row.failure),
-        source=row.source,
-        source_search=row.source_search,
-        origin=row.origin,
-        seconds=row.seconds,
-        worker=row.worker,
-        derived=None if row.derived is None else Architecture.from_json(row.derived),
-    )
 
 
 def _unended(trial: Trial) -> Trial:

@@ -18,7 +18,7 @@ def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
     """The items of `search.report.best`."""
     from search.report import best
     from search.spec import stored_spec
-    from service.trials.journal import trial_of
+    from service.trials.rows import trial_of
 
     spec = stored_spec(search.spec)
     finals = [trial_of(row) for row in trials.finals()]
@@ -42,7 +42,7 @@ def _contenders(spec: SearchSpec, trials: TrialRepository, retrained: set[int]) 
     ranking down and those that were retrained; with several, all.
     """
     from search.report import eligible
-    from service.trials.journal import trial_of
+    from service.trials.rows import trial_of
 
     ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
     numbers = [number for number, _ in ranked]

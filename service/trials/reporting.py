@@ -85,7 +85,7 @@ class Reports:
 
     def _read(self, tenant_id: str, search_id: str) -> _Material:
         from search.importance import thinned
-        from service.trials.journal import trial_of
+        from service.trials.rows import trial_of
 
         with self._sessions.read() as session:
             search = SearchRepository(session, tenant_id).get(search_id)

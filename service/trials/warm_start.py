@@ -15,8 +15,8 @@ from service.database import Sessions
 from service.errors import NotFoundError
 from service.events.repository import append_event
 from service.searches.repository import SearchRepository
-from service.trials.journal import end_columns, end_data, start_columns, trial_of
 from service.trials.repository import TrialRepository
+from service.trials.rows import end_columns, end_data, start_columns, trial_of
 
 
 def earlier_search(

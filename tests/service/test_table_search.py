@@ -33,7 +33,8 @@ from service.replaying import replayed
 from service.searches.queue import Queue
 from service.settings import ServiceSettings
 from service.tables import Event
-from service.trials.journal import BatchedJournal, SqlJournal
+from service.trials.batched_journal import BatchedJournal
+from service.trials.journal import SqlJournal
 
 DIMENSIONS = [{"name": name, "options": [0, 1, 2, 3, 4]} for name in "abc"]
 CODES = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:-5]
