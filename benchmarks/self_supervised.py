@@ -28,10 +28,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.datasets import Dataset
 from models.datasets.images import from_arrays
 from models.datasets.splits import stratified
+from models.domains import Scalar
 from models.training.initialization import build
 from models.training.pretexts import pretexts
 from models.training.recipe import Recipe

@@ -24,7 +24,7 @@ from typing import Any
 import optuna
 import torch
 
-from models.architecture import Choice
+from models.domains import Choice
 from search.benchmark import Course, run_on_table, summary
 from search.evaluators.tabular import Table
 from search.space import SearchSpace

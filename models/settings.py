@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, core_schema
 
-from models.architecture import Choice, Range
+from models.domains import Choice, Range
 from models.registry import Registry
 
 T = TypeVar("T")

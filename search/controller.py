@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Choice, Decision, Scalar
+from models.architecture import Decision
+from models.domains import Choice, Scalar
 from search.space import SearchSpace
 from search.trial import Candidate
 

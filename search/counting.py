@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from models.architecture import Decision, Domain, Scalar
+from models.architecture import Decision
+from models.domains import Domain, Scalar
 
 OTHERWISE = object()
 """A value that no condition names."""

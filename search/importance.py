@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from models.architecture import Choice, Domain, Scalar
+from models.domains import Choice, Domain, Scalar
 from search.space import SearchSpace
 from search.trial import Trial
 

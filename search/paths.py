@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
 
-from models.architecture import Choice, Scalar
+from models.domains import Choice, Scalar
 from search.space import RECIPE_PREFIX, SearchSpace
 from search.trial import Candidate
 

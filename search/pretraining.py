@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from models.architecture import as_domain
+from models.domains import as_domain
 from models.settings import Settings
 from models.task import Task
 from models.training.pretexts import allowed, pretexts

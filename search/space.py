@@ -11,7 +11,8 @@ from functools import cached_property, lru_cache
 from random import Random
 from typing import Self
 
-from models.architecture import Architecture, Decision, Scalar, active_values, as_domain
+from models.architecture import Architecture, Decision, active_values
+from models.domains import Scalar, as_domain
 from models.families import Family, FamilySettings, families
 from models.settings import Settings
 from models.task import Task

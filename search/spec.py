@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from models.architecture import as_domain
 from models.datasets.tables import COSTS
+from models.domains import as_domain
 from models.families import FamilySettings, families
 from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings

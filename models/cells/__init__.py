@@ -13,8 +13,9 @@ from typing import Protocol
 
 from torch import nn
 
-from models.architecture import Choice, Decision, Range, Scalar
+from models.architecture import Decision
 from models.decisions import Values
+from models.domains import Choice, Range, Scalar
 from models.families import Definition, InfeasibleError
 from models.operations import operations
 from models.task import Task

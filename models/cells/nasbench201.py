@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architecture import Choice, Decision, Range, Scalar
+from models.architecture import Decision
 from models.cells import Nodes, Term, check_image, halved, live
 from models.cells.text import (
     call,
@@ -23,6 +23,7 @@ from models.cells.text import (
     operation_classes,
 )
 from models.decisions import Values, condition, domain_values, integer, option
+from models.domains import Choice, Range, Scalar
 from models.families import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, norm

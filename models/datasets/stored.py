@@ -16,9 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.architecture import Choice, Decision
+from models.architecture import Decision
 from models.datasets import Dataset, RawGraphs, Split
 from models.datasets.tables import KnownResults
+from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
 from models.task import Task
 

@@ -17,9 +17,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture import Choice, Decision, canonical_json
+from models.architecture import Decision, canonical_json
 from models.datasets.fingerprint import fingerprint
 from models.datasets.npz import read_npz
+from models.domains import Choice
 
 SCORES = ("search_score", "final_score")
 COSTS = ("parameters", "flops", "latency_ms")

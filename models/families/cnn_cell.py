@@ -9,11 +9,12 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 from torch import nn
 
-from models.architecture import Architecture, Choice, Decision, Range, as_domain
+from models.architecture import Architecture, Decision
 from models.cells import Topology
 from models.cells.darts import Darts
 from models.cells.nasbench201 import NasBench201
 from models.decisions import domain_values, integer, option
+from models.domains import Choice, Range, as_domain
 from models.families import Definition, FamilySettings, InfeasibleError, families
 from models.operations import allowed, operations
 from models.settings import Items, Searchable

@@ -12,16 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import (
-    Architecture,
-    Choice,
-    Decision,
-    Range,
-    Scalar,
-    as_domain,
-    canonical_json,
-)
+from models.architecture import Architecture, Decision, canonical_json
 from models.decisions import Values, condition, domain_values, integer, option, share
+from models.domains import Choice, Range, Scalar, as_domain
 from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.blocks import BLOCKS

@@ -15,9 +15,10 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Choice, Decision, Range, Scalar, as_domain
+from models.architecture import Architecture, Decision
 from models.datasets.graphs import preprocess
 from models.decisions import Values, condition, domain_values, integer, option, share
+from models.domains import Choice, Range, Scalar, as_domain
 from models.families import Definition, FamilySettings, InfeasibleError, families
 from models.graph import Features, Graph
 from models.operations.activation import ACTIVATIONS, ActivationName

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Choice, Decision, Range, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import Values, condition, domain_values, flag, integer, option, share
+from models.domains import Choice, Range, as_domain
 from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.settings import Searchable

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Choice, Decision, Range, Scalar, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import (
     Values,
     condition,
@@ -19,6 +19,7 @@ from models.decisions import (
     relative_targets,
     share,
 )
+from models.domains import Choice, Range, Scalar, as_domain
 from models.families import Definition, FamilySettings, InfeasibleError, families
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsRNN
 from models.operations.relative import relative, relative_lines

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Choice, Decision, Range, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import (
     Values,
     condition,
@@ -24,6 +24,7 @@ from models.decisions import (
     relative_targets,
     share,
 )
+from models.domains import Choice, Range, as_domain
 from models.families import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.attention import (

@@ -14,7 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
+from models.domains import Scalar
 from models.registry import UnknownNameError
 from models.task import Task
 from models.training.defaults import default_recipe

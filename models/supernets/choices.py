@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.architecture import Choice, Scalar
+from models.domains import Choice, Scalar
 from models.supernets import Group, Mix
 
 Weighted = Sequence[tuple[Scalar, Tensor]]

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.cells import Term
 from models.cells.darts import INPUTS, STEM_MULTIPLIER, Kind, kinds
 from models.cells.darts import Network as DartsNetwork
 from models.cells.nasbench201 import STAGES
 from models.cells.text import edge as edge_name
+from models.domains import Scalar
 from models.families import FamilySettings, InfeasibleError, families
 from models.families.cnn_cell import CnnCell, CnnCellSettings
 from models.operations import operations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from models.architecture import Architecture, Decision, Scalar
+from models.architecture import Architecture, Decision
+from models.domains import Scalar
 from models.families import InfeasibleError
 
 

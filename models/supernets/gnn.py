@@ -15,8 +15,9 @@ from operator import add, mul
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Decision, Scalar, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import domain_values
+from models.domains import Scalar, as_domain
 from models.families import FamilySettings, InfeasibleError, families
 from models.families.gnn import NODES, Gnn, GnnSettings, Network, operation_of, read_out
 from models.graph import Features, Graph

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architecture import Architecture, Decision, Scalar, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import domain_values, integer
+from models.domains import Scalar, as_domain
 from models.families import FamilySettings, InfeasibleError, families
 from models.families.mlp import Mlp, MlpSettings
 from models.operations.activation import ACTIVATIONS

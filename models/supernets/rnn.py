@@ -10,7 +10,8 @@ from functools import partial as applied
 import torch
 from torch import Tensor
 
-from models.architecture import Architecture, Decision, Scalar, as_domain
+from models.architecture import Architecture, Decision
+from models.domains import Scalar, as_domain
 from models.families import FamilySettings, families
 from models.families.rnn import Network, Rnn, RnnSettings
 from models.operations.recurrent import DartsCell, DartsRNN

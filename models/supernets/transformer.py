@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architecture import Architecture, Decision, Scalar, as_domain
+from models.architecture import Architecture, Decision
 from models.decisions import domain_values
+from models.domains import Scalar, as_domain
 from models.families import FamilySettings, families
 from models.families.transformer import Network, Transformer, TransformerSettings
 from models.operations.activation import ACTIVATIONS

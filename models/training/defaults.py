@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.architecture import Scalar
+from models.domains import Scalar
 from models.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {

@@ -4,7 +4,7 @@ as many trials.
 
 from __future__ import annotations
 
-from models.architecture import as_domain
+from models.domains import as_domain
 from models.presets import preset
 from models.training.recipe import Recipe
 from search.engine.archive import Archive, identity

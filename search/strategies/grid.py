@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from models.architecture import Choice
+from models.domains import Choice
 from search.counting import assignment_at, count_assignments
 from search.space import SearchSpace
 from search.strategies import MANY_OBJECTIVES, StrategySettings, rng_for, strategies

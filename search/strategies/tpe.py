@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from models.architecture import Choice, Domain, Scalar
+from models.domains import Choice, Domain, Scalar
 from search.space import SearchSpace
 from search.strategies import StrategySettings, rng_for, strategies
 from search.trial import Candidate, Trial

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from models import checkpoint
-from models.architecture import Architecture, Scalar, as_domain
+from models.architecture import Architecture
 from models.checkpoint import CheckpointError
+from models.domains import Scalar, as_domain
 from models.settings import Settings
 from models.supernets import Supernet
 from models.task import Task

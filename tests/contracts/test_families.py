@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from models import checkpoint
-from models.architecture import Architecture, Decision, Scalar, active_values
+from models.architecture import Architecture, Decision, active_values
 from models.cost import cost
+from models.domains import Scalar
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.graph import Features, Graph

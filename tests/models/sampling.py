@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from models.architecture import Architecture, Decision, Scalar
+from models.architecture import Architecture, Decision
+from models.domains import Scalar
 from models.families import families
 from models.task import Task
 

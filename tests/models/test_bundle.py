@@ -23,10 +23,11 @@ from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 
 from models import checkpoint
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.checkpoint import Checkpoint
 from models.cost import cost
 from models.datasets import Dataset, datasets
+from models.domains import Scalar
 from models.exporters.bundle import BundleReport, publish_bundle, write_bundle, zip_bundle
 from models.exporters.verification import (
     BundleError,

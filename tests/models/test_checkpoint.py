@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models import checkpoint, storage
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.checkpoint import CheckpointError
+from models.domains import Scalar
 from models.families import families
 from models.task import Task
 from models.training.recipe import Recipe

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from sampling import cells, draw
 from torch import nn
 
-from models.architecture import Architecture, Range
+from models.architecture import Architecture
 from models.cells.darts import kinds
+from models.domains import Range
 from models.families import InfeasibleError, families
 from models.task import Task
 from models.training.recipe import Recipe

@@ -10,7 +10,8 @@ import torch
 from sampling import draw
 from torch import nn
 
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
+from models.domains import Scalar
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.operations.blocks import SqueezeExcite

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.architecture import Architecture, Choice, Range, Scalar
+from models.architecture import Architecture
+from models.domains import Choice, Range, Scalar
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.task import Task

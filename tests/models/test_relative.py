@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.datasets import Dataset, series
+from models.domains import Scalar
 from models.families import InfeasibleError, families
 from models.task import Task
 from models.training.recipe import Recipe

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.architecture import Architecture, Choice, Scalar
+from models.architecture import Architecture
 from models.cost import cost
+from models.domains import Choice, Scalar
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.families.rnn import canonical_text

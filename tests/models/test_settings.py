@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import Field, ValidationError
 
-from models.architecture import Choice, Range
+from models.domains import Choice, Range
 from models.settings import Items, Searchable, Settings
 from models.training.recipe import Recipe, TrainingSettings
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.architecture import Architecture, Choice, Scalar
+from models.architecture import Architecture
+from models.domains import Choice, Scalar
 from models.exporters.source import source
 from models.families import InfeasibleError, families
 from models.operations.attention import SinusoidalPositions, rotated

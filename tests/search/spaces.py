@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from models.architecture import Architecture, Choice, Decision, Scalar
+from models.architecture import Architecture, Decision
+from models.domains import Choice, Scalar
 from models.families import Definition, Family, FamilySettings
 from models.task import Task
 from models.training.recipe import Recipe, TrainingSettings

@@ -15,7 +15,8 @@ from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 from spaces import letters, share_of_a, space_of
 from tables import product_table
 
-from models.architecture import Architecture, Choice, Decision
+from models.architecture import Architecture, Decision
+from models.domains import Choice
 from models.families import families
 from models.task import Task
 from models.training.recipe import Recipe, TrainingSettings

@@ -9,7 +9,8 @@ from spaces import letters, share_of_a, space_of
 from tables import product_table
 from test_space import conditional_decisions, enumerated
 
-from models.architecture import Choice, Decision, Range
+from models.architecture import Decision
+from models.domains import Choice, Range
 from search.benchmark import run_on_table
 from search.counting import assignment_at, count_assignments
 from search.evaluators.tabular import Table

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 from spaces import letters, space_of
 
-from models.architecture import Choice, Decision
+from models.architecture import Decision
+from models.domains import Choice
 from search.importance import MAX_TRIALS, importance, thinned
 from search.space import SearchSpace
 from search.trial import Candidate, Trial, TrialKind, TrialState

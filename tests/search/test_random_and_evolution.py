@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from scipy.stats import binomtest, chisquare, ttest_ind
 from spaces import letters, share_of_a, space_of
 
-from models.architecture import Choice, Decision
+from models.architecture import Decision
+from models.domains import Choice
 from search.space import SearchSpace
 from search.strategies import Strategy, rng_for, strategies
 from search.strategies.random import RandomSearch

@@ -8,7 +8,8 @@ import torch
 from scipy.stats import chisquare
 from spaces import letters, share_of_a, space_of
 
-from models.architecture import Choice, Decision
+from models.architecture import Decision
+from models.domains import Choice
 from search.controller import Controller
 from search.strategies.reinforce import Moments, Reinforce
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState

@@ -5,7 +5,7 @@ import pytest
 from bodies import FULL, MINIMAL, problems
 from ray import cloudpickle
 
-from models.architecture import Range
+from models.domains import Range
 from models.families import families
 from models.task import GraphSize, Task
 from models.training.defaults import default_recipe

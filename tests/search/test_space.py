@@ -10,7 +10,8 @@ from instructions import instructions
 from scipy.stats import chisquare
 from spaces import letters, space_of
 
-from models.architecture import Choice, Decision, Domain, Range, Scalar
+from models.architecture import Decision
+from models.domains import Choice, Domain, Range, Scalar
 from search.counting import count_assignments
 from search.space import SearchSpace
 from search.trial import Candidate

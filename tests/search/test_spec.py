@@ -4,7 +4,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from models.architecture import Choice, Range
+from models.domains import Choice, Range
 from models.training.recipe import Recipe
 from search.spec import MAX_EPOCHS, SearchSpec
 

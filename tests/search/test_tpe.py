@@ -6,7 +6,8 @@ import pytest
 from spaces import letters, share_of_a, space_of
 from tables import product_table
 
-from models.architecture import Choice, Decision, Range
+from models.architecture import Decision
+from models.domains import Choice, Range
 from search.benchmark import run_on_table
 from search.evaluators.tabular import Table
 from search.strategies.random import RandomSearch

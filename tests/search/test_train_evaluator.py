@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 from models import checkpoint
-from models.architecture import Architecture, Scalar
+from models.architecture import Architecture
 from models.datasets.preprocess import apply
 from models.datasets.reference import load_dataset
+from models.domains import Scalar
 from models.families import InfeasibleError, families
 from models.registry import UnknownNameError
 from models.training.recipe import Recipe
