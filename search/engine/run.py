@@ -164,7 +164,7 @@ class SearchRun:
             if trial is not None and self.is_active(trial.number) and self._is_to_run(trial):
                 return trial
         while self.phase == "searching":
-            if (trial := self._settle()) is not None:  # after an ask as well: it may have closed
+            if (trial := self._settle()) is not None:  # again, as the last ask may have closed it
                 return trial
             if self._search_stage.is_closed:
                 break

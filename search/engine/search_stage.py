@@ -27,8 +27,8 @@ counts as exhausted. More than the repeats, because a constraint may leave 1 % o
 
 
 class SearchStage:
-    """A fold over the starts and ends of candidates and supernets, and the one who asks and tells
-    the strategy.
+    """A fold over the starts and ends of candidates and supernets. Nobody else asks the strategy
+    or tells it.
 
     archive: what is known of each distinct candidate.
     told: ended trials that the strategy knows.
@@ -66,8 +66,8 @@ class SearchStage:
     @property
     def is_closed(self) -> bool:
         """Whether no further trial may start now."""
-        is_over = self._is_stopped or self._is_asked_out or self._is_exhausted
-        return is_over or self.spent + self._in_flight >= self.budget_trials
+        spent = self.spent + self._in_flight
+        return self._is_stopped or self._is_exhausted or spent >= self.budget_trials
 
     @property
     def failed_reason(self) -> str | None:
