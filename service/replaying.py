@@ -105,6 +105,5 @@ def facts_from(document: Mapping[str, Any]) -> DatasetFacts:
     name = str(document["name"])
     if document["source"] == "named":
         return named_facts(name)
-    shape, outputs = tuple(document["input_shape"]), document["outputs"]
-    task = Task(document["task"], shape, outputs, document["vocabulary"])
+    task = Task.from_json({**document, "name": document["task"]})
     return DatasetFacts(task, document["samples"], document["fingerprint"], name)

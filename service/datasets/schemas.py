@@ -12,6 +12,14 @@ from service.tables import Dataset
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
+class GraphRead(BaseModel):
+    """How large a graph is; of many graphs their mean, rounded up."""
+
+    nodes: int = Field(description="of the graph")
+    edges: int = Field(description="an undirected edge counts twice")
+    entries: int | None = Field(None, description="features that are not zero; null: stored dense")
+
+
 class DatasetRead(BaseModel):
     """`source` tells the own datasets from those that every tenant can name; of the latter the
     fields from `format` on are null.
@@ -26,6 +34,8 @@ class DatasetRead(BaseModel):
     input_shape: list[int] | None = Field(None, description="of a sample; null: a table of results")
     outputs: int | None = Field(None, description="classes, or values of a regression")
     vocabulary: int | None = Field(None, description="token ids, of a text task")
+    graph: GraphRead | None = Field(None, description="its size, of a graph task")
+    targets: list[int] | None = Field(None, description="columns that are forecast; null: unknown")
     classes: list[str | int] | None = Field(None, description="the first 1,000, in order")
     samples: dict[str, int] | None = Field(None, description="by split; of a table its rows")
     fingerprint: str | None = Field(None, description="SHA-256 of the content and its split")
@@ -48,6 +58,8 @@ class DatasetRead(BaseModel):
             input_shape=task.get("input_shape"),
             outputs=task.get("outputs"),
             vocabulary=task.get("vocabulary"),
+            graph=task.get("graph"),
+            targets=task.get("targets"),
             classes=row.facts.get("classes"),
             samples=samples,
             fingerprint=row.fingerprint,

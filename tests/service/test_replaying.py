@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from api import run_search
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from small_graphs import citations
 
 from service.database import DEFAULT_TENANT
 from service.datasets.lookup import TenantDatasets
@@ -72,16 +75,28 @@ def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
 def test_rest_says_of_a_dataset_what_a_space_needs(
     app: FastAPI, client: TestClient, settings: ServiceSettings
 ) -> None:
-    rows = "".join(f"{n},{n * n % 7},{'even' if n % 2 == 0 else 'odd'}\n" for n in range(60))
-    fields = {
-        "name": "numbers",
-        "task": "tabular_classification",
-        "options": json.dumps({"target": "kind"}),
-    }
-    files = {"file": ("numbers.csv", b"number,rest,kind\n" + rows.encode())}
-    assert client.post("/v1/datasets", data=fields, files=files).status_code == 201
+    numbers = "".join(f"{n},{n * n % 7},{'even' if n % 2 == 0 else 'odd'}\n" for n in range(60))
+    steps = "".join(f"{n},{n * n % 7}\n" for n in range(60))
+    graph = io.BytesIO()
+    np.savez(graph, **citations())
+    windows = {"time": "number", "target": "rest", "window": 4, "horizon": 2}
+    uploads: list[tuple[str, str, str, bytes, dict[str, Any]]] = [
+        (
+            "numbers",
+            "tabular_classification",
+            "numbers.csv",
+            f"number,rest,kind\n{numbers}".encode(),
+            {"target": "kind"},
+        ),
+        ("steps", "forecasting", "steps.csv", f"number,rest\n{steps}".encode(), windows),
+        ("words", "node_classification", "words.npz", graph.getvalue(), {}),
+    ]
+    for name, task, filename, content, options in uploads:
+        fields = {"name": name, "task": task, "options": json.dumps(options)}
+        answer = client.post("/v1/datasets", data=fields, files={"file": (filename, content)})
+        assert answer.status_code == 201, answer.text
     lookup = TenantDatasets(app.state.sessions, DEFAULT_TENANT, settings.store_url)
-    for name in ("numbers", "digits"):
+    for name in ("numbers", "steps", "words", "digits"):
         known, facts = lookup(name), facts_from(client.get(f"/v1/datasets/{name}").json())
         assert (facts.task, facts.fingerprint) == (known.task, known.fingerprint)
         assert facts.sizes == known.sizes
