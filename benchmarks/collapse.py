@@ -35,6 +35,12 @@ from search.resolve import resolve
 from search.trial import TrialKind
 from search.weight_sharing.course import course
 
+GUARDS = {
+    "without_guard": {"action": "off"},
+    "guard_stops": {"action": "stop"},
+    "guard_restarts": {"action": "restart"},
+}
+
 
 def request(options: argparse.Namespace, seed: int, guard: dict[str, Any]) -> dict[str, Any]:
     return {
@@ -105,8 +111,7 @@ def main() -> None:
         "seeds": [
             {
                 "seed": seed,
-                "without_guard": search(options, seed, {"action": "off"}),
-                "with_guard": search(options, seed, {"action": "stop"}),
+                **{name: search(options, seed, guard) for name, guard in GUARDS.items()},
             }
             for seed in options.seeds
         ],
