@@ -15,7 +15,7 @@ from search.engine.run import SearchRun
 from search.evaluators import Derivation
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import Strategy, strategies
+from search.strategies import Strategy, rng_for, strategies
 from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
 from search.weight_sharing.strategy import candidate_strategies
 
@@ -57,7 +57,7 @@ def strategy_of(name: str, space: SearchSpace, **settings: Any) -> Strategy:
 
 
 def candidates(space: SearchSpace, *words: str) -> list[Candidate]:
-    base = space.values(strategy_of("random", space).ask(0, ()))  # type: ignore[arg-type]
+    base = space.values(space.sample(rng_for(0, 0)))
     return [
         space.candidate({**base, **{f"d{i}": letter for i, letter in enumerate(word)}})
         for word in words

@@ -1,44 +1,13 @@
 import json
 
 import pytest
+from bodies import FULL, MINIMAL
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from models.domains import Choice, Range
 from models.training.recipe import Recipe
 from search.spec import MAX_EPOCHS, SearchSpec
-
-MINIMAL = {
-    "dataset": "digits",
-    "space": {"family": "cnn_cell"},
-    "strategy": {"name": "regularized_evolution"},
-}
-FULL = {
-    "name": "digits-cnn",
-    "dataset": "digits",
-    "space": {
-        "family": "cnn_cell",
-        "nodes": 3,
-        "operations": ["none", "skip_connect", "sep_conv_3x3", "dil_conv_3x3", "max_pool_3x3"],
-        "channels": {"choice": [8, 16]},
-        "cells": {"low": 1, "high": 3},
-    },
-    "training": {
-        "epochs": 8,
-        "batch_size": 64,
-        "optimizer": {"choice": ["momentum", "adam"]},
-        "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
-        "l2": 0.0001,
-        "dropout": 0.1,
-    },
-    "strategy": {"name": "regularized_evolution", "population_size": 10, "sample_size": 3},
-    "objectives": [{"metric": "val_accuracy", "goal": "maximize"}],
-    "constraints": [{"metric": "parameters", "max": 200000}],
-    "budget": {"trials": 30, "seconds": 600},
-    "resources": {"parallel_trials": 2, "cpus_per_trial": 1, "gpus_per_trial": 0},
-    "final": {"top": 1, "seeds": 3, "epochs": 30},
-    "seed": 0,
-}
 
 
 @pytest.mark.parametrize("body", [MINIMAL, FULL])
