@@ -8,21 +8,21 @@ WORKDIR /app
 # A wheel of torch in the folder wheels/ of the context is preferred, for example its CPU build.
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN --mount=type=bind,target=/context \
-    python -m venv /opt/netsmith \
- && PIP_FIND_LINKS=/context/wheels /opt/netsmith/bin/pip install -c constraints.txt torch==2.13.0
+    python -m venv /opt/nasmith \
+ && PIP_FIND_LINKS=/context/wheels /opt/nasmith/bin/pip install -c constraints.txt torch==2.13.0
 COPY models models
 COPY search search
 COPY service service
 COPY migrations migrations
-RUN /opt/netsmith/bin/pip install -c constraints.txt .
+RUN /opt/nasmith/bin/pip install -c constraints.txt .
 
-ENV PATH=/opt/netsmith/bin:$PATH
-RUN useradd --create-home --uid 10001 netsmith \
- && mkdir -p /var/lib/netsmith \
- && chown netsmith:netsmith /var/lib/netsmith
-USER netsmith
-WORKDIR /var/lib/netsmith
-ENV NETSMITH_HOME=/var/lib/netsmith
-VOLUME /var/lib/netsmith
+ENV PATH=/opt/nasmith/bin:$PATH
+RUN useradd --create-home --uid 10001 nasmith \
+ && mkdir -p /var/lib/nasmith \
+ && chown nasmith:nasmith /var/lib/nasmith
+USER nasmith
+WORKDIR /var/lib/nasmith
+ENV NASMITH_HOME=/var/lib/nasmith
+VOLUME /var/lib/nasmith
 EXPOSE 8000
-CMD ["netsmith", "--help"]
+CMD ["nasmith", "--help"]

@@ -13,7 +13,7 @@ install: .venv/installed
 	touch .venv/installed
 
 demo: install
-	$(BIN)/netsmith demo
+	$(BIN)/nasmith demo
 
 test: install
 	$(BIN)/ruff format --check .

@@ -2,13 +2,13 @@
 
     python benchmarks/first_result.py [--starts 5] [--searches 5]
 
-- `serve_ready_seconds`: from starting the process `netsmith serve` on a fresh home until `/readyz`
+- `serve_ready_seconds`: from starting the process `nasmith serve` on a fresh home until `/readyz`
   answers 200: it takes searches from then on, while its dispatcher still starts Ray. The first
   start, which warms the file cache, is left out. `stop_seconds`: from SIGTERM to its end.
 - `first_result_seconds`: from the request of a search that leaves everything to the defaults
   (digits, cnn_cell, regularized_evolution, two trials at a time) until a client hears that its
   first trial has completed. The server has run a search before, and has had `settle_seconds`.
-- `help_seconds`: `netsmith --help`.
+- `help_seconds`: `nasmith --help`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTLE_SECONDS = 15.0
 def starts(number: int) -> tuple[list[float], list[float]]:
     ready, stopped = [], []
     for index in range(number + 1):
-        with tempfile.TemporaryDirectory(prefix="netsmith-bench-") as home:
+        with tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home:
             server = LocalServer(Path(home))
             try:
                 seconds = server.start()
@@ -69,7 +69,7 @@ def first_result(client: Client) -> float:
 
 def first_results(number: int) -> list[float]:
     with (
-        tempfile.TemporaryDirectory(prefix="netsmith-bench-") as home,
+        tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home,
         running_server(Path(home)) as server,
         Client(server.url) as client,
     ):

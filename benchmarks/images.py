@@ -88,7 +88,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         spec = resolved.spec
         run = SearchRun(spec, resolved.space, resolved.strategy(), MemoryJournal(), resolved.cost)
         started = perf_counter()
-        ray_workers.connect(os.environ["NETSMITH_RAY_ADDRESS"])
+        ray_workers.connect(os.environ["NASMITH_RAY_ADDRESS"])
         run_ray_tune(run, partial(TrainEvaluator.for_search, spec, folder, stored), spec.resources)
         seconds = perf_counter() - started
         item, *others = best(spec, run.trials)

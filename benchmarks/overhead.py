@@ -169,7 +169,7 @@ def measure() -> dict[str, Any]:
     """In a process that Ray has not been imported in before its environment was right."""
     from search.engine import ray_workers
 
-    ray_workers.connect(os.environ["NETSMITH_RAY_ADDRESS"])
+    ray_workers.connect(os.environ["NASMITH_RAY_ADDRESS"])
     rounds = calibrate()
     measured = {
         "engine": measure_engine(rounds),

@@ -152,11 +152,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory(prefix="netsmith-bench-") as home,
+        tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home,
         running_server(
             Path(home),
             with_dispatcher=False,
-            environment={"NETSMITH_LOG_LEVEL": "warning"},
+            environment={"NASMITH_LOG_LEVEL": "warning"},
         ) as server,
         Client(server.url) as client,
     ):

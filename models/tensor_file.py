@@ -1,6 +1,6 @@
 """A safetensors file that proves itself whole: named tensors, and a JSON document about them.
 
-The header's `__metadata__` has one entry, `netsmith`: canonical JSON of the document with
+The header's `__metadata__` has one entry, `nasmith`: canonical JSON of the document with
 `content_sha256`. That is the SHA-256 of the whole file with its own 64 digits replaced by zeros, so
 any changed bit is found. Nothing is pickled.
 """
@@ -37,7 +37,7 @@ def write_tensors(
 ) -> StoredFile:
     """Write the file whole or not at all (`models.storage.write_file`). Tensors are `dense`."""
     header = canonical_json({**document, "content_sha256": _NO_DIGEST})
-    content = format_tensors(dict(tensors), {"netsmith": header})
+    content = format_tensors(dict(tensors), {"nasmith": header})
     return write_file(url, _with_digest(content, hashlib.sha256(content).hexdigest()))
 
 
@@ -50,7 +50,7 @@ def read_tensors(url: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     content = read_file(url)
     try:
-        document: dict[str, Any] = json.loads(_header(content)["__metadata__"]["netsmith"])
+        document: dict[str, Any] = json.loads(_header(content)["__metadata__"]["nasmith"])
         digest = document.pop("content_sha256")
         if hashlib.sha256(_with_digest(content, _NO_DIGEST, old=digest)).hexdigest() != digest:
             raise CheckpointError(f"{url} is damaged: its content does not match its SHA-256")

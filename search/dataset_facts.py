@@ -29,7 +29,7 @@ Lookup = Callable[[str], DatasetFacts]
 
 @cache
 def named_facts(name: str) -> DatasetFacts:
-    """Of a dataset that Netsmith knows by name.
+    """Of a dataset that Nasmith knows by name.
 
     Raises:
         models.registry.UnknownNameError: no such dataset.

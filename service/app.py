@@ -34,15 +34,15 @@ from service.trials.reporting import Reports
 from service.trials.router import router as trials
 from service.watcher import Watcher
 
-log = structlog.get_logger("netsmith.api")
+log = structlog.get_logger("nasmith.api")
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
     """The application on a migrated database; `app.state` holds what its routes need."""
     app = FastAPI(
-        title="Netsmith",
+        title="Nasmith",
         summary="Neural architecture search as a service",
-        version=importlib.metadata.version("netsmith"),
+        version=importlib.metadata.version("nasmith"),
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,

@@ -1,4 +1,4 @@
-"""The command line, `netsmith`.
+"""The command line, `nasmith`.
 
 Exit codes: 0 ok; 1 the search failed; 2 usage, a request that is not valid included; 3 not found;
 4 not allowed; 5 the server failed or cannot be reached.
@@ -72,7 +72,7 @@ app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Strategies")
 def main() -> None:
     """The console script."""
     try:
-        app(prog_name="netsmith")
+        app(prog_name="nasmith")
     except Exception as error:
         end_with(error)
 

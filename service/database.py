@@ -25,11 +25,11 @@ DEFAULT_TENANT = "default"
 
 _BUSY_SECONDS = 10
 _MIGRATION_LOCK = 0x6E657473  # any number, the same in every process: "nets"
-_READING = {"netsmith_reading": True}
+_READING = {"nasmith_reading": True}
 
 
 def normal_url(url: str) -> str:
-    """`url` with the driver that Netsmith uses: psycopg 3 for PostgreSQL.
+    """`url` with the driver that Nasmith uses: psycopg 3 for PostgreSQL.
 
     Raises:
         ValueError: not a database URL, or another database than SQLite in a file or PostgreSQL.
@@ -77,7 +77,7 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": 5,
-            "application_name": "netsmith",
+            "application_name": "nasmith",
             "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s "
             "-c idle_in_transaction_session_timeout=60s",  # a frozen client holds its locks
         },
@@ -165,7 +165,7 @@ def check(url: str) -> None:
 
 
 def is_migrated(connection: Connection) -> bool:
-    """Whether the schema is the newest that this version of Netsmith knows."""
+    """Whether the schema is the newest that this version of Nasmith knows."""
     context = MigrationContext.configure(connection)
     return context.get_current_revision() == _scripts().get_current_head()
 
@@ -211,5 +211,5 @@ def _make_sqlite_safe(engine: Engine, foreign_keys: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("netsmith_reading", False)
+        reading = connection.get_execution_options().get("nasmith_reading", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""`netsmith demo`: the whole way, from an empty folder to a model that runs without Netsmith."""
+"""`nasmith demo`: the whole way, from an empty folder to a model that runs without Nasmith."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_demo(output: Path) -> dict[str, Any]:
     if output.exists() and any(output.iterdir()) and not (output / "SHA256SUMS").exists():
         raise UsageError(f"{output} holds something else than a model; name another --output")
     started = time.perf_counter()
-    home = Path(tempfile.mkdtemp(prefix="netsmith-demo-"))
+    home = Path(tempfile.mkdtemp(prefix="nasmith-demo-"))
     try:
         note(f"Starting a server, its data in {home} until the demo ends ...")
         with running_server(home) as server:
@@ -68,7 +68,7 @@ def run_demo(output: Path) -> dict[str, Any]:
             raise FailedError(f"still running after the server stopped: {survivors}")
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    note("Scoring the downloaded model in a process that cannot import Netsmith ...")
+    note("Scoring the downloaded model in a process that cannot import Nasmith ...")
     result = {
         **_score(output),
         "search": best,

@@ -1,4 +1,4 @@
-"""`netsmith dispatch`: claims searches and gives each to a driver, on one Ray runtime for all.
+"""`nasmith dispatch`: claims searches and gives each to a driver, on one Ray runtime for all.
 
 A light process: Ray and torch live in its children, which die with it. It keeps one warm driver in
 reserve, because a fresh one takes seconds to import what a search needs.
@@ -110,7 +110,7 @@ class Dispatcher:
         """Whether database and Ray are there; a lost Ray head gets a successor."""
         with self._sessions.engine.connect() as connection:
             if not is_migrated(connection):
-                log.warning("the database waits for `netsmith migrate`")
+                log.warning("the database waits for `nasmith migrate`")
                 self._upkeep_at = time.monotonic() + self._next_pause()
                 return False
         if self._runtime.is_alive():

@@ -51,7 +51,7 @@ from service.trials.journal import SqlJournal
 log = logging.getLogger(__name__)
 
 READY = "ready"
-PARENT_VARIABLE = "NETSMITH_DRIVER_PARENT"
+PARENT_VARIABLE = "NASMITH_DRIVER_PARENT"
 
 
 class SearchFailedError(RuntimeError):

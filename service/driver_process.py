@@ -38,7 +38,7 @@ class DriverProcess:
                 env={
                     **os.environ,
                     **environment,
-                    "NETSMITH_DRIVER_PARENT": str(os.getpid()),
+                    "NASMITH_DRIVER_PARENT": str(os.getpid()),
                     "PYTHONFAULTHANDLER": "1",
                 },
                 stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The dispatcher as a child of `netsmith serve`: started again when it dies, ended with its parent.
+"""The dispatcher as a child of `nasmith serve`: started again when it dies, ended with its parent.
 
 The child holds one end of a pipe to its parent. When the pipe closes, even because the parent was
 killed, the child stops as if it had got SIGTERM, so that nothing is left behind.
@@ -95,7 +95,7 @@ class EmbeddedDispatcher:
 def environment(settings: ServiceSettings) -> dict[str, str]:
     """The environment variables that give another process the same settings."""
     return {
-        f"NETSMITH_{name.upper()}": str(value)
+        f"NASMITH_{name.upper()}": str(value)
         for name, value in settings.model_dump(mode="json").items()
         if value is not None
     }

@@ -22,14 +22,14 @@ Part = Literal["body", "query", "path", "header"]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-TYPE_PREFIX = "urn:netsmith:problem:"
+TYPE_PREFIX = "urn:nasmith:problem:"
 
 _PHRASES = {
     413: "Content Too Large",
     422: "Unprocessable Content",
 }  # older Pythons say it otherwise
 
-log = structlog.get_logger("netsmith.api")
+log = structlog.get_logger("nasmith.api")
 
 
 class ProblemItem(BaseModel):

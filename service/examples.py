@@ -176,7 +176,7 @@ _REPORT: dict[str, Any] = {
 
 def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
     return {
-        "type": f"urn:netsmith:problem:{kind}",
+        "type": f"urn:nasmith:problem:{kind}",
         "title": title,
         "status": status,
         "detail": detail,

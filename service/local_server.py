@@ -26,7 +26,7 @@ class LocalServerError(RuntimeError):
 
 
 class LocalServer:
-    """`netsmith serve` on a free loopback port; a restart keeps the port."""
+    """`nasmith serve` on a free loopback port; a restart keeps the port."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class LocalServer:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
-                env={**os.environ, **self._environment, "NETSMITH_HOME": str(self.home)},
+                env={**os.environ, **self._environment, "NASMITH_HOME": str(self.home)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -114,7 +114,7 @@ class LocalServer:
         found = []
         for process in psutil.process_iter():
             try:
-                home = process.environ().get("NETSMITH_HOME")
+                home = process.environ().get("NASMITH_HOME")
                 is_dead = process.status() == psutil.STATUS_ZOMBIE
             except (psutil.Error, OSError):
                 continue

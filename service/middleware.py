@@ -19,8 +19,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_std_log = logging.getLogger("netsmith.api")
-log = structlog.get_logger("netsmith.api")
+_std_log = logging.getLogger("nasmith.api")
+log = structlog.get_logger("nasmith.api")
 
 
 class RequestMiddleware:

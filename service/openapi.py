@@ -29,7 +29,7 @@ _TAGS = [
 ]
 _DESCRIPTION = """Post a *search*: a search space, a dataset, a training recipe, a strategy and a
 budget. Poll or stream its state, and download the best networks as trained models that run without
-Netsmith. Every refusal is a problem document (RFC 9457)."""
+Nasmith. Every refusal is a problem document (RFC 9457)."""
 
 
 def install_openapi(app: FastAPI) -> None:

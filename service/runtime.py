@@ -35,7 +35,7 @@ OBJECT_STORE_BYTES = 256 * 2**20
 LONGEST_FOLDER = 40
 """A Unix socket's path has at most 107 bytes, of which Ray's names below its folder take 65."""
 
-ADDRESS_VARIABLE = "NETSMITH_RAY_ADDRESS"
+ADDRESS_VARIABLE = "NASMITH_RAY_ADDRESS"
 
 LOOPBACK = {
     # Ray's one switch for binding to 127.0.0.1 alone. It has to be set in whoever connects, too.

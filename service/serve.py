@@ -1,4 +1,4 @@
-"""`netsmith serve`: the API in this process and, embedded, the dispatcher as its child."""
+"""`nasmith serve`: the API in this process and, embedded, the dispatcher as its child."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def serve(
         refuse_exposure(settings.host)
     configure_logs(settings.log_level, settings.log_format)
     settings.home.mkdir(parents=True, exist_ok=True)
-    os.environ["NETSMITH_HOME"] = str(settings.home)  # what is downloaded goes there
+    os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
         port_file = settings.home / PORT_FILE
     with _stopped_by_signals(), _only_one(settings.home, with_dispatcher):

@@ -1,4 +1,4 @@
-"""Settings of the service, from the environment (`NETSMITH_...`) or given by name."""
+"""Settings of the service, from the environment (`NASMITH_...`) or given by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class ServiceSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="NETSMITH_", frozen=True, extra="forbid", validate_default=True
+        env_prefix="NASMITH_", frozen=True, extra="forbid", validate_default=True
     )
 
     home: Path = Field(
-        Path("~/.netsmith"), description="embedded database, artifacts, datasets, logs"
+        Path("~/.nasmith"), description="embedded database, artifacts, datasets, logs"
     )
     database_url: str = Field("", repr=False, description="sqlite:///FILE or postgresql://...")
     database_connections: int = Field(20, ge=2, le=1000, description="largest pool of the API")
@@ -50,7 +50,7 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _follow_home(self) -> ServiceSettings:
-        url = self.database_url or f"sqlite:///{self.home / 'netsmith.db'}"
+        url = self.database_url or f"sqlite:///{self.home / 'nasmith.db'}"
         object.__setattr__(self, "database_url", normal_url(url))
         if not self.store_url:
             object.__setattr__(self, "store_url", f"file://{self.home}")

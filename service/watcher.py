@@ -25,7 +25,7 @@ _OUTAGE_SECONDS = 1.0
 _PAGE = 200
 _TAIL = 1000
 
-log = structlog.get_logger("netsmith.watcher")
+log = structlog.get_logger("nasmith.watcher")
 
 
 @dataclass(eq=False, slots=True)

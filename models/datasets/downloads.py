@@ -87,7 +87,7 @@ class Download:
             raise UnavailableDatasetError(
                 f"{self.name} is downloaded on first use, and {file.url} cannot be reached: "
                 f"{getattr(error, 'reason', error)}. Upload it under another name instead: "
-                f"netsmith datasets add FILE.npz --task {self.task_name}, with {self.arrays}"
+                f"nasmith datasets add FILE.npz --task {self.task_name}, with {self.arrays}"
             ) from None
         content = buffer.getvalue()
         found = file.digest_of(content)

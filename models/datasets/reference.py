@@ -105,6 +105,6 @@ def load_dataset(reference: DatasetReference) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Files that can be fetched again: `cache` in `NETSMITH_HOME`, by default `~/.netsmith`."""
-    home = os.environ.get("NETSMITH_HOME") or "~/.netsmith"
+    """Files that can be fetched again: `cache` in `NASMITH_HOME`, by default `~/.nasmith`."""
+    home = os.environ.get("NASMITH_HOME") or "~/.nasmith"
     return Path(home).expanduser() / "cache" / "datasets"

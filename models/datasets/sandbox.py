@@ -57,7 +57,7 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
         "target": str(target.absolute()),
         "limits": [limits.memory_bytes, limits.cpu_seconds, limits.output_bytes],
     }
-    with tempfile.TemporaryDirectory(prefix="netsmith-parse-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nasmith-parse-") as folder:
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "models.datasets.sandbox"],

@@ -23,7 +23,7 @@ from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
 from models.task import Task
 
-_HEADER = "netsmith"
+_HEADER = "nasmith"
 _SPLITS = ("train", "validation", "test", "raw_test")
 
 

@@ -1,4 +1,4 @@
-"""The bundle: a trained network as a folder that runs without Netsmith, and as a zip of it."""
+"""The bundle: a trained network as a folder that runs without Nasmith, and as a zip of it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def publish_bundle(
     Raises:
         models.exporters.verification.BundleError: the bundle does not give the recorded score.
     """
-    with tempfile.TemporaryDirectory(prefix="netsmith-bundle-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nasmith-bundle-") as folder:
         directory = Path(folder, "bundle")
         write_bundle(directory, checkpoint, dataset, report)
         verify_bundle(directory, dataset, report.test_metrics)
@@ -126,7 +126,7 @@ def _metrics(checkpoint: Checkpoint, dataset: Dataset, report: BundleReport) -> 
         "metrics": dict(report.metrics),
         "search_metrics": dict(report.search_metrics),
         "final_metrics": {name: dict(values) for name, values in report.final_metrics.items()},
-        "versions": {name: version(name) for name in ("netsmith", "torch", "safetensors")},
+        "versions": {name: version(name) for name in ("nasmith", "torch", "safetensors")},
     }
 
 

@@ -46,7 +46,7 @@ def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> 
             f"{metrics['final_trial']}, seed {metrics['seed']}"
         )
     return f"""\
-# {" ".join(search["name"].split())}: a network {"found" if is_found else "trained"} by Netsmith
+# {" ".join(search["name"].split())}: a network {"found" if is_found else "trained"} by Nasmith
 
 {task["name"].replace("_", " ").capitalize()} on `{data["name"]}`. \
 {metrics["parameters"]:,} parameters, {metrics["flops"]:,} FLOPs for one sample.
@@ -75,7 +75,7 @@ outputs = network(model.preprocess({example}, preprocessing))
 
 {_FOUND_RUNS if is_found else _TRAINED_RUN}The weights here are those of seed \
 {metrics["seed"]}. Before publication this folder reproduced their test score in a process without \
-Netsmith.
+Nasmith.
 
 ## Origin
 

@@ -1,4 +1,4 @@
-"""`model.py`: a network as one file of plain PyTorch, to be read and to be run without Netsmith."""
+"""`model.py`: a network as one file of plain PyTorch, to be read and to be run without Nasmith."""
 
 from __future__ import annotations
 

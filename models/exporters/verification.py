@@ -1,4 +1,4 @@
-"""Does a bundle do what it says? Asked in a fresh process that cannot import Netsmith."""
+"""Does a bundle do what it says? Asked in a fresh process that cannot import Nasmith."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS = {"models", "search", "service", "migrations", "ray"}
 class Wall:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in OURS:
-            raise ImportError(f"a bundle runs without Netsmith, but it imports {name}")
+            raise ImportError(f"a bundle runs without Nasmith, but it imports {name}")
 
 
 sys.meta_path.insert(0, Wall())
@@ -95,7 +95,7 @@ def score_bundle(
         BundleError: a file differs from `SHA256SUMS`, or the bundle does not run.
     """
     check_sums(directory)
-    with tempfile.TemporaryDirectory(prefix="netsmith-verify-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nasmith-verify-") as folder:
         samples = Path(folder, "test.npz")
         np.savez(samples, allow_pickle=False, **_raw_samples(dataset))
         command = [sys.executable, "-I", "-B", "-c", _SCORE, str(samples)]

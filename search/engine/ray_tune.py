@@ -84,7 +84,7 @@ def run_ray_tune(
     _configure_tune()
     _await_capacity(resources)
     crew = Crew(run, Steering(run, control), resources, partial(capacity, resources), epoch_timeout)
-    with tempfile.TemporaryDirectory(prefix="netsmith-tune-", dir=storage) as folder:
+    with tempfile.TemporaryDirectory(prefix="nasmith-tune-", dir=storage) as folder:
         while not run.finished:
             _tune(crew, make_evaluator, resources, Path(folder))
             if crew.error is not None:

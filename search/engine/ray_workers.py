@@ -30,7 +30,7 @@ NODE_ENVIRONMENT = {
 }
 """Of a Ray node that runs our trials, set where the node is started."""
 
-_UNAVAILABLE = "netsmith_never_available"
+_UNAVAILABLE = "nasmith_never_available"
 _BACKLOG_SECONDS = 0.3
 
 

@@ -32,7 +32,7 @@ router = APIRouter(
     tags=["artifacts"],
     route_class=StrictRoute,
 )
-log = structlog.get_logger("netsmith.artifacts")
+log = structlog.get_logger("nasmith.artifacts")
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -131,7 +131,7 @@ def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Re
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
-    name = f"netsmith-{artifact.search_id}-{artifact.number}.zip"
+    name = f"nasmith-{artifact.search_id}-{artifact.number}.zip"
     return StreamingResponse(
         chunks(file),
         media_type="application/zip",

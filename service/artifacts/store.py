@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 _CHUNK_BYTES = 1024 * 1024
 _MEMORY_BYTES = 8 * 1024 * 1024
 
-log = structlog.get_logger("netsmith.store")
+log = structlog.get_logger("nasmith.store")
 
 
 class DamagedError(RuntimeError):

@@ -1,4 +1,4 @@
-"""The Python client of a Netsmith server. Imports no torch, no Ray and no server code.
+"""The Python client of a Nasmith server. Imports no torch, no Ray and no server code.
 
 from service.client import Client
 
@@ -19,7 +19,7 @@ from service.client.errors import (
     AuthenticationError,
     ConflictError,
     InvalidRequestError,
-    NetsmithError,
+    NasmithError,
     NotFoundError,
     ProblemError,
     ServerError,
@@ -36,7 +36,7 @@ __all__ = [
     "Datasets",
     "Event",
     "InvalidRequestError",
-    "NetsmithError",
+    "NasmithError",
     "NotFoundError",
     "ProblemError",
     "Search",

@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from service.client.errors import NetsmithError
+from service.client.errors import NasmithError
 
 CHECKSUMS = "SHA256SUMS"
 _MAX_ENTRIES = 1000
 _MAX_RATIO = 200  # weights do not compress; only a bomb goes beyond
 
 
-class BundleError(NetsmithError):
+class BundleError(NasmithError):
     """The bundle is damaged, incomplete, or names files outside of its directory."""
 
 
@@ -32,7 +32,7 @@ def save_bundle(chunks: Iterable[bytes], directory: Path, *, overwrite: bool = F
     directory = directory.absolute()
     _refuse_existing(directory, overwrite)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".netsmith-") as temporary:
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".nasmith-") as temporary:
         archive, unpacked = Path(temporary, "bundle.zip"), Path(temporary, "bundle")
         with archive.open("wb") as file:
             file.writelines(chunks)

@@ -20,8 +20,8 @@ class Client:
     """A connection to one server.
 
     Args:
-        url: of the server; default: `NETSMITH_URL`, else a local server.
-        api_key: default: `NETSMITH_API_KEY`, else none.
+        url: of the server; default: `NASMITH_URL`, else a local server.
+        api_key: default: `NASMITH_API_KEY`, else none.
         timeout: seconds to wait for an answer.
         patience: seconds to go on trying while the server is away.
     """
@@ -34,8 +34,8 @@ class Client:
         timeout: float = 30.0,
         patience: float = 10.0,
     ) -> None:
-        self.url = url or os.environ.get("NETSMITH_URL") or DEFAULT_URL
-        key = api_key or os.environ.get("NETSMITH_API_KEY")
+        self.url = url or os.environ.get("NASMITH_URL") or DEFAULT_URL
+        key = api_key or os.environ.get("NASMITH_API_KEY")
         self._connection = Connection(self.url, key, timeout, patience)
         self.searches = Searches(self._connection)
         self.datasets = Datasets(self._connection)

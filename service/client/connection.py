@@ -30,7 +30,7 @@ class Connection:
     """
 
     def __init__(self, url: str, api_key: str | None, timeout: float, patience: float) -> None:
-        headers = {"Accept": "application/json", "User-Agent": "netsmith-client"}
+        headers = {"Accept": "application/json", "User-Agent": "nasmith-client"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self.url, self.patience = url.rstrip("/"), patience

@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 
 
-class NetsmithError(Exception):
+class NasmithError(Exception):
     """Base of everything that the client raises on purpose."""
 
 
-class UnreachableError(NetsmithError):
+class UnreachableError(NasmithError):
     """No answer: the server is not there, or stayed away longer than the client's patience."""
 
 
@@ -33,7 +33,7 @@ class FieldError:
         return f"{where}: {self.detail}" if where else self.detail
 
 
-class ProblemError(NetsmithError):
+class ProblemError(NasmithError):
     """The server's refusal, an RFC 9457 problem.
 
     Attributes:

@@ -20,7 +20,7 @@ from service.client.connection import (
     pages,
     path_part,
 )
-from service.client.errors import NetsmithError, ProblemError, ServerError, UnreachableError
+from service.client.errors import NasmithError, ProblemError, ServerError, UnreachableError
 
 _LONG_POLL_SECONDS = 25
 _SILENCE_SECONDS = 60.0  # the server sends a comment every 15 s
@@ -28,7 +28,7 @@ _SHORTEST_PERIOD = 0.2  # seconds from one request to the next while following a
 ENDED_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 
-class SearchFailedError(NetsmithError):
+class SearchFailedError(NasmithError):
     """The search ended without success; `search` is its last state."""
 
     def __init__(self, search: Search) -> None:

@@ -1,3 +1,3 @@
-"""The commands of `netsmith`, one file a noun. Heavy imports wait inside the functions, so that
-`netsmith --help` is quick.
+"""The commands of `nasmith`, one file a noun. Heavy imports wait inside the functions, so that
+`nasmith --help` is quick.
 """

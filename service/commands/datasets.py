@@ -1,4 +1,4 @@
-"""`netsmith datasets`: your own data."""
+"""`nasmith datasets`: your own data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`netsmith doctor`: is this machine able to run Netsmith, and what to do where it is not."""
+"""`nasmith doctor`: is this machine able to run Nasmith, and what to do where it is not."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
 def _python() -> Finding:
     text = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info < _MIN_PYTHON:
-        return Finding("python", "fail", text, "Netsmith needs Python 3.11 or later.")
+        return Finding("python", "fail", text, "Nasmith needs Python 3.11 or later.")
     return Finding("python", "ok", text)
 
 
@@ -96,7 +96,7 @@ def _packages() -> Finding:
     from importlib.metadata import version as version_of
 
     try:
-        names = ("netsmith", "torch", "ray", "fastapi", "SQLAlchemy", "pydantic")
+        names = ("nasmith", "torch", "ray", "fastapi", "SQLAlchemy", "pydantic")
         return Finding("packages", "ok", ", ".join(f"{n} {version_of(n)}" for n in names))
     except PackageNotFoundError as error:
         return Finding("packages", "fail", f"{error.name} is not installed", "Run `make install`.")
@@ -165,7 +165,7 @@ def _sqlite(settings: ServiceSettings) -> Finding:
         return Finding("sqlite", "ok", "not used")
     from service.database import create_engine
 
-    nowhere = Path(tempfile.gettempdir(), "netsmith-doctor.db")  # never opened, so never made
+    nowhere = Path(tempfile.gettempdir(), "nasmith-doctor.db")  # never opened, so never made
     driver = create_engine(f"sqlite:///{nowhere}").dialect.loaded_dbapi
     version: tuple[int, ...] = driver.sqlite_version_info
     text = ".".join(map(str, version))
@@ -194,11 +194,11 @@ def _database(settings: ServiceSettings) -> Finding:
         with engine.connect() as connection:
             if is_migrated(connection):
                 return Finding("database", "ok", f"{shown} answers, its schema is up to date")
-            advice = "Run `netsmith migrate`; `netsmith serve` does it as well."
+            advice = "Run `nasmith migrate`; `nasmith serve` does it as well."
             return Finding("database", "warn", f"{shown} has another schema", advice)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        advice = "Is it running, and is NETSMITH_DATABASE_URL right?"
+        advice = "Is it running, and is NASMITH_DATABASE_URL right?"
         return Finding("database", "fail", f"{shown} does not answer: {reason}", advice)
     finally:
         engine.dispose()

@@ -33,7 +33,7 @@ def init(
     if file.exists() and not force:
         raise UsageError(f"{file} exists; --force replaces it")
     file.write_text(text, encoding="utf-8")
-    note(f"Next: netsmith validate {file}, then netsmith submit {file} --watch")
+    note(f"Next: nasmith validate {file}, then nasmith submit {file} --watch")
     print(file)
 
 
@@ -61,7 +61,7 @@ def example(family: str, task: str | None) -> str:
 def validate(file: RequestFile, url: Url = None, as_json: Json = False) -> None:
     """Check a search and show the size of its space, three example networks and what it costs.
 
-    Checked here, without a server; with --url or NETSMITH_URL by that server, which knows its own
+    Checked here, without a server; with --url or NASMITH_URL by that server, which knows its own
     datasets. Nothing is stored.
     """
     request = read_request(file)

@@ -20,7 +20,7 @@ SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search,
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="NETSMITH_URL", help="The server. [http://127.0.0.1:8000]"),
+    typer.Option("--url", envvar="NASMITH_URL", help="The server. [http://127.0.0.1:8000]"),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the data as JSON on stdout.")]
@@ -29,8 +29,8 @@ Home = Annotated[
     Path | None,
     typer.Option(
         "--home",
-        envvar="NETSMITH_HOME",
-        help="Folder of the embedded database, artifacts and logs. [~/.netsmith]",
+        envvar="NASMITH_HOME",
+        help="Folder of the embedded database, artifacts and logs. [~/.nasmith]",
     ),
 ]
 
@@ -64,7 +64,7 @@ def settings_of(home: Path | None, **overrides: object) -> ServiceSettings:
         return ServiceSettings(**given)  # type: ignore[arg-type]  # validated by pydantic
     except ValidationError as error:
         problems = [
-            "".join(f"NETSMITH_{str(name).upper()}: " for name in problem["loc"][:1])
+            "".join(f"NASMITH_{str(name).upper()}: " for name in problem["loc"][:1])
             + problem["msg"].removeprefix("Value error, ")
             for problem in error.errors(include_input=False)
         ]

@@ -50,10 +50,10 @@ def end_with(error: Exception) -> NoReturn:
     """Say what went wrong in one clear line and its details, and exit with the code for it."""
     code, message = _verdict(error)
     if code == EXIT_INTERNAL:
-        if os.environ.get("NETSMITH_DEBUG"):
+        if os.environ.get("NASMITH_DEBUG"):
             traceback.print_exception(error)
-        message += "\n  This is a bug in Netsmith; NETSMITH_DEBUG=1 shows where it happened."
-    note(f"netsmith: {message}")
+        message += "\n  This is a bug in Nasmith; NASMITH_DEBUG=1 shows where it happened."
+    note(f"nasmith: {message}")
     raise SystemExit(code) from None
 
 
@@ -61,7 +61,7 @@ def _verdict(error: Exception) -> tuple[int, str]:
     from service.client import (
         AuthenticationError,
         BundleError,
-        NetsmithError,
+        NasmithError,
         NotFoundError,
         SearchFailedError,
         ServerError,
@@ -76,9 +76,9 @@ def _verdict(error: Exception) -> tuple[int, str]:
     if isinstance(error, AuthenticationError):
         return EXIT_AUTHENTICATION, str(error)
     if isinstance(error, UnreachableError):
-        return EXIT_SERVER, f"{error}\n  Start one with `netsmith serve`, or name another: --url."
+        return EXIT_SERVER, f"{error}\n  Start one with `nasmith serve`, or name another: --url."
     if isinstance(error, ServerError | TooManyRequestsError | BundleError | TimeoutError):
         return EXIT_SERVER, str(error)
-    if isinstance(error, NetsmithError | UsageError | OSError):
+    if isinstance(error, NasmithError | UsageError | OSError):
         return EXIT_USAGE, str(error)
     return EXIT_INTERNAL, f"{type(error).__name__}: {error}"

@@ -48,7 +48,7 @@ def submit(
             print_json(search.document)
         else:
             print(search.id)
-            note(f"Follow it with: netsmith watch {search.id}")
+            note(f"Follow it with: nasmith watch {search.id}")
 
 
 def list_searches(
@@ -88,14 +88,14 @@ def _watch(search: Search, patience: float, as_json: bool) -> None:
     try:
         show_progress(search, patience=patience)
     except KeyboardInterrupt:
-        note(f"\nThe search goes on. Follow it with: netsmith watch {search.id}")
+        note(f"\nThe search goes on. Follow it with: nasmith watch {search.id}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
         print_json(search.document)
     else:
         print(f"{search.id} {summary(search)}")
         if search.state == "succeeded":
-            note(f"Get the model with: netsmith download {search.id}")
+            note(f"Get the model with: nasmith download {search.id}")
     if search.state != "succeeded":
         raise typer.Exit(EXIT_FAILED_SEARCH)
 
@@ -176,7 +176,7 @@ def download(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Download the best model as a folder that runs without Netsmith."""
+    """Download the best model as a folder that runs without Nasmith."""
     with client_at(url) as client:
         search = client.searches.get(search_id)
         folder = search.download(directory or Path(search.id), trial=trial, overwrite=force)

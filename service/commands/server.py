@@ -1,4 +1,4 @@
-"""Commands that run Netsmith itself: serve, dispatch, migrate, demo, version."""
+"""Commands that run Nasmith itself: serve, dispatch, migrate, demo, version."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from service.commands.output import UsageError, note, print_json
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(envvar="NETSMITH_HOST", help="Address. [127.0.0.1]")
+        str | None, typer.Option(envvar="NASMITH_HOST", help="Address. [127.0.0.1]")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(envvar="NETSMITH_PORT", min=0, max=65535, help="0: any free one. [8000]"),
+        typer.Option(envvar="NASMITH_PORT", min=0, max=65535, help="0: any free one. [8000]"),
     ] = None,
     dispatcher: Annotated[
         bool,
@@ -32,7 +32,7 @@ def serve(
         bool,
         typer.Option(
             "--insecure-no-auth",
-            envvar="NETSMITH_INSECURE_NO_AUTH",
+            envvar="NASMITH_INSECURE_NO_AUTH",
             help="Serve beyond this machine though nobody is asked for a key.",
         ),
     ] = False,
@@ -50,7 +50,7 @@ def serve(
         if as_json:
             print_json({"url": url, "home": str(settings.home)})
         else:
-            note(f"Netsmith {version_of('netsmith')} at {url} - API: {url}/docs")
+            note(f"Nasmith {version_of('nasmith')} at {url} - API: {url}/docs")
             note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
 
     try:
@@ -84,11 +84,11 @@ def migrate(home: Home = None) -> None:
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model.")] = Path(
-        "netsmith-demo"
+        "nasmith-demo"
     ),
     as_json: Json = False,
 ) -> None:
-    """Search a network for handwritten digits, download it and score it without Netsmith.
+    """Search a network for handwritten digits, download it and score it without Nasmith.
 
     Starts a server of its own on a free port and stops it in the end. About a minute or two.
     """
@@ -103,8 +103,8 @@ def version(as_json: Json = False) -> None:
     """Print the version."""
     from importlib.metadata import version as version_of
 
-    packages = ("netsmith", "torch", "ray", "fastapi", "SQLAlchemy")
+    packages = ("nasmith", "torch", "ray", "fastapi", "SQLAlchemy")
     if as_json:
         print_json({"python": platform.python_version(), **{p: version_of(p) for p in packages}})
     else:
-        print(version_of("netsmith"))
+        print(version_of("nasmith"))

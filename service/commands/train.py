@@ -1,4 +1,4 @@
-"""`netsmith train`: one known network on one dataset, in this process, without a search."""
+"""`nasmith train`: one known network on one dataset, in this process, without a search."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def train(
     candidate = Candidate(known.architecture, recipe)
     trial = Trial(0, TrialKind.FINAL, candidate, TrialState.RUNNING, seed=seed)
     metrics: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="netsmith-train-") as checkpoints:
+    with tempfile.TemporaryDirectory(prefix="nasmith-train-") as checkpoints:
         try:
             for epoch in TrainEvaluator(dataset, checkpoints).evaluate(trial):
                 metrics = dict(epoch)

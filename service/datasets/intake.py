@@ -31,7 +31,7 @@ AT_A_TIME = 2
 WAIT_SECONDS = 60.0
 _CHUNK_BYTES = 1024 * 1024
 
-log = structlog.get_logger("netsmith.datasets")
+log = structlog.get_logger("nasmith.datasets")
 
 
 class Intake:
@@ -54,7 +54,7 @@ class Intake:
             ProblemError: 409, the name is taken; 413; 503, too many uploads at a time.
         """
         options = _options(form)
-        with tempfile.TemporaryDirectory(prefix="netsmith-upload-") as folder:
+        with tempfile.TemporaryDirectory(prefix="nasmith-upload-") as folder:
             source, target = Path(folder, "source"), Path(folder, "target")
             sha256 = self._copy(form, source)
             if (there := self._there(form, tenant_id, options, sha256)) is not None:

@@ -76,6 +76,6 @@ async def stream_events(
     15 seconds keeps the connection open.
     """
     watcher: Watcher = request.app.state.watcher
-    yield ServerSentEvent(comment="netsmith", retry=RETRY_MS)
+    yield ServerSentEvent(comment="nasmith", retry=RETRY_MS)
     async for event in watcher.follow(search_id, last):
         yield ServerSentEvent(id=str(event.sequence), event=event.type, raw_data=event.payload)

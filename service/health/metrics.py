@@ -22,13 +22,13 @@ class Metrics:
     def __init__(self, sessions: Sessions) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "netsmith_http_requests",
+            "nasmith_http_requests",
             "Requests answered",
             ["method", "route", "status"],
             registry=self.registry,
         )
         self.seconds = Histogram(
-            "netsmith_http_request_seconds",
+            "nasmith_http_request_seconds",
             "From the request to the start of its answer",
             ["method", "route"],
             registry=self.registry,
@@ -44,19 +44,19 @@ class _Searches(Collector):
         self._sessions = sessions
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        yield GaugeMetricFamily("netsmith_searches", "Searches by state", labels=["state"])
+        yield GaugeMetricFamily("nasmith_searches", "Searches by state", labels=["state"])
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._sessions.read() as session:
             counts, oldest = count_by_state(session), oldest_queued(session)
-        searches = GaugeMetricFamily("netsmith_searches", "Searches by state", labels=["state"])
+        searches = GaugeMetricFamily("nasmith_searches", "Searches by state", labels=["state"])
         for state in SearchState:
             searches.add_metric([state.value], counts.get(state.value, 0))
         yield searches
         age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
         yield GaugeMetricFamily(
-            "netsmith_queue_length", "Searches that wait", counts.get(SearchState.QUEUED.value, 0)
+            "nasmith_queue_length", "Searches that wait", counts.get(SearchState.QUEUED.value, 0)
         )
         yield GaugeMetricFamily(
-            "netsmith_queue_oldest_seconds", "How long the first of the queue waits", max(0.0, age)
+            "nasmith_queue_oldest_seconds", "How long the first of the queue waits", max(0.0, age)
         )

@@ -28,7 +28,7 @@ class Health(BaseModel):
 class Version(BaseModel):
     """Versions of the parts that shape results."""
 
-    netsmith: str
+    nasmith: str
     python: str
     torch: str
     ray: str
@@ -80,7 +80,7 @@ def metrics(request: Request) -> Response:
 @lru_cache(1)
 def _version() -> Version:
     return Version(
-        netsmith=importlib.metadata.version("netsmith"),
+        nasmith=importlib.metadata.version("nasmith"),
         python=platform.python_version(),
         torch=importlib.metadata.version("torch"),
         ray=importlib.metadata.version("ray"),

@@ -170,5 +170,5 @@ def _item(found: Mapping[str, Any]) -> ProblemItem:
 def _versions() -> dict[str, str]:
     """Of what shapes the result of a search."""
     return {
-        name: importlib.metadata.version(name) for name in ("netsmith", "torch", "ray", "numpy")
+        name: importlib.metadata.version(name) for name in ("nasmith", "torch", "ray", "numpy")
     }

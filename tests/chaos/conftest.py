@@ -19,7 +19,7 @@ def chaos_database_url(
 ) -> Iterator[str]:
     """A migrated database."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('database')}/netsmith.db"
+        url = f"sqlite:///{tmp_path_factory.mktemp('database')}/nasmith.db"
         migrate(url)
         yield url
         return

@@ -1,6 +1,6 @@
 """Real processes, killed at random moments; afterwards the whole database is read.
 
-`NETSMITH_CHAOS_SEED` repeats a schedule, `NETSMITH_CHAOS_ROUNDS` sets how many faults of each kind
+`NASMITH_CHAOS_SEED` repeats a schedule, `NASMITH_CHAOS_ROUNDS` sets how many faults of each kind
 (the promises are held with 100).
 """
 
@@ -21,8 +21,8 @@ from search.resolve import resolve
 from search.trial import Candidate
 from service.settings import ServiceSettings
 
-ROUNDS = int(os.environ.get("NETSMITH_CHAOS_ROUNDS", "2"))
-SEED = int(os.environ.get("NETSMITH_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+ROUNDS = int(os.environ.get("NASMITH_CHAOS_ROUNDS", "2"))
+SEED = int(os.environ.get("NASMITH_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 PARALLEL = 2
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ one_database_is_enough = pytest.mark.parametrize("chaos_database_url", ["sqlite"
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    print(f"NETSMITH_CHAOS_SEED={SEED}")
+    print(f"NASMITH_CHAOS_SEED={SEED}")
     return random.Random(f"{SEED}:{request.node.name}")
 
 

@@ -156,7 +156,7 @@ class World:
         found = []
         for process in psutil.process_iter():
             try:
-                home = process.environ().get("NETSMITH_HOME")
+                home = process.environ().get("NASMITH_HOME")
                 alive = process.status() != psutil.STATUS_ZOMBIE
             except (psutil.Error, OSError):
                 continue
@@ -210,7 +210,7 @@ class World:
     def _is_free(self, search_id: str) -> bool:
         """Whether nobody holds a lock for longer than a moment."""
         is_sqlite = self.sessions.engine.dialect.name == "sqlite"
-        with Session(self.sessions.engine.execution_options(netsmith_reading=True)) as session:
+        with Session(self.sessions.engine.execution_options(nasmith_reading=True)) as session:
             try:
                 if is_sqlite:
                     session.execute(text("PRAGMA busy_timeout = 500"))

@@ -1,7 +1,7 @@
 """What holds for every strategy: an entry of the registry is tested by existing.
 
 `tests/golden/strategies.json` holds the first proposals of each. They may change only with the
-strategy's meaning; `NETSMITH_GOLDEN=write pytest tests/contracts/test_strategies.py` writes them.
+strategy's meaning; `NASMITH_GOLDEN=write pytest tests/contracts/test_strategies.py` writes them.
 """
 
 import json
@@ -183,6 +183,6 @@ def first_proposals(name: str, space: SearchSpace) -> list[Any]:
 
 def test_the_first_proposals_are_those_of_the_golden_record(space: SearchSpace) -> None:
     proposals = {name: first_proposals(name, space) for name in strategies}
-    if os.environ.get("NETSMITH_GOLDEN") == "write":
+    if os.environ.get("NASMITH_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(proposals, indent=1, sort_keys=True) + "\n")
     assert json.loads(GOLDEN.read_text()) == proposals

@@ -268,7 +268,7 @@ def missing_weight(bundle: Path) -> None:
     save_file(weights, bundle / "model.safetensors")
 
 
-def leaning_on_netsmith(bundle: Path) -> None:
+def leaning_on_nasmith(bundle: Path) -> None:
     with (bundle / "model.py").open("a") as file:
         file.write("\nfrom models.families import families\n")
 
@@ -290,7 +290,7 @@ def other_metrics(bundle: Path) -> None:
     [
         (other_weights, "the bundle has test_"),
         (missing_weight, "Missing key"),
-        (leaning_on_netsmith, "runs without Netsmith, but it imports models"),
+        (leaning_on_nasmith, "runs without Nasmith, but it imports models"),
         (other_preprocessing, "the bundle has test_"),
         (other_metrics, r"metrics\.json has test_f1"),
     ],

@@ -80,7 +80,7 @@ def test_a_task_comes_back_from_json_with_or_without_a_vocabulary() -> None:
 
 def test_any_safetensors_reader_reads_it(saved: Path) -> None:
     with safe_open(saved, "pt") as file:
-        assert list(file.metadata()) == ["netsmith"]
+        assert list(file.metadata()) == ["nasmith"]
         assert set(file.keys()) == set(built().state_dict())
 
 
@@ -142,9 +142,9 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_remote_store_holds_the_same_bytes(saved: Path) -> None:
-    url = "memory://netsmith/7.safetensors"
+    url = "memory://nasmith/7.safetensors"
     checkpoint.save(url, built(), small_architecture(), TASK, RECIPE, EXTRA)
-    assert fsspec.filesystem("memory").cat_file("/netsmith/7.safetensors") == saved.read_bytes()
+    assert fsspec.filesystem("memory").cat_file("/nasmith/7.safetensors") == saved.read_bytes()
     assert checkpoint.load(url).extra == EXTRA
 
 

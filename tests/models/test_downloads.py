@@ -46,7 +46,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Download]:
-    monkeypatch.setenv("NETSMITH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NASMITH_HOME", str(tmp_path / "home"))
     served = tmp_path / "served"
     served.mkdir()
     handler = functools.partial(Quiet, directory=str(served))

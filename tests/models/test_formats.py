@@ -356,7 +356,7 @@ def test_a_stored_dataset_is_the_same_and_views_stay_views(tmp_path: Path) -> No
 def test_a_reference_fetches_once_and_holds_the_file_to_its_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NETSMITH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NASMITH_HOME", str(tmp_path / "home"))
     file = tmp_path / "d.safetensors"
     save(strided(), file)
     sha256 = sha256_of_file(file)

@@ -1,4 +1,4 @@
-"""Bundles of series and texts: raw samples in, the recorded score out, without Netsmith."""
+"""Bundles of series and texts: raw samples in, the recorded score out, without Nasmith."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_the_text_is_plain_pytorch(topology: str, tmp_path: Path) -> None:
             if isinstance(node, ast.ImportFrom):
                 assert node.module in {"__future__", "torch", "torch.nn"}
         lowered = text.lower()
-        for word in ("netsmith", "supernet", "search", "genotype", "operations[", "models."):
+        for word in ("nasmith", "supernet", "search", "genotype", "operations[", "models."):
             assert word not in lowered
     ruff = [sys.executable, "-m", "ruff"]
     checks = [

@@ -1,4 +1,4 @@
-"""NSGA-II against pymoo, and what Netsmith adds: steady state, constraint domination."""
+"""NSGA-II against pymoo, and what Nasmith adds: steady state, constraint domination."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def shared_database(postgresql_url: str) -> str:
 @pytest.fixture(scope="session")
 def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite database, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "netsmith.db"
+    path = tmp_path_factory.mktemp("template") / "nasmith.db"
     migrate(f"sqlite:///{path}")
     return path
 
@@ -99,7 +99,7 @@ def empty_database_url(
 def database_url(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> str:
     """A migrated database without rows but that of the default tenant."""
     if backend == "sqlite":
-        path = tmp_path / "netsmith.db"
+        path = tmp_path / "nasmith.db"
         shutil.copy(request.getfixturevalue("template_file"), path)
         return f"sqlite:///{path}"
     url = str(request.getfixturevalue("shared_database"))

@@ -35,13 +35,13 @@ class Outcome:
     err: str
 
 
-Netsmith = Callable[..., Outcome]
+Nasmith = Callable[..., Outcome]
 
 
 @pytest.fixture
-def netsmith(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Netsmith:
+def nasmith(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nasmith:
     def run(*arguments: object) -> Outcome:
-        command = ["netsmith", "benchmark", "strategies", *map(str, arguments)]
+        command = ["nasmith", "benchmark", "strategies", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as ended:
             main()
@@ -50,8 +50,8 @@ def netsmith(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return run
 
 
-def test_the_report_has_the_form_that_clients_depend_on(netsmith: Netsmith, table: Path) -> None:
-    ended = netsmith(
+def test_the_report_has_the_form_that_clients_depend_on(nasmith: Nasmith, table: Path) -> None:
+    ended = nasmith(
         "--table", table, "--strategy", "regularized_evolution", "--setting", "population_size=5",
         "--setting", "sample_size=2", "--queries", 27, "--seeds", 2, "--json",
     )  # fmt: skip
@@ -68,8 +68,8 @@ def test_the_report_has_the_form_that_clients_depend_on(netsmith: Netsmith, tabl
     assert ended.err.count("seed ") == 2
 
 
-def test_a_person_gets_a_table(netsmith: Netsmith, table: Path) -> None:
-    ended = netsmith("--table", table, "--strategy", "random", "--queries", 20, "--seeds", 1)
+def test_a_person_gets_a_table(nasmith: Nasmith, table: Path) -> None:
+    ended = nasmith("--table", table, "--strategy", "random", "--queries", 20, "--seeds", 1)
     assert ended.code == 0, ended.err
     assert "final score" in ended.out and "best 0.1% after" in ended.out
 
@@ -92,18 +92,18 @@ def test_a_person_gets_a_table(netsmith: Netsmith, table: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_a_usage_error(
-    netsmith: Netsmith, table: Path, arguments: list[str], message: str
+    nasmith: Nasmith, table: Path, arguments: list[str], message: str
 ) -> None:
-    ended = netsmith("--table", table, *arguments)
+    ended = nasmith("--table", table, *arguments)
     assert ended.code == 2 and message in ended.err
     assert ended.out == "" and "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "cannot read"), (b"x", "is no table")])
 def test_a_file_that_is_no_table_is_a_usage_error(
-    netsmith: Netsmith, tmp_path: Path, content: bytes | None, message: str
+    nasmith: Nasmith, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / "x.npz").write_bytes(content)
-    ended = netsmith("--table", tmp_path / "x.npz", "--strategy", "random")
+    ended = nasmith("--table", tmp_path / "x.npz", "--strategy", "random")
     assert ended.code == 2 and message in ended.err

@@ -49,20 +49,20 @@ class Outcome:
         return json.loads(self.out)
 
 
-Netsmith = Callable[..., Outcome]
+Nasmith = Callable[..., Outcome]
 
 
 @pytest.fixture
-def netsmith(
+def nasmith(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Netsmith:
+) -> Nasmith:
     """Runs a command in this process, in an empty folder, with nothing in the environment."""
-    for name in [name for name in os.environ if name.startswith("NETSMITH_")]:
+    for name in [name for name in os.environ if name.startswith("NASMITH_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["netsmith", *arguments])
+        monkeypatch.setattr(sys, "argv", ["nasmith", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as ended:
             main()
@@ -80,8 +80,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 
 
 @pytest.fixture
-def url(server: LocalServer, monkeypatch: pytest.MonkeyPatch, netsmith: Netsmith) -> str:
-    monkeypatch.setenv("NETSMITH_URL", server.url)
+def url(server: LocalServer, monkeypatch: pytest.MonkeyPatch, nasmith: Nasmith) -> str:
+    monkeypatch.setenv("NASMITH_URL", server.url)
     return server.url
 
 
@@ -100,42 +100,42 @@ def test_help_is_light_and_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(netsmith: Netsmith, command: str) -> None:
-    outcome = netsmith(command, "--help")
+def test_every_command_has_help(nasmith: Nasmith, command: str) -> None:
+    outcome = nasmith(command, "--help")
     assert outcome.code == 0
-    assert f"Usage: netsmith {command}" in outcome.out
+    assert f"Usage: nasmith {command}" in outcome.out
 
 
-def test_init_writes_what_validate_and_submit_accept(netsmith: Netsmith, url: str) -> None:
-    assert netsmith("init").out == "search.toml\n"
-    again = netsmith("init")
+def test_init_writes_what_validate_and_submit_accept(nasmith: Nasmith, url: str) -> None:
+    assert nasmith("init").out == "search.toml\n"
+    again = nasmith("init")
     assert (again.code, again.out) == (2, "")
     assert "--force" in again.err
-    assert netsmith("init", "--force").code == 0
+    assert nasmith("init", "--force").code == 0
 
-    answer = netsmith("validate", "search.toml", "--json").data
+    answer = nasmith("validate", "search.toml", "--json").data
     assert answer["spec"]["name"] == "digits-cnn_cell-regularized_evolution"
     assert len(answer["examples"]) == 3
-    assert "parameters" in netsmith("validate", "search.toml").out
+    assert "parameters" in nasmith("validate", "search.toml").out
 
-    document = netsmith("submit", "search.toml", "--name", "other", "--json").data
+    document = nasmith("submit", "search.toml", "--name", "other", "--json").data
     assert (document["name"], document["state"]) == ("other", "queued")
     assert document["spec"] == {**answer["spec"], "name": "other"}
 
 
-def test_validate_needs_no_server_and_tells_all_problems(netsmith: Netsmith) -> None:
-    assert netsmith("validate", "-", "--json", stdin=json.dumps(REQUEST)).data["trials"] > 0
+def test_validate_needs_no_server_and_tells_all_problems(nasmith: Nasmith) -> None:
+    assert nasmith("validate", "-", "--json", stdin=json.dumps(REQUEST)).data["trials"] > 0
     wrong = {**REQUEST, "dataset": "nothing", "colour": "red", "budget": {"trials": 0}}
-    outcome = netsmith("validate", "-", stdin=json.dumps(wrong))
+    outcome = nasmith("validate", "-", stdin=json.dumps(wrong))
     assert (outcome.code, outcome.out) == (2, "")
     assert all(f"  {pointer}: " in outcome.err for pointer in ("/dataset", "/colour"))
     assert "/budget/trials: " in outcome.err
 
 
-def test_the_server_tells_all_problems(netsmith: Netsmith, url: str) -> None:
+def test_the_server_tells_all_problems(nasmith: Nasmith, url: str) -> None:
     wrong = {**REQUEST, "dataset": "nothing", "colour": "red"}
     for command in ("submit", "validate"):
-        outcome = netsmith(command, "-", stdin=json.dumps(wrong))
+        outcome = nasmith(command, "-", stdin=json.dumps(wrong))
         assert (outcome.code, outcome.out) == (2, "")
         assert all(f"  {pointer}: " in outcome.err for pointer in ("/dataset", "/colour"))
         assert "Traceback" not in outcome.err
@@ -152,54 +152,54 @@ def test_the_server_tells_all_problems(netsmith: Netsmith, url: str) -> None:
         ("", "dataset"),
     ],
 )
-def test_files_that_are_no_request(netsmith: Netsmith, url: str, text: str, says: str) -> None:
-    outcome = netsmith("submit", "-", stdin=text)
+def test_files_that_are_no_request(nasmith: Nasmith, url: str, text: str, says: str) -> None:
+    outcome = nasmith("submit", "-", stdin=text)
     assert (outcome.code, outcome.out) == (2, "")
     assert says in outcome.err
 
 
-def test_files_that_cannot_be_read(netsmith: Netsmith, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read(nasmith: Nasmith, tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
     for file in ("missing.toml", ".", "latin.toml"):
-        outcome = netsmith("submit", file)
+        outcome = nasmith("submit", file)
         assert outcome.code == 2
-        assert outcome.err.startswith(f"netsmith: {'cannot read ' * (file != 'latin.toml')}{file}")
+        assert outcome.err.startswith(f"nasmith: {'cannot read ' * (file != 'latin.toml')}{file}")
 
 
-def test_a_search_from_the_command_line(netsmith: Netsmith, url: str) -> None:
-    submitted = netsmith("submit", "-", stdin=json.dumps(REQUEST))
+def test_a_search_from_the_command_line(nasmith: Nasmith, url: str) -> None:
+    submitted = nasmith("submit", "-", stdin=json.dumps(REQUEST))
     search_id = submitted.out.strip()
     assert submitted.code == 0
-    assert f"netsmith watch {search_id}" in submitted.err
+    assert f"nasmith watch {search_id}" in submitted.err
 
-    listed = netsmith("list", "--json", "--limit", "1").data
+    listed = nasmith("list", "--json", "--limit", "1").data
     assert [document["id"] for document in listed] == [search_id]
-    assert search_id in netsmith("list").out
-    assert netsmith("list", "--state", "succeeded", "--json").data == []
+    assert search_id in nasmith("list").out
+    assert nasmith("list", "--state", "succeeded", "--json").data == []
 
-    shown = netsmith("show", search_id)
+    shown = nasmith("show", search_id)
     assert "maximize val_accuracy" in shown.out
-    assert netsmith("show", search_id, "--json").data["best_items"] == []
-    assert netsmith("trials", search_id, "--json").data == []
-    assert netsmith("trials", search_id).out.split()[:3] == ["trial", "kind", "state"]
+    assert nasmith("show", search_id, "--json").data["best_items"] == []
+    assert nasmith("trials", search_id, "--json").data == []
+    assert nasmith("trials", search_id).out.split()[:3] == ["trial", "kind", "state"]
 
-    assert netsmith("pause", search_id).out == f"{search_id} paused\n"
-    assert netsmith("resume", search_id, "--json").data["state"] == "queued"
+    assert nasmith("pause", search_id).out == f"{search_id} paused\n"
+    assert nasmith("resume", search_id, "--json").data["state"] == "queued"
 
-    early = netsmith("download", search_id, "model")
+    early = nasmith("download", search_id, "model")
     assert early.code == 2
     assert "no bundle" in early.err
     assert not Path("model").exists()
 
-    assert netsmith("cancel", search_id).out == f"{search_id} cancelled\n"
-    watched = netsmith("watch", search_id)
+    assert nasmith("cancel", search_id).out == f"{search_id} cancelled\n"
+    watched = nasmith("watch", search_id)
     assert watched.code == 1
     assert watched.out.startswith(f"{search_id} cancelled")
 
 
-def test_looking_back_at_searches(netsmith: Netsmith, server: LocalServer, url: str) -> None:
+def test_looking_back_at_searches(nasmith: Nasmith, server: LocalServer, url: str) -> None:
     fields = {**SMALL, "budget": {"trials": 12}, "baseline": "random"}
-    file = server.home / "netsmith.db"
+    file = server.home / "nasmith.db"
     sessions, ids = connect(f"sqlite:///{file}"), []
     with Client(url) as client:
         for search in client.searches.list(state="queued"):
@@ -212,14 +212,14 @@ def test_looking_back_at_searches(netsmith: Netsmith, server: LocalServer, url: 
             driver.finish()
     sessions.engine.dispose()
 
-    shown = netsmith("report", ids[1]).out
+    shown = nasmith("report", ids[1]).out
     assert shown.startswith("maximize val_accuracy\n")
     assert all(f"  {name:<11}0." in shown for name in ("strategy", "baseline"))
     assert "of the best " in shown and "over 12 trials" in shown and "%  edge_" in shown
-    (objective,) = netsmith("report", ids[1], "--json").data["objectives"]
+    (objective,) = nasmith("report", ids[1], "--json").data["objectives"]
     assert objective["strategy"]["trials"] == 12
 
-    compared = netsmith("compare", *ids, "--json").data
+    compared = nasmith("compare", *ids, "--json").data
     assert [found["strategy"] for found in compared["searches"]] == ["random", "local_search"]
     (difference,) = compared["differences"]
     best = [
@@ -227,55 +227,55 @@ def test_looking_back_at_searches(netsmith: Netsmith, server: LocalServer, url: 
         for found in compared["searches"]
     ]
     assert difference["final"]["difference"] == best[0] - best[1]
-    assert "after 12" in netsmith("compare", *ids).out
-    assert netsmith("compare", ids[0]).code == 2
+    assert "after 12" in nasmith("compare", *ids).out
+    assert nasmith("compare", ids[0]).code == 2
 
-    assert netsmith("replay", ids[1]).out.startswith(f"{ids[1]} ")
-    assert netsmith("replay", ids[0], "--json").data["difference"] is None
+    assert nasmith("replay", ids[1]).out.startswith(f"{ids[1]} ")
+    assert nasmith("replay", ids[0], "--json").data["difference"] is None
     with sqlite3.connect(file) as database:
         forge = "UPDATE trials SET asked_after = 5 WHERE search_id = ? AND number = 3"
         database.execute(forge, ids[:1])
     database.close()
-    forged = netsmith("replay", ids[0])
+    forged = nasmith("replay", ids[0])
     assert forged.code == 1 and "trial 3 was asked for after 5 results" in forged.out
 
 
 @pytest.mark.parametrize(
     "command", "watch show trials download cancel pause resume report replay".split()
 )
-def test_a_search_that_is_not_there(netsmith: Netsmith, url: str, command: str) -> None:
+def test_a_search_that_is_not_there(nasmith: Nasmith, url: str, command: str) -> None:
     for search_id in (NOWHERE, "../catalog"):
-        outcome = netsmith(command, search_id)
+        outcome = nasmith(command, search_id)
         assert (outcome.code, outcome.out) == (3, "")
-        assert outcome.err.startswith("netsmith: 404 ")
+        assert outcome.err.startswith("nasmith: 404 ")
 
 
-def test_no_server(netsmith: Netsmith) -> None:
-    outcome = netsmith("list", "--url", "http://127.0.0.1:9")
+def test_no_server(nasmith: Nasmith) -> None:
+    outcome = nasmith("list", "--url", "http://127.0.0.1:9")
     assert (outcome.code, outcome.out) == (5, "")
     assert "http://127.0.0.1:9 cannot be reached" in outcome.err
-    assert "netsmith serve" in outcome.err
+    assert "nasmith serve" in outcome.err
 
 
-def test_usage(netsmith: Netsmith) -> None:
+def test_usage(nasmith: Nasmith) -> None:
     for arguments in (["nonsense"], ["list", "--limit", "0"], ["watch"], ["init", "--family", "x"]):
-        outcome = netsmith(*arguments)
+        outcome = nasmith(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
         assert outcome.err
 
 
-def test_submitting_twice_with_one_key(netsmith: Netsmith, url: str) -> None:
+def test_submitting_twice_with_one_key(nasmith: Nasmith, url: str) -> None:
     arguments = ("submit", "-", "--idempotency-key", "from-the-cli")
-    first = netsmith(*arguments, stdin=json.dumps(REQUEST))
-    assert netsmith(*arguments, stdin=json.dumps(REQUEST)).out == first.out
+    first = nasmith(*arguments, stdin=json.dumps(REQUEST))
+    assert nasmith(*arguments, stdin=json.dumps(REQUEST)).out == first.out
 
 
-def test_version(netsmith: Netsmith) -> None:
-    assert netsmith("version").out == f"{netsmith('version', '--json').data['netsmith']}\n"
+def test_version(nasmith: Nasmith) -> None:
+    assert nasmith("version").out == f"{nasmith('version', '--json').data['nasmith']}\n"
 
 
-def test_doctor_finds_this_machine_able(netsmith: Netsmith, tmp_path: Path) -> None:
-    outcome = netsmith("doctor", "--home", str(tmp_path / "home"), "--json")
+def test_doctor_finds_this_machine_able(nasmith: Nasmith, tmp_path: Path) -> None:
+    outcome = nasmith("doctor", "--home", str(tmp_path / "home"), "--json")
     findings = {finding["check"]: finding for finding in outcome.data}
     assert outcome.code == 0
     assert {"python", "packages", "torch", "ray", "disk", "sqlite", "database", "port"} <= set(
@@ -287,20 +287,20 @@ def test_doctor_finds_this_machine_able(netsmith: Netsmith, tmp_path: Path) -> N
 
 
 def test_doctor_says_what_is_wrong(
-    netsmith: Netsmith, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    nasmith: Nasmith, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    assert netsmith("migrate", "--home", str(home)).code == 0
-    monkeypatch.setenv("NETSMITH_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
-    outcome = netsmith("doctor", "--home", str(home))
+    assert nasmith("migrate", "--home", str(home)).code == 0
+    monkeypatch.setenv("NASMITH_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:9/none")
+    outcome = nasmith("doctor", "--home", str(home))
     assert outcome.code == 1
     assert "fail  database" in outcome.out
-    assert "NETSMITH_DATABASE_URL" in outcome.out
+    assert "NASMITH_DATABASE_URL" in outcome.out
     assert "secret" not in outcome.out + outcome.err
 
-    monkeypatch.setenv("NETSMITH_DATABASE_URL", "mysql://127.0.0.1/x")
-    assert "supported are sqlite and postgresql" in netsmith("doctor", "--home", str(home)).out
-    refused = netsmith("migrate", "--home", str(home))
+    monkeypatch.setenv("NASMITH_DATABASE_URL", "mysql://127.0.0.1/x")
+    assert "supported are sqlite and postgresql" in nasmith("doctor", "--home", str(home)).out
+    refused = nasmith("migrate", "--home", str(home))
     assert refused.code == 2
     assert "postgresql" in refused.err
 
@@ -364,23 +364,23 @@ def test_watch_outlives_a_restart_and_ctrl_c_leaves_the_search(tmp_path: Path) -
         watchers[1].send_signal(signal.SIGINT)
         out, err = watchers[1].communicate(timeout=60)
         assert watchers[1].returncode == 130
-        assert f"netsmith watch {searches[1].id}" in err
+        assert f"nasmith watch {searches[1].id}" in err
         assert searches[1].refresh().state == "queued"
 
 
-def test_a_dataset_is_added_shown_and_deleted(url: str, netsmith: Netsmith, tmp_path: Path) -> None:
+def test_a_dataset_is_added_shown_and_deleted(url: str, nasmith: Nasmith, tmp_path: Path) -> None:
     rows = [f"{number},{'ab'[number % 2]}" for number in range(40)]
     (tmp_path / "mine.csv").write_text("\n".join(["size,kind", *rows]))
-    wrong = netsmith(
+    wrong = nasmith(
         "datasets", "add", "mine.csv", "--task", "tabular_classification", "--target", "sort"
     )
     assert wrong.code == 2 and "there is no column 'sort', the columns are size, kind" in wrong.err
-    added = netsmith(
+    added = nasmith(
         "datasets", "add", "mine.csv", "--task", "tabular_classification", "--target", "kind"
     )
     assert (added.code, added.out) == (0, "mine\n"), added.err
-    listed = {entry["name"]: entry for entry in netsmith("datasets", "list", "--json").data}
+    listed = {entry["name"]: entry for entry in nasmith("datasets", "list", "--json").data}
     assert listed["mine"]["samples"] == {"train": 24, "validation": 8, "test": 8}
-    assert netsmith("datasets", "show", "mine", "--json").data == listed["mine"]
-    assert netsmith("datasets", "delete", "mine").code == 0
-    assert netsmith("datasets", "show", "mine").code == 3
+    assert nasmith("datasets", "show", "mine", "--json").data == listed["mine"]
+    assert nasmith("datasets", "delete", "mine").code == 0
+    assert nasmith("datasets", "show", "mine").code == 3

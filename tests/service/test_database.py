@@ -264,14 +264,14 @@ def test_another_database_is_refused(url: str) -> None:
 
 
 def test_settings_follow_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETSMITH_HOME", str(tmp_path))
+    monkeypatch.setenv("NASMITH_HOME", str(tmp_path))
     settings = ServiceSettings()
-    assert settings.database_url == f"sqlite:///{tmp_path / 'netsmith.db'}"
+    assert settings.database_url == f"sqlite:///{tmp_path / 'nasmith.db'}"
     assert settings.store_url == f"file://{tmp_path}"
 
 
 def test_settings_do_not_show_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETSMITH_DATABASE_URL", "postgres://user:geheim@host/db")
+    monkeypatch.setenv("NASMITH_DATABASE_URL", "postgres://user:geheim@host/db")
     settings = ServiceSettings()
     assert settings.database_url == "postgresql+psycopg://user:geheim@host/db"
     assert "geheim" not in repr(settings)

@@ -29,7 +29,7 @@ REQUEST: dict[str, Any] = {
 }
 
 
-def netsmith(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def nasmith(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "service.cli", *arguments],
         cwd=cwd,
@@ -41,7 +41,7 @@ def netsmith(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def leftovers() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("netsmith-demo-")}
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("nasmith-demo-")}
 
 
 def running() -> set[int]:
@@ -49,7 +49,7 @@ def running() -> set[int]:
     found = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if "netsmith-demo-" in process.environ().get("NETSMITH_HOME", ""):
+            if "nasmith-demo-" in process.environ().get("NASMITH_HOME", ""):
                 found.add(process.pid)
     return found
 
@@ -57,7 +57,7 @@ def running() -> set[int]:
 @pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
     before, processes = leftovers(), running()
-    done = netsmith("demo", "--json", "--output", "model", cwd=tmp_path)
+    done = nasmith("demo", "--json", "--output", "model", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["test_accuracy"] >= 0.975  # scikit-learn's SVC has 0.983 on these digits
@@ -74,7 +74,7 @@ def test_the_demo(tmp_path: Path) -> None:
 
 def test_the_demo_replaces_nothing_but_a_model(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
-    refused = netsmith("demo", "--output", str(tmp_path), cwd=tmp_path)
+    refused = nasmith("demo", "--output", str(tmp_path), cwd=tmp_path)
     assert refused.returncode == 2
     assert "something else than a model" in refused.stderr
     assert (tmp_path / "diary.txt").read_text() == "dear diary"
@@ -87,7 +87,7 @@ def test_a_search_from_the_shell_through_a_crash(tmp_path: Path) -> None:
     with running_server(tmp_path / "home") as server, Client(server.url, patience=60) as client:
         watching = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "submit", str(request), "--watch", "--json"],
-            env={**os.environ, "NETSMITH_URL": server.url},
+            env={**os.environ, "NASMITH_URL": server.url},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -113,7 +113,7 @@ def test_a_search_from_the_shell_through_a_crash(tmp_path: Path) -> None:
         assert all(after[number] == trial for number, trial in finished.items())
         assert sorted(after) == list(range(len(after)))
 
-        downloaded = netsmith(
+        downloaded = nasmith(
             "download", search_id, "model", "--url", server.url, "--json", cwd=tmp_path
         )
         assert "model.py" in json.loads(downloaded.stdout)["files"]

@@ -36,7 +36,7 @@ def dispatcher(settings: ServiceSettings) -> Iterator[subprocess.Popen[bytes]]:
     """Of a Ray cluster that does not answer."""
     process = subprocess.Popen(
         [sys.executable, "-c", DISPATCH],
-        env={**os.environ, **environment(settings), "NETSMITH_RAY_ADDRESS": "127.0.0.1:1"},
+        env={**os.environ, **environment(settings), "NASMITH_RAY_ADDRESS": "127.0.0.1:1"},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )

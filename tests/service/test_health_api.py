@@ -33,7 +33,7 @@ def test_a_migrated_server_is_ready(client: TestClient) -> None:
 
 
 def test_the_version_names_what_shapes_results(client: TestClient) -> None:
-    assert client.get("/version").json().keys() == {"netsmith", "python", "torch", "ray"}
+    assert client.get("/version").json().keys() == {"nasmith", "python", "torch", "ray"}
 
 
 def test_metrics_count_requests_and_searches(app: FastAPI, client: TestClient) -> None:
@@ -44,18 +44,18 @@ def test_metrics_count_requests_and_searches(app: FastAPI, client: TestClient) -
     client.get("/nothing")
     client.request("BREW", "/healthz")
     found = samples(client)
-    assert found["netsmith_searches", "state=running"] == 1
-    assert found["netsmith_searches", "state=queued"] == 1
-    assert found["netsmith_searches", "state=failed"] == 0
-    assert found["netsmith_queue_length", ""] == 1
-    assert found["netsmith_queue_oldest_seconds", ""] >= 0
+    assert found["nasmith_searches", "state=running"] == 1
+    assert found["nasmith_searches", "state=queued"] == 1
+    assert found["nasmith_searches", "state=failed"] == 0
+    assert found["nasmith_queue_length", ""] == 1
+    assert found["nasmith_queue_oldest_seconds", ""] >= 0
     route = "route=/v1/searches/{search_id}"
-    assert found["netsmith_http_requests_total", f"method=GET,{route},status=200"] == 1
-    assert found["netsmith_http_requests_total", f"method=GET,{route},status=404"] == 1
-    assert found["netsmith_http_requests_total", "method=GET,route=unknown,status=404"] == 1
+    assert found["nasmith_http_requests_total", f"method=GET,{route},status=200"] == 1
+    assert found["nasmith_http_requests_total", f"method=GET,{route},status=404"] == 1
+    assert found["nasmith_http_requests_total", "method=GET,route=unknown,status=404"] == 1
     methods = {labels.split(",")[0] for name, labels in found if "http_requests_total" in name}
     assert methods <= {"method=GET", "method=POST", "method=other"}
-    assert found["netsmith_http_request_seconds_count", f"method=GET,{route}"] == 2
+    assert found["nasmith_http_request_seconds_count", f"method=GET,{route}"] == 2
 
 
 def test_the_catalog_lists_every_registered_name(client: TestClient) -> None:

@@ -1,4 +1,4 @@
-"""What a server logs, in a process of its own as `netsmith serve` sets it up."""
+"""What a server logs, in a process of its own as `nasmith serve` sets it up."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from service.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-OF_THE_COMMAND_LINE = {"NETSMITH_URL", "NETSMITH_INSECURE_NO_AUTH"}
+OF_THE_COMMAND_LINE = {"NASMITH_URL", "NASMITH_INSECURE_NO_AUTH"}
 
 
 def session(name: str, url: str) -> str:
@@ -34,8 +34,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 
 def test_the_table_of_settings_is_complete() -> None:
     table = README.partition("| variable |")[2].partition("\n\n")[0]
-    fields = {f"NETSMITH_{name.upper()}" for name in ServiceSettings.model_fields}
-    assert set(re.findall(r"`(NETSMITH_\w+)`", table)) == fields | OF_THE_COMMAND_LINE
+    fields = {f"NASMITH_{name.upper()}" for name in ServiceSettings.model_fields}
+    assert set(re.findall(r"`(NASMITH_\w+)`", table)) == fields | OF_THE_COMMAND_LINE
 
 
 @pytest.mark.slow

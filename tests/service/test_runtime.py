@@ -229,5 +229,5 @@ def test_a_cluster_is_joined_and_never_started(tmp_path: Path) -> None:
     runtime = RayRuntime(settings)
     runtime.start()
     assert not runtime.is_alive()  # nothing listens there
-    assert runtime.environment()["NETSMITH_RAY_ADDRESS"] == "127.0.0.1:1"
+    assert runtime.environment()["NASMITH_RAY_ADDRESS"] == "127.0.0.1:1"
     assert not (tmp_path / "ray").exists()

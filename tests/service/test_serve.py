@@ -1,4 +1,4 @@
-"""`netsmith serve` as a process: how it starts, what it refuses, and that it leaves nothing."""
+"""`nasmith serve` as a process: how it starts, what it refuses, and that it leaves nothing."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_stop_while_it_starts_leaves_nothing(tmp_path: Path, seconds: float) -
     server = LocalServer(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve", "--port", "0"],
-        env={**os.environ, "NETSMITH_HOME": str(tmp_path)},
+        env={**os.environ, "NASMITH_HOME": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -102,7 +102,7 @@ def test_a_table_is_searched_from_upload_to_report(
     progress = search["progress"]
     assert progress["trials_done"] == progress["baseline_done"] == 30
     trials = client.get(f"/v1/searches/{search_id}/trials?page_size=100").json()["items"]
-    monkeypatch.setenv("NETSMITH_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("NASMITH_DATABASE_URL", settings.database_url)
     lookup = partial(own_facts, settings.home, search_id)
     assert replayed(search["spec"], trials, lookup)["difference"] is None
     with pytest.raises(UsageError, match="the data of 'cells' are needed"):

@@ -27,7 +27,7 @@ from service.local_server import running_server
 from service.runtime import LOOPBACK
 
 RAY = Path(sys.executable).with_name("ray")
-NETSMITH = Path(sys.executable).with_name("netsmith")
+NASMITH = Path(sys.executable).with_name("nasmith")
 REQUEST = {
     "dataset": "digits",
     "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
@@ -112,30 +112,30 @@ def test_the_composed_topology_runs_a_search(postgresql_url: str, tmp_path: Path
     address = f"127.0.0.1:{free_port()}"
     url = make_url(postgresql_url).set(database=database)
     environment = {
-        "NETSMITH_HOME": str(tmp_path),
-        "NETSMITH_DATABASE_URL": url.render_as_string(hide_password=False),
-        "NETSMITH_STORE_URL": f"file://{tmp_path / 'store'}",
-        "NETSMITH_RAY_ADDRESS": address,
+        "NASMITH_HOME": str(tmp_path),
+        "NASMITH_DATABASE_URL": url.render_as_string(hide_password=False),
+        "NASMITH_STORE_URL": f"file://{tmp_path / 'store'}",
+        "NASMITH_RAY_ADDRESS": address,
         **LOOPBACK,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     # the server's end kills what is left of its home: Ray belongs to nobody's
-    cluster = {name: text for name, text in environment.items() if name != "NETSMITH_HOME"}
+    cluster = {name: text for name, text in environment.items() if name != "NASMITH_HOME"}
     host, port = address.split(":")
     head = [str(RAY), "start", "--head", "--block", "--num-cpus=0", "--include-dashboard=false"]
     head += [f"--node-ip-address={host}", f"--port={port}", f"--temp-dir={sockets}"]
     head += ["--object-store-memory=100000000"]
     node = [sys.executable, "-c", WORKER_NODE, address]
     try:
-        subprocess.run([str(NETSMITH), "migrate"], env={**os.environ, **environment}, check=True)
+        subprocess.run([str(NASMITH), "migrate"], env={**os.environ, **environment}, check=True)
         with process("head", head, cluster, tmp_path) as started:
             wait_for_ray(started, address, environment)
             with (
                 process("node", node, cluster, tmp_path),
                 running_server(tmp_path, with_dispatcher=False, environment=environment) as server,
-                process("dispatch", [str(NETSMITH), "dispatch"], environment, tmp_path),
+                process("dispatch", [str(NASMITH), "dispatch"], environment, tmp_path),
                 Client(server.url) as client,
             ):
                 search = client.searches.create(**REQUEST)

@@ -1,4 +1,4 @@
-"""`netsmith train` and `netsmith init`: what needs no server."""
+"""`nasmith train` and `nasmith init`: what needs no server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_preset_is_trained_to_a_bundle_that_says_so(
     assert printed["metrics"]["test_mse"] < 0.7  # 1 is the mean of the targets
     assert json.loads((folder / "metrics.json").read_text())["metrics"] == printed["metrics"]
     card = (folder / "README.md").read_text()
-    assert "trained by Netsmith" in card and "standardised progression" in card
+    assert "trained by Nasmith" in card and "standardised progression" in card
     with pytest.raises(UsageError, match="exists; --out"):
         run(*arguments)
 
@@ -64,15 +64,15 @@ def test_what_cannot_be_trained_is_refused(
 def test_a_dataset_that_cannot_be_downloaded_says_how_to_upload_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NETSMITH_HOME", str(tmp_path))
+    monkeypatch.setenv("NASMITH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # where nobody listens
     monkeypatch.delenv("no_proxy", raising=False)
-    with pytest.raises(UsageError, match=r"fashion_mnist is downloaded .*netsmith datasets add"):
+    with pytest.raises(UsageError, match=r"fashion_mnist is downloaded .*nasmith datasets add"):
         run("train", "--preset", "lenet-5", "--dataset", "fashion_mnist")
     search = tmp_path / "search.json"
     request = {"dataset": "fashion_mnist", "space": {"family": "cnn_cell"}}
     search.write_text(json.dumps({**request, "strategy": {"name": "random"}}))
-    with pytest.raises(UsageError, match=r"/dataset: fashion_mnist is .*netsmith datasets add"):
+    with pytest.raises(UsageError, match=r"/dataset: fashion_mnist is .*nasmith datasets add"):
         run("validate", str(search))
 
 
