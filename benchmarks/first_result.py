@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from service.client import Client
-from service.local_server import LocalServer, running_server
+from service.server.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",

@@ -157,7 +157,7 @@ def main() -> None:
         print(json.dumps(measure(chosen), indent=2), flush=True)
         os._exit(0)  # at once: an orderly end of Ray takes seconds
 
-    from service.runtime import RayRuntime
+    from service.running.ray_runtime import RayRuntime
     from service.settings import ServiceSettings
 
     with tempfile.TemporaryDirectory() as home:

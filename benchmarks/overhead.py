@@ -187,7 +187,7 @@ def measure() -> dict[str, Any]:
 
 
 def main() -> None:
-    from service.runtime import RayRuntime
+    from service.running.ray_runtime import RayRuntime
     from service.settings import ServiceSettings
 
     parser = argparse.ArgumentParser(description=__doc__)

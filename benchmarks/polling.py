@@ -31,7 +31,7 @@ from typing import Any
 import psutil
 
 from service.client import Client, Search
-from service.local_server import LocalServer, running_server
+from service.server.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",

@@ -1,4 +1,4 @@
-"""Runs the migrations in the transaction of the caller (`service.database.migrate`)."""
+"""Runs the migrations in the transaction of the caller (`service.sql.database.migrate`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON, Connection
 
-from service.database import create_engine
 from service.settings import ServiceSettings
-from service.tables import Base, UtcDateTime
+from service.sql.database import create_engine
+from service.sql.tables import Base, UtcDateTime
 
 
 def render_item(type_: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.database import normal_url
+from service.sql.database import normal_url
 
 
 class ServiceSettings(BaseSettings):

@@ -163,7 +163,7 @@ def _sqlite(settings: ServiceSettings) -> Finding:
     """Versions before 3.51.3 may corrupt a database in WAL mode when its log is reset."""
     if not settings.database_url.startswith("sqlite"):
         return Finding("sqlite", "ok", "not used")
-    from service.database import create_engine
+    from service.sql.database import create_engine
 
     nowhere = Path(tempfile.gettempdir(), "nasmith-doctor.db")  # never opened, so never made
     driver = create_engine(f"sqlite:///{nowhere}").dialect.loaded_dbapi
@@ -183,7 +183,7 @@ def _database(settings: ServiceSettings) -> Finding:
     from sqlalchemy import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
-    from service.database import create_engine, is_migrated
+    from service.sql.database import create_engine, is_migrated
 
     url = make_url(settings.database_url)
     shown = url.render_as_string(hide_password=True)

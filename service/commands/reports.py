@@ -110,7 +110,7 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
         if search.state == "running":
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
         from search.resolve import SpecError
-        from service.replaying import facts_from, replayed
+        from service.commands.replaying import facts_from, replayed
 
         def lookup(name: str) -> DatasetFacts:
             document = client.datasets.get(name)
@@ -141,9 +141,9 @@ def own_facts(home: Path | None, search_id: str, name: str) -> DatasetFacts:
     """Of a dataset in the database of this machine's server."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from service.database import connect
-    from service.datasets.lookup import TenantDatasets
-    from service.tables import Search as SearchRow
+    from service.sql.database import connect
+    from service.sql.dataset_facts import TenantDatasets
+    from service.sql.tables import Search as SearchRow
 
     settings = settings_of(home)
     elsewhere = UsageError(

@@ -43,8 +43,8 @@ def serve(
     settings = settings_of(home, host=host, port=port)
     from importlib.metadata import version as version_of
 
-    from service.serve import ServeError
-    from service.serve import serve as run
+    from service.server.serve import ServeError
+    from service.server.serve import serve as run
 
     def on_ready(url: str) -> None:
         if as_json:
@@ -68,7 +68,7 @@ def serve(
 def dispatch(home: Home = None) -> None:
     """Run queued searches, until SIGTERM or Ctrl-C; for a server with --no-dispatcher."""
     settings = settings_of(home)
-    from service.dispatcher import dispatch as run
+    from service.running.dispatcher import dispatch as run
 
     run(settings)
 
@@ -76,7 +76,7 @@ def dispatch(home: Home = None) -> None:
 def migrate(home: Home = None) -> None:
     """Bring the database to this version's schema; safe from several machines at once."""
     settings = settings_of(home)
-    from service.database import migrate as run
+    from service.sql.database import migrate as run
 
     run(settings.database_url)
     note("The database is up to date.")
@@ -92,7 +92,7 @@ def demo(
 
     Starts a server of its own on a free port and stops it in the end. About a minute or two.
     """
-    from service.demo import run_demo
+    from service.commands.demo import run_demo
 
     result = run_demo(output)
     if as_json:

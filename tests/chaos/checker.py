@@ -10,9 +10,9 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from service.database import Sessions
-from service.searches.states import ENDED, NEXT, SearchState
-from service.tables import Artifact, Epoch, Event, Search, Trial
+from service.sql.database import Sessions
+from service.sql.states import ENDED, NEXT, SearchState
+from service.sql.tables import Artifact, Epoch, Event, Search, Trial
 
 STARTED = {"search.running", "search.paused", "search.succeeded", "search.failed"}
 

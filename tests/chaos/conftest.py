@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.database import migrate, normal_url
+from service.sql.database import migrate, normal_url
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -17,15 +17,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from search.resolve import resolve
-from service.database import DEFAULT_TENANT, Sessions, connect
-from service.embedded import environment
-from service.searches.repository import SearchRepository, Submission
-from service.searches.states import ENDED, SearchState, change_state
+from service.running.dispatcher_process import environment
 from service.settings import ServiceSettings
-from service.tables import Search, Trial
+from service.sql.database import DEFAULT_TENANT, Sessions, connect
+from service.sql.searches import SearchRepository, Submission
+from service.sql.states import ENDED, SearchState, change_state
+from service.sql.tables import Search, Trial
 
 DISPATCH = (
-    "from service.dispatcher import dispatch; from service.settings import ServiceSettings; "
+    "from service.running.dispatcher import dispatch; "
+    "from service.settings import ServiceSettings; "
     "dispatch(ServiceSettings())"
 )
 
@@ -174,7 +175,7 @@ class World:
 
     def ray_head(self) -> psutil.Process:
         children = psutil.Process(self.dispatcher.pid).children()
-        (head,) = [child for child in children if "service.ray_head" in child.cmdline()]
+        (head,) = [child for child in children if "service.running.ray_head" in child.cmdline()]
         return head
 
     def cut_connections(self) -> None:
@@ -261,6 +262,6 @@ def kill(process: psutil.Process, number: signal.Signals = signal.SIGKILL) -> No
 
 def _is_driver(process: psutil.Process) -> bool:
     try:
-        return "service.driver" in process.cmdline()
+        return "service.running.driver" in process.cmdline()
     except psutil.Error:
         return False

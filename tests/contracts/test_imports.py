@@ -55,7 +55,7 @@ def test_the_api_does_not_import_ray() -> None:
         if any(name.split(".")[0] == "ray" for name in imported_by(path))
     }
     assert not {
-        path for path in with_ray if path.startswith(("models/", "service/searches", "service/app"))
+        path for path in with_ray if path.startswith(("models/", "service/api", "service/sql"))
     }
 
 

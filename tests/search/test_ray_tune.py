@@ -39,7 +39,7 @@ from search.resolve import resolve
 from search.spec import Budget, Final, Resources
 from search.strategies import Strategy, strategies
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
-from service.runtime import RayRuntime
+from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 
 pytestmark = pytest.mark.slow

@@ -20,11 +20,11 @@ from search.engine.serial import run_serial
 from search.evaluators import Derivation
 from search.resolve import resolve
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
-from service.database import Sessions
-from service.searches.lease import Claim
-from service.searches.queue import Queue
-from service.tables import Artifact, Search
-from service.trials.journal import SqlJournal
+from service.sql.database import Sessions
+from service.sql.journal import SqlJournal
+from service.sql.lease import Claim
+from service.sql.queue import Queue
+from service.sql.tables import Artifact, Search
 
 BODY: dict[str, Any] = {
     "dataset": "digits",

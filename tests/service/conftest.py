@@ -18,10 +18,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 
-from service.app import create_app
-from service.database import DEFAULT_TENANT, migrate
+from service.api.app import create_app
 from service.settings import ServiceSettings
-from service.tables import Base
+from service.sql.database import DEFAULT_TENANT, migrate
+from service.sql.tables import Base
 
 BACKENDS = ("sqlite", "postgresql")
 

@@ -8,9 +8,9 @@ from typing import Any
 from models.architecture import Architecture
 from models.training.recipe import Recipe
 from search.trial import Candidate, Trial, TrialKind, TrialState
-from service.database import DEFAULT_TENANT, Sessions
 from service.identifiers import new_search_id
-from service.tables import Search, Tenant
+from service.sql.database import DEFAULT_TENANT, Sessions
+from service.sql.tables import Search, Tenant
 
 SPEC: dict[str, Any] = {
     "budget": {"trials": 8, "seconds": None},

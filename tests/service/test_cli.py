@@ -22,8 +22,8 @@ from api import SMALL, Driver, Hashed
 from search.engine.serial import run_serial
 from service.cli import main
 from service.client import Client
-from service.database import connect
-from service.local_server import LocalServer, running_server
+from service.server.local_server import LocalServer, running_server
+from service.sql.database import connect
 
 REQUEST: dict[str, Any] = {
     "name": "from-a-test",

@@ -23,7 +23,7 @@ from service.client import (
     SearchFailedError,
     UnreachableError,
 )
-from service.local_server import LocalServer, running_server
+from service.server.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",

@@ -9,7 +9,8 @@ from searches import add_search, read_search
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from service.database import (
+from service.settings import ServiceSettings
+from service.sql.database import (
     DEFAULT_TENANT,
     Sessions,
     check,
@@ -19,9 +20,8 @@ from service.database import (
     migrate,
     normal_url,
 )
-from service.events.repository import append_event, events_after
-from service.settings import ServiceSettings
-from service.tables import Base, Event, Search, Tenant
+from service.sql.events import append_event, events_after
+from service.sql.tables import Base, Event, Search, Tenant
 
 
 @pytest.fixture

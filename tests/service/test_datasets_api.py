@@ -16,11 +16,11 @@ from httpx2 import Response
 from test_tenants import become, other
 
 from models.datasets.reference import load_dataset
-from service.artifacts.leftovers import Leftovers
-from service.datasets.lookup import TenantDatasets
 from service.identifiers import new_dataset_id
 from service.settings import ServiceSettings
-from service.tables import Dataset
+from service.sql.dataset_facts import TenantDatasets
+from service.sql.tables import Dataset
+from service.store.leftovers import Leftovers
 
 __all__ = ["other"]
 

@@ -17,7 +17,7 @@ import pytest
 from models.datasets import datasets
 from models.exporters.verification import score_bundle
 from service.client import Client
-from service.local_server import running_server
+from service.server.local_server import running_server
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",

@@ -12,14 +12,15 @@ import psutil
 import pytest
 from searches import add_search, read_search
 
-from service.database import Sessions, connect
-from service.driver_process import cause_of, is_blamed
-from service.embedded import environment
-from service.ownership import Exit
+from service.running.dispatcher_process import environment
+from service.running.driver_process import cause_of, is_blamed
+from service.running.ownership import Exit
 from service.settings import ServiceSettings
+from service.sql.database import Sessions, connect
 
 DISPATCH = (
-    "from service.dispatcher import dispatch; from service.settings import ServiceSettings; "
+    "from service.running.dispatcher import dispatch; "
+    "from service.settings import ServiceSettings; "
     "dispatch(ServiceSettings())"
 )
 

@@ -18,16 +18,16 @@ from search.resolve import resolve
 from search.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialKind, TrialState
-from service.artifacts.ledger import Ledger
-from service.database import Sessions, connect
-from service.driver import ClientControl, Driver
-from service.ownership import Exit, Ownership
-from service.searches.lease import Claim
-from service.searches.queue import Queue
+from service.running.driver import ClientControl, Driver
+from service.running.ownership import Exit, Ownership
 from service.settings import ServiceSettings
-from service.tables import Event, Search
-from service.tables import Trial as TrialRow
-from service.trials.journal import SqlJournal
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal
+from service.sql.lease import Claim
+from service.sql.ledger import Ledger
+from service.sql.queue import Queue
+from service.sql.tables import Event, Search
+from service.sql.tables import Trial as TrialRow
 
 BODY: dict[str, Any] = {
     "dataset": "digits",

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from searches import add_search
 
-from service.database import Sessions, connect
-from service.events.repository import append_event
-from service.searches.states import SearchState, change_state
-from service.tables import Search
-from service.watcher import Watcher
+from service.api.events.watcher import Watcher
+from service.sql.database import Sessions, connect
+from service.sql.events import append_event
+from service.sql.states import SearchState, change_state
+from service.sql.tables import Search
 
 
 @dataclass
@@ -194,7 +194,7 @@ def test_followers_outlast_an_outage(sessions: Sessions, monkeypatch: pytest.Mon
     """The database fails for a while; nobody notices but by the delay."""
     from sqlalchemy.exc import OperationalError
 
-    from service import watcher as module
+    from service.api.events import watcher as module
 
     monkeypatch.setattr(module, "_OUTAGE_SECONDS", 0.05)
     search_id = add_search(sessions)

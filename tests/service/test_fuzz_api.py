@@ -20,9 +20,9 @@ from api import BODY
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from service.app import create_app
-from service.database import migrate
+from service.api.app import create_app
 from service.settings import ServiceSettings
+from service.sql.database import migrate
 
 pytestmark = pytest.mark.slow
 

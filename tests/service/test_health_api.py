@@ -109,8 +109,8 @@ def test_the_api_never_imports_ray(tmp_path: object) -> None:
     script = f"""
         import sys
         from fastapi.testclient import TestClient
-        from service.app import create_app
-        from service.database import migrate
+        from service.api.app import create_app
+        from service.sql.database import migrate
         from service.settings import ServiceSettings
 
         settings = ServiceSettings(home={str(tmp_path)!r})

@@ -22,13 +22,13 @@ from search.engine.journal import (
     TrialStarted,
 )
 from search.trial import Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
-from service.database import Sessions, connect
-from service.outages import outlast
-from service.searches.lease import Claim
-from service.searches.queue import Queue
-from service.tables import Epoch, Event, Search
-from service.tables import Trial as TrialRow
-from service.trials.journal import SqlJournal, TrialHasEndedError
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal, TrialHasEndedError
+from service.sql.lease import Claim
+from service.sql.outages import outlast
+from service.sql.queue import Queue
+from service.sql.tables import Epoch, Event, Search
+from service.sql.tables import Trial as TrialRow
 
 
 @pytest.fixture

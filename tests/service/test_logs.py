@@ -13,8 +13,8 @@ import pytest
 SCRIPT = """
     import sys
     from fastapi.testclient import TestClient
-    from service.app import create_app
-    from service.database import migrate
+    from service.api.app import create_app
+    from service.sql.database import migrate
     from service.logs import configure_logs
     from service.settings import ServiceSettings
 

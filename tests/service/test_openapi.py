@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 
-from service.examples import REQUESTS, RESPONSES
-from service.searches import validation
+from service.api.openapi.examples import REQUESTS, RESPONSES
+from service.api.searches import validation
 
 
 @pytest.fixture(params=["sqlite"])

@@ -8,11 +8,11 @@ import pytest
 from searches import add_search, read_search
 from sqlalchemy import text
 
-from service.database import Sessions, connect
-from service.ownership import Exit, Ownership
-from service.searches.lease import Claim
-from service.searches.queue import Queue
-from service.tables import Search
+from service.running.ownership import Exit, Ownership
+from service.sql.database import Sessions, connect
+from service.sql.lease import Claim
+from service.sql.queue import Queue
+from service.sql.tables import Search
 
 
 @pytest.fixture

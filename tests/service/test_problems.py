@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.app import create_app
-from service.requests import MAX_DEPTH, parse_json
+from service.api.app import create_app
+from service.api.requests import MAX_DEPTH, parse_json
 from service.settings import ServiceSettings
-from service.tables import Search
+from service.sql.tables import Search
 
 JSON = {"Content-Type": "application/json"}
 
@@ -191,8 +191,8 @@ def test_a_request_has_an_id(client: TestClient) -> None:
 def test_a_database_that_fails_is_a_503(
     app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    from service.searches import versions
-    from service.searches.repository import SearchRepository
+    from service.api.events import versions
+    from service.sql.searches import SearchRepository
 
     path = f"/v1/searches/{submit(client)}"
 
@@ -218,7 +218,7 @@ def test_a_database_that_fails_is_a_503(
 def test_a_full_disk_is_a_507(
     app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.searches.repository import SearchRepository
+    from service.sql.searches import SearchRepository
 
     def fail(*args: object, **kwargs: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))

@@ -18,16 +18,16 @@ from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
 from search.resolve import resolve
 from search.trial import Trial, TrialKind
-from service.artifacts.ledger import Ledger
-from service.artifacts.leftovers import Leftovers, checkpoints_url
-from service.artifacts.store import Store
-from service.database import Sessions, connect
-from service.publishing import Publisher
-from service.searches.lease import Claim
-from service.searches.queue import Queue
-from service.tables import Artifact, Event
-from service.tables import Trial as TrialRow
-from service.trials.journal import SqlJournal
+from service.running.publishing import Publisher
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal
+from service.sql.lease import Claim
+from service.sql.ledger import Ledger
+from service.sql.queue import Queue
+from service.sql.tables import Artifact, Event
+from service.sql.tables import Trial as TrialRow
+from service.store.leftovers import Leftovers, checkpoints_url
+from service.store.store import Store
 
 BODY = {
     "dataset": "digits",

@@ -10,10 +10,10 @@ from searches import add_search, add_tenant, read_search, running_trial
 from sqlalchemy import select, update
 
 from search.engine.journal import EpochReported, StaleOwnerError, TrialStarted
-from service.database import Sessions, connect
-from service.searches.queue import Queue
-from service.tables import Event, Search, Trial
-from service.trials.journal import SqlJournal
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal
+from service.sql.queue import Queue
+from service.sql.tables import Event, Search, Trial
 
 
 @pytest.fixture

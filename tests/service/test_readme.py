@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.local_server import LocalServer, running_server
+from service.server.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from small_graphs import citations
 
-from service.database import DEFAULT_TENANT
-from service.datasets.lookup import TenantDatasets
-from service.replaying import facts_from, replayed
+from service.commands.replaying import facts_from, replayed
 from service.settings import ServiceSettings
+from service.sql.database import DEFAULT_TENANT
+from service.sql.dataset_facts import TenantDatasets
 
 
 @pytest.mark.parametrize(

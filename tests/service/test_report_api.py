@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from service.replaying import replayed
+from service.commands.replaying import replayed
 
 
 def test_a_search_with_its_baseline(app: FastAPI, client: TestClient) -> None:

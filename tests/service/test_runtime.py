@@ -16,14 +16,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.runtime import LONGEST_FOLDER, RayRuntime, RuntimeStartError, remove_dead_heads
+from service.running.ray_runtime import (
+    LONGEST_FOLDER,
+    RayRuntime,
+    RuntimeStartError,
+    remove_dead_heads,
+)
 from service.settings import ServiceSettings
 
 pytestmark = pytest.mark.slow
 
 ASK = """
 import sys
-from service.runtime import is_connected, join, warm_up
+from service.running.ray_runtime import is_connected, join, warm_up
 from service.settings import ServiceSettings
 join(ServiceSettings())
 import ray
@@ -37,7 +42,7 @@ os._exit(0)
 OWN = """
 import sys, time
 from pathlib import Path
-from service.runtime import RayRuntime
+from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 runtime = RayRuntime(ServiceSettings(home=Path(sys.argv[1])), cpus=1)
 runtime.start()
@@ -96,7 +101,7 @@ def wait_for_the_end_of(processes: list[psutil.Process], seconds: float) -> list
 
 
 def folder_of(runtime: RayRuntime) -> str:
-    (head,) = [p for p in psutil.Process().children() if "service.ray_head" in p.cmdline()]
+    (head,) = [p for p in psutil.Process().children() if "service.running.ray_head" in p.cmdline()]
     return head.cmdline()[head.cmdline().index("--folder") + 1]
 
 
@@ -218,7 +223,9 @@ def test_a_long_home_moves_the_sockets_to_a_short_folder(tmp_path: Path) -> None
 def test_a_head_that_does_not_start_is_an_error(
     runtime: RayRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.runtime.OBJECT_STORE_BYTES", 1)  # Ray refuses less than 75 MB
+    monkeypatch.setattr(
+        "service.running.ray_runtime.OBJECT_STORE_BYTES", 1
+    )  # Ray refuses less than 75 MB
     with pytest.raises(RuntimeStartError, match=r"did not start, see .*ray\.log"):
         runtime.start()
     assert not runtime.is_alive()

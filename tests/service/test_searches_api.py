@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from service.identifiers import is_search_id, new_search_id
-from service.tables import IdempotencyKey, Search
+from service.sql.tables import IdempotencyKey, Search
 
 UNKNOWN = "srch_01a20392-6859-7a02-82c6-809a904a1aff"
 

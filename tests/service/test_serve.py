@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from service.client import Client, UnreachableError
-from service.local_server import LocalServer, running_server
-from service.serve import ServeError, refuse_exposure
+from service.server.local_server import LocalServer, running_server
+from service.server.serve import ServeError, refuse_exposure
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",
@@ -53,7 +53,7 @@ def is_ready(server: LocalServer) -> bool:
 
 
 def dispatchers(server: LocalServer) -> list[psutil.Process]:
-    return [p for p in server.processes() if "service.embedded" in p.cmdline()]
+    return [p for p in server.processes() if "service.running.dispatcher_process" in p.cmdline()]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

@@ -10,7 +10,7 @@ from api import Driver, pointers, problem, submit
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from service.tables import Search
+from service.sql.tables import Search
 
 # waiting
 

@@ -25,16 +25,16 @@ from search.spec import TableSpec
 from search.strategies import strategies
 from search.trial import Candidate, Trial
 from service.commands.output import UsageError
+from service.commands.replaying import replayed
 from service.commands.reports import own_facts
-from service.database import Sessions, connect
-from service.driver import Driver
-from service.ownership import Exit
-from service.replaying import replayed
-from service.searches.queue import Queue
+from service.running.driver import Driver
+from service.running.ownership import Exit
 from service.settings import ServiceSettings
-from service.tables import Event
-from service.trials.batched_journal import BatchedJournal
-from service.trials.journal import SqlJournal
+from service.sql.batched_journal import BatchedJournal
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal
+from service.sql.queue import Queue
+from service.sql.tables import Event
 
 DIMENSIONS = [{"name": name, "options": [0, 1, 2, 3, 4]} for name in "abc"]
 CODES = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:-5]

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from searches import add_tenant
 
-from service.security import current_tenant
+from service.api.security import current_tenant
 from service.settings import ServiceSettings
 
 

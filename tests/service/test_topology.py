@@ -23,8 +23,8 @@ import pytest
 from sqlalchemy import make_url
 
 from service.client import Client
-from service.local_server import running_server
-from service.runtime import LOOPBACK
+from service.running.ray_runtime import LOOPBACK
+from service.server.local_server import running_server
 
 RAY = Path(sys.executable).with_name("ray")
 NASMITH = Path(sys.executable).with_name("nasmith")

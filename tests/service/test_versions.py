@@ -10,13 +10,13 @@ import pytest
 from searches import add_search, add_tenant
 from sqlalchemy.exc import OperationalError
 
-from service.database import DEFAULT_TENANT, Sessions, connect
-from service.errors import NotFoundError
+from service.api.events import versions as module
+from service.api.events.versions import Versions
+from service.api.problems import NotFoundError
 from service.identifiers import new_search_id
-from service.searches import versions as module
-from service.searches.repository import Version
-from service.searches.versions import Versions
-from service.tables import Search
+from service.sql.database import DEFAULT_TENANT, Sessions, connect
+from service.sql.searches import Version
+from service.sql.tables import Search
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from searches import add_search, add_tenant
 
 from search.engine.serial import run_serial
-from service.replaying import replayed
+from service.commands.replaying import replayed
 
 
 def trials_of(client: TestClient, search_id: str) -> list[dict[str, Any]]:

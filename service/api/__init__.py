@@ -1,0 +1,1 @@
+"""Answers: HTTP, one folder a resource."""

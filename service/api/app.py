@@ -1,0 +1,95 @@
+"""The API as an ASGI application. It never imports Ray, and torch only when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from fastapi import FastAPI, Request, Response
+
+from service.api.artifacts.router import router as artifacts
+from service.api.catalog.content import catalog
+from service.api.catalog.router import router as catalog_router
+from service.api.datasets.intake import Intake
+from service.api.datasets.router import router as datasets
+from service.api.events.router import NothingLeftError
+from service.api.events.router import router as events
+from service.api.events.versions import Versions
+from service.api.events.watcher import Watcher
+from service.api.health.router import router as health
+from service.api.metrics import Metrics
+from service.api.middleware import RequestMiddleware
+from service.api.openapi.docs import router as docs
+from service.api.openapi.document import install_openapi
+from service.api.problems import install_handlers
+from service.api.searches import validation
+from service.api.searches.router import router as searches
+from service.api.trials.reporting import Reports
+from service.api.trials.router import router as trials
+from service.settings import ServiceSettings
+from service.sql.database import connect
+from service.store.store import Store
+
+log = structlog.get_logger("nasmith.api")
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The application on a migrated database; `app.state` holds what its routes need."""
+    app = FastAPI(
+        title="Nasmith",
+        summary="Neural architecture search as a service",
+        version=importlib.metadata.version("nasmith"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
+    app.state.store = Store(settings.store_url)
+    app.state.reports = Reports(app.state.sessions, settings.store_url)
+    app.state.intake = Intake(settings, app.state.sessions, app.state.store)
+    app.state.metrics = Metrics(app.state.sessions)
+    for router in (searches, trials, artifacts, events, datasets, catalog_router, health, docs):
+        app.include_router(router)
+    install_openapi(app)
+    install_handlers(app)
+    app.add_exception_handler(NothingLeftError, _nothing_left)
+    app.add_middleware(RequestMiddleware, metrics=app.state.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    watcher = Watcher(app.state.sessions)
+    app.state.watcher = watcher
+    app.state.versions = Versions(app.state.sessions)
+    watching = asyncio.create_task(watcher.run())
+    warming = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
+    warming.start()
+    try:
+        yield
+    finally:
+        watcher.close()
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await asyncio.to_thread(warming.join)
+        app.state.sessions.engine.dispose()
+
+
+def _warm_up() -> None:
+    """Import torch and read the registries while the server already answers."""
+    try:
+        validation.warm_up()
+        catalog()
+    except Exception:
+        log.exception("the server could not warm up")
+
+
+async def _nothing_left(request: Request, error: Exception) -> Response:
+    return Response(status_code=204)

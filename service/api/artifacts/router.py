@@ -1,0 +1,145 @@
+"""Bundles: trained models to download."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from service.api.etags import IfNoneMatch, is_held
+from service.api.problems import ConflictError, ProblemError, problems
+from service.api.requests import (
+    SearchId,
+    StrictRoute,
+    TrialNumber,
+    get_sessions,
+)
+from service.api.security import TenantDep
+from service.api.trials.ranking import best_items
+from service.sql.artifacts import ArtifactRepository
+from service.sql.searches import SearchRepository
+from service.sql.states import SearchState
+from service.sql.tables import Artifact, Search
+from service.sql.trials import TrialRepository
+from service.store.store import DamagedError, Store, chunks
+
+router = APIRouter(
+    prefix="/v1/searches/{search_id}",
+    tags=["artifacts"],
+    route_class=StrictRoute,
+)
+log = structlog.get_logger("nasmith.artifacts")
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A zip",
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    304: {"description": "The bundle is held already"},
+    **problems(404, 409, 422, 503),
+}
+
+_REASONS = {
+    SearchState.QUEUED: "the search waits in the queue; its bundle exists when it has succeeded",
+    SearchState.RUNNING: "the search is running; its bundle exists when it has succeeded",
+    SearchState.PAUSED: "the search is paused; its bundle exists when it has gone on and succeeded",
+    SearchState.SUCCEEDED: "the search has succeeded without a trained model to hand out",
+    SearchState.FAILED: "the search failed before a bundle was published",
+    SearchState.CANCELLED: "the search was cancelled before a bundle was published",
+}
+
+
+@router.get(
+    "/best/bundle",
+    operation_id="downloadBest",
+    summary="The best model",
+    response_class=Response,
+    responses=_RESPONSES,
+)
+def download_best(
+    search_id: SearchId, request: Request, tenant: TenantDep, if_none_match: IfNoneMatch = None
+) -> Response:
+    """A zip with the model as plain PyTorch, its weights, its scores and how to use it."""
+    with get_sessions(request).read() as session:
+        search = SearchRepository(session, tenant).get(search_id)
+        bundles = ArtifactRepository(session, tenant).bundles(search_id)
+        if not bundles:
+            raise _missing(search)
+        items = best_items(search, TrialRepository(session, tenant, search_id))
+    published = [bundles[found["trial"]] for found in items if found["trial"] in bundles]
+    if not published:
+        raise _missing(search)
+    return _send(request, published[0], if_none_match)
+
+
+@router.get(
+    "/trials/{number}/bundle",
+    operation_id="downloadTrial",
+    summary="The model of one of the best trials",
+    response_class=Response,
+    responses=_RESPONSES,
+)
+def download_trial(
+    search_id: SearchId,
+    number: TrialNumber,
+    request: Request,
+    tenant: TenantDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """By the number of a candidate of `/best`, or of the final trial whose weights it holds."""
+    with get_sessions(request).read() as session:
+        search = SearchRepository(session, tenant).get(search_id)
+        TrialRepository(session, tenant, search_id).get(number)
+        artifact = ArtifactRepository(session, tenant).bundles(search_id).get(number)
+    if artifact is None:
+        raise _missing(search, number)
+    return _send(request, artifact, if_none_match)
+
+
+def _missing(search: Search, number: int | None = None) -> ConflictError:
+    state = SearchState(search.state)
+    whose = "the search" if number is None else f"trial {number}"
+    reason = _REASONS[state]
+    if number is not None and state is SearchState.SUCCEEDED:
+        reason = "only the trials of /best have one"
+    elif search.state_reason:
+        reason += f" ({search.state_reason})"
+    return ConflictError(
+        f"{whose} has no bundle: {reason}", state=state, allowed=[SearchState.SUCCEEDED]
+    )
+
+
+def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Response:
+    etag = f'"{artifact.sha256}"'
+    if is_held(if_none_match, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    store: Store = request.app.state.store
+    try:
+        file = store.read_whole(artifact.path, artifact.sha256)
+    except DamagedError as error:
+        log.error("a bundle is damaged", path=artifact.path, error=str(error))
+        raise ProblemError(
+            500,
+            "the stored bundle is damaged and is not handed out; its SHA-256 differs from the one "
+            "that was published",
+            kind="damaged-bundle",
+        ) from error
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
+    name = f"nasmith-{artifact.search_id}-{artifact.number}.zip"
+    return StreamingResponse(
+        chunks(file),
+        media_type="application/zip",
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "ETag": etag,
+            "Repr-Digest": f"sha-256=:{digest}:",
+            "Cache-Control": "no-cache",
+        },
+    )

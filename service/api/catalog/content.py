@@ -1,0 +1,133 @@
+"""The catalog, read from the registries: an entry appears by being registered.
+
+What this needs of `models` and `search` imports torch: it is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, get_args
+
+from service.api.catalog.schemas import (
+    Catalog,
+    DatasetEntry,
+    Entry,
+    FamilyEntry,
+    FidelityEntry,
+    MetricEntry,
+    OperationEntry,
+    PresetEntry,
+    ProxyEntry,
+    StrategyEntry,
+    TaskEntry,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@lru_cache(1)
+def catalog() -> Catalog:
+    """Everything that is registered; it does not change while a process lives."""
+    from models.datasets import datasets
+    from models.families import families
+    from models.operations import operations
+    from models.presets import presets
+    from models.proxies import proxies
+    from models.training.defaults import default_recipe
+    from models.training.metrics import default_metric, scores
+    from models.training.recipe import OptimizerName, TrainingSettings
+    from search.fidelity import fidelities
+    from search.strategies import strategies
+
+    return Catalog(
+        families=[
+            FamilyEntry(
+                name=name,
+                description=_summary(entry.Settings),
+                tasks=sorted(entry.tasks),
+                settings=_schema(entry.Settings, "family"),
+            )
+            for name, entry in families.items()
+        ],
+        operations=[
+            OperationEntry(
+                name=name,
+                description=_summary(entry.module) if entry.module else "the output is zero",
+                topologies=list(entry.topologies),
+            )
+            for name, entry in operations.items()
+        ],
+        strategies=[
+            StrategyEntry(
+                name=name,
+                description=_summary(entry),
+                objectives=entry.objectives,
+                settings=_schema(entry.Settings, "name"),
+            )
+            for name, entry in strategies.items()
+        ],
+        proxies=[
+            ProxyEntry(name=name, description=_summary(entry)) for name, entry in proxies.items()
+        ],
+        fidelities=[
+            FidelityEntry(
+                name=name, description=_summary(entry), settings=_schema(entry.Settings, "name")
+            )
+            for name, entry in fidelities.items()
+        ],
+        optimizers=[Entry(name=name) for name in get_args(OptimizerName)],
+        training=_schema(TrainingSettings),
+        presets=[
+            PresetEntry(
+                name=name,
+                description=entry.description,
+                family=entry.architecture.family,
+                architecture=entry.architecture.to_json(),
+                recipe=dict(entry.recipe),
+            )
+            for name, entry in presets().items()
+        ],
+        datasets=[
+            DatasetEntry(name=name, task=entry.task_name, description=entry.description)
+            for name, entry in datasets.items()
+        ],
+        tasks=[
+            TaskEntry(
+                name=name,
+                metrics=[f"val_{metric}" for metric in score.goals],
+                default_metric=f"val_{default_metric(name)[0]}",
+                training=default_recipe(name).model_dump(mode="json"),
+            )
+            for name, score in scores.items()
+        ],
+        metrics=_metrics(),
+    )
+
+
+def _metrics() -> list[MetricEntry]:
+    from models.training.metrics import scores
+    from search.objectives import COST_METRICS, MEASURED_METRICS
+
+    goals = {metric: goal for score in scores.values() for metric, goal in score.goals.items()}
+    found = [MetricEntry(name=f"val_{name}", goal=goal) for name, goal in sorted(goals.items())]
+    found += [MetricEntry(name=f"test_{name}", goal=goal) for name, goal in sorted(goals.items())]
+    return found + [
+        MetricEntry(name=name, goal="minimize") for name in (*COST_METRICS, *MEASURED_METRICS)
+    ]
+
+
+def _schema(settings: type[BaseModel], discriminator: str | None = None) -> dict[str, Any]:
+    """The JSON Schema of what a request may set beside the entry's name."""
+    schema = settings.model_json_schema()
+    schema.get("properties", {}).pop(discriminator, None)
+    return schema
+
+
+def _summary(entry: object) -> str:
+    """The first paragraph of a docstring, else the first line of its module's."""
+    text = inspect.getdoc(entry) if inspect.isclass(entry) or inspect.isfunction(entry) else None
+    if not text:
+        text = inspect.getdoc(inspect.getmodule(entry)) or ""
+    return " ".join(text.split("\n\n")[0].split())

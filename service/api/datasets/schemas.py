@@ -1,0 +1,74 @@
+"""A dataset as clients see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from service.sql.tables import Dataset
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class GraphRead(BaseModel):
+    """How large a graph is; of many graphs their mean, rounded up."""
+
+    nodes: int = Field(description="of the graph")
+    edges: int = Field(description="an undirected edge counts twice")
+    entries: int | None = Field(None, description="features that are not zero; null: stored dense")
+
+
+class DatasetRead(BaseModel):
+    """`source` tells the own datasets from those that every tenant can name; of the latter the
+    fields from `format` on are null.
+    """
+
+    name: str = Field(description="as it is written in a search", max_length=100)
+    task: str
+    source: Literal["uploaded", "named"]
+    description: str
+    format: str | None = Field(None, description="of the file that was uploaded")
+    options: dict[str, Any] | None = Field(None, description="as they were given")
+    input_shape: list[int] | None = Field(None, description="of a sample; null: a table of results")
+    outputs: int | None = Field(None, description="classes, or values of a regression")
+    vocabulary: int | None = Field(None, description="token ids, of a text task")
+    graph: GraphRead | None = Field(None, description="its size, of a graph task")
+    targets: list[int] | None = Field(None, description="columns that are forecast; null: unknown")
+    classes: list[str | int] | None = Field(None, description="the first 1,000, in order")
+    samples: dict[str, int] | None = Field(None, description="by split; of a table its rows")
+    fingerprint: str | None = Field(None, description="SHA-256 of the content and its split")
+    sha256: str | None = Field(None, description="of the file that was uploaded")
+    size_bytes: int | None = Field(None, description="stored", ge=0)
+    created_at: datetime | None = None
+
+    @classmethod
+    def of(cls, row: Dataset) -> DatasetRead:
+        task = row.facts["task"] or {}
+        samples: dict[str, int] = row.facts["samples"]
+        return cls(
+            name=row.name,
+            task=row.task,
+            source="uploaded",
+            description=f"{sum(samples.values()):,} {'rows' if 'rows' in samples else 'samples'}, "
+            f"uploaded as {row.format.replace('_', ' ')}",
+            format=row.format,
+            options=row.options,
+            input_shape=task.get("input_shape"),
+            outputs=task.get("outputs"),
+            vocabulary=task.get("vocabulary"),
+            graph=task.get("graph"),
+            targets=task.get("targets"),
+            classes=row.facts.get("classes"),
+            samples=samples,
+            fingerprint=row.fingerprint,
+            sha256=row.source_sha256,
+            size_bytes=row.size_bytes,
+            created_at=row.created_at,
+        )
+
+
+class DatasetPage(BaseModel):
+    items: list[DatasetRead]
+    next_page_token: str | None = Field(description="of the next page; null: this is the last one")

@@ -1,0 +1,81 @@
+"""`/v1/searches/{search_id}/events`: server-sent events, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from service.api.events.watcher import Watcher
+from service.api.problems import InvalidError, item, problems
+from service.api.requests import SearchId, StrictRoute, get_sessions
+from service.api.security import TenantDep
+from service.sql.searches import SearchRepository
+from service.sql.states import ENDED
+
+router = APIRouter(
+    prefix="/v1/searches/{search_id}",
+    tags=["events"],
+    route_class=StrictRoute,
+)
+
+RETRY_MS = 1000
+_LARGEST = 2**62
+
+
+class NothingLeftError(Exception):
+    """The client has every event of an ended search; 204 tells it not to come back."""
+
+
+async def _last_event(
+    search_id: SearchId,
+    request: Request,
+    tenant: TenantDep,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            description="go on after this event; browsers send it by themselves",
+            json_schema_extra={"pattern": "^(0|[1-9][0-9]{0,17})$"},
+        ),
+    ] = None,
+) -> int:
+    """The number of the last event that the client has; checked before the stream begins."""
+    text = "0" if last_event_id is None else last_event_id
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) > _LARGEST:
+        detail = f"got {text[:40]!r}, allowed is the id of an event: a whole number"
+        raise InvalidError([item("header", "/Last-Event-ID", detail)])
+
+    def has_all() -> bool:
+        with get_sessions(request).read() as session:
+            search = SearchRepository(session, tenant).get(search_id)
+        return search.state in ENDED and int(text) >= search.event_sequence
+
+    if await run_in_threadpool(has_all):
+        raise NothingLeftError
+    return int(text)
+
+
+@router.get(
+    "/events",
+    operation_id="streamEvents",
+    summary="Follow what happens",
+    response_class=EventSourceResponse,
+    responses={
+        204: {"description": "The search has ended and the client has every event"},
+        **problems(404, 422, 503),
+    },
+)
+async def stream_events(
+    search_id: SearchId, request: Request, last: Annotated[int, Depends(_last_event)]
+) -> AsyncIterator[ServerSentEvent]:
+    """Every event of the search from the first on, or after `Last-Event-ID`, without holes; the
+    stream ends with the last event of an ended search. `data` is a JSON object; a comment every
+    15 seconds keeps the connection open.
+    """
+    watcher: Watcher = request.app.state.watcher
+    yield ServerSentEvent(comment="nasmith", retry=RETRY_MS)
+    async for event in watcher.follow(search_id, last):
+        yield ServerSentEvent(id=str(event.sequence), event=event.type, raw_data=event.payload)

@@ -1,0 +1,98 @@
+"""The OpenAPI document: FastAPI's, with the bodies that `search` defines and with examples.
+
+Built when it is first asked for, because the schema of a search imports torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.api.openapi.examples import REQUESTS, RESPONSES
+from service.api.problems import MEDIA_TYPE, Problem
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_REFERENCE = "#/components/schemas/{model}"
+_TAGS = [
+    {"name": "searches", "description": "Submit a search, watch it, steer it"},
+    {"name": "trials", "description": "What was tried, and what was best"},
+    {"name": "artifacts", "description": "Trained models to download"},
+    {"name": "events", "description": "What happens, as it happens"},
+    {"name": "datasets", "description": "Your own data"},
+    {"name": "catalog", "description": "What a request can name"},
+    {"name": "health", "description": "For operators"},
+]
+_DESCRIPTION = """Post a *search*: a search space, a dataset, a training recipe, a strategy and a
+budget. Poll or stream its state, and download the best networks as trained models that run without
+Nasmith. Every refusal is a problem document (RFC 9457)."""
+
+
+def install_openapi(app: FastAPI) -> None:
+    lock = threading.Lock()
+
+    def openapi() -> dict[str, Any]:
+        with lock:
+            if app.openapi_schema is None:
+                app.openapi_schema = _document(app)
+            return app.openapi_schema
+
+    setattr(app, "openapi", openapi)  # noqa: B010 - FastAPI's way, and mypy refuses the assignment
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        tags=_TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    schemas = document["components"]["schemas"]
+    models: list[type[BaseModel]] = [Problem, *_bodies()]
+    for model in models:
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _finish(operation)
+    return document
+
+
+def _bodies() -> tuple[type[BaseModel], ...]:
+    """The models of request bodies."""
+    from search.space_request import SpaceRequest
+    from search.spec import SearchSpec
+    from service.api.searches.validation import patch_model
+
+    return SearchSpec, SpaceRequest, patch_model()
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    """Put in what FastAPI cannot know: the body's schema, problem documents, examples."""
+    name = operation["operationId"]
+    body = operation.get("requestBody", {})
+    if "$ref" in body:
+        schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}
+        content: dict[str, Any] = {"schema": schema}
+        if name in REQUESTS:
+            content["examples"] = REQUESTS[name]
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    for status, response in operation["responses"].items():
+        if status == "422":
+            response["content"] = {
+                MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
+            }
+        example = RESPONSES.get((name, status)) or RESPONSES.get(("*", status))
+        for media_type, content in response.get("content", {}).items():
+            if example is not None and "json" in media_type:
+                content["example"] = example

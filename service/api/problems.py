@@ -1,0 +1,220 @@
+"""Every refusal is a problem document (RFC 9457), the framework's own included."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from service.sql.outages import is_outage
+
+Part = Literal["body", "query", "path", "header"]
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+TYPE_PREFIX = "urn:nasmith:problem:"
+
+_PHRASES = {
+    413: "Content Too Large",
+    422: "Unprocessable Content",
+}  # older Pythons say it otherwise
+
+log = structlog.get_logger("nasmith.api")
+
+
+class ProblemItem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    in_: Part = Field(alias="in", description="the part of the request")
+    pointer: str = Field(description="JSON Pointer (RFC 6901) into that part; empty: all of it")
+    detail: str = Field(description="what was received and what is allowed")
+
+
+class Problem(BaseModel):
+    """A problem document of RFC 9457."""
+
+    type: str = Field(description="URI of the kind of problem")
+    title: str = Field(description="the kind of problem in words")
+    status: int = Field(description="the HTTP status", ge=400, le=599)
+    detail: str = Field(description="what happened this time")
+    instance: str = Field(description="the path that was asked for")
+    errors: list[ProblemItem] | None = Field(
+        None, description="with status 422: everything that is wrong, at once"
+    )
+
+
+class ProblemError(Exception):
+    """Raised anywhere below a route; answered as a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str | None = None,
+        title: str | None = None,
+        errors: Sequence[ProblemItem] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(detail)
+        phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
+        self.status, self.detail, self.errors = status, detail, errors
+        self.title = title or phrase
+        self.kind = kind or re.sub(r"[^a-z]+", "-", phrase.lower())
+        self.headers, self.extensions = dict(headers or {}), extensions
+
+
+class NotFoundError(ProblemError):
+    def __init__(self, thing: str, name: object) -> None:
+        super().__init__(404, f"there is no {thing} {str(name)[:100]!r}")
+
+
+class ConflictError(ProblemError):
+    """The resource is in a state that does not allow this. `allowed` are the states that do."""
+
+    def __init__(self, detail: str, *, state: str, allowed: Iterable[str]) -> None:
+        super().__init__(409, detail, state=state, allowed_states=sorted(allowed))
+
+
+class InvalidError(ProblemError):
+    """The request is understood and wrong; lists everything that is wrong."""
+
+    def __init__(self, errors: Sequence[ProblemItem]) -> None:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        where = errors[0].pointer or "the whole"
+        super().__init__(
+            422,
+            f"{count} in the {errors[0].in_}; the first at {where}: {errors[0].detail}",
+            kind="invalid-request",
+            title="Invalid request",
+            errors=errors,
+        )
+
+
+def item(part: Part, pointer: str, detail: str) -> ProblemItem:
+    return ProblemItem(in_=part, pointer=pointer, detail=detail)
+
+
+def pointer(path: Iterable[object]) -> str:
+    """The JSON Pointer of a path of keys and indices."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def problem_response(request: Request, error: ProblemError) -> Response:
+    problem = Problem(
+        type=TYPE_PREFIX + error.kind,
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        instance=request.url.path,
+        errors=None if error.errors is None else list(error.errors),
+    )
+    document = problem.model_dump(by_alias=True, exclude_none=True) | error.extensions
+    return Response(
+        content=_json(document),
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **error.headers},
+    )
+
+
+def internal_error(reference: str) -> ProblemError:
+    """A fault of ours: the traceback is in the log under `reference`, never in the answer."""
+    return ProblemError(
+        500,
+        f"the server made a mistake; its log tells more under {reference}",
+        kind="internal-error",
+        reference=reference,
+    )
+
+
+def install_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(SQLAlchemyError, _database)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101 - what it is registered for
+    return problem_response(request, error)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}"
+    elif error.status_code == 405:
+        allowed = ", ".join(_methods(request))
+        headers["Allow"] = allowed
+        detail = f"{request.method} is not possible here; possible are {allowed}"
+    return problem_response(request, ProblemError(error.status_code, detail, headers=headers))
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    items = []
+    for found in error.errors():
+        part, *path = found["loc"]
+        received = found.get("input")
+        shown = f", got {str(received)[:100]!r}" if isinstance(received, str | int | float) else ""
+        kind: Part = part if part in ("query", "path", "header", "body") else "body"
+        items.append(item(kind, pointer(path), f"{found['msg']}{shown}"))
+    return problem_response(request, InvalidError(items))
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    if "disk is full" in str(error) or "No space left" in str(error):
+        log.error("the disk of the database is full", error=str(error))
+        full = ProblemError(507, "the database has no space left; nothing was changed")
+        return problem_response(request, full)
+    if not is_outage(error):
+        raise error
+    log.warning("the database is away", error=str(error).splitlines()[0])
+    away = ProblemError(
+        503,
+        "the database cannot be reached; nothing was changed",
+        kind="database-away",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+    return problem_response(request, away)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods of every route that matches the path."""
+    path, methods = request.url.path, set()
+    for context in iter_route_contexts(request.app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            methods |= set(route.methods or ())
+    return sorted(methods)
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may refuse with these statuses."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in (*statuses, 500)
+    }

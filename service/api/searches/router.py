@@ -1,0 +1,264 @@
+"""`/v1/searches`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from models.architecture import sha256_of
+from service.api.etags import IfNoneMatch, is_held, weak
+from service.api.events.versions import Versions
+from service.api.events.watcher import Watcher
+from service.api.pages import (
+    DEFAULT_SIZE,
+    PageSize,
+    PageToken,
+    decode_token,
+    encode_token,
+    invalid_token,
+)
+from service.api.problems import InvalidError, item, problems
+from service.api.requests import (
+    JsonBody,
+    ReadingDep,
+    SearchId,
+    SessionDep,
+    StrictRoute,
+    get_sessions,
+)
+from service.api.searches import actions, validation
+from service.api.searches.schemas import DryRun, SearchPage, SearchRead, StateFilter
+from service.api.security import TenantDep
+from service.identifiers import is_search_id
+from service.sql.dataset_facts import lookup_of
+from service.sql.datasets import DatasetRepository
+from service.sql.searches import KeyTakenError, SearchRepository
+from service.sql.tables import Search
+from service.store.store import Store
+
+router = APIRouter(
+    prefix="/v1/searches",
+    tags=["searches"],
+    route_class=StrictRoute,
+)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="the client's own text: the same key and body give the same search again",
+    ),
+]
+
+
+@router.post(
+    "",
+    operation_id="createSearch",
+    summary="Submit a search",
+    status_code=202,
+    response_model=SearchRead,
+    responses={
+        200: {"model": DryRun, "description": "The dry run"},
+        **problems(400, 413, 415, 422, 503, 507),
+    },
+    openapi_extra={"requestBody": {"$ref": "SearchSpec"}},
+)
+def create_search(
+    body: JsonBody,
+    request: Request,
+    tenant: TenantDep,
+    dry_run: Annotated[bool, Query(description="only say what it would mean")] = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a search. With `dry_run`, nothing is stored and the answer is its size and cost."""
+    sessions, lookup = get_sessions(request), lookup_of(request, tenant)
+    if dry_run:
+        return JSONResponse(validation.dry_run(body, lookup, sessions, tenant))
+    digest = sha256_of(body)
+    try:
+        search = None
+        if idempotency_key is not None:
+            with sessions.read() as session:
+                search = SearchRepository(session, tenant).submitted(idempotency_key, digest)
+        if search is None:
+            accepted = validation.submission(body, lookup, sessions, tenant)
+            with sessions.begin() as session:
+                if accepted.names_upload:
+                    DatasetRepository(session, tenant).hold(
+                        accepted.spec["dataset"], accepted.dataset_fingerprint
+                    )
+                repository = SearchRepository(session, tenant)
+                search = repository.submit(accepted, idempotency_key, digest)
+    except KeyTakenError:
+        raise InvalidError(
+            [
+                item(
+                    "header",
+                    "/Idempotency-Key",
+                    f"{idempotency_key!r} belongs to a search that was posted with another body; "
+                    "another search needs another key",
+                )
+            ]
+        ) from None
+    return _accepted(search)
+
+
+@router.get(
+    "",
+    operation_id="listSearches",
+    summary="List searches, newest first",
+    responses=problems(422, 503),
+)
+def list_searches(
+    session: ReadingDep,
+    tenant: TenantDep,
+    state: Annotated[StateFilter | None, Query(description="only searches in this state")] = None,
+    page_size: PageSize = DEFAULT_SIZE,
+    page_token: PageToken = None,
+) -> SearchPage:
+    filters = {"state": state}
+    before = None
+    if page_token is not None:
+        position = decode_token(page_token, filters)
+        if not (isinstance(position, str) and is_search_id(position)):
+            raise invalid_token()
+        before = position
+    rows = SearchRepository(session, tenant).page(page_size + 1, before=before, state=state)
+    shown = rows[:page_size]
+    return SearchPage(
+        items=[SearchRead.of(row) for row in shown],
+        next_page_token=encode_token(shown[-1].id, filters) if len(rows) > page_size else None,
+    )
+
+
+@router.get(
+    "/{search_id}",
+    operation_id="getSearch",
+    summary="One search; waits for news on request",
+    response_model=SearchRead,
+    responses={304: {"description": "Nothing new"}, **problems(404, 422, 503)},
+)
+async def read_search(
+    search_id: SearchId,
+    request: Request,
+    tenant: TenantDep,
+    wait: Annotated[
+        int, Query(ge=0, le=60, description="seconds to wait for a change, or for the end")
+    ] = 0,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """With `wait`, the answer comes when the search is no longer as If-None-Match says (without
+    that header: as it is now), when it has ended, or when the time is over.
+    """
+    sessions = get_sessions(request)
+
+    def answer() -> Response:
+        with sessions.read() as session:
+            return _answer(SearchRepository(session, tenant).get(search_id))
+
+    if if_none_match is None and not wait:
+        return await run_in_threadpool(answer)
+    versions: Versions = request.app.state.versions
+    version = await versions.of(tenant, search_id)
+    is_news = if_none_match is not None and not is_held(if_none_match, weak(version.number))
+    if wait and not version.has_ended and not is_news:
+        watcher: Watcher = request.app.state.watcher
+        await watcher.change(search_id, version.number, wait)
+        version = await versions.of(tenant, search_id)
+    if is_held(if_none_match, weak(version.number)):
+        return Response(status_code=304, headers=_headers(version.number))
+    return await run_in_threadpool(answer)
+
+
+@router.patch(
+    "/{search_id}",
+    operation_id="updateSearch",
+    summary="Change name, budget or parallel trials",
+    responses=problems(400, 404, 409, 413, 415, 422, 503, 507),
+    openapi_extra={"requestBody": {"$ref": "SearchPatch"}},
+)
+def update_search(
+    search_id: SearchId, body: JsonBody, session: SessionDep, tenant: TenantDep
+) -> SearchRead:
+    """A JSON merge patch (RFC 7396) of `name`, `budget.trials`, `budget.seconds` and
+    `resources.parallel_trials` of a search that has not ended: what is left out stays, a budget of
+    `null` seconds is none. A running search follows within a second.
+    """
+    search = SearchRepository(session, tenant).get(search_id, lock=True)
+    actions.update(session, search, validation.patched(search.spec, body))
+    return SearchRead.of(search)
+
+
+@router.delete(
+    "/{search_id}",
+    operation_id="deleteSearch",
+    summary="Delete an ended search",
+    status_code=204,
+    response_class=Response,
+    responses=problems(404, 409, 422, 503),
+)
+def delete_search(search_id: SearchId, request: Request, tenant: TenantDep) -> Response:
+    """With its trials, events and files."""
+    with get_sessions(request).begin() as session:
+        repository = SearchRepository(session, tenant)
+        search = repository.get(search_id, lock=True)
+        actions.require_ended(search)
+        paths = repository.delete(search)
+    store: Store = request.app.state.store
+    store.remove([*paths, f"artifacts/{search_id}", f"checkpoints/{search_id}"])
+    return Response(status_code=204)
+
+
+def _action(name: str, summary: str) -> dict[str, Any]:
+    return {
+        "path": f"/{{search_id}}/{name}",
+        "operation_id": f"{name}Search",
+        "summary": summary,
+        "status_code": 202,
+        "response_model": SearchRead,
+        "responses": problems(404, 409, 422, 503),
+    }
+
+
+@router.post(**_action("cancel", "End a search; its results stay"))
+def cancel_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+    """A search that does not run is cancelled at once, a running one within seconds."""
+    search = SearchRepository(session, tenant).get(search_id, lock=True)
+    actions.cancel(session, search)
+    return _accepted(search)
+
+
+@router.post(**_action("pause", "Hold a search"))
+def pause_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+    """Trials that run are finished, no further one is started."""
+    search = SearchRepository(session, tenant).get(search_id, lock=True)
+    actions.pause(session, search)
+    return _accepted(search)
+
+
+@router.post(**_action("resume", "Go on with a paused search"))
+def resume_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+    """The search goes back to the queue and on from where it was."""
+    search = SearchRepository(session, tenant).get(search_id, lock=True)
+    actions.resume(session, search)
+    return _accepted(search)
+
+
+def _headers(version: int) -> dict[str, str]:
+    return {"ETag": weak(version), "Cache-Control": "no-cache"}
+
+
+def _answer(search: Search, status: int = 200, **headers: str) -> Response:
+    return Response(
+        SearchRead.of(search).model_dump_json(),
+        status_code=status,
+        media_type="application/json",
+        headers={**_headers(search.version), **headers},
+    )
+
+
+def _accepted(search: Search) -> Response:
+    return _answer(search, 202, Location=f"/v1/searches/{search.id}")

@@ -1,0 +1,159 @@
+"""A search as clients see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from service.identifiers import SEARCH_ID_PATTERN
+from service.sql.states import SearchState
+from service.sql.tables import Search
+
+_REQUESTED = {"cancel": "cancel requested", "pause": "pause requested"}
+
+
+class Progress(BaseModel):
+    trials_done: int = Field(description="trials that cost budget and have ended", ge=0)
+    trials_total: int = Field(description="the budget in trials", ge=1)
+    baseline_done: int = Field(description="trials of the baseline that have ended", ge=0)
+    baseline_total: int = Field(
+        description="trials of the baseline, at most; 0: there is no baseline", ge=0
+    )
+    epochs_done: int = Field(
+        description="over all trials, those of the baseline and final ones included", ge=0
+    )
+    elapsed_seconds: float = Field(description="wall seconds in which it ran", ge=0)
+    eta_seconds: float | None = Field(
+        description="estimate for the rest of the search stage and of the baseline; null: unknown "
+        "or nothing left"
+    )
+
+
+class Best(BaseModel):
+    trial: int = Field(description="number of the trial", ge=0)
+    metrics: dict[str, float] = Field(description="its search metrics, from validation data")
+
+
+class Links(BaseModel):
+    """Paths on this server."""
+
+    self: str
+    trials: str
+    events: str
+    best: str
+    report: str
+    bundle: str
+    cancel: str
+    pause: str
+    resume: str
+
+
+class SearchRead(BaseModel):
+    id: str = Field(pattern=SEARCH_ID_PATTERN)
+    name: str
+    state: SearchState
+    state_reason: str | None = Field(
+        description="why it failed, or what was requested and is not done yet"
+    )
+    progress: Progress
+    best: Best | None = Field(description="the best trial so far, by search score")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    spec: dict[str, Any] = Field(description="the request, fully resolved")
+    dataset_fingerprint: str = Field(description="SHA-256 of the data that were searched on")
+    links: Links
+
+    @classmethod
+    def of(cls, row: Search) -> SearchRead:
+        path = f"/v1/searches/{row.id}"
+        return cls(
+            id=row.id,
+            name=row.name,
+            state=SearchState(row.state),
+            state_reason=row.state_reason or _REQUESTED.get(row.requested or ""),
+            progress=Progress(
+                trials_done=row.trials_done,
+                trials_total=row.trials_total,
+                baseline_done=row.baseline_done,
+                baseline_total=_baseline_total(row),
+                epochs_done=row.epochs_done,
+                elapsed_seconds=row.elapsed_seconds,
+                eta_seconds=_eta_seconds(row),
+            ),
+            best=None if row.best is None else Best.model_validate(row.best),
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            spec=row.spec,
+            dataset_fingerprint=row.dataset_fingerprint,
+            links=Links(
+                self=path,
+                trials=f"{path}/trials",
+                events=f"{path}/events",
+                best=f"{path}/best",
+                report=f"{path}/report",
+                bundle=f"{path}/best/bundle",
+                cancel=f"{path}/cancel",
+                pause=f"{path}/pause",
+                resume=f"{path}/resume",
+            ),
+        )
+
+
+class SearchPage(BaseModel):
+    items: list[SearchRead]
+    next_page_token: str | None = Field(description="of the next page; null: this is the last one")
+
+
+class ExampleNetwork(BaseModel):
+    """One network of a space, drawn at random."""
+
+    architecture: dict[str, Any]
+    recipe: dict[str, Any]
+    parameters: float | None = Field(None, description="null: a table does not say", ge=0)
+    flops: float | None = Field(None, description="forward, one sample", ge=0)
+    violation: str | None = Field(description="the constraint that it breaks, if any")
+
+
+class SpaceDryRun(BaseModel):
+    """What a space holds."""
+
+    size: float | None = Field(description="number of its points; null: infinite", ge=0)
+    examples: list[ExampleNetwork] = Field(max_length=3)
+
+
+class DryRun(SpaceDryRun):
+    """What a request would mean. Nothing is stored."""
+
+    spec: dict[str, Any] = Field(description="the request, fully resolved")
+    warm_start_trials: int = Field(description="results of earlier searches to begin with", ge=0)
+    trials: float = Field(description="trials of the search stage, at most", ge=0)
+    baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
+    final_trials: float = Field(description="trainings of the final stage, at most", ge=0)
+    epochs: int = Field(description="of all trainings together", ge=0)
+    training_flops: float | None = Field(description="of all trainings together; null: unknown")
+    seconds_limit: float | None = Field(description="the time budget of the search stage")
+
+
+StateFilter = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+def _eta_seconds(row: Search) -> float | None:
+    """From the pace so far. The search stage never goes beyond the time budget."""
+    done = row.trials_done + row.baseline_done
+    if row.state != SearchState.RUNNING or not done or row.elapsed_seconds <= 0:
+        return None
+    pace = row.elapsed_seconds / done
+    eta = pace * max(0, row.trials_total - row.trials_done)
+    seconds = row.spec.get("budget", {}).get("seconds")
+    if seconds is not None:
+        eta = min(eta, max(0.0, seconds - row.elapsed_seconds))
+    return eta + pace * max(0, _baseline_total(row) - row.baseline_done)
+
+
+def _baseline_total(row: Search) -> int:
+    random = row.trials_total if row.spec.get("baseline") else 0
+    return random + len(row.spec.get("baselines", ()))

@@ -1,0 +1,172 @@
+"""From the body of a request to what is stored.
+
+What this needs of `models` and `search` imports torch, which takes seconds: it is imported when it
+is first used, or by `warm_up` in the background of a server that already answers.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from service.api.problems import InvalidError, ProblemItem, item, pointer
+from service.sql.database import Sessions
+from service.sql.searches import Submission
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from search.dataset_facts import Lookup
+    from search.resolve import Resolved, SpecError
+    from search.trial import Trial
+
+_PATCHABLE = {"budget": ("trials", "seconds"), "resources": ("parallel_trials",)}
+
+
+def warm_up() -> None:
+    """Import what the first request would wait for."""
+    import search.resolve  # noqa: F401 - for its effect
+
+    patch_model()
+
+
+def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) -> Submission:
+    """
+    Raises:
+        InvalidError: everything that is wrong with the body, at once.
+    """
+    resolved = _resolve(body, lookup)
+    trials = _taken_over(resolved, sessions, tenant_id)
+    return Submission(
+        name=resolved.spec.name,
+        spec=resolved.spec.to_json(),
+        dataset_fingerprint=resolved.dataset.fingerprint,
+        versions=_versions(),
+        trials=resolved.spec.budget.trials,
+        taken_over=trials,
+        names_upload=not isinstance(resolved.dataset.reference, str),
+    )
+
+
+def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) -> dict[str, Any]:
+    """The resolved request, the size of its space, example networks, an estimate of the cost.
+
+    Raises:
+        InvalidError: everything that is wrong with the body, at once.
+    """
+    from search.dry_run import estimate
+
+    resolved = _resolve(body, lookup)
+    trials = _taken_over(resolved, sessions, tenant_id)
+    return {
+        "spec": resolved.spec.to_json(),
+        "warm_start_trials": len(trials),
+        **estimate(resolved),
+    }
+
+
+def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
+    """The same for a space alone: its size and example networks.
+
+    Raises:
+        InvalidError: everything that is wrong with the body, at once.
+    """
+    from search.dry_run import describe
+    from search.resolve import SpecError, resolve_space
+
+    try:
+        return describe(resolve_space(body, lookup))
+    except SpecError as error:
+        raise _invalid(error) from None
+
+
+def patched(spec: Mapping[str, Any], patch: object) -> dict[str, Any]:
+    """`spec` after a JSON merge patch (RFC 7396) of the fields that may change.
+
+    Raises:
+        InvalidError: another field, or a value that the request would not have taken either.
+    """
+    from pydantic import ValidationError
+
+    try:
+        changes = patch_model().model_validate(patch).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        raise InvalidError([_item(found) for found in error.errors()]) from None
+    merged = dict(spec)
+    for key, value in changes.items():
+        merged[key] = {**spec[key], **value} if isinstance(value, dict) else value
+    return merged
+
+
+@lru_cache(1)
+def patch_model() -> type[BaseModel]:
+    """The body of a PATCH: fields of the request, with the rules that they have there."""
+    from annotated_types import MinLen
+    from pydantic import create_model
+    from pydantic.fields import FieldInfo
+
+    from models.settings import Settings
+    from search.spec import SearchSpec
+
+    def part(title: str, whole: type[BaseModel], names: tuple[str, ...]) -> type[Settings]:
+        fields: dict[str, Any] = {
+            name: (
+                whole.model_fields[name].rebuild_annotation(),
+                FieldInfo(default=whole.model_fields[name].default),
+            )
+            for name in names
+        }
+        return create_model(title, __base__=Settings, **fields)
+
+    name = SearchSpec.model_fields["name"].rebuild_annotation()
+    fields: dict[str, Any] = {"name": (Annotated[name, MinLen(1)], FieldInfo(default="-"))}
+    for key, names in _PATCHABLE.items():
+        whole = SearchSpec.model_fields[key].annotation
+        assert isinstance(whole, type)  # noqa: S101 - for the type checker
+        model = part(f"{key.title()}Patch", whole, names)
+        fields[key] = (model, FieldInfo(default_factory=model))
+    return create_model(
+        "SearchPatch",
+        __base__=Settings,
+        __doc__="A JSON merge patch (RFC 7396): what is left out stays as it is.",
+        **fields,
+    )
+
+
+def _resolve(body: object, lookup: Lookup) -> Resolved:
+    from search.resolve import SpecError, resolve
+
+    try:
+        return resolve(body, lookup)
+    except SpecError as error:
+        raise _invalid(error) from None
+
+
+def _taken_over(resolved: Resolved, sessions: Sessions, tenant_id: str) -> list[Trial]:
+    """What the search begins with."""
+    from search.resolve import SpecError
+    from search.warm_start import taken_over
+    from service.sql.warm_start import earlier_search
+
+    try:
+        return taken_over(resolved, partial(earlier_search, sessions, tenant_id))
+    except SpecError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: SpecError) -> InvalidError:
+    return InvalidError([item("body", found.pointer, found.message) for found in error.problems])
+
+
+def _item(found: Mapping[str, Any]) -> ProblemItem:
+    received = found["input"]
+    shown = f", got {received!r}"[:100] if isinstance(received, str | int | float) else ""
+    return item("body", pointer(found["loc"]), f"{found['msg']}{shown}")
+
+
+@lru_cache(1)
+def _versions() -> dict[str, str]:
+    """Of what shapes the result of a search."""
+    return {name: importlib.metadata.version(name) for name in ("nasmith", "torch", "ray", "numpy")}

@@ -1,0 +1,1 @@
+"""The trials of a search, what they measured, and the best of them."""

@@ -1,0 +1,57 @@
+"""The best trials of a search, without loading all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from service.sql.tables import Search
+from service.sql.trials import TrialRepository
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+    from search.trial import Trial
+
+_BATCH = 200
+
+
+def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
+    """The items of `search.report.best`."""
+    from search.report import best
+    from search.spec import stored_spec
+    from service.sql.trial_rows import trial_of
+
+    spec = stored_spec(search.spec)
+    finals = [trial_of(row) for row in trials.finals()]
+    candidates = _contenders(spec, trials, {f.source for f in finals if f.source is not None})
+    return best(spec, [*candidates, *finals])
+
+
+def hypervolume_points(search: Search, trials: TrialRepository) -> list[tuple[int, float]]:
+    """(trial, hypervolume) of each trial that made it grow; none with one objective."""
+    from search.hypervolume import hypervolume_course
+
+    if len(search.spec["objectives"]) == 1:
+        return []
+    scores = trials.scores()
+    course = hypervolume_course([fitness for _, fitness in scores])
+    return [(scores[index][0], value) for index, value in course]
+
+
+def _contenders(spec: SearchSpec, trials: TrialRepository, retrained: set[int]) -> list[Trial]:
+    """Every candidate that can be shown: with one objective, the eligible ones from the top of the
+    ranking down and those that were retrained; with several, all.
+    """
+    from search.report import eligible
+    from service.sql.trial_rows import trial_of
+
+    ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
+    numbers = [number for number, _ in ranked]
+    found: list[Trial] = []
+    for start in range(0, len(numbers), _BATCH):
+        batch = numbers[start : start + _BATCH]
+        found += eligible(spec, [trial_of(row) for row in trials.of_numbers(batch)])
+        if len(spec.objectives) == 1 and len(found) >= spec.final.top:
+            break
+    shown = {trial.number for trial in found}
+    missing = [number for number in sorted(retrained) if number not in shown]
+    return found + [trial_of(row) for row in trials.of_numbers(missing)]

@@ -1,0 +1,135 @@
+"""The report of a search, without loading all of its trials."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from service.sql.database import Sessions
+from service.sql.dataset_facts import TenantDatasets
+from service.sql.searches import SearchRepository
+from service.sql.tables import UNENDED
+from service.sql.trials import Outcome, TrialRepository
+
+if TYPE_CHECKING:
+    from search.dataset_facts import Lookup
+    from search.trial import Trial
+
+REMEMBERED = 100
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    spec: dict[str, Any]
+    outcomes: list[Outcome]
+    presets: dict[int, str]
+    results: list[Trial]
+    scored: list[tuple[dict[str, float], tuple[float, ...]]]
+
+
+class Reports:
+    """The items of `search.report.report`, one an objective, and the rank correlations of
+    `search.rank_correlation`.
+
+    A report takes a second of a core. They are worked out one at a time, with no connection held,
+    and kept until a further trial of their search has ended.
+    """
+
+    def __init__(self, sessions: Sessions, store_url: str) -> None:
+        self._sessions, self._store_url = sessions, store_url
+        self._working = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], Document] = OrderedDict()
+
+    def of(self, tenant_id: str, search_id: str) -> Document:
+        """
+        Raises:
+            NotFoundError: the tenant has no such search.
+        """
+        material = self._read(tenant_id, search_id)
+        key = search_id, len(material.outcomes)
+        with self._working:
+            if key not in self._kept:
+                lookup = TenantDatasets(self._sessions, tenant_id, self._store_url)
+                self._kept[key] = _report(material, lookup)
+            self._kept.move_to_end(key)
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+            return {**self._kept[key], "supernets": self._supernets(tenant_id, search_id)}
+
+    def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
+        """Always as they are now: their curves grow."""
+        from search.weight_sharing.course import course
+
+        with self._sessions.read() as session:
+            trials = TrialRepository(session, tenant_id, search_id)
+            rows = trials.supernets()
+            curves = trials.curves([row.number for row in rows])
+            return [
+                {
+                    "trial": row.number,
+                    "method": row.proposal["method"],
+                    "state": row.state,
+                    **course(
+                        row.metrics,
+                        [(p.epoch, p.metrics, p.derived) for p in curves.get(row.number, ())],
+                        None if row.failure is None else row.failure["message"],
+                        row.state in UNENDED,
+                    ),
+                }
+                for row in rows
+            ]
+
+    def _read(self, tenant_id: str, search_id: str) -> _Material:
+        from search.importance import thinned
+        from service.sql.trial_rows import trial_of
+
+        with self._sessions.read() as session:
+            search = SearchRepository(session, tenant_id).get(search_id)
+            trials = TrialRepository(session, tenant_id, search_id)
+            outcomes = trials.outcomes()
+            first = trials.first_of_baseline()
+            names = [] if first is None else search.spec.get("baselines", [])
+            presets = dict(enumerate(names, first or 0))
+            numbers = [
+                o.number
+                for o in outcomes
+                if o.fitness is not None and o.is_new and o.number not in presets
+            ]
+            results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
+            return _Material(search.spec, outcomes, presets, results, trials.results())
+
+
+def _report(material: _Material, lookup: Lookup) -> Document:
+    from search.importance import importance
+    from search.rank_correlation import rank_correlations
+    from search.report import report
+    from search.resolve import SpecError, resolve
+    from search.spec import stored_spec
+
+    spec = stored_spec(material.spec)
+    counted = [outcome for outcome in material.outcomes if outcome.counts]
+    strategy = [outcome.fitness for outcome in counted if outcome.kind == "candidate"]
+    baseline = [
+        outcome.fitness
+        for outcome in counted
+        if outcome.kind == "baseline" and outcome.number not in material.presets
+    ]
+    presets = [
+        (material.presets[outcome.number], outcome.number, outcome.fitness)
+        for outcome in material.outcomes
+        if outcome.number in material.presets
+    ]
+    importances: list[dict[str, float]] = [{} for _ in spec.objectives]
+    try:
+        space = resolve(material.spec, lookup).space
+        importances = [importance(space, material.results, i) for i in range(len(importances))]
+    except SpecError:  # the dataset is not here any more
+        pass
+    return {
+        "objectives": report(spec, strategy, baseline, presets, importances),
+        "rank_correlations": rank_correlations(material.scored),
+    }

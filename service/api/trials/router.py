@@ -1,0 +1,144 @@
+"""`/v1/searches/{search_id}/trials` and `/best`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from service.api.pages import (
+    DEFAULT_SIZE,
+    PageSize,
+    PageToken,
+    decode_token,
+    encode_token,
+    invalid_token,
+)
+from service.api.problems import problems
+from service.api.requests import (
+    ReadingDep,
+    SearchId,
+    StrictRoute,
+    TrialNumber,
+    is_trial_number,
+)
+from service.api.security import TenantDep
+from service.api.trials.ranking import best_items, hypervolume_points
+from service.api.trials.reporting import Reports
+from service.api.trials.schemas import (
+    BestItem,
+    BestRead,
+    HypervolumePoint,
+    KindFilter,
+    ReportRead,
+    TrialPage,
+    TrialRead,
+    TrialStateFilter,
+)
+from service.sql.artifacts import ArtifactRepository
+from service.sql.searches import SearchRepository
+from service.sql.trials import TrialRepository
+
+router = APIRouter(
+    prefix="/v1/searches/{search_id}",
+    tags=["trials"],
+    route_class=StrictRoute,
+)
+
+
+@router.get(
+    "/trials",
+    operation_id="listTrials",
+    summary="List trials by number",
+    responses=problems(404, 422, 503),
+)
+def list_trials(
+    search_id: SearchId,
+    session: ReadingDep,
+    tenant: TenantDep,
+    state: Annotated[TrialStateFilter | None, Query(description="only in this state")] = None,
+    kind: Annotated[KindFilter | None, Query(description="only of this kind")] = None,
+    page_size: PageSize = DEFAULT_SIZE,
+    page_token: PageToken = None,
+) -> TrialPage:
+    SearchRepository(session, tenant).check(search_id)
+    filters = {"state": state, "kind": kind}
+    after = -1
+    if page_token is not None:
+        position = decode_token(page_token, filters)
+        if not (isinstance(position, int) and is_trial_number(str(position))):
+            raise invalid_token()
+        after = position
+    trials = TrialRepository(session, tenant, search_id)
+    rows = trials.page(page_size + 1, after=after, state=state, kind=kind)
+    shown = rows[:page_size]
+    curves = trials.curves([row.number for row in shown])
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    return TrialPage(
+        items=[
+            TrialRead.of(row, curves.get(row.number, ()), row.number in bundles) for row in shown
+        ],
+        next_page_token=encode_token(shown[-1].number, filters) if len(rows) > page_size else None,
+    )
+
+
+@router.get(
+    "/trials/{number}",
+    operation_id="getTrial",
+    summary="One trial with its learning curve",
+    responses=problems(404, 422, 503),
+)
+def read_trial(
+    search_id: SearchId, number: TrialNumber, session: ReadingDep, tenant: TenantDep
+) -> TrialRead:
+    SearchRepository(session, tenant).check(search_id)
+    trials = TrialRepository(session, tenant, search_id)
+    trial = trials.get(number)
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    return TrialRead.of(trial, trials.curves([number]).get(number, ()), number in bundles)
+
+
+@router.get(
+    "/best",
+    operation_id="getBest",
+    summary="The winner, or the Pareto set",
+    responses=problems(404, 422, 503),
+)
+def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> BestRead:
+    """Before the end, the best so far. Test metrics exist only after the final stage."""
+    search = SearchRepository(session, tenant).get(search_id)
+    trials = TrialRepository(session, tenant, search_id)
+    items = best_items(search, trials)
+    bundles = ArtifactRepository(session, tenant).bundles(search_id)
+    path = f"/v1/searches/{search_id}/trials"
+    return BestRead(
+        items=[
+            BestItem.model_validate(
+                {
+                    **found,
+                    "bundle": f"{path}/{found['trial']}/bundle"
+                    if found["trial"] in bundles
+                    else None,
+                }
+            )
+            for found in items
+        ],
+        hypervolume=[
+            HypervolumePoint(trial=number, hypervolume=value)
+            for number, value in hypervolume_points(search, trials)
+        ],
+    )
+
+
+@router.get(
+    "/report",
+    operation_id="getReport",
+    summary="How the search went",
+    responses=problems(404, 422, 503),
+)
+def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> ReportRead:
+    """The best so far by trial, the comparison with the baseline, which decisions mattered, and
+    how well the zero-cost scores ranked the networks.
+    """
+    reports: Reports = request.app.state.reports
+    return ReportRead.model_validate(reports.of(tenant, search_id))

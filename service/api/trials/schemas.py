@@ -1,0 +1,259 @@
+"""A trial as clients see it, and the best of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from models.training.diagnosis import diagnosis
+from service.sql.tables import Epoch, Trial
+
+KindFilter = Literal["candidate", "supernet", "final", "baseline"]
+TrialStateFilter = Literal["running", "paused", "completed", "pruned", "failed", "cached"]
+
+
+class ArchitectureRead(BaseModel):
+    family: str
+    decisions: dict[str, bool | int | float | str]
+
+
+class FailureRead(BaseModel):
+    kind: str = Field(description="what kind of failure, one of a few words")
+    message: str
+
+
+class CurvePoint(BaseModel):
+    epoch: int = Field(ge=0)
+    metrics: dict[str, float | None] = Field(description="after this epoch; null: not finite")
+    derived: ArchitectureRead | None = Field(
+        None, description="what a supernet would lead to after this epoch"
+    )
+
+
+class SupernetRead(BaseModel):
+    method: str = Field(description="the strategy that trains it")
+    settings: dict[str, Any]
+
+
+class TrialRead(BaseModel):
+    number: int = Field(description="counts from 0 in the order of asking", ge=0)
+    kind: KindFilter
+    state: TrialStateFilter
+    architecture: ArchitectureRead | None = Field(description="null for a supernet")
+    architecture_key: str = Field(description="the same for isomorphic architectures")
+    recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
+    weights_from: int | None = Field(
+        description="the supernet trial whose weights its training begins with; null: from scratch"
+    )
+    supernet: SupernetRead | None = Field(description="null for all other trials")
+    derived: ArchitectureRead | None = Field(description="what a supernet led to; else null")
+    metrics: dict[str, float] = Field(description="its result; empty without one")
+    fitness: list[float] | None = Field(
+        description="one value an objective, bigger is better; null without a usable result"
+    )
+    violation: float = Field(
+        description="how far it is outside the constraints, in units of each limit; 0: inside",
+        ge=0,
+    )
+    curve: list[CurvePoint] = Field(description="one point an epoch")
+    seconds: float = Field(description="wall seconds of training", ge=0)
+    worker: str | None
+    failure: FailureRead | None
+    diagnosis: str | None = Field(
+        description="vanishing or exploding gradients of its last epoch, in words; null: neither"
+    )
+    source: int | None = Field(
+        description="the trial that answered a cached one, or the candidate of a final one"
+    )
+    source_search: str | None = Field(
+        description="the earlier search that `source` belongs to, where it was a warm start"
+    )
+    origin: str | None = Field(
+        description="who suggested it, like proxy:synflow; null: the strategy asked for it"
+    )
+    seed: int
+    asked_after: int = Field(
+        description="how many ended trials the strategy had been told when it was asked", ge=0
+    )
+    asked_running: list[int] = Field(description="trials that it knew to be running")
+    started_sequence: int = Field(description="number of the event of its start", ge=1)
+    ended_sequence: int | None = Field(
+        description="number of the event of its end: with `started_sequence`, the order in which "
+        "the strategy was asked and told"
+    )
+    attempts: int = Field(description="how often it was started", ge=0)
+    started_at: datetime
+    ended_at: datetime | None
+    bundle: str | None = Field(description="path of its bundle, if it has one")
+
+    @classmethod
+    def of(cls, row: Trial, curve: Sequence[Epoch], has_bundle: bool) -> TrialRead:
+        path = f"/v1/searches/{row.search_id}/trials/{row.number}/bundle"
+        return cls.model_validate(
+            {
+                "number": row.number,
+                "kind": row.kind,
+                "state": row.state,
+                "architecture": row.proposal.get("architecture"),
+                "architecture_key": row.architecture_key,
+                "recipe": row.proposal.get("recipe"),
+                "weights_from": row.proposal.get("weights_from"),
+                "supernet": row.proposal if row.kind == "supernet" else None,
+                "derived": row.derived,
+                "metrics": row.metrics,
+                "fitness": row.fitness,
+                "violation": row.violation,
+                "curve": [
+                    {"epoch": point.epoch, "metrics": point.metrics, "derived": point.derived}
+                    for point in curve
+                ],
+                "seconds": row.seconds,
+                "worker": row.worker,
+                "failure": row.failure,
+                "diagnosis": diagnosis(row.metrics),
+                "source": row.source,
+                "source_search": row.source_search,
+                "origin": row.origin,
+                "seed": row.seed,
+                "asked_after": row.asked_after,
+                "asked_running": row.asked_running,
+                "started_sequence": row.started_sequence,
+                "ended_sequence": row.ended_sequence,
+                "attempts": row.attempts,
+                "started_at": row.started_at,
+                "ended_at": row.ended_at,
+                "bundle": path if has_bundle else None,
+            }
+        )
+
+
+class TrialPage(BaseModel):
+    items: list[TrialRead]
+    next_page_token: str | None = Field(description="of the next page; null: this is the last one")
+
+
+class Spread(BaseModel):
+    """Of one metric over the seeds of the final stage."""
+
+    mean: float
+    std: float = Field(description="sample standard deviation, 0 for one seed", ge=0)
+    seeds: int = Field(ge=1)
+
+
+class BestItem(BaseModel):
+    trial: int = Field(description="number of the candidate", ge=0)
+    architecture: ArchitectureRead
+    search_metrics: dict[str, float] = Field(description="as the strategy saw them")
+    final_metrics: dict[str, Spread] | None = Field(
+        description="after retraining, test metrics included; null before that"
+    )
+    bundle: str | None = Field(description="path of the trained model; null before it is published")
+
+
+class HypervolumePoint(BaseModel):
+    trial: int = Field(description="the trial that made it grow", ge=0)
+    hypervolume: float = Field(description="then", ge=0, le=1)
+
+
+class BestRead(BaseModel):
+    items: list[BestItem] = Field(
+        description="the winner first; the Pareto set when there are several objectives; empty "
+        "before the first trial has completed"
+    )
+    hypervolume: list[HypervolumePoint] = Field(
+        description="of the Pareto set over time, by trial number, as a share of the box between "
+        "the worst and the best value so far of each objective; empty with one objective"
+    )
+
+
+class Step(BaseModel):
+    trials: int = Field(description="after so many trials", ge=1)
+    value: float = Field(description="the best so far")
+
+
+class Course(BaseModel):
+    trials: int = Field(description="trials that count against the budget and have ended", ge=0)
+    best_so_far: list[Step] = Field(description="one item an improvement")
+
+
+class Estimate(BaseModel):
+    difference: float = Field(description="positive: the strategy is better")
+    low: float | None = Field(description="2.5 % of a bootstrap over pairs of trials")
+    high: float | None = Field(description="97.5 % of it; null for a single pair")
+
+
+class Difference(BaseModel):
+    """Trial k of the strategy against trial k of the baseline."""
+
+    trials: int = Field(description="pairs", ge=1)
+    final: Estimate = Field(description="of the best scores")
+    mean: Estimate = Field(description="of the mean scores")
+
+
+class Share(BaseModel):
+    decision: str
+    share: float = Field(description="of the variance of the score, 0..1; the rest: interactions")
+
+
+class PresetResult(BaseModel):
+    preset: str
+    trial: int
+    value: float | None = Field(description="of the objective; null while it has none")
+
+
+class ObjectiveReport(BaseModel):
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    strategy: Course
+    baseline: Course | None = Field(description="null: the search has none")
+    presets: list[PresetResult] = Field(description="known networks that were compared with")
+    difference: Difference | None = Field(description="null while one of them has no result")
+    importance: list[Share] = Field(
+        description="what each decision explains by itself (fANOVA), the largest first; empty for "
+        "fewer than ten results"
+    )
+
+
+class RankCorrelation(BaseModel):
+    """Between a proxy's scores and the results, over the trials that have both."""
+
+    spearman: float = Field(ge=-1, le=1)
+    kendall: float = Field(description="tau-b", ge=-1, le=1)
+    trials: int = Field(ge=3)
+
+
+class SupernetReport(BaseModel):
+    """How the training of a supernet went; lists have one item an epoch."""
+
+    trial: int
+    method: str
+    state: TrialStateFilter
+    epochs: list[int]
+    rows: list[str] = Field(description="group and row of each list of `entropy`")
+    entropy: list[list[float | None]] = Field(
+        description="of each row, as a share of the largest possible: rows x epochs"
+    )
+    skip_share: list[float | None] = Field(
+        description="of skip connections in the derived architecture; null: the family has none"
+    )
+    hessian_eigenvalue: list[float | None] = Field(
+        description="the largest of the architecture's Hessian; null: not measured"
+    )
+    derived: list[ArchitectureRead | None]
+    derived_epoch: int | None = Field(description="the epoch whose architecture counts")
+    discretisation_gap: float | None = Field(
+        description="how much the mixture scores above its derived architecture, on the shared "
+        "weights: in accuracy, else in loss; null before the end"
+    )
+    ending: str = Field(description="why it ended, for people")
+
+
+class ReportRead(BaseModel):
+    objectives: list[ObjectiveReport]
+    rank_correlations: dict[str, RankCorrelation] = Field(
+        description="of each zero-cost proxy with the first objective; bigger is better in both"
+    )
+    supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")

@@ -1,0 +1,142 @@
+"""The dispatcher as a child of `nasmith serve`: started again when it dies, ended with its parent.
+
+The child holds one end of a pipe to its parent. When the pipe closes, even because the parent was
+killed, the child stops as if it had got SIGTERM, so that nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from service.settings import ServiceSettings
+
+_log = logging.getLogger(__name__)
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_HEALTHY_SECONDS = 60.0  # a child that lived this long is started again at once
+STOP_SECONDS = 6.5
+
+
+class EmbeddedDispatcher:
+    """Keeps one dispatcher process alive between `start` and `stop`."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_stopping = threading.Event()
+        self._asked_at = 0.0
+        self._supervisor = threading.Thread(target=self._supervise, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._process = self._spawn()
+        self._supervisor.start()
+
+    def ask_to_stop(self) -> None:
+        """Begin the stop without waiting; safe in a signal handler, also in one inside another."""
+        if self._asked_at:
+            return
+        self._asked_at = time.monotonic()
+        self._is_stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop the child and everything it started; by force `seconds` after it was first asked."""
+        self.ask_to_stop()
+        if self._supervisor.ident is not None:
+            self._supervisor.join()
+        with self._lock:
+            process = self._process
+        if process is not None:
+            end_process_tree(process, max(0.5, self._asked_at + seconds - time.monotonic()))
+
+    def _supervise(self) -> None:
+        wait = _FIRST_WAIT
+        while not self._is_stopping.is_set():
+            process, started = self._process, time.monotonic()
+            while process is not None and process.poll() is None:
+                if self._is_stopping.wait(0.2):
+                    return
+            if self._is_stopping.is_set() or process is None:
+                return
+            lived = time.monotonic() - started
+            wait = _FIRST_WAIT if lived > _HEALTHY_SECONDS else min(2 * wait, _LONGEST_WAIT)
+            _log.error(
+                "the dispatcher ended with code %s after %.0f s; starting it again in %.1f s",
+                process.returncode,
+                lived,
+                wait,
+            )
+            if self._is_stopping.wait(wait):
+                return
+            with self._lock:
+                self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """A session of its own: Ctrl-C in the terminal reaches the server alone."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "service.running.dispatcher_process"],
+            env={**os.environ, **environment(self._settings)},
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+
+def environment(settings: ServiceSettings) -> dict[str, str]:
+    """The environment variables that give another process the same settings."""
+    return {
+        f"NASMITH_{name.upper()}": str(value)
+        for name, value in settings.model_dump(mode="json").items()
+        if value is not None
+    }
+
+
+def end_process_tree(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """SIGTERM, and after `seconds` SIGKILL, to a child and all that descend from it."""
+    try:
+        descendants = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        descendants = []
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+    _, alive = psutil.wait_procs(descendants, timeout=1.0)
+    for descendant in alive:
+        try:
+            descendant.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the pipe on stdin; nothing is ever written to it."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """The child process."""
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    from service.running.dispatcher import dispatch
+
+    dispatch(ServiceSettings())
+
+
+if __name__ == "__main__":
+    main()

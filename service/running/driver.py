@@ -1,0 +1,256 @@
+"""One search, start to end, in a process of its own: `python -m service.running.driver`.
+
+A driver is started before there is work for it. It joins Ray, imports what a search needs, writes
+`ready` to stdout and waits for one line on stdin, the JSON of a claim. It runs that search and
+ends. It dies with the dispatcher that started it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from models.datasets.reference import load_dataset
+from search.engine.control import Orders
+from search.engine.journal import StaleOwnerError
+from search.engine.opening import no_opening
+from search.engine.ray_tune import run_ray_tune
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
+from search.evaluators.tabular import TableEvaluator
+from search.evaluators.train import TrainEvaluator
+from search.resolve import Resolved, SpecError, resolve
+from search.screening import Screening
+from service.logs import configure_logs
+from service.running.ownership import Exit, Ownership
+from service.running.processes import die_with
+from service.running.publishing import Publisher
+from service.running.ray_runtime import is_connected, join, warm_up
+from service.settings import ServiceSettings
+from service.sql.batched_journal import BatchedJournal
+from service.sql.database import Sessions, connect
+from service.sql.dataset_facts import TenantDatasets
+from service.sql.journal import SqlJournal
+from service.sql.lease import Claim
+from service.sql.ledger import Ledger
+from service.sql.outages import is_outage
+from service.sql.queue import Queue
+from service.store.leftovers import checkpoints_url
+
+log = logging.getLogger(__name__)
+
+READY = "ready"
+PARENT_VARIABLE = "NASMITH_DRIVER_PARENT"
+
+
+class SearchFailedError(RuntimeError):
+    """The search cannot have a result; the message is its `state_reason`."""
+
+
+class ClientControl:
+    """The orders of a search's clients."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+
+    def orders(self) -> Orders:
+        self._ownership.turn()
+        requests = self._ownership.requests
+        budget, resources = requests.spec["budget"], requests.spec["resources"]
+        seconds = math.inf if budget["seconds"] is None else budget["seconds"]
+        return Orders(
+            "pause" if requests.action == "pause" else "run",  # a cancel ends the process
+            trials=budget["trials"],
+            seconds=seconds - self._ownership.stopwatch.before,
+            parallel_trials=resources["parallel_trials"],
+        )
+
+
+class Driver:
+    """Runs the search of one claim. Whatever happens, the search ends up settled: ended with its
+    reason, paused, or given back.
+    """
+
+    def __init__(self, settings: ServiceSettings, sessions: Sessions, claim: Claim) -> None:
+        self._settings, self._sessions, self._claim = settings, sessions, claim
+        self._queue = Queue(sessions, settings.lease_seconds)
+        self._requests = self._queue.requests(claim)
+        self.ownership = Ownership(self._queue, claim, self._requests)
+
+    def run(self) -> Exit:
+        if self._requests.action is None:  # else there is nothing to watch over, only to settle
+            self.ownership.start()
+        try:
+            code = self._run()
+        except StaleOwnerError as error:
+            log.error("stopping: %s", error)
+            code = Exit.LOST
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
+            log.exception("the database stayed away")
+            code = Exit.OUTAGE
+        self.ownership.close()
+        return code
+
+    def _run(self) -> Exit:
+        try:
+            reason = None if self._requests.action else self._search()
+            if reason is None:
+                state = self._queue.settle(self._claim)
+            else:
+                self._queue.finish(self._claim, state := "succeeded", reason or None)
+        except (StaleOwnerError, SQLAlchemyError):
+            raise
+        except SearchFailedError as error:
+            self._queue.finish(self._claim, state := "failed", str(error))
+        except Exception as error:  # a search always ends with a cause that its client can read
+            if not is_connected():
+                log.exception("the Ray runtime is lost")
+                return Exit.NO_RAY
+            log.exception("search %s failed", self._claim.search_id)
+            self._queue.finish(self._claim, state := "failed", _reason(error))
+        log.info("search %s is %s", self._claim.search_id, state)
+        return Exit.DONE
+
+    def _search(self) -> str | None:
+        """Search, train the finals, publish. Why the search stage ended early, if it did; None
+        where a client paused the search.
+        """
+        resolved = self._resolved()
+        spec, stopwatch = resolved.spec, self.ownership.stopwatch
+        url = checkpoints_url(self._settings.store_url, self._claim.search_id)
+        journal = SqlJournal(self._sessions, self._claim, stopwatch.elapsed)
+        batches = BatchedJournal(journal)
+        screening = Screening.of(resolved)
+        run = SearchRun(
+            spec,
+            resolved.space,
+            resolved.strategy(),
+            journal if resolved.table is None else batches,
+            resolved.cost,
+            opening=screening.opening if screening else no_opening,
+            screen=screening,
+        )
+        if not run.finished:
+            run.prepare()
+            control = ClientControl(self.ownership)
+            if resolved.table is not None:
+                run_serial(run, TableEvaluator(resolved.table), control)
+                batches.flush()
+            else:
+                make_evaluator = functools.partial(
+                    TrainEvaluator.for_search, spec, url, resolved.dataset.reference
+                )
+                run_ray_tune(run, make_evaluator, spec.resources, control)
+        self.ownership.rest()
+        if not run.finished:
+            return None
+        if run.failed_reason is not None:
+            raise SearchFailedError(run.failed_reason)
+        if resolved.table is not None:
+            return run.exhausted_reason or ""
+        publisher = Publisher(
+            Ledger(self._sessions, self._claim),
+            self._claim,
+            self._settings.store_url,
+            spec,
+            self._requests.name,
+            load_dataset(resolved.dataset.reference),
+        )
+        reason = publisher.publish(run.trials)
+        if reason is not None:
+            raise SearchFailedError(f"no bundle could be published: {reason}")
+        return run.exhausted_reason or ""
+
+    def _resolved(self) -> Resolved:
+        try:
+            datasets = TenantDatasets(
+                self._sessions, self._requests.tenant_id, self._settings.store_url
+            )
+            resolved = resolve(self._requests.spec, datasets)
+        except SpecError as error:
+            raise SearchFailedError(f"the stored spec cannot run: {error}") from error
+        if resolved.dataset.fingerprint != self._requests.dataset_fingerprint:
+            raise SearchFailedError(
+                f"the dataset {resolved.spec.dataset!r} has changed since the search was posted"
+            )
+        return resolved
+
+
+def main() -> None:
+    protocol = _take_stdout()
+    die_with(int(os.environ[PARENT_VARIABLE]))
+    settings = ServiceSettings()
+    configure_logs(settings.log_level, settings.log_format)
+    sessions = connect(settings.database_url, connections=3)
+    join(settings)
+    warm_up()
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.DONE))  # nothing to give back yet
+    protocol.write(f"{READY}\n")
+    protocol.flush()
+    line = sys.stdin.readline()
+    if not line:
+        os._exit(Exit.DONE)
+    claim = Claim(**json.loads(line))
+    _log_to(settings.logs / f"{claim.search_id}.log")
+    code = _drive(settings, sessions, claim)
+    logging.shutdown()
+    os._exit(code)  # at once: an orderly end of Ray takes seconds, and nobody waits for it
+
+
+def _drive(settings: ServiceSettings, sessions: Sessions, claim: Claim) -> int:
+    start = time.monotonic()
+    try:
+        driver = Driver(settings, sessions, claim)
+    except StaleOwnerError as error:
+        log.error("came too late: %s", error)
+        return Exit.LOST
+    except SQLAlchemyError:
+        log.exception("the database is away")
+        return Exit.OUTAGE
+    signal.signal(signal.SIGTERM, lambda *_: driver.ownership.stop())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    code = driver.run()
+    log.info("done with %s after %.1f s", claim, time.monotonic() - start)
+    return code
+
+
+def _take_stdout() -> TextIO:
+    """The pipe to the dispatcher; whatever else is printed goes to stderr from now on."""
+    protocol = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return protocol
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _end_with_parent() -> None:
+    """A pipe closes when the dispatcher ends, on every platform."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:1000]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""A driver as the dispatcher sees it: a child that warms up, gets one claim, and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from service.running.ownership import Exit
+from service.sql.lease import Claim
+
+
+class DriverProcess:
+    """Started on construction. `claim` is the search that it was given, None before.
+
+    Built in the main thread: the kernel ends a driver with the thread that started it.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.claim: Claim | None = None
+        self.is_ready = False
+        self.has_settled = False  # its claim no longer holds
+        self.killed_for: int | None = None
+        self.started = time.monotonic()
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service.running.driver"],
+                env={
+                    **os.environ,
+                    **environment,
+                    "NASMITH_DRIVER_PARENT": str(os.getpid()),
+                    "PYTHONFAULTHANDLER": "1",
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                start_new_session=True,  # a Ctrl-C in the terminal is for the dispatcher
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> IO[bytes]:
+        """Becomes readable when the driver is ready, and at its end."""
+        assert self._process.stdout is not None  # noqa: S101 - made with a pipe
+        return self._process.stdout
+
+    @property
+    def is_spare(self) -> bool:
+        return self.is_ready and self.claim is None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code once it has ended."""
+        return self._process.poll()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it was stopped by a signal, and has not been continued."""
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        except psutil.NoSuchProcess:
+            return False
+
+    def listen(self) -> bool:
+        """Read what it says after `output` became readable; False at its end."""
+        said = os.read(self.output.fileno(), 4096)
+        self.is_ready = self.is_ready or bool(said)
+        return bool(said)
+
+    def hand_over(self, claim: Claim) -> None:
+        """
+        Raises:
+            OSError: the driver has ended.
+        """
+        assert self._process.stdin is not None  # noqa: S101 - made with a pipe
+        self.claim = claim
+        self._process.stdin.write(json.dumps(asdict(claim)).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def terminate(self) -> None:
+        """Ask it to give its search back and end."""
+        self._process.terminate()
+
+    def kill(self, code: int | None = None) -> None:
+        """`code`: the `Exit` that says why, where it is not the driver's own doing."""
+        self.killed_for = code
+        self._process.kill()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within `seconds`."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def close(self) -> None:
+        """After its end: reap it and close its pipes."""
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+
+
+def cause_of(code: int) -> str:
+    """What an exit code says to the clients of the search."""
+    if code < 0:
+        return f"its driver was ended by {signal.Signals(-code).name}"
+    causes = {
+        Exit.DONE: "its driver ended and left it unfinished",
+        Exit.LOST: "its driver lost the lease",
+        Exit.OUTAGE: "the database stayed away",
+        Exit.STALLED: "its engine stood still",
+        Exit.NO_RAY: "the Ray runtime was lost",
+    }
+    try:
+        return causes[Exit(code)]
+    except ValueError:
+        return f"its driver ended with code {code}"
+
+
+def is_blamed(code: int) -> bool:
+    """Whether an unfinished search may itself be the reason for its driver's end."""
+    return code not in (Exit.LOST, Exit.OUTAGE, Exit.NO_RAY)

@@ -1,0 +1,109 @@
+"""From final trials to published bundles: whole, verified in a fresh process, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from models import checkpoint
+from models.checkpoint import CheckpointError
+from models.datasets import Dataset
+from models.exporters.bundle import BundleReport, publish_bundle
+from models.exporters.verification import BundleError
+from models.storage import StoredFile
+from search.report import best, choose_final, final_runs, spread
+from search.spec import SearchSpec
+from search.trial import Failure, FailureKind, Trial
+from service.sql.lease import Claim
+from service.sql.ledger import Ledger
+from service.store.leftovers import checkpoints_url
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes the final models of one search. What an earlier owner published stays, so it may
+    begin again after a crash at any point.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        store_url: str,
+        spec: SearchSpec,
+        search_name: str,
+        dataset: Dataset,
+    ) -> None:
+        self._ledger, self._claim, self._store_url = ledger, claim, store_url.rstrip("/")
+        self._spec, self._search_name, self._dataset = spec, search_name, dataset
+
+    def publish(self, trials: Sequence[Trial]) -> str | None:
+        """One bundle for each candidate that was retrained: of the final run with the best
+        validation score, and of the next one where a bundle does not hold what it promised.
+
+        Returns why there is no bundle at all, None where there is one.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: another driver owns the search now.
+        """
+        reasons: list[str] = []
+        published = self._ledger.published()
+        runs = final_runs(trials)
+        candidates = {trial.number: trial for trial in trials if trial.number in runs}
+        for number in self._order(trials, runs):
+            if any(final.number in published for final in runs[number]):
+                continue
+            stored = self._publish_one(candidates[number], runs[number], reasons)
+            if stored is not None:
+                final, path = stored
+                published[final.number] = path
+        if published:
+            return None
+        return "; ".join(reasons) or "no final training completed"
+
+    def _order(self, trials: Sequence[Trial], runs: Mapping[int, Sequence[Trial]]) -> list[int]:
+        """The candidates with final runs, the winner first."""
+        ranked = [item["trial"] for item in best(self._spec, trials)]
+        return [number for number in ranked if number in runs]
+
+    def _publish_one(
+        self, candidate: Trial, finals: Sequence[Trial], reasons: list[str]
+    ) -> tuple[Trial, str] | None:
+        left = list(finals)
+        while (final := choose_final(self._spec, left)) is not None:
+            path = f"artifacts/{self._claim.search_id}/{final.number}-{self._claim.token}.zip"
+            try:
+                stored = self._write(path, candidate, final, finals)
+            except (BundleError, CheckpointError, FileNotFoundError) as error:
+                reason = f"final trial {final.number}: {error}"
+                log.warning("no bundle of %s", reason)
+                reasons.append(reason)
+                self._ledger.refuse(final.number, Failure(FailureKind.BUNDLE, str(error)))
+                left.remove(final)
+                finals = tuple(left)
+            else:
+                self._ledger.publish(final.number, candidate.number, path, stored)
+                return final, path
+        return None
+
+    def _write(
+        self, path: str, candidate: Trial, final: Trial, finals: Sequence[Trial]
+    ) -> StoredFile:
+        folder = checkpoints_url(self._store_url, self._claim.search_id)
+        report = BundleReport(
+            search_id=self._claim.search_id,
+            search_name=self._search_name,
+            trial=candidate.number,
+            final_trial=final.number,
+            seed=final.seed,
+            metrics=final.metrics,
+            search_metrics=candidate.metrics,
+            final_metrics=spread(finals) or {},
+        )
+        return publish_bundle(
+            f"{self._store_url}/{path}",
+            checkpoint.load(f"{folder}/{final.number}.safetensors"),
+            self._dataset,
+            report,
+        )

@@ -1,0 +1,234 @@
+"""One Ray runtime for all searches: a head of our own on this machine, or somebody's cluster.
+
+Nothing here imports Ray before a driver calls `join`: the process that owns the runtime may serve
+the API as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from search.engine import ray_workers
+from service.settings import ServiceSettings
+
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+
+OBJECT_STORE_BYTES = 256 * 2**20
+"""Trials and reports travel inside of messages; the store holds one pickled evaluator a search."""
+
+LONGEST_FOLDER = 40
+"""A Unix socket's path has at most 107 bytes, of which Ray's names below its folder take 65."""
+
+ADDRESS_VARIABLE = "NASMITH_RAY_ADDRESS"
+
+LOOPBACK = {
+    # Ray's one switch for binding to 127.0.0.1 alone. It has to be set in whoever connects, too.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "warning",
+}
+
+
+class RuntimeStartError(RuntimeError):
+    """The local Ray head did not come up."""
+
+
+class RayRuntime:
+    """Starts nothing where the settings name a cluster."""
+
+    def __init__(self, settings: ServiceSettings, cpus: int | None = None) -> None:
+        self._cluster, self._home = settings.ray_address, settings.home / "ray"
+        self._log, self._cpus = settings.logs / "ray.log", cpus
+        self._head: subprocess.Popen[bytes] | None = None
+        self._address = ""
+        self._folder: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """Of the cluster; empty before `start`."""
+        return self._cluster or self._address
+
+    def start(self) -> None:
+        """Start a local head, in place of one that has died.
+
+        Raises:
+            RuntimeStartError: it did not come up.
+        """
+        if self._cluster or self.is_alive():
+            return
+        self.stop()
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_dead_heads(self._home)
+        self._folder = _new_folder(self._home)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log, (self._folder / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the head holds it on, as long as it lives
+            self._head = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+                self._command(),
+                env={**os.environ, **self._environment()},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
+        assert self._head.stdout is not None  # noqa: S101 - made with a pipe
+        self._address = _read_line(self._head.stdout, START_SECONDS)
+        if not self._address:
+            self.stop()
+            raise RuntimeStartError(f"the Ray head did not start, see {self._log}")
+
+    def is_alive(self) -> bool:
+        """Whether drivers can join. Of a cluster: whether its head answers."""
+        if self._cluster:
+            return _answers(self._cluster)
+        return bool(self._address) and self._head is not None and self._head.poll() is None
+
+    def environment(self) -> dict[str, str]:
+        """What a driver's environment needs to join this runtime; `os.environ` goes below it."""
+        if self._cluster:
+            return {**QUIET, ADDRESS_VARIABLE: self._cluster}
+        return {**self._environment(), ADDRESS_VARIABLE: self._address}
+
+    def stop(self) -> None:
+        """End the local head and every process of it."""
+        if self._head is not None:
+            _end(self._head)
+        self._head, self._address = None, ""
+        if self._folder is not None:
+            _remove(self._folder)
+            self._folder = None
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **QUIET,
+            **LOOPBACK,
+            **ray_workers.NODE_ENVIRONMENT,
+            **ray_workers.soft_limit(self._cpus or os.cpu_count() or 1),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(_token_file(self._home)),
+        }
+
+    def _command(self) -> list[str]:
+        assert self._folder is not None  # noqa: S101 - made by `start`
+        command = [sys.executable, "-m", "service.running.ray_head"]
+        command += ["--folder", str(_socket_folder(self._folder))]
+        command += ["--object-store-bytes", str(OBJECT_STORE_BYTES)]
+        return command + (["--cpus", str(self._cpus)] if self._cpus else [])
+
+
+def join(settings: ServiceSettings) -> None:
+    """Connect this process to the runtime that its environment names."""
+    ray_workers.connect(settings.ray_address)
+
+
+def is_connected() -> bool:
+    """Whether the runtime that this process joined is still there."""
+    return ray_workers.is_connected()
+
+
+def warm_up(workers: int = 2) -> None:
+    """Import what a search needs, here and in worker processes, before there is a search."""
+    ray_workers.prestart(workers)
+    import search.engine.ray_tune
+    import search.evaluators.train  # noqa: F401 - imported to have been imported
+
+
+def remove_dead_heads(home: Path) -> None:
+    """Remove what heads left behind that were killed together with their parents."""
+    for lock in home.glob("head-*/lock"):
+        with contextlib.suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(lock.parent)
+
+
+def _token_file(home: Path) -> Path:
+    """A random token, made once, that only this user can read."""
+    path = home / "token"
+    if not path.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = home / f"token.{os.getpid()}"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(partial, path)  # unlike a rename it never replaces another process's token
+        partial.unlink()
+    return path
+
+
+def _new_folder(home: Path) -> Path:
+    """A folder of one head: its lock, and Ray's own files or the name of the folder they are in."""
+    folder = Path(tempfile.mkdtemp(prefix="head-", dir=home))
+    if len(str(folder / "ray").encode()) > LONGEST_FOLDER:
+        short = tempfile.mkdtemp(prefix="ns-ray-", dir="/tmp")  # 0700, unlike what Ray makes
+        (folder / "elsewhere").write_text(short)
+    return folder
+
+
+def _socket_folder(folder: Path) -> Path:
+    elsewhere = folder / "elsewhere"
+    return (Path(elsewhere.read_text()) if elsewhere.exists() else folder) / "ray"
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(_socket_folder(folder).parent, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_line(pipe: IO[bytes], seconds: float) -> str:
+    """The first line; empty at the end of the pipe or of the time."""
+    deadline, line = time.monotonic() + seconds, b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return ""
+        part = os.read(pipe.fileno(), 4096)
+        if not part:
+            return ""
+        line += part
+    return line.decode().strip()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()  # the kernel then ends Ray's processes
+        process.wait()
+    for pid in psutil.pids():  # but not Ray's agents, which may look for a lost head for minutes
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == process.pid:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _answers(address: str, seconds: float = 2.0) -> bool:
+    """Whether something listens at the address."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), seconds):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""Starts: a server, here or as a child."""

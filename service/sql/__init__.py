@@ -1,0 +1,1 @@
+"""Keeps: tables, the queue, the journal, and one repository a resource. Knows no HTTP."""

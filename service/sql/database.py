@@ -1,0 +1,215 @@
+"""Engines, sessions and migrations, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import create_engine as _create_engine
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session, sessionmaker
+
+import migrations
+
+DEFAULT_TENANT = "default"
+
+_BUSY_SECONDS = 10
+_MIGRATION_LOCK = 0x6E657473  # any number, the same in every process: "nets"
+_READING = {"nasmith_reading": True}
+
+
+def normal_url(url: str) -> str:
+    """`url` with the driver that Nasmith uses: psycopg 3 for PostgreSQL.
+
+    Raises:
+        ValueError: not a database URL, or another database than SQLite in a file or PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "the database URL is none; expected sqlite:///FILE or postgresql://..."
+        ) from None
+    backend = parsed.drivername.split("+")[0]
+    if backend in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    elif backend != "sqlite":
+        raise ValueError(f"the database is {backend!r}, supported are sqlite and postgresql")
+    elif parsed.database in (None, "", ":memory:"):
+        raise ValueError("SQLite needs a file: a database in memory is not shared by processes")
+    return parsed.render_as_string(hide_password=False)
+
+
+def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) -> Engine:
+    """An engine whose transactions are safe to write in; `connections` is the largest pool.
+
+    SQLite: WAL, every commit on disk, and each transaction takes the write lock when it begins
+    (`Sessions.read` does not), so that two writers wait for each other and never fail half-way.
+    """
+    parsed = make_url(normal_url(url))
+    if parsed.get_backend_name() == "sqlite":
+        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = _create_engine(
+            parsed,
+            module=_sqlite_module(),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=_BUSY_SECONDS,
+            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        )
+        _make_sqlite_safe(engine, foreign_keys)
+        return engine
+    return _create_engine(
+        parsed,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "nasmith",
+            "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s "
+            "-c idle_in_transaction_session_timeout=60s",  # a frozen client holds its locks
+        },
+    )
+
+
+class Sessions:
+    """Sessions of one engine. A block is one transaction, rolled back on any exception."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = sessionmaker(engine, expire_on_commit=False)
+        options: dict[str, Any] = dict(_READING)
+        if engine.dialect.name == "postgresql":
+            options["postgresql_readonly"] = True
+        self._reader = engine.execution_options(**options)
+        self._reading = sessionmaker(self._reader, expire_on_commit=False)
+
+    def begin(self) -> AbstractContextManager[Session]:
+        """A transaction that may write, committed at the end of the block."""
+        return self._writing.begin()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads: it takes no write lock and writes nothing."""
+        with self._reading() as session:
+            yield session
+
+    def connect(self) -> Connection:
+        """The connection of a transaction that only reads, without a session around it."""
+        return self._reader.connect()
+
+
+def connect(url: str, *, connections: int = 5) -> Sessions:
+    """The sessions of a migrated database."""
+    return Sessions(create_engine(url, connections=connections))
+
+
+def _enter_wal(connection: Any, seconds: float = 30.0) -> None:
+    """SQLite does not wait for its lock when a new database enters WAL, so this does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except Exception as error:  # of either SQLite module
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`, upwards or down to `base`. Safe from many processes at once:
+    the first one does it under a lock, the others wait and find nothing to do.
+    """
+    engine = create_engine(url, foreign_keys=False)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
+                )
+            config = alembic_config(connection)
+            if revision == "base" or _is_behind(connection, revision):
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+    finally:
+        engine.dispose()
+
+
+def check(url: str) -> None:
+    """
+    Raises:
+        alembic.util.CommandError: the tables of the database differ from `service.sql.tables`.
+    """
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            command.check(alembic_config(connection))
+    finally:
+        engine.dispose()
+
+
+def is_migrated(connection: Connection) -> bool:
+    """Whether the schema is the newest that this version of Nasmith knows."""
+    context = MigrationContext.configure(connection)
+    return context.get_current_revision() == _scripts().get_current_head()
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration without a file: it also works from an installed package."""
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(migrations.__file__).parent).replace("%", "%%")
+    )
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(migrations.__file__).parent))
+
+
+def _is_behind(connection: Connection, revision: str) -> bool:
+    """Whether `revision` is an ancestor of the database's own."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None or revision == "head":
+        return False
+    ancestors = _scripts().iterate_revisions(current, "base")
+    return revision in {script.revision for script in ancestors} - {current}
+
+
+def _sqlite_module() -> Any:
+    """SQLite of `pysqlite3` where there is a wheel: Python's own may hold the WAL-reset bug that
+    corrupts databases (fixed in SQLite 3.51.3).
+    """
+    name = "pysqlite3.dbapi2" if sys.platform == "linux" else "sqlite3"
+    return importlib.import_module(name)
+
+
+def _make_sqlite_safe(engine: Engine, foreign_keys: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        _enter_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("nasmith_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

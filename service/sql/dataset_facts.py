@@ -1,0 +1,60 @@
+"""From the name in a request to the facts that it is held against, for one tenant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from service.api.requests import get_sessions
+from service.settings import ServiceSettings
+from service.sql.database import Sessions
+from service.sql.datasets import DatasetRepository
+from service.sql.tables import Dataset
+
+if TYPE_CHECKING:
+    from search.dataset_facts import DatasetFacts
+
+
+class TenantDatasets:
+    """A `search.dataset_facts.Lookup`: the tenant's own datasets, then those known by name."""
+
+    def __init__(self, sessions: Sessions, tenant_id: str, store_url: str) -> None:
+        self._sessions, self._tenant_id, self._store_url = sessions, tenant_id, store_url
+
+    def __call__(self, name: str) -> DatasetFacts:
+        """
+        Raises:
+            models.registry.UnknownNameError: there is no such dataset; lists those that are.
+        """
+        from models.registry import UnknownNameError
+        from search.dataset_facts import named_facts
+
+        with self._sessions.read() as session:
+            repository = DatasetRepository(session, self._tenant_id)
+            row = repository.find(name)
+            own = [] if row is not None else repository.names()
+        if row is not None:
+            return facts_of(row, self._store_url)
+        try:
+            return named_facts(name)
+        except UnknownNameError as error:
+            raise UnknownNameError("dataset", name, [*own, *error.known]) from None
+
+
+def lookup_of(request: Request, tenant_id: str) -> TenantDatasets:
+    settings: ServiceSettings = request.app.state.settings
+    return TenantDatasets(get_sessions(request), tenant_id, settings.store_url)
+
+
+def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
+    from models.datasets.reference import StoredDataset
+    from models.task import Task
+    from search.dataset_facts import DatasetFacts
+
+    return DatasetFacts(
+        None if row.facts["task"] is None else Task.from_json(row.facts["task"]),
+        row.facts["samples"],
+        row.fingerprint,
+        StoredDataset(f"{store_url.rstrip('/')}/{row.path}", row.sha256),
+    )

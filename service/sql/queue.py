@@ -1,0 +1,353 @@
+"""The queue of searches, which is the database itself.
+
+A search is up for a claim when it is `queued`, or `running` with a lease that expired or was given
+back. A claim is one short transaction: `FOR UPDATE SKIP LOCKED` on PostgreSQL, `BEGIN IMMEDIATE` on
+SQLite. What an owner writes later names its claim (`service.sql.lease`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from search.engine.journal import StaleOwnerError
+from search.trial import Failure, FailureKind, TrialState
+from service.sql.clock import database_time
+from service.sql.database import Sessions
+from service.sql.events import STATE_EVENTS, EventType
+from service.sql.lease import Claim, change, event, holds
+from service.sql.tables import UNENDED, Event, Search, Tenant, Trial
+
+LEASE_SECONDS = 15.0
+
+Ending = Literal["succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What clients ask of a running search.
+
+    `action` is "cancel", "pause" or None; `spec` is the stored spec, in which `PATCH` changes the
+    budget and the number of parallel trials.
+    """
+
+    action: str | None
+    spec: dict[str, Any]
+    name: str
+    dataset_fingerprint: str
+    elapsed_seconds: float
+    tenant_id: str
+
+
+class Queue:
+    def __init__(self, sessions: Sessions, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._sessions, self.lease_seconds = sessions, lease_seconds
+
+    def claim(self, owner: str) -> Claim | None:
+        """Take the next search, or None when nothing waits.
+
+        Interrupted searches go first. Then tenants take turns: the one with the fewest running
+        searches, among equals the one that waits longest since its last claim; of a tenant, the
+        oldest search.
+        """
+        if not self.has_waiting():
+            return None
+        with self._sessions.begin() as session:
+            search_id = self._interrupted(session) or self._queued(session)
+            return None if search_id is None else self._take(session, search_id, owner)
+
+    def has_waiting(self) -> bool:
+        """Whether a search is up for a claim; takes no lock."""
+        with self._sessions.read() as session:
+            return session.execute(select(Search.id).where(_waiting()).limit(1)).first() is not None
+
+    def explain(self, reason: str | None) -> None:
+        """Say in every queued search why it does not start; None: nothing stands in its way."""
+        with self._sessions.begin() as session:
+            session.execute(
+                update(Search)
+                .where(Search.state == "queued", Search.state_reason.is_distinct_from(reason))
+                .values(state_reason=reason, version=Search.version + 1)
+                .execution_options(synchronize_session=False)
+            )
+
+    def heartbeat(self, claim: Claim, elapsed_seconds: float) -> None:
+        """Extend the lease.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.begin() as session:
+            change(
+                session,
+                claim,
+                events=0,
+                lease_expires_at=database_time(self.lease_seconds),
+                elapsed_seconds=elapsed_seconds,
+            )
+
+    def requests(self, claim: Claim) -> Requests:
+        """
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.read() as session:
+            row = session.execute(
+                select(
+                    Search.requested,
+                    Search.spec,
+                    Search.name,
+                    Search.dataset_fingerprint,
+                    Search.elapsed_seconds,
+                    Search.tenant_id,
+                ).where(*holds(claim))
+            ).one_or_none()
+        if row is None:
+            raise StaleOwnerError(f"{claim} no longer holds")
+        return Requests(*row)
+
+    def release(self, claim: Claim) -> bool:
+        """Give the search back; the next claim goes on from its journal. False: it was not held."""
+        with self._sessions.begin() as session:
+            try:
+                change(session, claim, events=0, **_NO_LEASE)
+            except StaleOwnerError:
+                return False
+        return True
+
+    def interrupt(self, claim: Claim, cause: str, *, blamed: bool, limit: int) -> None:
+        """Give a search back whose driver has ended; nothing happens if it is not held any more.
+
+        Clients see the cause. After `limit` interruptions in a row that are blamed on the search
+        itself, with no progress between them, it has failed.
+        """
+        if blamed:
+            causes = [cause, *self.interruptions(claim.search_id)]
+            if len(causes) >= limit:
+                reason = f"{len(causes)} drivers ended without progress, the last because {cause}"
+                with contextlib.suppress(StaleOwnerError):
+                    self.finish(claim, "failed", reason)
+                return
+        with self._sessions.begin() as session, contextlib.suppress(StaleOwnerError):
+            row = change(session, claim, events=1, **_NO_LEASE)
+            data = {"cause": cause, "blamed": blamed}
+            session.add(event(claim, row.tenant_id, row.event_sequence, "search.interrupted", data))
+
+    def finish(self, claim: Claim, state: Ending, reason: str | None = None) -> None:
+        """End the search. Trials that still ran are pruned: an ended search runs nothing.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.begin() as session:
+            self._finish(session, claim, state, reason)
+
+    def settle(self, claim: Claim) -> str:
+        """Do what was requested: `cancelled`, `paused`, or `running` (released) where the client
+        took the request back. The state is the answer.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.begin() as session:
+            requested = change(session, claim, events=0).requested
+            if requested == "cancel":
+                self._finish(session, claim, "cancelled", None)
+                return "cancelled"
+            if requested != "pause":
+                change(session, claim, events=0, **_NO_LEASE)
+                return "running"
+            values = {**_NO_LEASE, "state": "paused", "requested": None}
+            row = change(session, claim, events=1, **values)
+            session.add(_state_event(claim, row, "paused", None))
+            return "paused"
+
+    def held_by(self, owner: str) -> set[Claim]:
+        """The claims of an owner that still hold."""
+        with self._sessions.read() as session:
+            rows = session.execute(
+                select(Search.id, Search.lease_token).where(
+                    Search.state == "running", Search.lease_owner == owner
+                )
+            ).all()
+        return {Claim(search_id, token, owner) for search_id, token in rows}
+
+    def release_owners(self, is_gone: Callable[[str], bool]) -> list[str]:
+        """Give back the searches whose owners are known to be gone, without waiting for their
+        leases; the identifiers of the searches.
+        """
+        with self._sessions.read() as session:
+            held = session.execute(
+                select(Search.id, Search.lease_token, Search.lease_owner).where(
+                    Search.state == "running", Search.lease_owner.is_not(None)
+                )
+            ).all()
+        claims = [
+            Claim(search_id, token, owner)
+            for search_id, token, owner in held
+            if owner is not None and is_gone(owner)
+        ]
+        return [claim.search_id for claim in claims if self.release(claim)]
+
+    def interruptions(self, search_id: str) -> list[str]:
+        """The causes of the latest interruptions blamed on the search, newest first, that no
+        progress came after.
+        """
+        progress: Sequence[EventType] = ("trial.epoch", "trial.ended", "bundle.published")
+        with self._sessions.read() as session:
+            rows = session.execute(
+                select(Event.type, Event.data)
+                .where(
+                    Event.search_id == search_id,
+                    Event.type.in_([*progress, "search.interrupted", "search.queued"]),
+                )
+                .order_by(Event.sequence.desc())
+                .limit(100)
+            ).all()
+        causes: list[str] = []
+        for row in rows:
+            if row.type != "search.interrupted":
+                break
+            if row.data["blamed"]:
+                causes.append(row.data["cause"])
+        return causes
+
+    def _interrupted(self, session: Session) -> str | None:
+        return session.scalar(
+            select(Search.id)
+            .where(Search.state == "running", _lease_is_over())
+            .order_by(Search.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+
+    def _queued(self, session: Session) -> str | None:
+        waiting = session.execute(
+            select(Search.tenant_id, func.min(Search.id))
+            .where(Search.state == "queued")
+            .group_by(Search.tenant_id)
+        ).all()
+        if not waiting:
+            return None
+        counts = session.execute(
+            select(Search.tenant_id, func.count())
+            .where(Search.state == "running")
+            .group_by(Search.tenant_id)
+        )
+        running: dict[str, int] = {tenant_id: count for tenant_id, count in counts}
+        claims = session.execute(select(Tenant.id, Tenant.last_claimed_at))
+        claimed: dict[str, datetime | None] = {tenant_id: last for tenant_id, last in claims}
+
+        def turn(row: Row[str, str]) -> tuple[int, float, str]:
+            tenant_id, oldest = row
+            last = claimed[tenant_id]
+            return running.get(tenant_id, 0), last.timestamp() if last else 0.0, oldest
+
+        for tenant_id, _ in sorted(waiting, key=turn):
+            search_id = session.scalar(
+                select(Search.id)
+                .where(Search.state == "queued", Search.tenant_id == tenant_id)
+                .order_by(Search.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            if search_id is not None:
+                return search_id
+        return None
+
+    def _take(self, session: Session, search_id: str, owner: str) -> Claim:
+        row = session.execute(
+            update(Search)
+            .where(Search.id == search_id)
+            .values(
+                state="running",
+                state_reason=None,
+                started_at=func.coalesce(Search.started_at, database_time()),
+                lease_owner=owner,
+                lease_token=Search.lease_token + 1,
+                lease_expires_at=database_time(self.lease_seconds),
+                version=Search.version + 1,
+                event_sequence=Search.event_sequence + 1,
+            )
+            .returning(Search.lease_token, Search.event_sequence, Search.tenant_id)
+            .execution_options(synchronize_session=False)
+        ).one()
+        session.execute(
+            update(Tenant)
+            .where(Tenant.id == row.tenant_id)
+            .values(last_claimed_at=database_time())
+            .execution_options(synchronize_session=False)
+        )
+        claim = Claim(search_id, row.lease_token, owner)
+        session.add(
+            event(
+                claim,
+                row.tenant_id,
+                row.event_sequence,
+                "search.running",
+                {"state": "running", "claim": claim.token},
+            )
+        )
+        return claim
+
+    def _finish(self, session: Session, claim: Claim, state: Ending, reason: str | None) -> None:
+        numbers = session.scalars(
+            select(Trial.number)
+            .where(Trial.search_id == claim.search_id, Trial.state.in_(UNENDED))
+            .order_by(Trial.number)
+        ).all()
+        values = {
+            **_NO_LEASE,
+            "state": state,
+            "state_reason": reason,
+            "requested": None,
+            "ended_at": database_time(),
+        }
+        row = change(session, claim, events=len(numbers) + 1, **values)
+        failure = Failure(FailureKind.CANCELLED, f"the search {_ENDINGS[state]}").to_json()
+        first = row.event_sequence - len(numbers)
+        for sequence, number in enumerate(numbers, first):
+            session.execute(
+                update(Trial)
+                .where(Trial.search_id == claim.search_id, Trial.number == number)
+                .values(
+                    state=TrialState.PRUNED.value,
+                    failure=failure,
+                    ended_sequence=sequence,
+                    ended_at=database_time(),
+                )
+                .execution_options(synchronize_session=False)
+            )
+            data = {"number": number, "state": TrialState.PRUNED.value, "failure": failure}
+            session.add(event(claim, row.tenant_id, sequence, "trial.ended", data))
+        session.add(_state_event(claim, row, state, reason))
+
+
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
+
+_ENDINGS: dict[str, str] = {
+    "succeeded": "ended",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+}
+
+
+def _lease_is_over() -> ColumnElement[bool]:
+    return or_(Search.lease_expires_at.is_(None), Search.lease_expires_at < database_time())
+
+
+def _waiting() -> ColumnElement[bool]:
+    return or_(Search.state == "queued", (Search.state == "running") & _lease_is_over())
+
+
+def _state_event(
+    claim: Claim, row: Row[int, str, str | None], state: str, reason: str | None
+) -> Event:
+    data = {"state": state, "reason": reason}
+    return event(claim, row.tenant_id, row.event_sequence, STATE_EVENTS[state], data)

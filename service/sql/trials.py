@@ -1,0 +1,161 @@
+"""Trials in SQL, for readers. Every query names the tenant that asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from service.api.problems import NotFoundError
+from service.sql.tables import Epoch, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an ended trial of the strategy or of the baseline.
+
+    counts: it was trained, or would have been if the baseline were alone.
+    is_new: the first result of its network in this search.
+    """
+
+    number: int
+    kind: str
+    fitness: tuple[float, ...] | None
+    counts: bool
+    is_new: bool
+
+
+class TrialRepository:
+    def __init__(self, session: Session, tenant_id: str, search_id: str) -> None:
+        self._session, self._tenant_id, self._search_id = session, tenant_id, search_id
+
+    def get(self, number: int) -> Trial:
+        """
+        Raises:
+            NotFoundError: the tenant's search has no such trial.
+        """
+        trial = self._session.scalar(self._all().where(Trial.number == number))
+        if trial is None:
+            raise NotFoundError("trial", number)
+        return trial
+
+    def page(
+        self, size: int, *, after: int, state: str | None, kind: str | None
+    ) -> Sequence[Trial]:
+        """At most `size` trials with numbers above `after`, in order."""
+        query = self._all().where(Trial.number > after)
+        if state is not None:
+            query = query.where(Trial.state == state)
+        if kind is not None:
+            query = query.where(Trial.kind == kind)
+        return self._session.scalars(query.order_by(Trial.number).limit(size)).all()
+
+    def curves(self, numbers: Sequence[int]) -> dict[int, list[Epoch]]:
+        """The learning curves of these trials; none where nothing was reported."""
+        found: dict[int, list[Epoch]] = defaultdict(list)
+        rows = self._session.scalars(
+            select(Epoch)
+            .where(
+                Epoch.search_id == self._search_id,
+                Epoch.tenant_id == self._tenant_id,
+                Epoch.number.in_(numbers),
+            )
+            .order_by(Epoch.number, Epoch.epoch)
+        )
+        for row in rows:
+            found[row.number].append(row)
+        return found
+
+    def scores(self) -> list[tuple[int, tuple[float, ...]]]:
+        """(number, fitness) of every candidate with a result: all that ranking them needs."""
+        rows = self._session.execute(
+            select(Trial.number, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                or_(Trial.state == "completed", Trial.source_search.is_not(None)),
+                Trial.kind == "candidate",
+                Trial.fitness.is_not(None),
+            )
+            .order_by(Trial.number)
+        )
+        return [(number, tuple(fitness)) for number, fitness in rows if fitness is not None]
+
+    def results(self) -> list[tuple[dict[str, float], tuple[float, ...]]]:
+        """(metrics, fitness) of every trained candidate, those of the baseline included."""
+        rows = self._session.execute(
+            select(Trial.metrics, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state == "completed",
+                Trial.kind.in_(("candidate", "baseline")),
+                Trial.fitness.is_not(None),
+            )
+            .order_by(Trial.number)
+        )
+        return [(metrics, tuple(fitness)) for metrics, fitness in rows if fitness is not None]
+
+    def outcomes(self) -> list[Outcome]:
+        """In the order of asking."""
+        rows = self._session.execute(
+            select(
+                Trial.number,
+                Trial.kind,
+                Trial.state,
+                Trial.fitness,
+                Trial.failure,
+                Trial.source_search,
+            )
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state != "running",
+                Trial.kind.in_(("candidate", "baseline")),
+            )
+            .order_by(Trial.number)
+        )
+        return [
+            Outcome(
+                row.number,
+                row.kind,
+                None if row.fitness is None else tuple(row.fitness),
+                (row.state != "cached" or row.kind == "baseline")
+                and (row.failure or {}).get("kind") != "infeasible",
+                row.state != "cached" or row.source_search is not None,
+            )
+            for row in rows
+        ]
+
+    def first_of_baseline(self) -> int | None:
+        """The number of its first trial, running ones included; None before it has begun."""
+        return self._session.scalar(
+            select(func.min(Trial.number)).where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.kind == "baseline",
+            )
+        )
+
+    def of_numbers(self, numbers: Sequence[int]) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.number.in_(numbers)).order_by(Trial.number)
+        ).all()
+
+    def supernets(self) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.kind == "supernet").order_by(Trial.number)
+        ).all()
+
+    def finals(self) -> Sequence[Trial]:
+        return self._session.scalars(
+            self._all().where(Trial.kind == "final").order_by(Trial.number)
+        ).all()
+
+    def _all(self) -> Select[Trial]:
+        return select(Trial).where(
+            Trial.search_id == self._search_id, Trial.tenant_id == self._tenant_id
+        )

@@ -1,0 +1,62 @@
+"""Results of earlier searches: read from those, and written down as the first of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from search.objectives import best_trials
+from search.trial import Trial
+from search.warm_start import Earlier
+from service.api.problems import NotFoundError
+from service.sql import tables
+from service.sql.database import Sessions
+from service.sql.events import append_event
+from service.sql.searches import SearchRepository
+from service.sql.trial_rows import end_columns, end_data, start_columns, trial_of
+from service.sql.trials import TrialRepository
+
+
+def earlier_search(
+    sessions: Sessions, tenant_id: str, search_id: str, limit: int
+) -> Earlier | None:
+    """A search of the tenant with its `limit` best results; None where there is no such search."""
+    with sessions.read() as session:
+        try:
+            search = SearchRepository(session, tenant_id).get(search_id)
+        except NotFoundError:
+            return None
+        trials = TrialRepository(session, tenant_id, search_id)
+        ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
+        rows = trials.of_numbers([number for number, _ in ranked[:limit]])
+        found = [trial_of(row) for row in rows]
+        return Earlier(search_id, search.spec, search.dataset_fingerprint, found)
+
+
+def take_over(session: Session, search: tables.Search, trials: Sequence[Trial]) -> None:
+    """Write `trials` down as the first of a new search, in the transaction that submits it."""
+    first = search.event_sequence + 1
+    rows, events = [], []
+    for sequence, trial in enumerate(trials, first):
+        started = start_columns(search.id, search.tenant_id, trial, sequence)
+        told = {"attempts": 0, "asked_after": trial.number, "asked_running": []}
+        ended = end_columns(trial, sequence)
+        rows.append({**started, **told, **ended})
+        events.append(
+            {
+                "search_id": search.id,
+                "sequence": sequence,
+                "tenant_id": search.tenant_id,
+                "type": "trial.ended",
+                "data": end_data(trial),
+                "created_at": ended["ended_at"],
+            }
+        )
+    session.execute(insert(tables.Trial), rows)
+    session.execute(insert(tables.Event), events)
+    search.event_sequence += len(trials)
+    best = best_trials(trials, 1)[0]
+    data = {"trial": best.number, "metrics": dict(best.metrics)}
+    append_event(session, search, "best.changed", data)

@@ -1,0 +1,1 @@
+"""Files: where bundles and checkpoints lie, and whether they are whole."""
