@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from search.resolve import resolve
+from search.request.resolve import resolve
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
+from search.strategies.weight_sharing import candidate_strategies
 from search.trial import Trial, TrialKind, TrialState
-from search.weight_sharing.strategy import candidate_strategies
 
 
 def trials_of(space: SearchSpace, count: int) -> list[Trial]:

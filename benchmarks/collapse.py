@@ -31,9 +31,9 @@ from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.resolve import resolve
+from search.request.resolve import resolve
+from search.results.supernets import course
 from search.trial import TrialKind
-from search.weight_sharing.course import course
 
 GUARDS = {
     "without_guard": {"action": "off"},

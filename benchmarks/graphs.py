@@ -48,13 +48,13 @@ from models.storage import sha256_of_file
 from models.training.defaults import default_recipe
 from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.report import best
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
+from search.results.report import best
 
 PUBLISHED = {"gcn": 0.815, "gat": 0.830, "graphnas": 0.843, "gin_mutag": 0.894}
 TARGETS = {"gcn": 0.815, "gat": 0.825, "time_share": 1 / 8}

@@ -50,14 +50,14 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     from models.datasets.stored import save
     from models.presets import preset
     from models.storage import sha256_of_file
-    from search.dataset_facts import DatasetFacts
     from search.engine import ray_workers
     from search.engine.journal import MemoryJournal
     from search.engine.ray_tune import run_ray_tune
     from search.engine.run import SearchRun
     from search.evaluators.train import TrainEvaluator
-    from search.report import best, eligible
-    from search.resolve import resolve
+    from search.request.dataset_facts import DatasetFacts
+    from search.request.resolve import resolve
+    from search.results.report import best, eligible
 
     count = IMAGES + VALIDATION
     with np.load(chosen.data / "fashion_mnist.npz", allow_pickle=False) as arrays:

@@ -47,14 +47,14 @@ from models.training.defaults import default_recipe
 from models.training.initialization import build
 from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators import Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
-from search.report import best
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
+from search.results.report import best
 from search.trial import Supernet, Trial, TrialKind, TrialState
 
 RATE = {"architecture_learning_rate": 3e-3}

@@ -83,7 +83,7 @@ def measure_engine(rounds: int) -> dict[str, float]:
     from search.engine.journal import Event, MemoryJournal, TrialEnded
     from search.engine.ray_tune import run_ray_tune
     from search.engine.run import SearchRun
-    from search.resolve import resolve
+    from search.request.resolve import resolve
 
     class Timed(MemoryJournal):
         def __init__(self) -> None:

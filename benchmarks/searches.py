@@ -32,18 +32,18 @@ from typing import Any
 
 import torch
 
-from search.comparison import best_so_far
 from search.engine.journal import MemoryJournal
 from search.engine.opening import no_opening
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.rank_correlation import rank_correlations
-from search.report import final_runs
-from search.resolve import resolve
-from search.screening import Screening
+from search.request.resolve import resolve
+from search.request.screening import Screening
+from search.results.comparison import best_so_far
+from search.results.rank_correlation import rank_correlations
+from search.results.report import final_runs
 from search.strategies import strategies
-from search.weight_sharing.strategy import candidate_strategies
+from search.strategies.weight_sharing import candidate_strategies
 
 RANDOM = "random"
 WARM_PROXY = "synflow"

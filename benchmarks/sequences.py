@@ -43,12 +43,12 @@ from models.families import families
 from models.presets import preset
 from models.storage import sha256_of_file
 from models.training.trainer import evaluate, train
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
 from search.trial import Candidate
 
 FAMILIES = ("rnn", "transformer")

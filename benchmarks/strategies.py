@@ -29,8 +29,8 @@ from search.benchmark import Course, run_on_table, summary
 from search.evaluators.tabular import Table
 from search.space import SearchSpace
 from search.strategies import Strategy, strategies
+from search.strategies.weight_sharing import candidate_strategies
 from search.trial import Candidate, Trial
-from search.weight_sharing.strategy import candidate_strategies
 
 TARGETS: dict[str, dict[str, dict[str, float]]] = {
     "nasbench201-cifar10": {

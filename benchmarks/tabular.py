@@ -29,8 +29,8 @@ from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.report import final_runs
-from search.resolve import resolve
+from search.request.resolve import resolve
+from search.results.report import final_runs
 
 BASELINES: dict[str, Callable[[int], ClassifierMixin]] = {
     "MLPClassifier": lambda seed: MLPClassifier(max_iter=1000, random_state=seed),

@@ -14,7 +14,7 @@ from models.settings import Items, OneOf, Settings
 from models.training.recipe import TrainingSettings
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
-from search.proxy_scores import ProxyName
+from search.predictors.proxy_scores import ProxyName
 from search.strategies import StrategySettings, strategies
 
 MAX_TRIALS = 100_000

@@ -51,8 +51,9 @@ class SearchRun:
         opening: Opening = no_opening,
         screen: Screen | None = None,
     ) -> None:
-        """`spec` is resolved (`search.resolve`); `strategy` has been told nothing. What `opening`
-        suggests is tried before the strategy is asked; what `screen` refuses is infeasible.
+        """`spec` is resolved (`search.request.resolve`); `strategy` has been told nothing. What
+        `opening` suggests is tried before the strategy is asked; what `screen` refuses is
+        infeasible.
         """
         self.spec = spec
         self._journal = journal

@@ -24,11 +24,12 @@ from models.presets import preset
 from models.training.initialization import build
 from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
-from search.evaluators import EvaluationError, Metrics, saved
-from search.evaluators.supernet import train_supernet
+from search import saved
+from search.evaluators import EvaluationError, Metrics
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
+from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.inheritance import inherit
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class TrainEvaluator:
     then. `free` architectures have no limits.
 
     After each epoch of `save_after` a candidate leaves its state beside them before it reports the
-    epoch, and so does a supernet after epochs of its own choice (`search.evaluators.supernet`).
+    epoch, and so does a supernet after epochs of its own choice
+    (`search.weight_sharing.evaluation`).
     Whoever evaluates it again goes on from there: the first report is that epoch's. A supernet
     whose settings say `inherit_weights` leaves the weights of what it derived there as well, and a
     candidate with `weights_from` begins with them, or fails where they are lost.

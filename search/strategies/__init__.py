@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from models.registry import Registry
 from models.settings import Items, Settings
-from search.proxy_scores import ProxyName, Scorer
+from search.predictors.proxy_scores import ProxyName, Scorer
 from search.space import SearchSpace
 from search.trial import Proposal, Trial
 

@@ -23,9 +23,9 @@ from pydantic import Field
 from scipy.special import erfcx
 from scipy.stats import norm, rankdata
 
-from search.gaussian_process import Features, GaussianProcess, Vector
-from search.paths import PathEncoding
-from search.proxy_scores import Matrix, Scorer, scores_of, standard_scores
+from search.predictors.gaussian_process import Features, GaussianProcess, Vector
+from search.predictors.path_encoding import PathEncoding
+from search.predictors.proxy_scores import Matrix, Scorer, scores_of, standard_scores
 from search.space import SearchSpace
 from search.strategies import ScoredSettings, rng_for, strategies
 from search.trial import Candidate, Trial

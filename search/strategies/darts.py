@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor
 
 from search.strategies import strategies
+from search.strategies.weight_sharing import WeightSharing
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings, constant, gradients
 from search.weight_sharing.one_shot import Batch
-from search.weight_sharing.strategy import WeightSharing
 
 RADIUS = 0.01
 """Epsilon of equation 8 is this over the norm of the gradient (footnote 2)."""

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from models.supernets import Mix
 from search.strategies import strategies
+from search.strategies.weight_sharing import WeightSharing
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
 from search.weight_sharing.one_shot import Batch
-from search.weight_sharing.strategy import WeightSharing
 
 
 class GdasSettings(BilevelSettings):

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from models.supernets import Group, Mix
 from search.strategies import strategies
+from search.strategies.weight_sharing import WeightSharing
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
 from search.weight_sharing.one_shot import Batch
-from search.weight_sharing.strategy import WeightSharing
 
 EDGES = " edges"
 """Ends the name of the parameters of a group's edges."""

@@ -1,6 +1,6 @@
-"""REINFORCE with an autoregressive LSTM controller (`search.controller`), Zoph & Le, ICLR 2017,
-https://arxiv.org/abs/1611.01578, section 3; clipped update of PPO, Schulman et al., 2017,
-https://arxiv.org/abs/1707.06347, equation 7.
+"""REINFORCE with an autoregressive LSTM controller (`search.predictors.controller`), Zoph & Le,
+ICLR 2017, https://arxiv.org/abs/1611.01578, section 3; clipped update of PPO, Schulman et al.,
+2017, https://arxiv.org/abs/1707.06347, equation 7.
 
 Rewards are standardised by what was told, so that one learning rate fits every metric.
 What was tried before is not asked for again: of several draws the first new one is proposed, or
@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from search.controller import Policy
+from search.predictors.controller import Policy
 from search.space import SearchSpace
 from search.strategies import StrategySettings, rng_for, strategies
 from search.trial import Candidate, Trial

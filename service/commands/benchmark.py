@@ -61,7 +61,7 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
 
     from models.registry import UnknownNameError
     from search.strategies import ScoredSettings, strategies
-    from search.weight_sharing.strategy import candidate_strategies
+    from search.strategies.weight_sharing import candidate_strategies
 
     try:
         if strategy in strategies and strategy not in (able := candidate_strategies()):

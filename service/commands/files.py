@@ -104,8 +104,8 @@ def read_request(file: str) -> dict[str, Any]:
 
 def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
     """The same answer as a server's, for the datasets that are built in."""
-    from search.dry_run import estimate
-    from search.resolve import SpecError, resolve
+    from search.request.dry_run import estimate
+    from search.request.resolve import SpecError, resolve
 
     try:
         resolved = resolve(request)

@@ -8,12 +8,12 @@ from typing import Any
 
 from models.architecture import Architecture
 from models.task import Task
-from search.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
-from search.resolve import resolve
-from search.screening import Screening
+from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
+from search.request.resolve import resolve
+from search.request.screening import Screening
 from search.trial import Candidate, Failure, Proposal, Supernet, Trial, TrialKind, TrialState
 
 
@@ -26,7 +26,7 @@ def replayed(
     first of these, or why the record contradicts itself.
 
     Raises:
-        search.resolve.SpecError: the search cannot be resolved here.
+        search.request.resolve.SpecError: the search cannot be resolved here.
     """
     resolved = resolve(dict(spec), lookup)
     baseline = Baseline(resolved.space, resolved.spec)

@@ -19,7 +19,7 @@ from service.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from search.dataset_facts import DatasetFacts
+    from search.request.dataset_facts import DatasetFacts
     from service.client import Search
 
 SearchIds = Annotated[
@@ -109,7 +109,7 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
         search = client.searches.get(search_id)
         if search.state == "running":
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
-        from search.resolve import SpecError
+        from search.request.resolve import SpecError
         from service.commands.replaying import facts_from, replayed
 
         def lookup(name: str) -> DatasetFacts:
@@ -221,7 +221,7 @@ def _checkpoints(reports: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
 
 def _differences(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
     """The first search against each of the others."""
-    from search.comparison import paired_difference
+    from search.results.comparison import paired_difference
 
     runs = [_runs(search) for search in searches]
     for index in range(1, len(searches)):

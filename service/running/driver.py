@@ -30,8 +30,8 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.tabular import TableEvaluator
 from search.evaluators.train import TrainEvaluator
-from search.resolve import Resolved, SpecError, resolve
-from search.screening import Screening
+from search.request.resolve import Resolved, SpecError, resolve
+from search.request.screening import Screening
 from service.logs import configure_logs
 from service.running.ownership import Exit, Ownership
 from service.running.processes import die_with

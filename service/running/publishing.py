@@ -11,7 +11,7 @@ from models.datasets import Dataset
 from models.exporters.bundle import BundleReport, publish_bundle
 from models.exporters.verification import BundleError
 from models.storage import StoredFile
-from search.report import best, choose_final, final_runs, spread
+from search.results.report import best, choose_final, final_runs, spread
 from search.spec import SearchSpec
 from search.trial import Failure, FailureKind, Trial
 from service.sql.lease import Claim

@@ -13,11 +13,11 @@ from service.sql.datasets import DatasetRepository
 from service.sql.tables import Dataset
 
 if TYPE_CHECKING:
-    from search.dataset_facts import DatasetFacts
+    from search.request.dataset_facts import DatasetFacts
 
 
 class TenantDatasets:
-    """A `search.dataset_facts.Lookup`: the tenant's own datasets, then those known by name."""
+    """A `search.request.dataset_facts.Lookup`: the tenant's own datasets, then those by name."""
 
     def __init__(self, sessions: Sessions, tenant_id: str, store_url: str) -> None:
         self._sessions, self._tenant_id, self._store_url = sessions, tenant_id, store_url
@@ -28,7 +28,7 @@ class TenantDatasets:
             models.registry.UnknownNameError: there is no such dataset; lists those that are.
         """
         from models.registry import UnknownNameError
-        from search.dataset_facts import named_facts
+        from search.request.dataset_facts import named_facts
 
         with self._sessions.read() as session:
             repository = DatasetRepository(session, self._tenant_id)
@@ -50,7 +50,7 @@ def lookup_of(request: Request, tenant_id: str) -> TenantDatasets:
 def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
     from models.datasets.reference import StoredDataset
     from models.task import Task
-    from search.dataset_facts import DatasetFacts
+    from search.request.dataset_facts import DatasetFacts
 
     return DatasetFacts(
         None if row.facts["task"] is None else Task.from_json(row.facts["task"]),

@@ -8,8 +8,8 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from search.objectives import best_trials
+from search.request.warm_start import Earlier
 from search.trial import Trial
-from search.warm_start import Earlier
 from service.api.problems import NotFoundError
 from service.sql import tables
 from service.sql.database import Sessions

@@ -17,7 +17,7 @@ import pytest
 from checker import check
 from world import World, kill, tiny_search
 
-from search.resolve import resolve
+from search.request.resolve import resolve
 from search.trial import Candidate
 from service.settings import ServiceSettings
 

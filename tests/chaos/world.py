@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from search.resolve import resolve
+from search.request.resolve import resolve
 from service.running.dispatcher_process import environment
 from service.settings import ServiceSettings
 from service.sql.database import DEFAULT_TENANT, Sessions, connect

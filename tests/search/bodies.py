@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.resolve import SpecError, resolve
+from search.request.resolve import SpecError, resolve
 
 MINIMAL: dict[str, Any] = {
     "dataset": "digits",

@@ -16,8 +16,8 @@ from search.evaluators import Derivation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy, rng_for, strategies
+from search.strategies.weight_sharing import candidate_strategies
 from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
-from search.weight_sharing.strategy import candidate_strategies
 
 ERROR = Failure(FailureKind.ERROR, "RuntimeError: no luck")
 

@@ -22,8 +22,8 @@ from models.task import Task
 from models.training.recipe import Recipe, TrainingSettings
 from search.benchmark import run_on_table
 from search.evaluators.tabular import Table
-from search.gaussian_process import GaussianProcess
-from search.paths import PathEncoding
+from search.predictors.gaussian_process import GaussianProcess
+from search.predictors.path_encoding import PathEncoding
 from search.space import SearchSpace
 from search.strategies.bananas import Bananas, log_expected_improvement
 from search.strategies.random import RandomSearch

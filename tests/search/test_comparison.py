@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.comparison import best_so_far, paired_difference
+from search.results.comparison import best_so_far, paired_difference
 
 
 def test_the_best_so_far_is_one_step_an_improvement() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.weight_sharing.course import Point, course
+from search.results.supernets import Point, course
 
 DERIVED = {"family": "cnn_cell", "decisions": {}}
 

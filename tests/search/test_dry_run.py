@@ -5,8 +5,8 @@ from bodies import FULL, MINIMAL
 
 from models.architecture import Architecture
 from models.families import families
-from search.dry_run import describe, estimate
-from search.resolve import resolve, resolve_space
+from search.request.dry_run import describe, estimate
+from search.request.resolve import resolve, resolve_space
 
 
 def test_the_dry_run_says_what_a_search_will_cost() -> None:

@@ -17,8 +17,8 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators import EvaluationError
 from search.evaluators.train import TrainEvaluator
-from search.report import best
-from search.resolve import Resolved, resolve
+from search.request.resolve import Resolved, resolve
+from search.results.report import best
 from search.trial import FailureKind, TrialKind
 
 SEARCHES: dict[str, dict[str, Any]] = {

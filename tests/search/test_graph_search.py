@@ -15,13 +15,13 @@ from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
 from models.exporters.bundle import BundleReport, verify_bundle, write_bundle
 from models.storage import sha256_of_file
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.report import best
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
+from search.results.report import best
 from search.trial import TrialKind
 
 RNG = np.random.default_rng(0)

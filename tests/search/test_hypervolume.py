@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pymoo.indicators.hv import HV
 
-from search.hypervolume import hypervolume, hypervolume_course
+from search.results.hypervolume import hypervolume, hypervolume_course
 
 
 def test_the_volume_of_overlapping_boxes_is_their_union() -> None:

@@ -11,7 +11,7 @@ from spaces import letters, space_of
 
 from models.architecture import Decision
 from models.domains import Choice
-from search.importance import MAX_TRIALS, importance, thinned
+from search.results.importance import MAX_TRIALS, importance, thinned
 from search.space import SearchSpace
 from search.trial import Candidate, Trial, TrialKind, TrialState
 

@@ -37,15 +37,16 @@ from models.training.state import load_state
 from search.engine.journal import EpochReported, Event, MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.engine.serial import run_serial
-from search.evaluators import EvaluationError, Metrics, derived_from, supernet
-from search.evaluators.supernet import train_supernet
+from search.evaluators import EvaluationError, Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
-from search.resolve import Resolved, resolve
+from search.request.resolve import Resolved, resolve
+from search.request.warm_start import Earlier, taken_over
 from search.space import SearchSpace
+from search.strategies.weight_sharing import WeightSharing
 from search.trial import Candidate, FailureKind, Supernet, Trial, TrialKind, TrialState
-from search.warm_start import Earlier, taken_over
-from search.weight_sharing.strategy import WeightSharing
+from search.weight_sharing import evaluation as supernet
+from search.weight_sharing.evaluation import train_supernet
 
 CNN = {"family": "cnn_cell", "nodes": 2, "cells": 2, "channels": 2}
 NASBENCH = {"family": "cnn_cell", "topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2}

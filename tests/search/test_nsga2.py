@@ -23,7 +23,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.stats import ttest_ind
 from spaces import letters
 
-from search.hypervolume import hypervolume
+from search.results.hypervolume import hypervolume
 from search.space import SearchSpace
 from search.strategies import Strategy
 from search.strategies.nsga2 import (

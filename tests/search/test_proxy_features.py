@@ -21,10 +21,10 @@ from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.proxies import ProxyScorer
-from search.gaussian_process import LENGTH_SCALES, NOISES, SLOPES, GaussianProcess
-from search.proxy_scores import standard_scores
-from search.resolve import Resolved, SpecError, resolve
-from search.screening import Screening
+from search.predictors.gaussian_process import LENGTH_SCALES, NOISES, SLOPES, GaussianProcess
+from search.predictors.proxy_scores import standard_scores
+from search.request.resolve import Resolved, SpecError, resolve
+from search.request.screening import Screening
 from search.strategies.bananas import CLIMB, Bananas
 from search.trial import Candidate, Trial, TrialKind, TrialState
 

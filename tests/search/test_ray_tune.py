@@ -35,7 +35,7 @@ from search.engine.run import SearchRun
 from search.engine.trial_actor import Report, trial_from_text, trial_to_text
 from search.evaluators import derived_from
 from search.evaluators.train import TrainEvaluator
-from search.resolve import resolve
+from search.request.resolve import resolve
 from search.spec import Budget, Final, Resources
 from search.strategies import Strategy, strategies
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState

@@ -10,7 +10,7 @@ from spaces import letters, share_of_a, space_of
 
 from models.architecture import Decision
 from models.domains import Choice
-from search.controller import Controller
+from search.predictors.controller import Controller
 from search.strategies.reinforce import Moments, Reinforce
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.architecture import Architecture
 from models.training.recipe import Recipe
 from search.objectives import fitness
-from search.report import best, choose_final
+from search.results.report import best, choose_final
 from search.spec import SearchSpec
 from search.trial import Candidate, Trial, TrialKind, TrialState
 

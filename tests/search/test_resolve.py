@@ -10,9 +10,9 @@ from models.families import families
 from models.task import GraphSize, Task
 from models.training.defaults import default_recipe
 from models.training.recipe import TrainingSettings
-from search.dataset_facts import DatasetFacts, named_facts
 from search.objectives import Objective
-from search.resolve import resolve, with_task_defaults
+from search.request.dataset_facts import DatasetFacts, named_facts
+from search.request.resolve import resolve, with_task_defaults
 
 
 def test_three_fields_are_a_complete_request() -> None:

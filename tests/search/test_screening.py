@@ -18,9 +18,9 @@ from search.engine.journal import MemoryJournal, TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.rank_correlation import rank_correlations
-from search.resolve import SpecError, resolve
-from search.screening import Screening
+from search.request.resolve import SpecError, resolve
+from search.request.screening import Screening
+from search.results.rank_correlation import rank_correlations
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies import Strategy, rng_for, strategies

@@ -13,13 +13,13 @@ from models.datasets import Dataset, series, text
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
 from models.storage import sha256_of_file
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
 from search.trial import TrialKind, TrialState
 
 GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none

@@ -17,10 +17,11 @@ from models.datasets.reference import load_dataset
 from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
 from models.training.recipe import Recipe
-from search.evaluators import Derivation, EvaluationError, supernet
-from search.evaluators.supernet import train_supernet
+from search.evaluators import Derivation, EvaluationError
 from search.objectives import Constraint
 from search.trial import Supernet, Trial, TrialKind, TrialState
+from search.weight_sharing import evaluation as supernet
+from search.weight_sharing.evaluation import train_supernet
 
 SPACE = CnnCellSettings.model_validate(
     {"family": "cnn_cell", "topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2}

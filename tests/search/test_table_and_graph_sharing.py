@@ -17,16 +17,16 @@ from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
 from models.families import FamilySettings, families
 from models.storage import sha256_of_file
-from search.dataset_facts import DatasetFacts
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators import Derivation
-from search.evaluators.supernet import train_supernet
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
 from search.trial import Supernet, Trial, TrialKind, TrialState
+from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.one_shot import OneShotSettings
 
 GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none

@@ -7,9 +7,9 @@ from bodies import FULL, MINIMAL, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.dry_run import estimate
 from search.problems import MAX_PROBLEMS
-from search.resolve import SpecError, SpecProblem, resolve
+from search.request.dry_run import estimate
+from search.request.resolve import SpecError, SpecProblem, resolve
 
 
 @pytest.mark.parametrize(

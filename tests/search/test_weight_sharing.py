@@ -26,15 +26,15 @@ from search.engine.trial_actor import Report
 from search.evaluators import Derivation, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
-from search.resolve import Resolved, resolve
+from search.request.resolve import Resolved, resolve
 from search.space import SearchSpace
 from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch, GdasSettings
 from search.strategies.pc_darts import PcDartsSearch, PcDartsSettings
+from search.strategies.weight_sharing import candidate_strategies
 from search.trial import FailureKind, TrialKind, TrialState
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
-from search.weight_sharing.strategy import candidate_strategies
 
 TASK = Task("image_classification", (1, 6, 6), 3)
 

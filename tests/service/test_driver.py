@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from search.engine.control import Orders
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
-from search.resolve import resolve
-from search.screening import Screening
+from search.request.resolve import resolve
+from search.request.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialKind, TrialState
 from service.running.driver import ClientControl, Driver

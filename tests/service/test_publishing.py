@@ -16,7 +16,7 @@ from search.engine.journal import StaleOwnerError
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
-from search.resolve import resolve
+from search.request.resolve import resolve
 from search.trial import Trial, TrialKind
 from service.running.publishing import Publisher
 from service.sql.database import Sessions, connect

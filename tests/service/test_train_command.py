@@ -11,8 +11,8 @@ import pytest
 
 from models.families import families
 from models.task import TASK_NAMES, GraphSize, Task
-from search.dataset_facts import DatasetFacts, named_facts
-from search.resolve import resolve
+from search.request.dataset_facts import DatasetFacts, named_facts
+from search.request.resolve import resolve
 from service.cli import app
 from service.commands.files import example
 from service.commands.output import UsageError

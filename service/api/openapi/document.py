@@ -70,7 +70,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _bodies() -> tuple[type[BaseModel], ...]:
     """The models of request bodies."""
-    from search.space_request import SpaceRequest
+    from search.request.space_request import SpaceRequest
     from search.spec import SearchSpec
     from service.api.searches.validation import patch_model
 

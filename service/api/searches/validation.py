@@ -18,8 +18,8 @@ from service.sql.searches import Submission
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from search.dataset_facts import Lookup
-    from search.resolve import Resolved, SpecError
+    from search.request.dataset_facts import Lookup
+    from search.request.resolve import Resolved, SpecError
     from search.trial import Trial
 
 _PATCHABLE = {"budget": ("trials", "seconds"), "resources": ("parallel_trials",)}
@@ -27,7 +27,7 @@ _PATCHABLE = {"budget": ("trials", "seconds"), "resources": ("parallel_trials",)
 
 def warm_up() -> None:
     """Import what the first request would wait for."""
-    import search.resolve  # noqa: F401 - for its effect
+    import search.request.resolve  # noqa: F401 - for its effect
 
     patch_model()
 
@@ -56,7 +56,7 @@ def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) ->
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
-    from search.dry_run import estimate
+    from search.request.dry_run import estimate
 
     resolved = _resolve(body, lookup)
     trials = _taken_over(resolved, sessions, tenant_id)
@@ -73,8 +73,8 @@ def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
-    from search.dry_run import describe
-    from search.resolve import SpecError, resolve_space
+    from search.request.dry_run import describe
+    from search.request.resolve import SpecError, resolve_space
 
     try:
         return describe(resolve_space(body, lookup))
@@ -136,7 +136,7 @@ def patch_model() -> type[BaseModel]:
 
 
 def _resolve(body: object, lookup: Lookup) -> Resolved:
-    from search.resolve import SpecError, resolve
+    from search.request.resolve import SpecError, resolve
 
     try:
         return resolve(body, lookup)
@@ -146,8 +146,8 @@ def _resolve(body: object, lookup: Lookup) -> Resolved:
 
 def _taken_over(resolved: Resolved, sessions: Sessions, tenant_id: str) -> list[Trial]:
     """What the search begins with."""
-    from search.resolve import SpecError
-    from search.warm_start import taken_over
+    from search.request.resolve import SpecError
+    from search.request.warm_start import taken_over
     from service.sql.warm_start import earlier_search
 
     try:

@@ -15,8 +15,8 @@ _BATCH = 200
 
 
 def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
-    """The items of `search.report.best`."""
-    from search.report import best
+    """The items of `search.results.report.best`."""
+    from search.results.report import best
     from search.spec import stored_spec
     from service.sql.trial_rows import trial_of
 
@@ -28,7 +28,7 @@ def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
 
 def hypervolume_points(search: Search, trials: TrialRepository) -> list[tuple[int, float]]:
     """(trial, hypervolume) of each trial that made it grow; none with one objective."""
-    from search.hypervolume import hypervolume_course
+    from search.results.hypervolume import hypervolume_course
 
     if len(search.spec["objectives"]) == 1:
         return []
@@ -41,7 +41,7 @@ def _contenders(spec: SearchSpec, trials: TrialRepository, retrained: set[int]) 
     """Every candidate that can be shown: with one objective, the eligible ones from the top of the
     ranking down and those that were retrained; with several, all.
     """
-    from search.report import eligible
+    from search.results.report import eligible
     from service.sql.trial_rows import trial_of
 
     ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)

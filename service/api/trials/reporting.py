@@ -14,7 +14,7 @@ from service.sql.tables import UNENDED
 from service.sql.trials import Outcome, TrialRepository
 
 if TYPE_CHECKING:
-    from search.dataset_facts import Lookup
+    from search.request.dataset_facts import Lookup
     from search.trial import Trial
 
 REMEMBERED = 100
@@ -32,8 +32,8 @@ class _Material:
 
 
 class Reports:
-    """The items of `search.report.report`, one an objective, and the rank correlations of
-    `search.rank_correlation`.
+    """The items of `search.results.report.report`, one an objective, and the rank correlations of
+    `search.results.rank_correlation`.
 
     A report takes a second of a core. They are worked out one at a time, with no connection held,
     and kept until a further trial of their search has ended.
@@ -62,7 +62,7 @@ class Reports:
 
     def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
         """Always as they are now: their curves grow."""
-        from search.weight_sharing.course import course
+        from search.results.supernets import course
 
         with self._sessions.read() as session:
             trials = TrialRepository(session, tenant_id, search_id)
@@ -84,7 +84,7 @@ class Reports:
             ]
 
     def _read(self, tenant_id: str, search_id: str) -> _Material:
-        from search.importance import thinned
+        from search.results.importance import thinned
         from service.sql.trial_rows import trial_of
 
         with self._sessions.read() as session:
@@ -104,10 +104,10 @@ class Reports:
 
 
 def _report(material: _Material, lookup: Lookup) -> Document:
-    from search.importance import importance
-    from search.rank_correlation import rank_correlations
-    from search.report import report
-    from search.resolve import SpecError, resolve
+    from search.request.resolve import SpecError, resolve
+    from search.results.importance import importance
+    from search.results.rank_correlation import rank_correlations
+    from search.results.report import report
     from search.spec import stored_spec
 
     spec = stored_spec(material.spec)

@@ -15,14 +15,23 @@ from models.task import Task
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
 from models.training.recipe import TrainingSettings
-from search.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.evaluators.proxies import ProxyScorer
 from search.evaluators.tabular import SCORES, Table, load_table
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective
-from search.pretraining import pretraining_refusal
 from search.problems import SpecError, SpecProblem, capped, problem, shown
+from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
+from search.request.pretraining import pretraining_refusal
+from search.request.rules import (
+    fidelity_problems,
+    final_problems,
+    metric_problems,
+    objective_problems,
+    preset_problems,
+    sharing_problems,
+    validated,
+)
+from search.request.space_request import SpaceRequest
 from search.space import SearchSpace
-from search.space_request import SpaceRequest
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
 from search.strategies import (
     ScoredSettings,
@@ -32,15 +41,6 @@ from search.strategies import (
     strategies,
 )
 from search.trial import Candidate
-from search.validation import (
-    fidelity_problems,
-    final_problems,
-    metric_problems,
-    objective_problems,
-    preset_problems,
-    sharing_problems,
-    validated,
-)
 from search.weight_sharing.one_shot import OneShotSettings
 
 __all__ = ["Resolved", "ResolvedSpace", "SpecError", "SpecProblem", "resolve", "resolve_space"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from models.families import InfeasibleError
 from search.objectives import violation
-from search.pretraining import pretraining_inputs
-from search.resolve import Resolved, ResolvedSpace
+from search.request.pretraining import pretraining_inputs
+from search.request.resolve import Resolved, ResolvedSpace
 from search.strategies import rng_for
 
 EXAMPLES = 3

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.datasets.tables import SCORES as TABLE_SCORES
-from search.comparison import best_so_far, paired_difference
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective, best_trials, fitness
+from search.results.comparison import best_so_far, paired_difference
 from search.spec import SearchSpec
 from search.trial import Trial, TrialKind, TrialState
 
@@ -55,7 +55,8 @@ def report(
     importances: Sequence[Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """For each objective: the best so far of the strategy and of the baseline, their paired
-    difference (`search.comparison`), and what each decision explains (`search.importance`).
+    difference (`search.results.comparison`), and what each decision explains
+    (`search.results.importance`).
 
     strategy, baseline: the fitness of the trials that count, in the order of asking.
     presets: name, number and fitness of the trials of `spec.baselines`.

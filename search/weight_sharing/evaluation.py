@@ -23,11 +23,13 @@ from models.task import Task
 from models.training.metrics import scores
 from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
-from search.evaluators import Derivation, EvaluationError, saved
-from search.evaluators.saved import Spacing
+from search import saved
+from search.evaluators import Derivation, EvaluationError
 from search.objectives import COST_METRICS, Constraint, excess
+from search.saved import Spacing
 from search.space import SearchSpace
 from search.strategies import rng_for, strategies
+from search.strategies.weight_sharing import WeightSharing
 from search.trial import FailureKind, Trial
 from search.trial import Supernet as Proposal
 from search.weight_sharing.bilevel import Bilevel
@@ -36,7 +38,6 @@ from search.weight_sharing.halves import Halves, statistics_batches
 from search.weight_sharing.inheritance import leave
 from search.weight_sharing.limits import derive_within
 from search.weight_sharing.one_shot import OneShot, OneShotSettings
-from search.weight_sharing.strategy import WeightSharing
 from search.weight_sharing.training import Begin, SupernetTraining, Within
 
 SAVING_SHARE = 0.05

@@ -18,8 +18,8 @@ from models.supernets import supernets
 from models.task import Task
 from search.fidelity import fidelities
 from search.objectives import Constraint, Objective
-from search.pretraining import pretraining_refusal
 from search.problems import Explainer, SpecError, SpecProblem, problem, shown
+from search.request.pretraining import pretraining_refusal
 from search.strategies import strategies
 from search.weight_sharing.inheritance import refusals
 from search.weight_sharing.one_shot import OneShotSettings

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.objectives import fitness
 from search.problems import SpecError, problem
-from search.resolve import Resolved
+from search.request.resolve import Resolved
 from search.trial import Trial, TrialState
 
 MAX_TRIALS = 1000

@@ -14,8 +14,8 @@ from models.families import InfeasibleError
 from search.engine.opening import Suggestion
 from search.evaluators.proxies import ProxyScorer
 from search.objectives import violation
-from search.proxy_scores import Scorer
-from search.resolve import Resolved
+from search.predictors.proxy_scores import Scorer
+from search.request.resolve import Resolved
 from search.space import SearchSpace
 from search.spec import ProxySettings, SearchSpec
 from search.strategies import ScoredSettings, rng_for

@@ -1,0 +1,1 @@
+"""What came of a search: how good, beside what, and why."""
