@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from checker import check
-from world import World, kill, tiny_search
 
 from search.request.resolve import resolve
 from search.trial import Candidate
 from service.settings import ServiceSettings
+from tests.chaos.checker import check
+from tests.chaos.world import World, kill, tiny_search
 
 ROUNDS = int(os.environ.get("NASMITH_CHAOS_ROUNDS", "2"))
 SEED = int(os.environ.get("NASMITH_CHAOS_SEED") or random.SystemRandom().randrange(10**6))

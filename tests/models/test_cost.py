@@ -6,8 +6,6 @@ from functools import partial
 
 import pytest
 import torch
-from instructions import instructions
-from sampling import cells
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.architecture import Architecture
@@ -15,6 +13,8 @@ from models.cost import cost
 from models.families import InfeasibleError, families
 from models.task import Task
 from models.training.recipe import Recipe
+from tests.models.support.sampling import cells
+from tests.support.instructions import instructions
 
 DIGITS = Task("image_classification", (1, 8, 8), 10)
 CIFAR = Task("image_classification", (3, 32, 32), 10)

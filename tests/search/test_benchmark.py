@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from instructions import instructions
-from tables import product_table, written
 
 from models.architecture import Architecture
 from search.benchmark import benchmark, run_on_table, summary, top_score
 from search.evaluators.tabular import Table
 from search.strategies import strategies
 from search.trial import Candidate, FailureKind, Trial, TrialState
+from tests.search.support.tables import product_table, written
+from tests.support.instructions import instructions
 
 
 class Scripted:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from spaces import letters
 
 from search.objectives import (
     Constraint,
@@ -20,6 +19,7 @@ from search.objectives import (
     violation,
 )
 from search.trial import Trial, TrialKind, TrialState
+from tests.search.support.spaces import letters
 
 CANDIDATE = letters(1).sample(Random(0))
 ACCURACY = Objective(metric="val_accuracy")

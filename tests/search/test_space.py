@@ -6,15 +6,15 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from instructions import instructions
 from scipy.stats import chisquare
-from spaces import letters, space_of
 
 from models.architecture import Decision
 from models.domains import Choice, Domain, Range, Scalar
 from search.counting import count_assignments
 from search.space import SearchSpace
 from search.trial import Candidate
+from tests.search.support.spaces import letters, space_of
+from tests.support.instructions import instructions
 
 FALSE_ALARM = 1e-6  # of each statistical test below
 seeds = st.integers(0, 2**32)

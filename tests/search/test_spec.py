@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from bodies import FULL, MINIMAL
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from models.domains import Choice, Range
 from models.training.recipe import Recipe
 from search.spec import MAX_EPOCHS, SearchSpec
+from tests.search.support.bodies import FULL, MINIMAL
 
 
 @pytest.mark.parametrize("body", [MINIMAL, FULL])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy import proxy_to
 
 from service.client import (
     Client,
@@ -24,6 +23,7 @@ from service.client import (
     UnreachableError,
 )
 from service.server.local_server import LocalServer, running_server
+from tests.service.support.proxy import proxy_to
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from api import problem
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from searches import add_search, read_search
 from sqlalchemy import select
 
 from models.architecture import canonical_json
@@ -35,6 +33,8 @@ from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
 from service.sql.queue import Queue
 from service.sql.tables import Event
+from tests.service.support.requests import problem
+from tests.service.support.rows import add_search, read_search
 
 DIMENSIONS = [{"name": name, "options": [0, 1, 2, 3, 4]} for name in "abc"]
 CODES = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:-5]

@@ -1,0 +1,1 @@
+"""What tests share, and tests that mirror the packages."""

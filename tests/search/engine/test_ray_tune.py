@@ -1,0 +1,495 @@
+"""The engine on real Ray: a head of its own, real worker processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+import ray
+
+from search.engine import ray_tune, ray_workers
+from search.engine.control import Orders
+from search.engine.crew import EngineError
+from search.engine.journal import (
+    EpochReported,
+    Event,
+    MemoryJournal,
+    StaleOwnerError,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+)
+from search.engine.ray_tune import CapacityError, run_ray_tune
+from search.engine.run import SearchRun
+from search.engine.trial_actor import Report, trial_from_text, trial_to_text
+from search.evaluators import derived_from
+from search.evaluators.train import TrainEvaluator
+from search.request.resolve import resolve
+from search.spec import Budget, Final, Resources
+from search.strategies import Strategy, strategies
+from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
+from service.running.ray_runtime import RayRuntime
+from service.settings import ServiceSettings
+from tests.search.support.mortal import Mortal, steps_of_attempts
+from tests.search.support.spaces import letters, spec_of
+from tests.search.support.unruly import Unbuildable, Unruly, attempts
+
+pytestmark = pytest.mark.slow
+TWO = Resources(parallel_trials=2)
+PATIENCE_SECONDS = 240.0
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
+    """A process that has joined Ray, as drivers do: authentication is settled once a process, when
+    Ray is imported.
+    """
+    runtime = RayRuntime(ServiceSettings(home=tmp_path_factory.mktemp("home")), cpus=2)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(
+                "PYTHONPATH", str(Path(__file__).parents[3]), prepend=os.pathsep
+            )  # for workers
+            light = {"RAY_preload_python_modules": "search.engine.trial_actor"}
+            patch.setattr(ray_workers, "NODE_ENVIRONMENT", ray_workers.NODE_ENVIRONMENT | light)
+            runtime.start()
+            for name, value in runtime.environment().items():
+                patch.setenv(name, value)
+            with ProcessPoolExecutor(1, get_context("spawn"), _join, (runtime.address,)) as driver:
+                yield driver
+                for process in psutil.Process().children():
+                    if "spawn_main" in " ".join(process.cmdline()):
+                        process.kill()  # a test may have left it busy
+    finally:
+        runtime.stop()
+
+
+def _join(address: str) -> None:
+    ray_workers.connect(address)
+    ray_workers.prestart(2)
+
+
+def on_ray(test: Callable[[Path], None]) -> Callable[[Path, ProcessPoolExecutor], None]:
+    """Run a test in the process that has joined Ray."""
+
+    def in_driver(tmp_path: Path, driver: ProcessPoolExecutor) -> None:
+        driver.submit(_run, test.__name__, tmp_path).result(PATIENCE_SECONDS)
+
+    in_driver.__name__, in_driver.__doc__ = test.__name__, test.__doc__
+    in_driver.body = test  # type: ignore[attr-defined]  # for `_run`
+    return in_driver
+
+
+def _run(name: str, folder: Path) -> None:
+    globals()[name].body(folder)
+
+
+class Script:
+    """Orders that follow from what the journal holds."""
+
+    def __init__(self, rule: Callable[[], Orders]) -> None:
+        self.orders = rule
+
+
+def run_of(
+    journal: MemoryJournal, trials: int = 4, strategy: Strategy | None = None, seeds: int = 1
+) -> SearchRun:
+    space = letters(6)
+    spec = spec_of(budget=Budget(trials=trials), final=Final(top=1, seeds=seeds, epochs=2))
+    entry = strategies["random"]
+    strategy = strategy or entry(space, entry.Settings(), 0)
+    return SearchRun(spec, space, strategy, journal, lambda candidate: {})
+
+
+def ended(journal: MemoryJournal, number: int) -> Trial:
+    (trial,) = [
+        event.trial
+        for event in journal.events
+        if isinstance(event, TrialEnded) and event.trial.number == number
+    ]
+    return trial
+
+
+def most_at_once(events: Sequence[Event]) -> int:
+    running, most = set[int](), 0
+    for event in events:
+        if isinstance(event, TrialStarted):
+            running.add(event.trial.number)
+        elif isinstance(event, TrialEnded):
+            running.discard(event.trial.number)
+        most = max(most, len(running))
+    return most
+
+
+def is_gone(pid: int, seconds: float = 10.0) -> bool:
+    """Whether the process ends within `seconds`; one that waits to be reaped has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@on_ray
+def test_a_search_on_digits_runs_to_its_end_in_processes_that_were_there_before(
+    folder: Path,
+) -> None:
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
+            "training": {"epochs": 2},
+            "strategy": {"name": "random"},
+            "budget": {"trials": 12},
+            "final": {"top": 1, "seeds": 2, "epochs": 3},
+        }
+    )
+    journal = MemoryJournal()
+    idle = _idle_workers(2)
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
+    run_ray_tune(run, evaluator, resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    candidates = [t for t in run.trials if t.kind is TrialKind.CANDIDATE]
+    assert sum(trial.state is TrialState.COMPLETED for trial in candidates) == 12
+    epochs = [event.epoch for event in journal.events if isinstance(event, EpochReported)]
+    trained = [trial for trial in candidates if trial.source is None]
+    assert len(epochs) == 2 * len(trained) + 2 * 3
+    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    assert all(0 <= trial.metrics["test_accuracy"] <= 1 for trial in finals)
+    assert all((folder / f"{trial.number}.safetensors").exists() for trial in finals)
+    workers = {int(str(trial.worker).rpartition(":")[2]) for trial in trained}
+    assert workers <= idle
+
+
+@on_ray
+def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path) -> None:
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {
+                "family": "cnn_cell",
+                "nodes": 1,
+                "channels": 4,
+                "cells": 1,
+                "operations": ["sep_conv_3x3", "dil_conv_3x3"],
+            },
+            "training": {
+                "epochs": 2,
+                "batch_size": 32,
+                "learning_rate": {"choice": [0.00001, 0.05]},
+            },
+            "strategy": {"name": "random"},
+            "fidelity": {"name": "asha", "variant": "promotion", "reduction_factor": 2},
+            "resources": {"parallel_trials": 1},  # who waits and who goes on is then known
+            "budget": {"trials": 4},
+            "final": {"top": 1, "seeds": 1, "epochs": 1},
+            "seed": 1,  # draws the large rate, the small one twice, the large one
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
+    run_ray_tune(run, evaluator, resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    curves: dict[int, list[EpochReported]] = {}
+    for event in journal.events:
+        if isinstance(event, EpochReported):
+            curves.setdefault(event.number, []).append(event)
+    for trial in run.trials:
+        curve = curves[trial.number]
+        assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))
+        assert trial.kind is TrialKind.FINAL or trial.metrics == curve[-1].metrics
+        is_pruned = trial.state is TrialState.PRUNED
+        assert is_pruned == (trial.kind is TrialKind.CANDIDATE and len(curve) < 2)
+        assert not is_pruned or f"pruned by asha at epoch {len(curve)}" in str(trial.failure)
+    resumed = {event.number for event in journal.events if isinstance(event, TrialResumed)}
+    completed = [t for t in run.trials if t.number in resumed and t.state is TrialState.COMPLETED]
+    assert [trial.number for trial in run.trials if trial.state is TrialState.PRUNED] == [1, 2]
+    assert [trial.number for trial in completed] == [0]
+    alone = TrainEvaluator(resolved.spec.dataset, str(folder / "alone")).evaluate(completed[0])
+    assert [metrics["val_loss"] for metrics in alone] == [
+        point.metrics["val_loss"] for point in curves[completed[0].number]
+    ]
+
+
+@on_ray
+def test_supernets_of_two_seeds_run_side_by_side_and_derive_what_they_derive_alone(
+    folder: Path,
+) -> None:
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "cells": 1, "channels": 4},
+            "training": {"epochs": 1, "batch_size": 256},
+            "strategy": {"name": "enas", "seeds": 2, "epochs": 2, "batch_size": 256, "samples": 20},
+            "resources": {"parallel_trials": 2},
+            "final": {"seeds": 1, "epochs": 1},
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
+    run_ray_tune(run, evaluator, resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    first, second, *others = run.trials
+    assert first.worker != second.worker
+    assert others[-1].kind is TrialKind.FINAL
+    for trial in (first, second):
+        assert trial.kind is TrialKind.SUPERNET and trial.state is TrialState.COMPLETED
+        alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
+        *_, last = alone.evaluate(trial)
+        assert derived_from(last) == trial.derived
+        assert last["weight_loss"] == trial.metrics["weight_loss"]
+
+
+@on_ray
+def test_a_supernet_whose_worker_is_killed_ends_as_one_that_was_left_in_peace(folder: Path) -> None:
+    """In the second of three steps of the third of four epochs; what is derived goes on with the
+    weights of the second process.
+    """
+    resolved = resolve(
+        {
+            "dataset": "digits",
+            "space": {"family": "cnn_cell", "nodes": 1, "cells": 1, "channels": 4},
+            "training": {"epochs": 1, "batch_size": 256},
+            "strategy": {
+                "name": "darts",
+                "seeds": 1,
+                "epochs": 4,
+                "batch_size": 256,
+                "architecture_learning_rate": 0.1,
+                "inherit_weights": True,
+            },
+            "resources": {"parallel_trials": 1},
+            "final": {"seeds": 1, "epochs": 1},
+        }
+    )
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    run_ray_tune(run, partial(Mortal, folder, resolved.spec, 8), resolved.spec.resources)
+    assert run.finished and run.failed_reason is None
+    supernet, candidate, _ = run.trials
+    first, second = steps_of_attempts(folder)
+    told = [event for event in journal.events if isinstance(event, EpochReported)]
+    left = 4 - second // 3  # the epoch after which the state was saved
+    epochs = [point.epoch for point in told if point.number == supernet.number]
+    assert (first, second % 3) == (8, 0) and left in (1, 2)
+    assert epochs == [1, 2, *range(left, 5)]
+
+    alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
+    *course, closing = alone.evaluate(supernet)
+    curve = {point.epoch: point for point in told if point.number == supernet.number}
+    memory = "peak_memory_bytes"
+    for report in course:
+        point = curve[int(report["epoch"])]
+        assert point.derived == derived_from(report)
+        assert {**point.metrics, memory: 0} == {**report, memory: 0}
+    assert supernet.derived == derived_from(closing) == candidate.candidate.architecture
+    assert {**supernet.metrics, memory: 0} == {**closing, memory: 0}
+    (trained,) = alone.evaluate(candidate)
+    assert candidate.candidate.weights_from == supernet.number
+    assert candidate.metrics["val_loss"] == trained["val_loss"]
+
+
+def _idle_workers(count: int) -> set[int]:
+    """Process ids of the workers that `prestart` asked for, once they are there."""
+    address = ray.get_runtime_context().gcs_address
+    deadline = time.monotonic() + PATIENCE_SECONDS / 2
+    while time.monotonic() < deadline:
+        (raylet,) = [
+            process
+            for process in psutil.process_iter()
+            if process.name() == "raylet" and f"--gcs-address={address}" in process.cmdline()
+        ]
+        found = {child.pid for child in raylet.children() if child.cmdline()[:1] == ["ray::IDLE"]}
+        if len(found) >= count:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"no {count} idle workers, found {found}")
+
+
+@on_ray
+def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path) -> None:
+    orders = {0: "fail", 1: "raise", 2: "exit", 3: "exit once"}
+    journal = MemoryJournal()
+    run = run_of(journal, trials=7)
+    run_ray_tune(run, partial(Unruly, folder, orders), TWO)
+    assert run.finished and run.failed_reason is None
+    assert ended(journal, 0).failure == Failure(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
+    assert ended(journal, 1).failure == Failure(FailureKind.ERROR, "ZeroDivisionError: no luck")
+    assert (ended(journal, 0).metrics, ended(journal, 1).metrics) == ({"latency_ms": 7.0}, {})
+    died = ended(journal, 2)
+    assert died.failure and died.failure.kind is FailureKind.WORKER_DIED
+    assert "3 attempts" in died.failure.message and "worker" in died.failure.message.lower()
+    assert len(attempts(folder, 2)) == 3 and len(attempts(folder, 3)) == 2
+    for number in (3, 4, 5, 6, 7):
+        trial = ended(journal, number)
+        assert trial.state is TrialState.COMPLETED
+        expected = 0.5 + number / 100
+        assert trial.metrics["val_accuracy"] == expected
+    assert all(len(attempts(folder, number)) == 1 for number in (0, 1, 4, 5, 6, 7))
+
+
+@on_ray
+def test_a_frozen_trial_is_tried_again(folder: Path) -> None:
+    journal = MemoryJournal()
+    run = run_of(journal, trials=2)
+    run_ray_tune(run, partial(Unruly, folder, {0: "freeze once"}), TWO, epoch_timeout=3.0)
+    assert run.finished and ended(journal, 0).state is TrialState.COMPLETED
+    first, _ = attempts(folder, 0)
+    assert is_gone(first)
+
+
+@on_ray
+def test_cancelling_stops_trials_in_the_middle_of_an_epoch(folder: Path) -> None:
+    journal = MemoryJournal()
+    cancelled = float("inf")
+
+    def rule() -> Orders:
+        nonlocal cancelled
+        if sum(isinstance(event, EpochReported) for event in journal.events) < 2:
+            return Orders()
+        cancelled = min(cancelled, time.monotonic())
+        return Orders("cancel")
+
+    run = run_of(journal)
+    run_ray_tune(run, partial(Unruly, folder, {0: "long", 1: "long"}), TWO, Script(rule))
+    assert time.monotonic() - cancelled < 8  # one or two seconds where the cores are free
+    assert run.finished
+    for number in (0, 1):
+        trial = ended(journal, number)
+        assert trial.state is TrialState.PRUNED
+        assert trial.failure and trial.failure.kind is FailureKind.CANCELLED
+        (pid,) = attempts(folder, number)
+        assert is_gone(pid)
+
+
+@on_ray
+def test_a_paused_search_goes_on_from_its_journal(folder: Path) -> None:
+    journal = MemoryJournal()
+
+    def rule() -> Orders:
+        has_ended = any(isinstance(event, TrialEnded) for event in journal.events)
+        return Orders("pause" if has_ended else "run")
+
+    run = run_of(journal, trials=6)
+    evaluator = partial(Unruly, folder, seconds=0.3)
+    run_ray_tune(run, evaluator, TWO, Script(rule))
+    assert not run.finished and not run.running
+    before = len(run.trials)
+    assert 1 <= before < 6
+    again = run_of(journal, trials=6)
+    run_ray_tune(again, evaluator, TWO)
+    assert again.finished and [trial.number for trial in again.trials] == list(range(7))
+    assert all(len(attempts(folder, number)) == 1 for number in range(7))
+
+
+@on_ray
+def test_the_time_budget_prunes_what_runs_and_goes_on_to_the_final_stage(folder: Path) -> None:
+    journal = MemoryJournal()
+
+    def rule() -> Orders:
+        has_ended = any(isinstance(event, TrialEnded) for event in journal.events)
+        return Orders(seconds=0.0 if has_ended else None)
+
+    run = run_of(journal, trials=100, seeds=2)
+    # Trial 1 is in the middle of an epoch that never ends, trial 0 gives a result.
+    run_ray_tune(run, partial(Unruly, folder, {1: "long"}), TWO, Script(rule))
+    assert run.finished and run.failed_reason is None
+    pruned = ended(journal, 1)
+    assert pruned.failure and pruned.failure.kind is FailureKind.BUDGET
+    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    assert len(finals) == 2 and all(t.state is TrialState.COMPLETED for t in finals)
+    assert is_gone(attempts(folder, 1)[0])
+
+
+@on_ray
+def test_parallel_trials_can_change_while_it_runs(folder: Path) -> None:
+    journal = MemoryJournal()
+
+    def rule() -> Orders:
+        number = sum(isinstance(event, TrialEnded) for event in journal.events)
+        return Orders(parallel_trials=2 if number >= 2 else 1)
+
+    run = run_of(journal, trials=8)
+    run_ray_tune(
+        run, partial(Unruly, folder, seconds=0.2), Resources(parallel_trials=1), Script(rule)
+    )
+    ends = [index for index, event in enumerate(journal.events) if isinstance(event, TrialEnded)]
+    assert most_at_once(journal.events[: ends[1]]) == 1
+    assert most_at_once(journal.events) == 2
+
+
+@on_ray
+def test_what_the_strategy_raises_ends_the_search_at_once(folder: Path) -> None:
+    class Broken:
+        def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
+            if number < 2:
+                return letters(6).sample(Random(number))
+            raise LookupError("out of ideas")
+
+        def tell(self, trial: Trial) -> None: ...
+
+    started = time.monotonic()
+    with pytest.raises(LookupError, match="out of ideas"):
+        run_ray_tune(
+            run_of(MemoryJournal(), strategy=Broken()),
+            partial(Unruly, folder, {0: "long"}),
+            TWO,
+        )
+    assert time.monotonic() - started < 60
+    assert is_gone(attempts(folder, 0)[0])
+
+
+@on_ray
+def test_a_lost_lease_stops_the_engine(folder: Path) -> None:
+    class Stale(MemoryJournal):
+        def append(self, event: Event) -> None:
+            if isinstance(event, TrialEnded):
+                raise StaleOwnerError("another driver has it")
+            super().append(event)
+
+    with pytest.raises(StaleOwnerError, match="another driver"):
+        run_ray_tune(run_of(Stale()), partial(Unruly, folder, {1: "long"}), TWO)
+
+
+@on_ray
+def test_an_evaluator_that_cannot_be_built_ends_the_search(folder: Path) -> None:
+    with pytest.raises(EngineError, match="FileNotFoundError: no dataset here"):
+        run_ray_tune(run_of(MemoryJournal()), Unbuildable, TWO)
+
+
+@on_ray
+def test_a_trial_that_fits_no_node_is_refused(folder: Path) -> None:
+    run, resources = run_of(MemoryJournal()), Resources(cpus_per_trial=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_tune, "CAPACITY_SECONDS", 0.0)
+        with pytest.raises(CapacityError, match=r"64 CPUs .* have \[\{'CPU': 2.0"):
+            run_ray_tune(run, partial(Unruly, folder), resources)
+
+
+def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:
+    candidate = letters(2).sample(Random(0))
+    for kind, proposal in (
+        (TrialKind.FINAL, candidate),
+        (TrialKind.SUPERNET, Supernet("darts", {"order": 2})),
+    ):
+        trial = Trial(3, kind, proposal, TrialState.RUNNING, "a", "r", seed=7, source=1)
+        assert trial_from_text(trial_to_text(trial)) == (trial, 0)
+        assert trial_from_text(trial_to_text(trial, 3)) == (trial, 3)
+    failure = Failure(FailureKind.NON_FINITE, "loss is nan")
+    report = Report(2, {"val_accuracy": 0.1}, 1.5, f"host:{os.getpid()}", failure)
+    assert Report.from_text(report.to_text()) == report

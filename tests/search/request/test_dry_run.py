@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from models.architecture import Architecture
+from models.families import families
+from search.request.dry_run import describe, estimate
+from search.request.resolve import resolve, resolve_space
+from tests.search.support.bodies import FULL, MINIMAL
+
+
+def test_the_dry_run_says_what_a_search_will_cost() -> None:
+    resolved = resolve(FULL)
+    answer = json.loads(json.dumps(estimate(resolved), allow_nan=False))
+    assert answer["size"] is None  # the learning rate is continuous
+    assert (answer["trials"], answer["final_trials"], answer["seconds_limit"]) == (30, 3, 600)
+    assert answer["epochs"] == 30 * 6 + 3 * 30
+    assert len(answer["examples"]) == 3
+    for example in answer["examples"]:
+        assert example["parameters"] > 0 and example["flops"] > 0 and example["violation"] is None
+        architecture = Architecture.from_json(example["architecture"])
+        assert families["cnn_cell"].canonical(architecture)
+    flops = sum(example["flops"] for example in answer["examples"]) / 3
+    train = resolved.dataset.sizes["train"]
+    assert answer["training_flops"] == pytest.approx(flops * 3 * train * (30 * 6 + 3 * 30))
+    assert estimate(resolved) == estimate(resolve(FULL))
+
+
+def test_the_dry_run_shows_which_examples_break_a_limit() -> None:
+    limits = [{"metric": "parameters", "max": 1}]
+    examples = estimate(resolve({**MINIMAL, "constraints": limits}))["examples"]
+    assert all("above the constraint's max 1" in example["violation"] for example in examples)
+
+
+def test_a_small_space_has_an_exact_size_and_bounds_the_cost() -> None:
+    space = {
+        "family": "cnn_cell",
+        "topology": "nasbench201",
+        "nodes": 2,
+        "operations": ["none", "nor_conv_3x3"],
+        "channels": {"choice": [8, 16]},
+    }
+    answer = estimate(resolve({**MINIMAL, "space": space}))
+    assert answer["size"] == 4 and answer["trials"] == 4
+    assert len(answer["examples"]) <= 4
+
+
+def test_the_nasbench201_space_has_its_published_size() -> None:
+    request = {"space": {"family": "cnn_cell", "topology": "nasbench201"}, "dataset": "digits"}
+    assert describe(resolve_space(request))["size"] == 15_625
+
+
+def test_the_dry_run_counts_what_is_seen_before_the_first_epoch() -> None:
+    """Ten trials and three final trainings, each of 4 epochs over two views of every sample."""
+    training = {"epochs": 5, "pretraining": "contrastive", "pretraining_epochs": 4}
+    body = {**MINIMAL, "budget": {"trials": 10}, "training": training}
+    resolved = resolve(body)
+    found = estimate(resolved)
+    flops = sum(example["flops"] for example in found["examples"]) / 3
+    train = resolved.dataset.sizes["train"]
+    samples = train * (10 * 5 + 3 * 15) + 13 * 4 * 2 * train
+    assert found["training_flops"] == pytest.approx(flops * 3 * samples)

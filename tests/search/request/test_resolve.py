@@ -1,0 +1,111 @@
+import json
+from typing import Any
+
+import pytest
+from ray import cloudpickle
+
+from models.domains import Range
+from models.families import families
+from models.task import GraphSize, Task
+from models.training.defaults import default_recipe
+from models.training.recipe import TrainingSettings
+from search.objectives import Objective
+from search.request.dataset_facts import DatasetFacts, named_facts
+from search.request.resolve import resolve, with_task_defaults
+from tests.search.support.bodies import FULL, MINIMAL, problems
+
+
+def test_three_fields_are_a_complete_request() -> None:
+    spec = resolve(MINIMAL).spec
+    assert spec.name == "digits-cnn_cell-regularized_evolution"
+    assert spec.objectives == (Objective(metric="val_accuracy", goal="maximize"),)
+    assert spec.final.epochs == 3 * 8
+    assert spec.budget.trials == 50 and spec.seed == 0
+
+
+def test_the_default_of_final_epochs_follows_the_longest_trial() -> None:
+    body = {**FULL, "final": {}}
+    assert resolve(body).spec.final.epochs == 24
+    body["training"] = {"epochs": {"low": 1, "high": 9000}}
+    assert resolve(body).spec.final.epochs == 10_000
+
+
+def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
+    assert resolve(MINIMAL).spec.to_json()["fidelity"] == {"name": "none"}
+    asha = resolve({**MINIMAL, "fidelity": {"name": "asha"}}).spec
+    assert asha.to_json()["fidelity"]["reduction_factor"] == 3
+    assert tuple(asha.fidelity_rule().rungs) == (1, 3)  # below the 8 epochs of the default recipe
+    objectives = [{"metric": "val_accuracy"}, {"metric": "flops", "goal": "minimize"}]
+    body = {**MINIMAL, "training": {"epochs": {"low": 2, "high": 4}}, "objectives": objectives}
+    found = problems(body | {"fidelity": {"name": "median", "grace_epochs": 4}})
+    assert found.pop("/objectives").startswith("regularized_evolution optimises 1 objective")
+    assert found == {
+        "/fidelity": "median compares trials by one objective, got 2",
+        "/fidelity/grace_epochs": "median would stop no trial: the longest has 4 epochs, got 4",
+    }
+    assert problems({**MINIMAL, "fidelity": {"name": "ahsa"}}) == {
+        "/fidelity/name": 'unknown fidelity "ahsa", known are asha, hyperband, median, none'
+    }
+    assert problems({**MINIMAL, "fidelity": {"name": "asha", "brackets": 2}}) == {
+        "/fidelity/brackets": "unknown field, known are name, reduction_factor, grace_epochs, "
+        "variant"
+    }
+
+
+@pytest.mark.parametrize("body", [MINIMAL, FULL])
+def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> None:
+    spec = resolve(body).spec
+    stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    again = resolve(stored).spec
+    assert again == spec and again.to_json() == stored
+
+
+@pytest.mark.parametrize("family", families)
+def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
+    dataset = {"mlp": "wine", "rnn": "waves", "gnn": "rings"}.get(family, "digits")
+    tasks = {
+        "waves": Task("forecasting", (12, 2), 4, targets=(0, 1)),
+        "rings": Task("node_classification", (5,), 3, graph=GraphSize(8, 20)),
+    }
+
+    def lookup(name: str) -> DatasetFacts:
+        if name not in tasks:
+            return named_facts(name)
+        return DatasetFacts(tasks[name], {"train": 4}, "f" * 64, name)
+
+    body = {**MINIMAL, "dataset": dataset, "space": {"family": family}}
+    spec = resolve({**body, "fidelity": {"name": "asha"}}, lookup).spec
+    again = cloudpickle.loads(cloudpickle.dumps(spec))
+    assert again == spec and again.to_json() == spec.to_json()
+
+
+def test_the_parts_fit_together() -> None:
+    resolved = resolve(FULL)
+    candidate = resolved.strategy().ask(0, ())
+    assert resolved.task.input_shape == (1, 8, 8) and resolved.task.outputs == 10
+    assert len(resolved.dataset.fingerprint) == 64
+    assert resolved.dataset.sizes["train"] > resolved.dataset.sizes["validation"] > 0
+    assert resolved.cost(candidate)["parameters"] > 0  # type: ignore[arg-type]  # no supernet
+
+
+def test_the_only_network_of_a_space_is_held_against_its_limits() -> None:
+    fixed = {
+        "family": "cnn_cell",
+        "topology": "nasbench201",
+        "nodes": 2,
+        "operations": ["nor_conv_3x3"],
+    }
+    body = {**MINIMAL, "space": fixed, "constraints": [{"metric": "parameters", "max": 10}]}
+    found = problems(body)
+    assert "the only network of the space has parameters" in found["/constraints/0"]
+    assert resolve({**MINIMAL, "space": fixed}).space.size == 1
+
+
+def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
+    asked = TrainingSettings(epochs=3, learning_rate=Range(0.1, 0.2))
+    for name in ("image_classification", "tabular_regression"):
+        filled = with_task_defaults(asked, Task(name, (5,), 1))  # type: ignore[arg-type]
+        assert filled.epochs == 3 and filled.learning_rate == Range(0.1, 0.2)
+        assert filled.optimizer == default_recipe(name).optimizer  # type: ignore[arg-type]
+        assert with_task_defaults(filled, Task("forecasting", (5,), 1)) == filled
+        assert TrainingSettings.model_validate(filled.model_dump(mode="json")) == filled

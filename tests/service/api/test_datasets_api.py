@@ -1,0 +1,177 @@
+"""Uploads over the API: what is stored, what is refused, who may see it, when it may go."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from models.datasets.reference import load_dataset
+from service.identifiers import new_dataset_id
+from service.settings import ServiceSettings
+from service.sql.dataset_facts import TenantDatasets
+from service.sql.tables import Dataset
+from service.store.leftovers import Leftovers
+from tests.service.api.test_tenants import become, other
+from tests.service.support.requests import BODY, problem, submit
+
+__all__ = ["other"]
+
+
+def images(classes: int = 2) -> bytes:
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    np.savez(buffer, x=rng.integers(0, 255, (60, 8, 8), np.uint8), y=np.arange(60) % classes)
+    return buffer.getvalue()
+
+
+def add(
+    client: TestClient, name: str = "mine", content: bytes | None = None, **changes: Any
+) -> Response:
+    fields = {"name": name, "task": "image_classification", **changes}
+    file = ("squares.npz", images() if content is None else content)
+    return client.post("/v1/datasets", data=fields, files={"file": file})
+
+
+def add_row(app: FastAPI, name: str, tenant: str = "default", **columns: Any) -> str:
+    """A dataset as an upload leaves it, without its file; its id."""
+    facts = {"task": {"name": "image_classification", "input_shape": [1, 8, 8], "outputs": 2}}
+    values = {
+        "id": new_dataset_id(),
+        "task": "image_classification",
+        "format": "image_arrays",
+        "options": {},
+        "facts": {**facts, "samples": {"train": 1, "validation": 1, "test": 1}},
+        "fingerprint": "f" * 64,
+        "source_sha256": "a" * 64,
+        "path": f"datasets/{name}/{'b' * 64}.safetensors",
+        "sha256": "b" * 64,
+        "size_bytes": 1,
+        "created_at": datetime.now(UTC),
+    }
+    with app.state.sessions.begin() as session:
+        session.add(Dataset(name=name, tenant_id=tenant, **{**values, **columns}))
+    return str({**values, **columns}["id"])
+
+
+def files_of(settings: ServiceSettings) -> list[Path]:
+    return [path for path in (settings.home / "datasets").rglob("*") if path.is_file()]
+
+
+def test_an_upload_becomes_a_dataset_that_searches_name(
+    app: FastAPI, client: TestClient, settings: ServiceSettings
+) -> None:
+    response = add(client, options='{"split": {"validation": 0.25, "test": 0.25, "seed": 3}}')
+    assert response.status_code == 201, response.text
+    assert response.headers["location"] == "/v1/datasets/mine"
+    dataset = response.json()
+    assert dataset["samples"] == {"train": 30, "validation": 15, "test": 15}
+    assert (dataset["input_shape"], dataset["outputs"], dataset["classes"]) == (
+        [1, 8, 8],
+        2,
+        [0, 1],
+    )
+    assert client.get("/v1/datasets/mine").json() == dataset
+    listed = {entry["name"]: entry for entry in client.get("/v1/datasets").json()["items"]}
+    assert listed["mine"] == dataset and listed["digits"]["source"] == "named"
+    (file,) = files_of(settings)
+    again = add(client, options='{"split": {"validation": 0.25, "test": 0.25, "seed": 3}}')
+    assert (again.status_code, again.json()) == (200, dataset)
+    assert "another dataset" in problem(add(client, content=images(3)), 409)["detail"]
+    assert files_of(settings) == [file]
+
+    search_id = submit(client, dataset="mine")
+    spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
+    assert spec["dataset"] == "mine"
+    facts = TenantDatasets(app.state.sessions, "default", settings.store_url)("mine")
+    assert load_dataset(facts.reference).fingerprint == facts.fingerprint == dataset["fingerprint"]
+
+    in_use = problem(client.delete("/v1/datasets/mine"), 409)
+    assert in_use["search"] == search_id
+    client.post(f"/v1/searches/{search_id}/cancel")
+    assert client.delete("/v1/datasets/mine").status_code == 204
+    assert files_of(settings) == [] and not file.parent.exists()
+    problem(client.get("/v1/datasets/mine"), 404)
+    problem(client.post("/v1/searches", json={**BODY, "dataset": "mine"}), 422)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "detail"),
+    [
+        ({"name": "../mine"}, "/name", "is 1 to 100 of"),
+        ({"name": "digits"}, "/name", "everybody has"),
+        ({"task": "sorting"}, "/task", "unknown task 'sorting', known are"),
+        ({"options": "{"}, "/options", "not JSON"),
+        ({"options": '{"split": {"test": 2}}'}, "/options/split/test", "less than 1"),
+        ({"options": '{"windows": 2}'}, "/options/windows", "not permitted"),
+        ({"options": '{"window": 2}'}, "/options/window", "no meaning"),
+        ({"seed": "1"}, "/seed", "unknown field"),
+        ({"content": b"PK"}, "/file", "squares.npz: not a file for image_classification"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(
+    client: TestClient,
+    settings: ServiceSettings,
+    changes: dict[str, Any],
+    pointer: str,
+    detail: str,
+) -> None:
+    errors = problem(add(client, **changes), 422)["errors"]
+    assert [error["pointer"] for error in errors] == [pointer]
+    assert detail in errors[0]["detail"]
+    assert files_of(settings) == []
+
+
+def test_a_form_is_a_form_of_limited_size(app: FastAPI, client: TestClient) -> None:
+    problem(client.post("/v1/datasets", json={}), 415)
+    problem(client.post("/v1/datasets", files={"file": ("x", b"")}), 422)
+    app.state.settings = app.state.settings.model_copy(update={"max_upload_bytes": 2048})
+    problem(add(client, content=b"x" * 2_000_000), 413)
+
+
+def test_a_dataset_is_its_tenants_own(app: FastAPI, client: TestClient, other: str) -> None:
+    add_row(app, "mine")
+    become(app, other)
+    problem(client.get("/v1/datasets/mine"), 404)
+    problem(client.delete("/v1/datasets/mine"), 404)
+    names = [entry["name"] for entry in client.get("/v1/datasets").json()["items"]]
+    assert "mine" not in names
+    refused = problem(client.post("/v1/searches", json={**BODY, "dataset": "mine"}), 422)
+    assert "mine" not in refused["errors"][0]["detail"].partition("known are")[2]
+    add_row(app, "mine", other, fingerprint="e" * 64)
+    assert client.get("/v1/datasets/mine").json()["fingerprint"] == "e" * 64
+    become(app, "default")
+    assert client.get("/v1/datasets/mine").json()["fingerprint"] == "f" * 64
+
+
+def test_pages_hold_own_and_named_datasets_by_name(app: FastAPI, client: TestClient) -> None:
+    for name in ("a", "Z", "e"):
+        add_row(app, name)
+    seen, query = [], {"page_size": "1"}
+    while True:
+        page = client.get("/v1/datasets", params=query).json()
+        seen += [entry["name"] for entry in page["items"]]
+        if page["next_page_token"] is None:
+            break
+        query["page_token"] = page["next_page_token"]
+    everything = [e["name"] for e in client.get("/v1/datasets?page_size=100").json()["items"]]
+    assert seen == everything == sorted(everything) and {"Z", "a", "digits", "e"} <= set(seen)
+
+
+def test_files_without_a_row_are_swept_when_they_are_old(
+    app: FastAPI, settings: ServiceSettings
+) -> None:
+    kept = add_row(app, "mine", id="data_01890a5d-ac96-774b-bcce-b302099a8058")
+    young, old = new_dataset_id(), "data_01890a5d-ac96-774b-bcce-b302099a8057"
+    for name in (kept, young, old, "by-hand"):
+        (settings.home / "datasets" / name).mkdir(parents=True)
+    Leftovers(app.state.sessions, settings.store_url).remove_all()
+    left = {path.name for path in (settings.home / "datasets").iterdir()}
+    assert left == {kept, young, "by-hand"}

@@ -1,0 +1,131 @@
+"""Schemathesis over the whole API, against a real server: whatever the document allows, and what it
+does not, gets a documented answer.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+import schemathesis
+import uvicorn
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from service.api.app import create_app
+from service.settings import ServiceSettings
+from service.sql.database import migrate
+from tests.service.support.requests import BODY
+
+pytestmark = pytest.mark.slow
+
+CONFIG = {
+    "seed": 1,
+    "request-timeout": 30,
+    "generation": {"max-examples": 25, "deterministic": True},
+    "phases": {"coverage": {"unexpected-methods": ["PUT"]}},
+    "checks": {
+        # a JSON Schema cannot say that low <= high, or that a dataset exists
+        "positive_data_acceptance": {"enabled": False}
+    },
+    "operations": [
+        # each rule of each field would be thousands of cases: tests/search/test_resolve.py
+        {"include-operation-id": name, "phases": {"coverage": {"enabled": False}}}
+        for name in ("createSearch", "validateSpace")
+    ]
+    + [
+        {  # a file is read by a process of its own: tests/models/test_formats.py
+            "include-operation-id": "createDataset",
+            "generation": {"max-examples": 3},
+            "phases": {"coverage": {"enabled": False}},
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server with an embedded database."""
+    home = Path(tmp_path_factory.mktemp("home"))
+    given = ServiceSettings(home=home)
+    migrate(given.database_url)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(given), log_config=None, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def search_id(server: str) -> str:
+    """A search that has ended, so that nobody waits for more of it."""
+    search = httpx2.post(f"{server}/v1/searches", json=BODY, timeout=60).json()
+    httpx2.post(f"{server}/v1/searches/{search['id']}/cancel")
+    return str(search["id"])
+
+
+@pytest.fixture(scope="module")
+def api(server: str, search_id: str) -> Iterator[Any]:
+    """The schema; of two requests, one is about a search that exists."""
+    config = SchemathesisConfig.from_dict(CONFIG)
+    schema = schemathesis.openapi.from_url(
+        f"{server}/openapi.json", config=config, wait_for_schema=30
+    )
+    turns = 0
+
+    @schema.hook
+    def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+        nonlocal turns
+        turns += 1
+        deletes = context.operation.method == "delete"
+        if path_parameters and "search_id" in path_parameters and turns % 2 and not deletes:
+            path_parameters["search_id"] = search_id
+        return path_parameters
+
+    @schema.hook
+    def map_query(context: Any, query: Any) -> Any:
+        """A search that is not worked on never changes: do not wait long."""
+        if query and isinstance(query.get("wait"), int):
+            query["wait"] = min(query["wait"], 1)
+        return query
+
+    @schemathesis.hook
+    def before_call(context: Any, case: Any, kwargs: Any) -> None:
+        """The events of a search that nobody works on end when it is cancelled."""
+        if case.operation.path.endswith("/events"):
+            followed = quote(str(case.path_parameters["search_id"]), safe="")
+            httpx2.post(f"{server}/v1/searches/{followed}/cancel", timeout=30)
+
+    yield schema
+    schemathesis.hooks.unregister_all()
+
+
+def test_the_api_keeps_its_document(api: Any) -> None:
+    failures: list[str] = []
+    cases = 0
+    for event in from_schema(api).execute():
+        if isinstance(event, events.ScenarioFinished):
+            cases += len(event.recorder.cases)
+            failures += [
+                f"{event.label}: {check.failure_info.failure}"
+                for checks in event.recorder.checks.values()
+                for check in checks
+                if check.failure_info is not None
+            ]
+        elif isinstance(event, events.NonFatalError | events.FatalError):
+            failures.append(str(event))
+    assert failures == []
+    assert cases > 500

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+
+from service.api.openapi.examples import REQUESTS, RESPONSES
+from service.api.searches import validation
+from tests.service.support.requests import submit
+
+
+@pytest.fixture(params=["sqlite"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The document does not depend on the database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    response = client.get("/openapi.json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def validate(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
+    whole = {**schema, "components": document["components"]}
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(whole).validate(value)
+
+
+def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    names = []
+    for path, method, operation in operations(document):
+        names.append(operation["operationId"])
+        assert re.fullmatch(r"[a-z]+[A-Za-z]+", operation["operationId"]), path
+        assert len(operation["tags"]) == 1 and set(operation["tags"]) <= tags, path
+        assert operation.get("summary") and operation["responses"], (path, method)
+    assert len(names) == len(set(names)) == 25
+
+
+def test_every_refusal_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        refusals = {s: r for s, r in operation["responses"].items() if s >= "400"}
+        assert {"422", "500"} <= refusals.keys(), path
+        for status, response in refusals.items():
+            content = response["content"]
+            assert list(content) == ["application/problem+json"], (path, status)
+            schema = content["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
+        if "{search_id}" in path:
+            assert "404" in refusals, path
+
+
+def test_every_schema_is_a_schema_and_every_reference_leads_somewhere(
+    document: dict[str, Any],
+) -> None:
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    text = str(document)
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in document["components"]["schemas"]
+    assert "HTTPValidationError" not in text
+
+
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    seen = 0
+    for _, _, operation in operations(document):
+        contents = list(operation.get("requestBody", {}).get("content", {}).values())
+        for response in operation["responses"].values():
+            contents += response.get("content", {}).values()
+        for content in contents:
+            values = [example["value"] for example in content.get("examples", {}).values()]
+            if "example" in content:
+                values.append(content["example"])
+            for value in values:
+                validate(document, content["schema"], value)
+                seen += 1
+    assert seen >= len(RESPONSES) + sum(len(examples) for examples in REQUESTS.values())
+
+
+def test_every_example_of_a_request_is_accepted(client: TestClient) -> None:
+    for name, examples in REQUESTS.items():
+        for example in examples.values():
+            body = example["value"]
+            if name == "createSearch":
+                assert client.post("/v1/searches", json=body).status_code == 202
+            elif name == "updateSearch":
+                path = f"/v1/searches/{submit(client)}"
+                assert client.patch(path, json=body).status_code == 200
+            else:
+                assert client.post("/v1/search-spaces/validate", json=body).status_code == 200
+
+
+def test_what_a_search_answers_is_what_is_documented(
+    client: TestClient, document: dict[str, Any]
+) -> None:
+    path = f"/v1/searches/{submit(client)}"
+    schema = {"$ref": "#/components/schemas/SearchRead"}
+    validate(document, schema, client.get(path).json())
+    body = {"$ref": "#/components/schemas/SearchSpec"}
+    validate(document, body, client.get(path).json()["spec"])  # a resolved spec is a request
+    validate(document, {"$ref": "#/components/schemas/Catalog"}, client.get("/v1/catalog").json())
+
+
+def test_a_patch_has_the_rules_of_the_request(app: FastAPI) -> None:
+    patch = validation.patch_model().model_json_schema()
+    parts = patch["$defs"]
+    assert parts["BudgetPatch"]["properties"]["trials"]["maximum"] == 100_000
+    assert parts["ResourcesPatch"]["properties"]["parallel_trials"]["maximum"] == 10_000
+    assert patch["properties"]["name"]["maxLength"] == 200
+    assert all(part["additionalProperties"] is False for part in (patch, *parts.values()))
+
+
+# /docs
+
+
+def test_the_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert not re.search(r"(src|href)=\"(https?:)?//", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy
+    assert "http" not in policy
+    for source in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+        asset = client.get(source)
+        assert asset.status_code == 200
+        assert asset.headers["content-type"].startswith(("text/javascript", "text/css"))
+    assert "/openapi.json" in client.get("/docs/start.js").text

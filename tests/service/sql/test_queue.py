@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select, update
+
+from search.engine.journal import EpochReported, StaleOwnerError, TrialStarted
+from service.sql.database import Sessions, connect
+from service.sql.journal import SqlJournal
+from service.sql.queue import Queue
+from service.sql.tables import Event, Search, Trial
+from tests.service.support.rows import add_search, add_tenant, read_search, running_trial
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[Sessions]:
+    sessions = connect(database_url)
+    yield sessions
+    sessions.engine.dispose()
+
+
+@pytest.fixture
+def queue(sessions: Sessions) -> Queue:
+    return Queue(sessions)
+
+
+def test_an_empty_queue_gives_nothing(queue: Queue) -> None:
+    assert queue.claim("me") is None
+
+
+def test_a_claimed_search_runs_and_is_given_once(sessions: Sessions, queue: Queue) -> None:
+    search_id = add_search(sessions)
+    claim = queue.claim("me")
+    assert claim is not None
+    assert (claim.search_id, claim.token, claim.owner) == (search_id, 1, "me")
+    assert queue.claim("you") is None
+    search = read_search(sessions, search_id)
+    assert search.state == "running"
+    assert search.started_at is not None
+    assert search.version == 2
+
+
+def test_searches_that_wait_for_nobody_are_not_claimed(sessions: Sessions, queue: Queue) -> None:
+    for state in ("paused", "succeeded", "failed", "cancelled"):
+        add_search(sessions, state=state)
+    assert queue.claim("me") is None
+
+
+def test_an_expired_lease_is_claimed_with_the_next_token(sessions: Sessions) -> None:
+    search_id = add_search(sessions)
+    queue = Queue(sessions, lease_seconds=0.2)
+    first = queue.claim("first")
+    assert first is not None
+    assert queue.claim("second") is None
+    time.sleep(0.3)
+    second = queue.claim("second")
+    assert second is not None
+    assert (second.search_id, second.token) == (search_id, 2)
+
+
+def test_a_heartbeat_keeps_the_lease(sessions: Sessions) -> None:
+    add_search(sessions)
+    queue = Queue(sessions, lease_seconds=0.6)
+    claim = queue.claim("me")
+    assert claim is not None
+    for _ in range(4):
+        time.sleep(0.25)
+        queue.heartbeat(claim, elapsed_seconds=1.5)
+        assert queue.claim("you") is None
+    assert read_search(sessions, claim.search_id).elapsed_seconds == 1.5
+
+
+def test_a_stale_owner_changes_nothing(sessions: Sessions, queue: Queue) -> None:
+    search_id = add_search(sessions)
+    stale = queue.claim("first")
+    assert stale is not None
+    assert queue.release(stale)
+    fresh = queue.claim("second")
+    assert fresh is not None
+    before = read_search(sessions, search_id)
+    with pytest.raises(StaleOwnerError):
+        queue.heartbeat(stale, 1.0)
+    with pytest.raises(StaleOwnerError):
+        queue.requests(stale)
+    with pytest.raises(StaleOwnerError):
+        queue.finish(stale, "succeeded")
+    with pytest.raises(StaleOwnerError):
+        queue.settle(stale)
+    assert not queue.release(stale)
+    queue.interrupt(stale, "late", blamed=False, limit=3)
+    queue.interrupt(stale, "late", blamed=True, limit=1)
+    after = read_search(sessions, search_id)
+    assert (after.state, after.version, after.lease_token, after.lease_owner) == (
+        "running",
+        before.version,
+        2,
+        "second",
+    )
+
+
+def test_a_released_search_goes_before_queued_ones(sessions: Sessions, queue: Queue) -> None:
+    add_search(sessions)
+    interrupted = queue.claim("me")
+    assert interrupted is not None
+    add_search(sessions)
+    assert queue.release(interrupted)
+    again = queue.claim("me")
+    assert again is not None
+    assert again.search_id == interrupted.search_id
+
+
+def test_tenants_take_turns(sessions: Sessions, queue: Queue) -> None:
+    """One with 30 searches does not hold up one who comes later with 3."""
+    big, small = add_tenant(sessions, "big"), add_tenant(sessions, "small")
+    owner_of = {add_search(sessions, big): big for _ in range(30)}
+    owner_of |= {add_search(sessions, small): small for _ in range(3)}
+    served = []
+    for _ in range(6):  # one at a time, so that the number of running searches decides nothing
+        claim = queue.claim("me")
+        assert claim is not None
+        served.append(owner_of[claim.search_id])
+        queue.finish(claim, "succeeded")
+    assert Counter(served) == {big: 3, small: 3}
+
+
+def test_the_tenant_with_the_fewest_running_searches_is_next(
+    sessions: Sessions, queue: Queue
+) -> None:
+    busy, idle = add_tenant(sessions, "busy"), add_tenant(sessions, "idle")
+    for _ in range(3):
+        add_search(sessions, busy)
+    assert queue.claim("me") is not None
+    assert queue.claim("me") is not None
+    search_id = add_search(sessions, idle)
+    claim = queue.claim("me")
+    assert claim is not None
+    assert claim.search_id == search_id
+
+
+def test_of_one_tenant_the_oldest_search_is_first(sessions: Sessions, queue: Queue) -> None:
+    identifiers = [add_search(sessions) for _ in range(5)]
+    claims = [queue.claim("me") for _ in range(5)]
+    assert [claim.search_id for claim in claims if claim is not None] == identifiers
+
+
+def test_many_claimers_share_the_queue_without_overlap(sessions: Sessions) -> None:
+    identifiers = {add_search(sessions) for _ in range(40)}
+    taken: list[str] = []
+    lock = threading.Lock()
+
+    def work(owner: str) -> None:
+        queue = Queue(sessions)
+        while claim := queue.claim(owner):
+            with lock:
+                taken.append(claim.search_id)
+
+    threads = [threading.Thread(target=work, args=(f"owner {n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = Queue(sessions)  # a row that another one locked was skipped, not lost
+    while claim := left.claim("last"):
+        taken.append(claim.search_id)
+    assert len(taken) == 40
+    assert set(taken) == identifiers
+
+
+def test_owners_that_are_gone_lose_their_searches_at_once(sessions: Sessions, queue: Queue) -> None:
+    add_search(sessions)
+    add_search(sessions)
+    gone, here = queue.claim("gone"), queue.claim("here")
+    assert gone is not None
+    assert here is not None
+    assert queue.release_owners(lambda owner: owner == "gone") == [gone.search_id]
+    again = queue.claim("new")
+    assert again is not None
+    assert again.search_id == gone.search_id
+    assert queue.claim("new") is None
+
+
+def test_requests_are_what_clients_asked(sessions: Sessions, queue: Queue) -> None:
+    search_id = add_search(sessions)
+    claim = queue.claim("me")
+    assert claim is not None
+    assert queue.requests(claim).action is None
+    request(sessions, search_id, "cancel")
+    requests = queue.requests(claim)
+    assert requests.action == "cancel"
+    assert requests.spec["budget"]["trials"] == 8
+
+
+def request(sessions: Sessions, search_id: str, action: str | None) -> None:
+    with sessions.begin() as session:
+        session.execute(update(Search).where(Search.id == search_id).values(requested=action))
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("cancel", "cancelled"), ("pause", "paused"), (None, "running")]
+)
+def test_settling_does_what_was_requested(
+    sessions: Sessions, queue: Queue, action: str | None, state: str
+) -> None:
+    search_id = add_search(sessions)
+    claim = queue.claim("me")
+    assert claim is not None
+    request(sessions, search_id, action)
+    assert queue.settle(claim) == state
+    search = read_search(sessions, search_id)
+    assert (search.state, search.requested, search.lease_owner) == (state, None, None)
+    assert (search.ended_at is not None) == (state == "cancelled")
+    assert (queue.claim("next") is not None) == (state == "running")
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_an_ended_search_leaves_no_trial_running(
+    sessions: Sessions, queue: Queue, state: str
+) -> None:
+    search_id = add_search(sessions)
+    claim = queue.claim("me")
+    assert claim is not None
+    journal = SqlJournal(sessions, claim, lambda: 0.0)
+    for number in range(2):
+        journal.append(TrialStarted(running_trial(number), told=0))
+    queue.finish(claim, state, "because")  # type: ignore[arg-type]  # a literal, parametrised
+    with sessions.read() as session:
+        trials = session.scalars(select(Trial).order_by(Trial.number)).all()
+        events = session.scalars(select(Event).order_by(Event.sequence)).all()
+    assert [trial.state for trial in trials] == ["pruned", "pruned"]
+    assert all(trial.failure and trial.failure["kind"] == "cancelled" for trial in trials)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [event.type for event in events[-3:]] == [
+        "trial.ended",
+        "trial.ended",
+        f"search.{state}",
+    ]
+    search = read_search(sessions, search_id)
+    assert (search.state, search.state_reason) == (state, "because")
+    assert search.event_sequence == len(events)
+
+
+def test_interruptions_count_until_there_is_progress(sessions: Sessions, queue: Queue) -> None:
+    search_id = add_search(sessions)
+    for cause in ("first", "second"):
+        claim = queue.claim("me")
+        assert claim is not None
+        queue.interrupt(claim, cause, blamed=True, limit=10)
+    claim = queue.claim("me")
+    assert claim is not None
+    queue.interrupt(claim, "nobody's fault", blamed=False, limit=1)
+    assert queue.interruptions(search_id) == ["second", "first"]
+    claim = queue.claim("me")
+    assert claim is not None
+    SqlJournal(sessions, claim, lambda: 0.0).append(TrialStarted(running_trial(0), told=0))
+    assert queue.interruptions(search_id) == ["second", "first"]
+    SqlJournal(sessions, claim, lambda: 0.0).append(EpochReported(0, 1, {"val_loss": 1.0}))
+    assert queue.interruptions(search_id) == []
+
+
+def test_a_search_that_ends_its_drivers_again_and_again_has_failed(
+    sessions: Sessions, queue: Queue
+) -> None:
+    search_id = add_search(sessions)
+    for _ in range(3):
+        claim = queue.claim("me")
+        assert claim is not None
+        queue.interrupt(claim, "its driver was ended by SIGSEGV", blamed=True, limit=3)
+    search = read_search(sessions, search_id)
+    assert search.state == "failed"
+    assert search.state_reason == (
+        "3 drivers ended without progress, the last because its driver was ended by SIGSEGV"
+    )
+    assert queue.claim("me") is None
