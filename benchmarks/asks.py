@@ -22,8 +22,9 @@ import torch
 
 from search.request.resolve import resolve
 from search.space import SearchSpace
-from search.strategies import rng_for, strategies
 from search.strategies.weight_sharing import candidate_strategies
+from search.strategy import strategies
+from search.streams import rng_for
 from search.trial import Trial, TrialKind, TrialState
 
 

@@ -50,7 +50,7 @@ from models.training.trainer import evaluate, train
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import Metrics, derived_from
+from search.evaluation import Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve

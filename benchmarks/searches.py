@@ -42,8 +42,8 @@ from search.request.screening import Screening
 from search.results.comparison import best_so_far
 from search.results.rank_correlation import rank_correlations
 from search.results.report import final_runs
-from search.strategies import strategies
 from search.strategies.weight_sharing import candidate_strategies
+from search.strategy import strategies
 
 RANDOM = "random"
 WARM_PROXY = "synflow"

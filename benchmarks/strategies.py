@@ -28,8 +28,8 @@ from models.domains import Choice
 from search.benchmark import Course, run_on_table, summary
 from search.evaluators.tabular import Table
 from search.space import SearchSpace
-from search.strategies import Strategy, strategies
 from search.strategies.weight_sharing import candidate_strategies
+from search.strategy import Strategy, strategies
 from search.trial import Candidate, Trial
 
 TARGETS: dict[str, dict[str, dict[str, float]]] = {

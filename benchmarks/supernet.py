@@ -37,9 +37,9 @@ from models.supernets.cells import Edge, MixedCell
 from models.supernets.joined import without_affine
 from models.task import Task
 from search.space import SearchSpace
-from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch
+from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel
 from search.weight_sharing.one_shot import Batch
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from search.engine.search_stage import MAX_REFUSALS, MAX_REPEATS
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.evaluators.tabular import SCORES, Table, TableEvaluator
 from search.objectives import Objective, fitness
-from search.strategies import Strategy, StrategySettings, strategies
+from search.strategy import Strategy, StrategySettings, strategies
 from search.trial import Candidate, Trial, TrialKind, TrialState
 
 CHECKPOINTS = (25, 50, 100, 150, 200, 300)

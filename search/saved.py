@@ -10,7 +10,7 @@ from models.architecture import Architecture
 from models.tensor_file import CheckpointError
 from models.training.state import load_state, save_state
 from models.training.trainer import TrainingState
-from search.evaluators import Derivation, Metrics, derived_from
+from search.evaluation import Derivation, Metrics, derived_from
 from search.trial import Trial
 
 log = logging.getLogger(__name__)

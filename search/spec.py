@@ -15,7 +15,7 @@ from models.training.recipe import TrainingSettings
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.predictors.proxy_scores import ProxyName
-from search.strategies import StrategySettings, strategies
+from search.strategy import StrategySettings, strategies
 
 MAX_TRIALS = 100_000
 MAX_EPOCHS = 10_000

@@ -12,7 +12,7 @@ from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.search_stage import MAX_REFUSALS, MAX_REPEATS
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import rng_for
+from search.streams import rng_for
 from search.trial import Candidate, Trial, TrialKind, TrialState
 
 

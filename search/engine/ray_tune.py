@@ -29,7 +29,7 @@ from search.engine.control import Control, Steering
 from search.engine.crew import Crew
 from search.engine.run import SearchRun
 from search.engine.trial_actor import TrialActor
-from search.evaluators import Evaluator
+from search.evaluation import Evaluator
 from search.spec import Resources
 
 TRIALS_PER_TUNER = 1000

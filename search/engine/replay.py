@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.opening import Suggestion
-from search.strategies import Strategy
+from search.strategy import Strategy
 from search.trial import Proposal, Trial, TrialKind
 
 

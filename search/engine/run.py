@@ -20,11 +20,11 @@ from search.engine.journal import EpochReported, Event, Journal, TrialEnded, Tri
 from search.engine.opening import Opening, no_opening
 from search.engine.scoring import Scoring
 from search.engine.search_stage import SearchStage
-from search.evaluators import derived_from
+from search.evaluation import derived_from
 from search.fidelity import Action, Decision
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import Strategy
+from search.strategy import Strategy
 from search.trial import Failure, FailureKind, Trial, TrialKind, TrialState, finite
 
 Phase = Literal["searching", "baseline", "final", "done"]

@@ -14,7 +14,7 @@ from search.engine.opening import Opening, Suggestion
 from search.objectives import Incumbents, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import Strategy
+from search.strategy import Strategy
 from search.trial import Candidate, Proposal, Trial, TrialKind, TrialState
 
 MAX_REPEATS = 100

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from search.engine.control import Control, Steering
 from search.engine.run import SearchRun
-from search.evaluators import EvaluationError, Evaluator, Metrics
+from search.evaluation import EvaluationError, Evaluator, Metrics
 from search.trial import FailureKind, Trial
 
 WORKER = "serial"

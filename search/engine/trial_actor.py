@@ -13,13 +13,7 @@ from typing import Any
 from ray import tune
 
 from models.architecture import Architecture
-from search.evaluators import (
-    Derivation,
-    EvaluationError,
-    Evaluator,
-    Metrics,
-    derived_from,
-)
+from search.evaluation import Derivation, EvaluationError, Evaluator, Metrics, derived_from
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
 
 TRIAL = "trial"

@@ -15,7 +15,7 @@ from models.architecture import Architecture
 from models.datasets.reference import DatasetReference, load_content
 from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableError, read_table
 from models.families import InfeasibleError
-from search.evaluators import EvaluationError, Metrics
+from search.evaluation import EvaluationError, Metrics
 from search.space import SearchSpace
 from search.trial import Candidate, FailureKind, Trial, TrialKind
 

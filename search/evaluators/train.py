@@ -25,7 +25,7 @@ from models.training.initialization import build
 from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
 from search import saved
-from search.evaluators import EvaluationError, Metrics
+from search.evaluation import EvaluationError, Metrics
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind

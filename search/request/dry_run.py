@@ -13,7 +13,7 @@ from models.families import InfeasibleError
 from search.objectives import violation
 from search.request.pretraining import pretraining_inputs
 from search.request.resolve import Resolved, ResolvedSpace
-from search.strategies import rng_for
+from search.streams import rng_for
 
 EXAMPLES = 3
 

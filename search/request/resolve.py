@@ -33,13 +33,8 @@ from search.request.rules import (
 from search.request.space_request import SpaceRequest
 from search.space import SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
-from search.strategies import (
-    ScoredSettings,
-    ScoredStrategyClass,
-    Strategy,
-    rng_for,
-    strategies,
-)
+from search.strategy import ScoredSettings, ScoredStrategyClass, Strategy, strategies
+from search.streams import rng_for
 from search.trial import Candidate
 from search.weight_sharing.one_shot import OneShotSettings
 

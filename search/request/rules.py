@@ -20,7 +20,7 @@ from search.fidelity import fidelities
 from search.objectives import Constraint, Objective
 from search.problems import Explainer, SpecError, SpecProblem, problem, shown
 from search.request.pretraining import pretraining_refusal
-from search.strategies import strategies
+from search.strategy import strategies
 from search.weight_sharing.inheritance import refusals
 from search.weight_sharing.one_shot import OneShotSettings
 

@@ -18,7 +18,8 @@ from search.predictors.proxy_scores import Scorer
 from search.request.resolve import Resolved
 from search.space import SearchSpace
 from search.spec import ProxySettings, SearchSpec
-from search.strategies import ScoredSettings, rng_for
+from search.strategy import ScoredSettings
+from search.streams import rng_for
 from search.trial import Candidate
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,8 @@ from search.predictors.gaussian_process import Features, GaussianProcess, Vector
 from search.predictors.path_encoding import PathEncoding
 from search.predictors.proxy_scores import Matrix, Scorer, scores_of, standard_scores
 from search.space import SearchSpace
-from search.strategies import ScoredSettings, rng_for, strategies
+from search.strategy import ScoredSettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]

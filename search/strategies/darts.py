@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from search.strategies import strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings, constant, gradients
 from search.weight_sharing.one_shot import Batch
 

@@ -21,8 +21,8 @@ from models.architecture import Architecture
 from models.supernets import Supernet
 from search.predictors.controller import Policy
 from search.space import SearchSpace
-from search.strategies import strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
 from search.trial import Candidate
 from search.weight_sharing.one_shot import Batch, Loss
 from search.weight_sharing.paths import Paths, PathSettings, batch_statistics

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.supernets import Mix
-from search.strategies import strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
 from search.weight_sharing.one_shot import Batch
 

@@ -16,7 +16,8 @@ from pydantic import Field
 from models.domains import Choice
 from search.counting import assignment_at, count_assignments
 from search.space import SearchSpace
-from search.strategies import MANY_OBJECTIVES, StrategySettings, rng_for, strategies
+from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 GOLDEN_SECTION = 618_034

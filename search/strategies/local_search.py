@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from search.space import SearchSpace
-from search.strategies import StrategySettings, rng_for, strategies
+from search.strategy import StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]

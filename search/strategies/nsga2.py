@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from search.space import SearchSpace
-from search.strategies import MANY_OBJECTIVES, StrategySettings, rng_for, strategies
+from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]

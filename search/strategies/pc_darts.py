@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.supernets import Group, Mix
-from search.strategies import strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
 from search.weight_sharing.one_shot import Batch
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.space import SearchSpace
-from search.strategies import MANY_OBJECTIVES, StrategySettings, rng_for, strategies
+from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 

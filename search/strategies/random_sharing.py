@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from models.architecture import Architecture
-from search.strategies import strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
 from search.weight_sharing.one_shot import Batch
 from search.weight_sharing.paths import Paths, PathSettings, batch_statistics
 

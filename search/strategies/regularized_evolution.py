@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from search.space import SearchSpace
-from search.strategies import StrategySettings, rng_for, strategies
+from search.strategy import StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 

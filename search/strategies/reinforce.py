@@ -19,7 +19,8 @@ from torch import Tensor
 
 from search.predictors.controller import Policy
 from search.space import SearchSpace
-from search.strategies import StrategySettings, rng_for, strategies
+from search.strategy import StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from models.domains import Choice, Domain, Scalar
 from search.space import SearchSpace
-from search.strategies import StrategySettings, rng_for, strategies
+from search.strategy import StrategySettings, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Trial
 
 if TYPE_CHECKING:

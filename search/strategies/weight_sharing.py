@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search.space import SearchSpace
-from search.strategies import rng_for, strategies
+from search.strategy import strategies
+from search.streams import rng_for
 from search.trial import Candidate, Proposal, Supernet, Trial, TrialKind
 from search.weight_sharing.one_shot import OneShot, OneShotSettings
 

@@ -24,12 +24,13 @@ from models.training.metrics import scores
 from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
 from search import saved
-from search.evaluators import Derivation, EvaluationError
+from search.evaluation import Derivation, EvaluationError
 from search.objectives import COST_METRICS, Constraint, excess
 from search.saved import Spacing
 from search.space import SearchSpace
-from search.strategies import rng_for, strategies
 from search.strategies.weight_sharing import WeightSharing
+from search.strategy import strategies
+from search.streams import rng_for
 from search.trial import FailureKind, Trial
 from search.trial import Supernet as Proposal
 from search.weight_sharing.bilevel import Bilevel

@@ -13,7 +13,7 @@ from models.datasets import Dataset, Samples, Split
 from models.datasets.splits import ordered, shuffled, stratified
 from models.graph_samples import Nodes
 from models.training.trainer import channels_last
-from search.strategies import rng_for
+from search.streams import rng_for
 from search.weight_sharing.one_shot import Batch
 
 STATISTICS_BATCH = 64

@@ -20,7 +20,7 @@ from models.supernets import Supernet
 from models.task import Task
 from models.training.initialization import build
 from models.training.recipe import Recipe
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.problems import SpecProblem, problem, shown
 from search.trial import Candidate, FailureKind
 from search.weight_sharing.one_shot import OneShotSettings

@@ -20,7 +20,7 @@ from models.training.defaults import default_recipe
 from models.training.optimizers import load_tensors, tensors_of
 from models.training.trainer import channels_last
 from search.space import SearchSpace
-from search.strategies import StrategySettings
+from search.strategy import StrategySettings
 from search.weight_sharing.collapse import GuardSettings
 from search.weight_sharing.curvature import Eigenpair
 

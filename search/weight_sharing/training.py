@@ -15,8 +15,8 @@ from models.architecture import Architecture
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.trainer import NonFiniteError, TrainingState, seeded
-from search.evaluators import Derivation
-from search.strategies import rng_for
+from search.evaluation import Derivation
+from search.streams import rng_for
 from search.weight_sharing.collapse import (
     Sign,
     Vitals,

@@ -13,7 +13,7 @@ from service.commands.output import UsageError, note, print_json, print_table
 if TYPE_CHECKING:
     from search.benchmark import Course
     from search.evaluators.tabular import Table
-    from search.strategies import StrategySettings
+    from search.strategy import StrategySettings
 
 app = typer.Typer(help="Measure strategies on tables of known results.", no_args_is_help=True)
 
@@ -60,8 +60,8 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
     from pydantic import ValidationError
 
     from models.registry import UnknownNameError
-    from search.strategies import ScoredSettings, strategies
     from search.strategies.weight_sharing import candidate_strategies
+    from search.strategy import ScoredSettings, strategies
 
     try:
         if strategy in strategies and strategy not in (able := candidate_strategies()):

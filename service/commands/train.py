@@ -42,7 +42,7 @@ def train(
     from models.presets import preset as preset_named
     from models.registry import UnknownNameError
     from models.training.pretexts import allowed
-    from search.evaluators import EvaluationError
+    from search.evaluation import EvaluationError
     from search.evaluators.train import TrainEvaluator
     from search.trial import Candidate, Trial, TrialKind, TrialState
 

@@ -21,7 +21,7 @@ from models.task import Task
 from models.training.recipe import Recipe, TrainingSettings
 from search.objectives import Objective, fitness
 from search.space import SearchSpace
-from search.strategies import Strategy, strategies
+from search.strategy import Strategy, strategies
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "strategies.json"

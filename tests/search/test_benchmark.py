@@ -8,7 +8,7 @@ import pytest
 from models.architecture import Architecture
 from search.benchmark import benchmark, run_on_table, summary, top_score
 from search.evaluators.tabular import Table
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Candidate, FailureKind, Trial, TrialState
 from tests.search.support.tables import product_table, written
 from tests.support.instructions import instructions

@@ -20,7 +20,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.tabular import Table, TableEvaluator
 from search.spec import TableSpec
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Candidate, Trial
 from service.commands.output import UsageError
 from service.commands.replaying import replayed

@@ -39,7 +39,7 @@ def catalog() -> Catalog:
     from models.training.metrics import default_metric, scores
     from models.training.recipe import OptimizerName, TrainingSettings
     from search.fidelity import fidelities
-    from search.strategies import strategies
+    from search.strategy import strategies
 
     return Catalog(
         families=[

@@ -8,7 +8,7 @@ from models.presets import preset
 from search.engine.journal import MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.objectives import Constraint
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import TrialKind, TrialState
 from tests.search.support.runs import (
     Listed,

@@ -15,7 +15,7 @@ from models.training.metrics import metric_names
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, resolve
 from search.results.report import best

@@ -30,11 +30,11 @@ from search.engine.journal import (
 from search.engine.ray_tune import CapacityError, run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.trial_actor import Report, trial_from_text, trial_to_text
-from search.evaluators import derived_from
+from search.evaluation import derived_from
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.spec import Budget, Final, Resources
-from search.strategies import Strategy, strategies
+from search.strategy import Strategy, strategies
 from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
 from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings

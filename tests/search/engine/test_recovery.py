@@ -5,7 +5,7 @@ from search.engine.journal import MemoryJournal, StaleOwnerError, TrialEnded, Tr
 from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.objectives import Constraint
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Trial, TrialKind
 from tests.search.support.runs import (
     SHARING,

@@ -5,7 +5,7 @@ import pytest
 
 from search.engine.journal import Event, MemoryJournal
 from search.engine.search_stage import MAX_REPEATS
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.runs import (
     ERROR,

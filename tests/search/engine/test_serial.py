@@ -7,9 +7,9 @@ from search.engine.control import Orders, Steering
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.spec import Budget
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 

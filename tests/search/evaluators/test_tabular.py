@@ -14,10 +14,10 @@ from models.training.recipe import Recipe
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.evaluators.tabular import Table, TableError, TableEvaluator
 from search.spec import TableSpec
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.tables import DIMENSIONS, arrays, written
 

@@ -25,7 +25,7 @@ from models.families import InfeasibleError, families
 from models.registry import UnknownNameError
 from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError
-from search.evaluators import EvaluationError, Metrics
+from search.evaluation import EvaluationError, Metrics
 from search.evaluators.train import TrainEvaluator, failure_of
 from search.objectives import Constraint
 from search.spec import SearchSpec
@@ -328,7 +328,7 @@ def test_failures_have_a_kind_and_one_line(error: Exception, kind: str, message:
 
 OUT_OF_MEMORY = """
 import json, resource, sys
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.evaluators.train import TrainEvaluator
 from search.trial import Candidate, Trial, TrialKind, TrialState
 

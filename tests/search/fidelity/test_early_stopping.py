@@ -6,7 +6,7 @@ import pytest
 from search.engine.journal import EpochReported, Event, MemoryJournal, StaleOwnerError
 from search.engine.replay import replay
 from search.engine.run import SearchRun
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.runs import (
     Crashing,

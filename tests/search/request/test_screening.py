@@ -22,7 +22,8 @@ from search.request.screening import Screening
 from search.results.rank_correlation import rank_correlations
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import Strategy, rng_for, strategies
+from search.strategy import Strategy, strategies
+from search.streams import rng_for
 from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 

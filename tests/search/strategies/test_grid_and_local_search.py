@@ -11,10 +11,10 @@ from models.domains import Choice, Range
 from search.benchmark import run_on_table
 from search.counting import assignment_at, count_assignments
 from search.evaluators.tabular import Table
-from search.strategies import Strategy
 from search.strategies.grid import Grid
 from search.strategies.local_search import LocalSearch
 from search.strategies.random import RandomSearch
+from search.strategy import Strategy
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 from tests.search.support.tables import product_table

@@ -24,7 +24,6 @@ from scipy.stats import ttest_ind
 
 from search.results.hypervolume import hypervolume
 from search.space import SearchSpace
-from search.strategies import Strategy
 from search.strategies.nsga2 import (
     Nsga2,
     crowded_order,
@@ -32,6 +31,7 @@ from search.strategies.nsga2 import (
     nondominated_fronts,
 )
 from search.strategies.random import RandomSearch
+from search.strategy import Strategy
 from search.trial import Candidate, Trial, TrialKind, TrialState
 from tests.search.support.spaces import letters
 

@@ -9,9 +9,10 @@ from scipy.stats import binomtest, chisquare, ttest_ind
 from models.architecture import Decision
 from models.domains import Choice
 from search.space import SearchSpace
-from search.strategies import Strategy, rng_for, strategies
 from search.strategies.random import RandomSearch
 from search.strategies.regularized_evolution import RegularizedEvolution
+from search.strategy import Strategy, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 

@@ -4,7 +4,7 @@ import pytest
 
 from search.engine.journal import EpochReported, MemoryJournal
 from search.objectives import Constraint
-from search.strategies import strategies
+from search.strategy import strategies
 from search.trial import Failure, FailureKind, TrialKind, TrialState
 from tests.search.support.runs import (
     SHARING,

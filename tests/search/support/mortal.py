@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from search.evaluators import Metrics
+from search.evaluation import Metrics
 from search.evaluators.train import TrainEvaluator
 from search.spec import SearchSpec
 from search.strategies.darts import DartsSearch

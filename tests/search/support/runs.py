@@ -10,11 +10,12 @@ from models.families import InfeasibleError
 from search.engine.feasibility import Screen
 from search.engine.journal import Event, MemoryJournal, StaleOwnerError
 from search.engine.run import SearchRun
-from search.evaluators import Derivation
+from search.evaluation import Derivation
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.strategies import Strategy, rng_for, strategies
 from search.strategies.weight_sharing import candidate_strategies
+from search.strategy import Strategy, strategies
+from search.streams import rng_for
 from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
 from tests.search.support.spaces import share_of_a, spec_of
 

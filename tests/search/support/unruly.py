@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from search.evaluators import EvaluationError
+from search.evaluation import EvaluationError
 from search.trial import FailureKind, Trial
 
 

@@ -30,7 +30,7 @@ from models.training.state import load_state
 from search.engine.journal import EpochReported, Event, MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.engine.serial import run_serial
-from search.evaluators import EvaluationError, Metrics, derived_from
+from search.evaluation import EvaluationError, Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.resolve import Resolved, resolve

@@ -17,7 +17,7 @@ from models.datasets.reference import load_dataset
 from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
 from models.training.recipe import Recipe
-from search.evaluators import Derivation, EvaluationError
+from search.evaluation import Derivation, EvaluationError
 from search.objectives import Constraint
 from search.trial import Supernet, Trial, TrialKind, TrialState
 from search.weight_sharing import evaluation as supernet

@@ -19,7 +19,7 @@ from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import Derivation
+from search.evaluation import Derivation
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts

@@ -23,16 +23,16 @@ from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.trial_actor import Report
-from search.evaluators import Derivation, derived_from
+from search.evaluation import Derivation, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.resolve import Resolved, resolve
 from search.space import SearchSpace
-from search.strategies import strategies
 from search.strategies.darts import DartsSearch, DartsSettings
 from search.strategies.gdas import GdasSearch, GdasSettings
 from search.strategies.pc_darts import PcDartsSearch, PcDartsSettings
 from search.strategies.weight_sharing import candidate_strategies
+from search.strategy import strategies
 from search.trial import FailureKind, TrialKind, TrialState
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.families import families
 from models.operations import operations
 from search.fidelity import fidelities
-from search.strategies import strategies
+from search.strategy import strategies
 from tests.service.support.requests import Driver, problem, submit
 
 

@@ -17,7 +17,7 @@ from models.training.recipe import Recipe
 from search.engine.journal import EpochReported, TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.evaluators import Derivation
+from search.evaluation import Derivation
 from search.request.resolve import resolve
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from service.sql.database import Sessions
