@@ -7,8 +7,30 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
-from service.sql.database import normal_url
+
+def normal_url(url: str) -> str:
+    """`url` with the driver that Nasmith uses: psycopg 3 for PostgreSQL.
+
+    Raises:
+        ValueError: not a database URL, or another database than SQLite in a file or PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "the database URL is none; expected sqlite:///FILE or postgresql://..."
+        ) from None
+    backend = parsed.drivername.split("+")[0]
+    if backend in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    elif backend != "sqlite":
+        raise ValueError(f"the database is {backend!r}, supported are sqlite and postgresql")
+    elif parsed.database in (None, "", ":memory:"):
+        raise ValueError("SQLite needs a file: a database in memory is not shared by processes")
+    return parsed.render_as_string(hide_password=False)
 
 
 class ServiceSettings(BaseSettings):
@@ -63,3 +85,12 @@ class ServiceSettings(BaseSettings):
     @property
     def checkpoints(self) -> Path:
         return self.home / "checkpoints"
+
+
+def environment(settings: ServiceSettings) -> dict[str, str]:
+    """The environment variables that give another process the same settings."""
+    return {
+        f"NASMITH_{name.upper()}": str(value)
+        for name, value in settings.model_dump(mode="json").items()
+        if value is not None
+    }

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from service.api.problems import InvalidError, item
+from service.refusals import InvalidError, item
 
 DEFAULT_SIZE, LARGEST_SIZE = 20, 100
 

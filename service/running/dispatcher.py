@@ -17,12 +17,11 @@ from types import FrameType
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.logs import configure_logs
-from service.running.dispatcher_process import environment
 from service.running.driver_process import DriverProcess, cause_of, is_blamed
 from service.running.ownership import Exit
 from service.running.processes import is_gone, process_name
 from service.running.ray_runtime import RayRuntime
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, environment
 from service.sql.database import connect, is_migrated
 from service.sql.lease import Claim
 from service.sql.outages import is_outage

@@ -16,7 +16,7 @@ import time
 
 import psutil
 
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, environment
 
 _log = logging.getLogger(__name__)
 
@@ -90,15 +90,6 @@ class EmbeddedDispatcher:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-
-
-def environment(settings: ServiceSettings) -> dict[str, str]:
-    """The environment variables that give another process the same settings."""
-    return {
-        f"NASMITH_{name.upper()}": str(value)
-        for name, value in settings.model_dump(mode="json").items()
-        if value is not None
-    }
 
 
 def end_process_tree(process: subprocess.Popen[bytes], seconds: float) -> None:

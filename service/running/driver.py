@@ -46,7 +46,7 @@ from service.sql.lease import Claim
 from service.sql.ledger import Ledger
 from service.sql.outages import is_outage
 from service.sql.queue import Queue
-from service.store.leftovers import checkpoints_url
+from service.store.layout import checkpoints_url
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from search.spec import SearchSpec
 from search.trial import Failure, FailureKind, Trial
 from service.sql.lease import Claim
 from service.sql.ledger import Ledger
-from service.store.leftovers import checkpoints_url
+from service.store.layout import checkpoints_url
 
 log = logging.getLogger(__name__)
 

@@ -16,38 +16,16 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy import create_engine as _create_engine
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
 import migrations
+from service.settings import normal_url
 
 DEFAULT_TENANT = "default"
 
 _BUSY_SECONDS = 10
 _MIGRATION_LOCK = 0x6E657473  # any number, the same in every process: "nets"
 _READING = {"nasmith_reading": True}
-
-
-def normal_url(url: str) -> str:
-    """`url` with the driver that Nasmith uses: psycopg 3 for PostgreSQL.
-
-    Raises:
-        ValueError: not a database URL, or another database than SQLite in a file or PostgreSQL.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError(
-            "the database URL is none; expected sqlite:///FILE or postgresql://..."
-        ) from None
-    backend = parsed.drivername.split("+")[0]
-    if backend in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    elif backend != "sqlite":
-        raise ValueError(f"the database is {backend!r}, supported are sqlite and postgresql")
-    elif parsed.database in (None, "", ":memory:"):
-        raise ValueError("SQLite needs a file: a database in memory is not shared by processes")
-    return parsed.render_as_string(hide_password=False)
 
 
 def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) -> Engine:

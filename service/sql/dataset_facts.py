@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import Request
-
-from service.api.requests import get_sessions
-from service.settings import ServiceSettings
 from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
 from service.sql.tables import Dataset
@@ -40,11 +36,6 @@ class TenantDatasets:
             return named_facts(name)
         except UnknownNameError as error:
             raise UnknownNameError("dataset", name, [*own, *error.known]) from None
-
-
-def lookup_of(request: Request, tenant_id: str) -> TenantDatasets:
-    settings: ServiceSettings = request.app.state.settings
-    return TenantDatasets(get_sessions(request), tenant_id, settings.store_url)
 
 
 def facts_of(row: Dataset, store_url: str) -> DatasetFacts:

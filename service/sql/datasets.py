@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.problems import NotFoundError, ProblemError
+from service.refusals import NotFoundError, ProblemError
 from service.sql.states import ENDED
 from service.sql.tables import Dataset, Search
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.api.problems import NotFoundError
 from service.identifiers import new_search_id
+from service.refusals import NotFoundError
 from service.sql.events import append_event
 from service.sql.states import ENDED, SearchState
 from service.sql.tables import Artifact, IdempotencyKey, Search

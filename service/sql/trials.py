@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.api.problems import NotFoundError
+from service.refusals import NotFoundError
 from service.sql.tables import Epoch, Trial
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from search.objectives import best_trials
 from search.request.warm_start import Earlier
 from search.trial import Trial
-from service.api.problems import NotFoundError
+from service.refusals import NotFoundError
 from service.sql import tables
 from service.sql.database import Sessions
 from service.sql.events import append_event

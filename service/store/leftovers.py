@@ -12,18 +12,12 @@ from service.identifiers import age_seconds
 from service.sql.database import Sessions
 from service.sql.states import ENDED
 from service.sql.tables import Artifact, Dataset, Search
+from service.store.layout import ARTIFACTS, CHECKPOINTS, DATASETS
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS, ARTIFACTS, DATASETS = "checkpoints", "artifacts", "datasets"
-
 UPLOAD_SECONDS = 3600.0
 """Between the file of an upload and its row, at most."""
-
-
-def checkpoints_url(store_url: str, search_id: str) -> str:
-    """The folder in which final trials leave their weights until they are published."""
-    return f"{store_url.rstrip('/')}/{CHECKPOINTS}/{search_id}"
 
 
 class Leftovers:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.sql.database import migrate, normal_url
+from service.settings import normal_url
+from service.sql.database import migrate
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -17,8 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from search.request.resolve import resolve
-from service.running.dispatcher_process import environment
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, environment
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
 from service.sql.searches import SearchRepository, Submission
 from service.sql.states import ENDED, SearchState, change_state

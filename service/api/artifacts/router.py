@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.etags import IfNoneMatch, is_held
-from service.api.problems import ConflictError, ProblemError, problems
+from service.api.problems import problems
 from service.api.requests import (
     SearchId,
     StrictRoute,
@@ -20,6 +20,7 @@ from service.api.requests import (
 )
 from service.api.security import TenantDep
 from service.api.trials.ranking import best_items
+from service.refusals import ConflictError, ProblemError
 from service.sql.artifacts import ArtifactRepository
 from service.sql.searches import SearchRepository
 from service.sql.states import SearchState

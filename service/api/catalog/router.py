@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.catalog.content import catalog
 from service.api.catalog.schemas import Catalog
+from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held
+from service.api.json_body import JsonBody
 from service.api.problems import problems
-from service.api.requests import JsonBody, StrictRoute
+from service.api.requests import StrictRoute
 from service.api.searches.schemas import SpaceDryRun
 from service.api.searches.validation import dry_run_of_space
 from service.api.security import TenantDep
-from service.sql.dataset_facts import lookup_of
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
 

@@ -12,8 +12,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Message
 
 from service.api.datasets.schemas import NAME_PATTERN
-from service.api.problems import InvalidError, ProblemError, ProblemItem, item
-from service.api.requests import parse_json
+from service.api.json_body import parse_json
+from service.refusals import InvalidError, ProblemError, ProblemItem, item
 
 FIELDS = ("file", "name", "task", "options")
 _FIELD_BYTES = 64 * 1024

@@ -15,13 +15,13 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from service.api.datasets.form import UploadForm
-from service.api.problems import InvalidError, ProblemError, item, pointer
 from service.identifiers import new_dataset_id
+from service.refusals import InvalidError, ProblemError, item, pointer
 from service.settings import ServiceSettings
 from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
 from service.sql.tables import Dataset
-from service.store.leftovers import DATASETS
+from service.store.layout import DATASETS
 from service.store.store import Store
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from service.api.pages import (
     encode_token,
     invalid_token,
 )
-from service.api.problems import NotFoundError, problems
+from service.api.problems import problems
 from service.api.requests import ReadingDep, StrictRoute, get_sessions
 from service.api.security import TenantDep
+from service.refusals import NotFoundError
 from service.sql.datasets import DatasetRepository
 from service.store.store import Store
 

@@ -10,9 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service.api.events.watcher import Watcher
-from service.api.problems import InvalidError, item, problems
+from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute, get_sessions
 from service.api.security import TenantDep
+from service.refusals import InvalidError, item
 from service.sql.searches import SearchRepository
 from service.sql.states import ENDED
 

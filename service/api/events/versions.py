@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from service.api.problems import NotFoundError
+from service.refusals import NotFoundError
 from service.sql.database import Sessions
 from service.sql.searches import Version, versions
 

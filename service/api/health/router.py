@@ -12,8 +12,9 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel
 
 from service.api.metrics import Metrics
-from service.api.problems import RETRY_AFTER_SECONDS, ProblemError, problems
+from service.api.problems import RETRY_AFTER_SECONDS, problems
 from service.api.requests import StrictRoute, get_sessions
+from service.refusals import ProblemError
 from service.sql.database import is_migrated
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)

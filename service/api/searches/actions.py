@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.api.problems import ConflictError
+from service.refusals import ConflictError
 from service.sql.events import append_event
 from service.sql.states import ENDED, SearchState, change_state
 from service.sql.tables import Search

@@ -9,9 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from models.architecture import sha256_of
+from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held, weak
 from service.api.events.versions import Versions
 from service.api.events.watcher import Watcher
+from service.api.json_body import JsonBody
 from service.api.pages import (
     DEFAULT_SIZE,
     PageSize,
@@ -20,20 +22,13 @@ from service.api.pages import (
     encode_token,
     invalid_token,
 )
-from service.api.problems import InvalidError, item, problems
-from service.api.requests import (
-    JsonBody,
-    ReadingDep,
-    SearchId,
-    SessionDep,
-    StrictRoute,
-    get_sessions,
-)
+from service.api.problems import problems
+from service.api.requests import ReadingDep, SearchId, SessionDep, StrictRoute, get_sessions
 from service.api.searches import actions, validation
 from service.api.searches.schemas import DryRun, SearchPage, SearchRead, StateFilter
 from service.api.security import TenantDep
 from service.identifiers import is_search_id
-from service.sql.dataset_facts import lookup_of
+from service.refusals import InvalidError, item
 from service.sql.datasets import DatasetRepository
 from service.sql.searches import KeyTakenError, SearchRepository
 from service.sql.tables import Search

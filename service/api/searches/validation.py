@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from service.api.problems import InvalidError, ProblemItem, item, pointer
+from service.refusals import InvalidError, ProblemItem, item, pointer
 from service.sql.database import Sessions
 from service.sql.searches import Submission
 

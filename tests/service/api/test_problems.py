@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.api.app import create_app
-from service.api.requests import MAX_DEPTH, parse_json
+from service.api.json_body import MAX_DEPTH, parse_json
 from service.settings import ServiceSettings
 from service.sql.tables import Search
 from tests.service.support.requests import BODY, pointers, problem, submit

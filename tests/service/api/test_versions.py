@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from service.api.events import versions as module
 from service.api.events.versions import Versions
-from service.api.problems import NotFoundError
 from service.identifiers import new_search_id
+from service.refusals import NotFoundError
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
 from service.sql.searches import Version
 from service.sql.tables import Search

@@ -11,10 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.running.dispatcher_process import environment
 from service.running.driver_process import cause_of, is_blamed
 from service.running.ownership import Exit
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, environment
 from service.sql.database import Sessions, connect
 from tests.service.support.rows import add_search, read_search
 

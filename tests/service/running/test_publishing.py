@@ -25,7 +25,8 @@ from service.sql.ledger import Ledger
 from service.sql.queue import Queue
 from service.sql.tables import Artifact, Event
 from service.sql.tables import Trial as TrialRow
-from service.store.leftovers import Leftovers, checkpoints_url
+from service.store.layout import checkpoints_url
+from service.store.leftovers import Leftovers
 from service.store.store import Store
 from tests.service.support.rows import add_search, read_search
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, normal_url
 from service.sql.database import (
     DEFAULT_TENANT,
     Sessions,
@@ -17,7 +17,6 @@ from service.sql.database import (
     create_engine,
     is_migrated,
     migrate,
-    normal_url,
 )
 from service.sql.events import append_event, events_after
 from service.sql.tables import Base, Event, Search, Tenant
