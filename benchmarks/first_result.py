@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from service.client import Client
+from nasmith import Client
 from service.server.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {

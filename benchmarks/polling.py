@@ -30,7 +30,7 @@ from typing import Any
 
 import psutil
 
-from service.client import Client, Search
+from nasmith import Client, Search
 from service.server.local_server import LocalServer, running_server
 
 REQUEST: dict[str, Any] = {

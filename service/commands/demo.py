@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from service.client import Client
+from nasmith import Client
 from service.commands.output import FailedError, UsageError, note
 from service.server.local_server import running_server
 

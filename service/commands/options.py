@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-    from service.client import Client
+    from nasmith import Client
     from service.commands.output import UsageError
     from service.settings import ServiceSettings
 
@@ -41,7 +41,7 @@ Patience = Annotated[
 
 def client_at(url: str | None, patience: float = 3.0) -> Client:
     """Who typed a command sees after `patience` seconds that there is no server."""
-    from service.client import Client
+    from nasmith import Client
 
     return Client(url, patience=patience)
 

@@ -58,7 +58,7 @@ def end_with(error: Exception) -> NoReturn:
 
 
 def _verdict(error: Exception) -> tuple[int, str]:
-    from service.client import (
+    from nasmith import (
         AuthenticationError,
         BundleError,
         NasmithError,

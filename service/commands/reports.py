@@ -19,8 +19,8 @@ from service.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from nasmith import Search
     from search.request.dataset_facts import DatasetFacts
-    from service.client import Search
 
 SearchIds = Annotated[
     list[str], typer.Argument(metavar="SEARCH...", help="Ids of two or more searches.")

@@ -20,7 +20,7 @@ from service.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from service.client import Search
+    from nasmith import Search
 
 _SHOWN_METRICS = ("val_", "test_", "parameters", "flops", "latency_ms", "train_seconds")
 
@@ -63,7 +63,7 @@ def list_searches(
     if as_json:
         print_json([search.document for search in found])
         return
-    from service.client.progress import best_so_far
+    from nasmith.progress import best_so_far
 
     rows = [
         (s.id, s.state, _done(s), best_so_far(s), s.document["created_at"], s.name) for s in found
@@ -83,7 +83,7 @@ def watch(
 
 
 def _watch(search: Search, patience: float, as_json: bool) -> None:
-    from service.client.progress import show_progress, summary
+    from nasmith.progress import show_progress, summary
 
     try:
         show_progress(search, patience=patience)
@@ -108,7 +108,7 @@ def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
     if as_json:
         print_json({**search.document, "best_items": best})
         return
-    from service.client.progress import summary
+    from nasmith.progress import summary
 
     document = search.document
     objectives = [f"{o['goal']} {o['metric']}" for o in search.spec["objectives"]]

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from nasmith import Client
 from search.engine.serial import run_serial
 from service.cli import main
-from service.client import Client
 from service.server.local_server import LocalServer, running_server
 from service.sql.database import connect
 from tests.service.support.requests import SMALL, Driver, Hashed

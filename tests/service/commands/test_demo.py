@@ -16,7 +16,7 @@ import pytest
 
 from models.datasets import datasets
 from models.exporters.verification import score_bundle
-from service.client import Client
+from nasmith import Client
 from service.server.local_server import running_server
 
 REQUEST: dict[str, Any] = {

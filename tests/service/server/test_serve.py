@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from service.client import Client, UnreachableError
+from nasmith import Client, UnreachableError
 from service.server.local_server import LocalServer, running_server
 from service.server.serve import ServeError, refuse_exposure
 

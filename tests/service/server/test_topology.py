@@ -22,7 +22,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from service.client import Client
+from nasmith import Client
 from service.running.ray_runtime import LOOPBACK
 from service.server.local_server import running_server
 

@@ -1,6 +1,6 @@
 """The Python client of a Nasmith server. Imports no torch, no Ray and no server code.
 
-from service.client import Client
+from nasmith import Client
 
 with Client("http://127.0.0.1:8000") as client:
     search = client.searches.create(
@@ -12,10 +12,10 @@ with Client("http://127.0.0.1:8000") as client:
     search.download("best-model")
 """
 
-from service.client.bundle import BundleError
-from service.client.client import Client, Searches
-from service.client.dataset import Datasets
-from service.client.errors import (
+from nasmith.bundle import BundleError
+from nasmith.client import Client, Searches
+from nasmith.dataset import Datasets
+from nasmith.errors import (
     AuthenticationError,
     ConflictError,
     InvalidRequestError,
@@ -26,7 +26,7 @@ from service.client.errors import (
     TooManyRequestsError,
     UnreachableError,
 )
-from service.client.search import Event, Search, SearchFailedError
+from nasmith.search import Event, Search, SearchFailedError
 
 __all__ = [
     "AuthenticationError",

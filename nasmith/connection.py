@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from service.client.errors import ProblemError, UnreachableError, problem_of
+from nasmith.errors import ProblemError, UnreachableError, problem_of
 
 OnOutage = Callable[[str], None]
 """Called with a sentence before each wait for a server that is away."""

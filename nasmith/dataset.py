@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from service.client.connection import Connection, pages, path_part
+from nasmith.connection import Connection, pages, path_part
 
 _READING_SECONDS = 900.0
 

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from service.client.errors import NasmithError
+from nasmith.errors import NasmithError
 
 CHECKSUMS = "SHA256SUMS"
 _MAX_ENTRIES = 1000

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 if TYPE_CHECKING:
-    from service.client.search import Search
+    from nasmith.search import Search
 
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_WITHOUT_NEWS = 60.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from service.client import (
+from nasmith import (
     Client,
     ConflictError,
     InvalidRequestError,
@@ -54,9 +54,9 @@ def search(client: Client) -> Iterator[Search]:
 
 
 def test_the_client_imports_nothing_heavy() -> None:
-    code = "import sys, service.client; print(*sys.modules)"
+    code = "import sys, nasmith; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"service.client", "httpx2"} <= set(done.stdout.split())
+    assert {"nasmith", "httpx2"} <= set(done.stdout.split())
     assert not {"torch", "ray", "fastapi", "sqlalchemy", "numpy"} & set(done.stdout.split())
 
 

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import httpx2
 
-from service.client.bundle import save_bundle
-from service.client.connection import (
+from nasmith.bundle import save_bundle
+from nasmith.connection import (
     Backoff,
     Connection,
     OnOutage,
@@ -20,7 +20,7 @@ from service.client.connection import (
     pages,
     path_part,
 )
-from service.client.errors import NasmithError, ProblemError, ServerError, UnreachableError
+from nasmith.errors import NasmithError, ProblemError, ServerError, UnreachableError
 
 _LONG_POLL_SECONDS = 25
 _SILENCE_SECONDS = 60.0  # the server sends a comment every 15 s
@@ -144,7 +144,7 @@ class Search:
             UnreachableError: the server was away for `patience` seconds.
         """
         if progress:
-            from service.client.progress import show_progress
+            from nasmith.progress import show_progress
 
             show_progress(self, timeout=timeout, patience=patience)
         else:

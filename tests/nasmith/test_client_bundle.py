@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.client.bundle import BundleError, save_bundle
+from nasmith.bundle import BundleError, save_bundle
 
 FILES = {"model.py": b"import torch\n", "weights/model.safetensors": bytes(range(256)) * 64}
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from service.client.connection import Connection, pages, path_part
-from service.client.dataset import Datasets
-from service.client.errors import ServerError
-from service.client.search import Search
+from nasmith.connection import Connection, pages, path_part
+from nasmith.dataset import Datasets
+from nasmith.errors import ServerError
+from nasmith.search import Search
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
