@@ -55,7 +55,7 @@ from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
-from search.trial import Supernet, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialKind, TrialState
 
 RATE = {"architecture_learning_rate": 3e-3}
 ONE_SHOT: dict[str, dict[str, Any]] = {
@@ -259,7 +259,9 @@ def recurrent_cell(dataset: Dataset, options: argparse.Namespace) -> dict[str, A
         dropout=0.0,
     )
     settings = {"optimizer": "adam", "learning_rate": options.cell_rate}
-    proposal = Supernet("darts", {"epochs": options.cell_epochs, "seed": 0, **settings, **RATE})
+    proposal = SupernetProposal(
+        "darts", {"epochs": options.cell_epochs, "seed": 0, **settings, **RATE}
+    )
     trial = Trial(0, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
     with tempfile.TemporaryDirectory() as folder:
         stored = stored_in(folder, dataset)

@@ -45,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Supernet:
+class SupernetProposal:
     """A weight-sharing search as one trial: the method and its settings, as JSON values."""
 
     method: str
@@ -55,7 +55,7 @@ class Supernet:
         return {"method": self.method, "settings": dict(self.settings)}
 
 
-Proposal = Candidate | Supernet
+Proposal = Candidate | SupernetProposal
 
 
 class TrialKind(StrEnum):

@@ -15,7 +15,7 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
-from search.fidelity import Action, Decision
+from search.fidelity import Action, Verdict
 from search.objectives import fitness
 from search.spec import SearchSpec
 from search.trial import Trial, TrialKind
@@ -25,7 +25,7 @@ class EarlyStopping:
     """A fold over all events of a search. The rule hears of what is trained to be compared:
     of candidates that are no repeats.
 
-    A decision counts when the journal has it; until then it is `due`. One that a crash kept out of
+    A verdict counts when the journal has it; until then it is `due`. One that a crash kept out of
     the journal is made again, because the epoch that it follows from is there.
 
     listens: whether the rule has to be told anything.
@@ -39,14 +39,14 @@ class EarlyStopping:
         self._reports: dict[int, EpochReported] = {}  # their furthest
         self._pauses: dict[int, TrialPaused] = {}  # their last, whether they still wait or not
         self._paused: set[int] = set()
-        self._due: dict[int, Decision] = {}
+        self._due: dict[int, Verdict] = {}
 
     @property
-    def due(self) -> tuple[tuple[int, Decision], ...]:
+    def due(self) -> tuple[tuple[int, Verdict], ...]:
         """To pause or to stop a trial: decided, and not yet in the journal."""
         return tuple(self._due.items())
 
-    def settle(self, *, is_closing: bool) -> tuple[int, Decision] | None:
+    def settle(self, *, is_closing: bool) -> tuple[int, Verdict] | None:
         """What to do about a paused trial now, as `FidelityRule.settle` has it."""
         return self._rule.settle(is_closing=is_closing)
 
@@ -67,11 +67,11 @@ class EarlyStopping:
         """Of the furthest epoch of a trial."""
         return self._reports[number].metrics
 
-    def event(self, number: int, decision: Decision, seconds: float) -> TrialPaused | TrialResumed:
-        """By which a decision is carried out that stops no trial. `seconds`: of training since it
+    def event(self, number: int, verdict: Verdict, seconds: float) -> TrialPaused | TrialResumed:
+        """By which a verdict is carried out that stops no trial. `seconds`: of training since it
         began or went on.
         """
-        if decision.action is Action.CONTINUE:
+        if verdict.action is Action.CONTINUE:
             return TrialResumed(number)
         epoch = self._reports[number].epoch
         return TrialPaused(number, epoch, self.seconds_before(number) + seconds)
@@ -102,15 +102,15 @@ class EarlyStopping:
         if trial is None or (known is not None and report.epoch <= known.epoch):
             return
         score = fitness(report.metrics, self._objectives, self._limits)
-        decision = self._rule.reported(
+        verdict = self._rule.reported(
             report.number,
             report.epoch,
             -math.inf if score is None else score[0],
             is_last=report.epoch >= trial.candidate.recipe.epochs,
         )
         self._reports[report.number] = report
-        if decision.action is not Action.CONTINUE:
-            self._due[report.number] = decision
+        if verdict.action is not Action.CONTINUE:
+            self._due[report.number] = verdict
 
     def _forget(self, number: int) -> None:
         for known in (self._trials, self._reports, self._pauses, self._due):

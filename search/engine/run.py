@@ -21,7 +21,7 @@ from search.engine.opening import Opening, no_opening
 from search.engine.scoring import Scoring
 from search.engine.search_stage import SearchStage
 from search.evaluation import derived_from
-from search.fidelity import Action, Decision
+from search.fidelity import Action, Verdict
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategy import Strategy
@@ -283,25 +283,25 @@ class SearchRun:
 
     def _carry_out(self, seconds: float = 0.0, worker: str | None = None) -> None:
         """What the fidelity rule decided last; after a crash, what it had decided before."""
-        for number, decision in self._early_stopping.due:
-            self._obey(number, decision, seconds, worker)
+        for number, verdict in self._early_stopping.due:
+            self._obey(number, verdict, seconds, worker)
 
     def _settle(self) -> Trial | None:
         """Stop the paused trials that are out; the next one that goes on."""
         rule, stage = self._early_stopping, self._search_stage
         while (settled := rule.settle(is_closing=stage.is_closed)) is not None:
-            number, decision = settled
-            self._obey(number, decision)
-            if decision.action is Action.CONTINUE:
+            number, verdict = settled
+            self._obey(number, verdict)
+            if verdict.action is Action.CONTINUE:
                 return self._running[number]
         return None
 
     def _obey(
-        self, number: int, decision: Decision, seconds: float = 0.0, worker: str | None = None
+        self, number: int, verdict: Verdict, seconds: float = 0.0, worker: str | None = None
     ) -> None:
-        if decision.action is not Action.STOP:
-            return self._record(self._early_stopping.event(number, decision, seconds))
-        failure = Failure(FailureKind.FIDELITY, decision.reason)
+        if verdict.action is not Action.STOP:
+            return self._record(self._early_stopping.event(number, verdict, seconds))
+        failure = Failure(FailureKind.FIDELITY, verdict.reason)
         self.prune(number, failure, seconds, worker, self._early_stopping.metrics(number))
 
     def _start(self, trial: Trial) -> Trial:

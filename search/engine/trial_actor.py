@@ -14,7 +14,15 @@ from ray import tune
 
 from models.architecture import Architecture
 from search.evaluation import Derivation, EvaluationError, Evaluator, Metrics, derived_from
-from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
+from search.trial import (
+    Candidate,
+    Failure,
+    FailureKind,
+    SupernetProposal,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 
 TRIAL = "trial"
 """The one key of a trial's config: the trial as JSON text, which Tune passes on untouched. Beside
@@ -178,7 +186,7 @@ def trial_to_text(trial: Trial, last_epoch: int = 0) -> str:
         {
             "number": trial.number,
             "kind": trial.kind.value,
-            "supernet": isinstance(trial.proposal, Supernet),
+            "supernet": isinstance(trial.proposal, SupernetProposal),
             "proposal": trial.proposal.to_json(),
             "architecture_key": trial.architecture_key,
             "recipe_key": trial.recipe_key,
@@ -195,7 +203,7 @@ def trial_from_text(text: str) -> tuple[Trial, int]:
     proposal, is_supernet = document.pop("proposal"), document.pop("supernet")
     last_epoch: int = document.pop("last_epoch")
     trial = Trial(
-        proposal=Supernet(**proposal) if is_supernet else Candidate.from_json(proposal),
+        proposal=SupernetProposal(**proposal) if is_supernet else Candidate.from_json(proposal),
         kind=TrialKind(document.pop("kind")),
         state=TrialState.RUNNING,
         **document,

@@ -28,7 +28,7 @@ from search import saved
 from search.evaluation import EvaluationError, Metrics
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
-from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind
+from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial, TrialKind
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.inheritance import inherit
 
@@ -132,7 +132,7 @@ class TrainEvaluator:
     def _run(self, trial: Trial) -> Iterator[Metrics]:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
-        if isinstance(trial.proposal, Supernet):
+        if isinstance(trial.proposal, SupernetProposal):
             if self._space is None:
                 raise ValueError("a supernet needs the space of its networks")
             leaves_weights = trial.proposal.settings.get("inherit_weights", False)

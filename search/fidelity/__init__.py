@@ -32,14 +32,14 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Verdict:
     """`reason`: of a stop, for people."""
 
     action: Action
     reason: str = ""
 
 
-CONTINUE, PAUSE = Decision(Action.CONTINUE), Decision(Action.PAUSE)
+CONTINUE, PAUSE = Verdict(Action.CONTINUE), Verdict(Action.PAUSE)
 
 
 class FidelityRule(ABC):
@@ -73,7 +73,7 @@ class FidelityRule(ABC):
         """A trial that trains from now on."""
 
     @abstractmethod
-    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Decision:
+    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Verdict:
         """The objective after an epoch, bigger is better; minus infinity where it has none. After
         the last epoch of its recipe, a trial is done: the answer is `CONTINUE`.
         """
@@ -86,7 +86,7 @@ class FidelityRule(ABC):
         """A paused trial goes on."""
         raise NotImplementedError(f"{type(self).__name__} pauses no trial")
 
-    def settle(self, *, is_closing: bool) -> tuple[int, Decision] | None:
+    def settle(self, *, is_closing: bool) -> tuple[int, Verdict] | None:
         """What to do about a paused trial now, to continue or to stop it; changes nothing before
         `resumed` or `ended` has been told. `is_closing`: no further trial will be started.
 

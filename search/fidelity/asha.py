@@ -18,9 +18,9 @@ from search.fidelity import (
     CONTINUE,
     PAUSE,
     Action,
-    Decision,
     FidelityRule,
     FidelitySettings,
+    Verdict,
     fidelities,
     geometric,
     shown,
@@ -60,7 +60,7 @@ class Asha(FidelityRule):
     def started(self, number: int) -> None:
         self._active.add(number)
 
-    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Decision:
+    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Verdict:
         rung = self._rungs.get(epoch)
         if is_last or rung is None:
             return CONTINUE
@@ -84,7 +84,7 @@ class Asha(FidelityRule):
         if epoch is not None:
             self._rungs[epoch].leave(trial.number)
 
-    def settle(self, *, is_closing: bool) -> tuple[int, Decision] | None:
+    def settle(self, *, is_closing: bool) -> tuple[int, Verdict] | None:
         """The paused trial of the highest rung that may go on. Where nothing can change any more,
         the best of a rung goes on, however few have reached it, and then the others end.
         """
@@ -105,10 +105,10 @@ class Asha(FidelityRule):
     def _places(self, rung: Rung, is_final: bool) -> int:
         return max(len(rung) // self._settings.reduction_factor, int(is_final))
 
-    def _stop(self, number: int, epoch: int) -> Decision:
+    def _stop(self, number: int, epoch: int) -> Verdict:
         rung = self._rungs[epoch]
         places = self._places(rung, is_final=True)
-        return Decision(
+        return Verdict(
             Action.STOP,
             f"pruned by asha at epoch {epoch}: {shown(self._objective, rung.value(number))} is not "
             f"among the best {places} of {len(rung)}, which begin at "

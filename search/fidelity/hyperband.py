@@ -17,9 +17,9 @@ from search.fidelity import (
     CONTINUE,
     PAUSE,
     Action,
-    Decision,
     FidelityRule,
     FidelitySettings,
+    Verdict,
     fidelities,
     shown,
 )
@@ -64,7 +64,7 @@ class Hyperband(FidelityRule):
         self._of[number] = bracket
         bracket.join(number)
 
-    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Decision:
+    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Verdict:
         if is_last:
             return CONTINUE
         return PAUSE if self._of[number].reached(number, epoch, value) else CONTINUE
@@ -78,7 +78,7 @@ class Hyperband(FidelityRule):
         if bracket.is_over:
             self._brackets.remove(bracket)
 
-    def settle(self, *, is_closing: bool) -> tuple[int, Decision] | None:
+    def settle(self, *, is_closing: bool) -> tuple[int, Verdict] | None:
         for bracket in self._brackets:
             for epoch, rung in bracket.rungs.items():
                 places = bracket.places(epoch, is_closing)
@@ -90,8 +90,8 @@ class Hyperband(FidelityRule):
                 return worst, self._stop(worst, epoch, rung, places)
         return None
 
-    def _stop(self, number: int, epoch: int, rung: Rung, places: int) -> Decision:
-        return Decision(
+    def _stop(self, number: int, epoch: int, rung: Rung, places: int) -> Verdict:
+        return Verdict(
             Action.STOP,
             f"pruned by hyperband at epoch {epoch}: {shown(self._objective, rung.value(number))} "
             f"is not among the best {places} of {len(rung)} in its bracket, which begin at "

@@ -15,9 +15,9 @@ from pydantic import Field
 from search.fidelity import (
     CONTINUE,
     Action,
-    Decision,
     FidelityRule,
     FidelitySettings,
+    Verdict,
     fidelities,
     shown,
 )
@@ -48,7 +48,7 @@ class MedianStopping(FidelityRule):
     def started(self, number: int) -> None:
         self._values[number] = {}
 
-    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Decision:
+    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Verdict:
         values, averages = self._values[number], self._averages[epoch]
         values[epoch] = value
         is_free = is_last or epoch not in self.rungs
@@ -57,7 +57,7 @@ class MedianStopping(FidelityRule):
         best, middle = max(values.values()), _median(averages)
         if best >= middle:
             return CONTINUE
-        return Decision(
+        return Verdict(
             Action.STOP,
             f"pruned by median at epoch {epoch}: its best, {shown(self._objective, best)}, is "
             f"worse than {shown(self._objective, middle)}, the median of {len(averages)} trials",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.fidelity import CONTINUE, Decision, FidelityRule, FidelitySettings, fidelities
+from search.fidelity import CONTINUE, FidelityRule, FidelitySettings, Verdict, fidelities
 from search.objectives import Objective
 from search.trial import Trial
 
@@ -21,7 +21,7 @@ class NoFidelity(FidelityRule):
 
     def started(self, number: int) -> None: ...
 
-    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Decision:
+    def reported(self, number: int, epoch: int, value: float, *, is_last: bool) -> Verdict:
         return CONTINUE
 
     def ended(self, trial: Trial) -> None: ...

@@ -8,7 +8,7 @@ from dataclasses import replace
 from search.space import SearchSpace
 from search.strategy import strategies
 from search.streams import rng_for
-from search.trial import Candidate, Proposal, Supernet, Trial, TrialKind
+from search.trial import Candidate, Proposal, SupernetProposal, Trial, TrialKind
 from search.weight_sharing.one_shot import OneShot, OneShotSettings
 
 
@@ -51,7 +51,7 @@ class WeightSharing:
         if supernets < self._settings.seeds:
             settings = self._settings.model_dump(mode="json", exclude={"name"})
             seed = rng_for(self._seed, number).getrandbits(31)
-            return Supernet(self.method, {**settings, "seed": seed})
+            return SupernetProposal(self.method, {**settings, "seed": seed})
         busy = {self._space.keys(trial.candidate) for trial in running if not trial.is_supernet}
         for candidate in self._derived:
             keys = self._space.keys(candidate)

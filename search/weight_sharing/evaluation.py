@@ -31,8 +31,7 @@ from search.space import SearchSpace
 from search.strategies.weight_sharing import WeightSharing
 from search.strategy import strategies
 from search.streams import rng_for
-from search.trial import FailureKind, Trial
-from search.trial import Supernet as Proposal
+from search.trial import FailureKind, SupernetProposal, Trial
 from search.weight_sharing.bilevel import Bilevel
 from search.weight_sharing.costs import OptionCosts, base_mix, option_costs
 from search.weight_sharing.halves import Halves, statistics_batches
@@ -76,7 +75,7 @@ def train_supernet(
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
     """
     proposal = trial.proposal
-    assert isinstance(proposal, Proposal)  # noqa: S101 - for the type checker
+    assert isinstance(proposal, SupernetProposal)  # noqa: S101 - for the type checker
     seed = proposal.settings["seed"]
     _refuse_too_big(proposal, space, dataset, memory_limit_bytes or available_bytes(device))
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
@@ -132,7 +131,7 @@ class Fixed(nn.Module):
 
 
 def _beginning(
-    proposal: Proposal,
+    proposal: SupernetProposal,
     space: FamilySettings,
     dataset: Dataset,
     device: torch.device,
@@ -184,7 +183,7 @@ def _within(task: Task, limits: Sequence[Constraint]) -> Within | None:
     return within if limits else None
 
 
-def _parsed(proposal: Proposal) -> tuple[type[WeightSharing], OneShotSettings]:
+def _parsed(proposal: SupernetProposal) -> tuple[type[WeightSharing], OneShotSettings]:
     strategy = strategies[proposal.method]
     if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
         raise TypeError(f"{proposal.method} trains no supernet")
@@ -193,7 +192,7 @@ def _parsed(proposal: Proposal) -> tuple[type[WeightSharing], OneShotSettings]:
 
 
 def _refuse_too_big(
-    proposal: Proposal, space: FamilySettings, dataset: Dataset, limit: int
+    proposal: SupernetProposal, space: FamilySettings, dataset: Dataset, limit: int
 ) -> None:
     strategy, settings = _parsed(proposal)
     with torch.device("meta"):
@@ -223,7 +222,7 @@ def _refuse_too_big(
 
 
 def _search(
-    proposal: Proposal,
+    proposal: SupernetProposal,
     space: FamilySettings,
     dataset: Dataset,
     device: torch.device,

@@ -14,7 +14,15 @@ from search.engine.replay import replay
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.resolve import resolve
 from search.request.screening import Screening
-from search.trial import Candidate, Failure, Proposal, Supernet, Trial, TrialKind, TrialState
+from search.trial import (
+    Candidate,
+    Failure,
+    Proposal,
+    SupernetProposal,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 
 
 def replayed(
@@ -76,7 +84,7 @@ def trial_from(document: Mapping[str, Any]) -> Trial:
     """The value of a trial in REST."""
     fitness, failure = document["fitness"], document["failure"]
     supernet, derived = document["supernet"], document["derived"]
-    proposal: Proposal = Supernet(**supernet) if supernet else Candidate.from_json(document)
+    proposal: Proposal = SupernetProposal(**supernet) if supernet else Candidate.from_json(document)
     return Trial(
         number=document["number"],
         kind=TrialKind(document["kind"]),

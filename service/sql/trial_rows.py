@@ -11,7 +11,7 @@ from search.trial import (
     Candidate,
     Failure,
     Proposal,
-    Supernet,
+    SupernetProposal,
     Trial,
     TrialKind,
     TrialState,
@@ -104,5 +104,5 @@ def end_data(trial: Trial) -> dict[str, Any]:
 
 def _proposal(document: Mapping[str, Any]) -> Proposal:
     if "method" in document:
-        return Supernet(document["method"], document["settings"])
+        return SupernetProposal(document["method"], document["settings"])
     return Candidate.from_json(document)

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from models.architecture import Architecture
 from models.training.recipe import Recipe
-from search.fidelity import Action, Decision, FidelityRule, fidelities
+from search.fidelity import Action, FidelityRule, Verdict, fidelities
 from search.objectives import Objective
 from search.trial import Candidate, Trial, TrialKind, TrialState
 
@@ -58,11 +58,11 @@ class Played:
             settled = self.rule.settle(is_closing=self._started == 40)
             if settled is not None:
                 assert settled == self.rule.settle(is_closing=self._started == 40)
-                number, decision = settled
-                if decision.action is Action.STOP:
-                    self._end(number, TrialState.PRUNED, decision.reason)
+                number, verdict = settled
+                if verdict.action is Action.STOP:
+                    self._end(number, TrialState.PRUNED, verdict.reason)
                     continue
-                assert decision.action is Action.CONTINUE and number not in self._running
+                assert verdict.action is Action.CONTINUE and number not in self._running
                 self._tell(methodcaller("resumed", number))
                 self._running.append(number)
             elif self._started < 40:
@@ -77,15 +77,15 @@ class Played:
     def _train(self, number: int) -> None:
         epoch = self._epoch[number] = self._epoch[number] + 1
         value, last = curve(number)[epoch - 1], epoch == EPOCHS
-        decision = self._tell(methodcaller("reported", number, epoch, value, is_last=last))
-        assert isinstance(decision, Decision)
-        if decision.action is Action.CONTINUE and last:
+        verdict = self._tell(methodcaller("reported", number, epoch, value, is_last=last))
+        assert isinstance(verdict, Verdict)
+        if verdict.action is Action.CONTINUE and last:
             self._end(number, TrialState.COMPLETED)
-        elif decision.action is not Action.CONTINUE:
+        elif verdict.action is not Action.CONTINUE:
             assert epoch in self.rule.rungs and not last
             self._running.remove(number)
-            if decision.action is Action.STOP:
-                self._end(number, TrialState.PRUNED, decision.reason)
+            if verdict.action is Action.STOP:
+                self._end(number, TrialState.PRUNED, verdict.reason)
             else:
                 assert self.rule.pauses
 

@@ -35,7 +35,15 @@ from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.spec import Budget, Final, Resources
 from search.strategy import Strategy, strategies
-from search.trial import Candidate, Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
+from search.trial import (
+    Candidate,
+    Failure,
+    FailureKind,
+    SupernetProposal,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 from tests.search.support.mortal import Mortal, steps_of_attempts
@@ -485,7 +493,7 @@ def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:
     candidate = letters(2).sample(Random(0))
     for kind, proposal in (
         (TrialKind.FINAL, candidate),
-        (TrialKind.SUPERNET, Supernet("darts", {"order": 2})),
+        (TrialKind.SUPERNET, SupernetProposal("darts", {"order": 2})),
     ):
         trial = Trial(3, kind, proposal, TrialState.RUNNING, "a", "r", seed=7, source=1)
         assert trial_from_text(trial_to_text(trial)) == (trial, 0)

@@ -63,9 +63,9 @@ def test_asha_shows_a_metric_that_is_minimised_as_it_was_reported() -> None:
     rule = rule_of("asha", 9, Objective(metric="val_loss", goal="minimize"), reduction_factor=2)
     for number, loss in enumerate([0.5, 0.75]):
         rule.started(number)
-        decision = rule.reported(number, 1, -loss, is_last=False)
+        verdict = rule.reported(number, 1, -loss, is_last=False)
     assert "val_loss 0.75 is not among the best 1 of 2, which begin at val_loss 0.5" in (
-        decision.reason
+        verdict.reason
     )
 
 
@@ -191,9 +191,9 @@ def test_a_trial_without_a_value_is_the_worst(name: str) -> None:
     rule = rule_of(name, 3, reduction_factor=3)
     for number, value in enumerate([0.1, -math.inf, 0.3]):
         rule.started(number)
-        decision = rule.reported(number, 1, value, is_last=False)
-        if number == 1 and decision.action is not Action.STOP:
-            assert decision == PAUSE
+        verdict = rule.reported(number, 1, value, is_last=False)
+        if number == 1 and verdict.action is not Action.STOP:
+            assert verdict == PAUSE
     settled = rule.settle(is_closing=True)
     assert name == "asha" or (
         settled and settled[0] == 1 and "no usable val_acc" in settled[1].reason

@@ -37,7 +37,7 @@ from search.request.resolve import Resolved, resolve
 from search.request.warm_start import Earlier, taken_over
 from search.space import SearchSpace
 from search.strategies.weight_sharing import WeightSharing
-from search.trial import Candidate, FailureKind, Supernet, Trial, TrialKind, TrialState
+from search.trial import Candidate, FailureKind, SupernetProposal, Trial, TrialKind, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
 from tests.search.engine.test_baseline import candidates, complete, started
@@ -99,7 +99,7 @@ def evaluator(
 
 
 def supernet_trial(method: str = "darts", **settings: Any) -> Trial:
-    proposal = Supernet(method, {**SETTINGS, **settings})
+    proposal = SupernetProposal(method, {**SETTINGS, **settings})
     return Trial(0, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
 
 
@@ -326,7 +326,9 @@ def supernets_asked(strategy: WeightSharing, count: int) -> list[Trial]:
     found: list[Trial] = []
     for number in range(count):
         proposal = strategy.ask(number, found)
-        assert isinstance(proposal, Supernet) and proposal.settings["inherit_weights"] is True
+        assert (
+            isinstance(proposal, SupernetProposal) and proposal.settings["inherit_weights"] is True
+        )
         found.append(Trial(number, TrialKind.SUPERNET, proposal, TrialState.RUNNING))
     return found
 

@@ -19,7 +19,7 @@ from models.families.cnn_cell import CnnCellSettings
 from models.training.recipe import Recipe
 from search.evaluation import Derivation, EvaluationError
 from search.objectives import Constraint
-from search.trial import Supernet, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialKind, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
 
@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 
 def trial(method: str = "darts", **settings: Any) -> Trial:
-    proposal = Supernet(method, {**QUICK, **settings})
+    proposal = SupernetProposal(method, {**QUICK, **settings})
     return Trial(7, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
 
 
@@ -184,7 +184,7 @@ def test_what_a_supernet_derives_keeps_the_limits_of_the_search(
 def test_the_best_path_within_the_limits_is_derived(digits: Dataset, tmp_path: Path) -> None:
     """A limit costs nothing that was scored: the best of what keeps it is taken."""
     settings = {"epochs": 1, "batch_size": 60, "samples": 60, "seed": 3}
-    paths = replace(trial(), proposal=Supernet("random_sharing", settings))
+    paths = replace(trial(), proposal=SupernetProposal("random_sharing", settings))
     (free, _), (few, _) = (
         reports(digits, tmp_path / name, paths, *limits)
         for name, limits in (("free", ()), ("few", (Constraint(metric="flops", max=17_000),)))

@@ -24,7 +24,7 @@ from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
-from search.trial import Supernet, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialKind, TrialState
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.one_shot import OneShotSettings
 from tests.support.small_graphs import citations, molecules
@@ -60,7 +60,7 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
 def trained(
     strategy: dict[str, Any], space: FamilySettings, dataset: Dataset, folder: Path
 ) -> Iterator[Derivation]:
-    trial = Trial(0, TrialKind.SUPERNET, Supernet("darts", strategy), TrialState.RUNNING)
+    trial = Trial(0, TrialKind.SUPERNET, SupernetProposal("darts", strategy), TrialState.RUNNING)
     return train_supernet(trial, space, dataset, torch.device("cpu"), f"{folder}/0")
 
 
