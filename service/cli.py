@@ -10,17 +10,9 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from service.commands import (
-    benchmark,
-    datasets,
-    doctor,
-    files,
-    reports,
-    searches,
-    server,
-    train,
-)
-from service.commands.output import end_with
+from nasmith.commands import datasets, files, reports, searches
+from nasmith.commands.output import end_with
+from service.commands import benchmark, doctor, server, train
 
 app = typer.Typer(
     help="Neural architecture search as a service.",

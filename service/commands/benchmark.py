@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import Json, key_values, wrong_setting
-from service.commands.output import UsageError, note, print_json, print_table
+from nasmith.commands.options import Json, key_values, wrong_setting
+from nasmith.commands.output import UsageError, note, print_json, print_table
 
 if TYPE_CHECKING:
     from search.benchmark import Course

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasmith import Client
-from service.commands.output import FailedError, UsageError, note
+from nasmith.commands.output import FailedError, UsageError, note
 from service.server.local_server import running_server
 
 LEAST_ACCURACY = 0.975

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from service.commands.options import Home, Json, settings_of
-from service.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
+from nasmith.commands.options import Home, Json, settings_of
+from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
 
 if TYPE_CHECKING:
     from service.settings import ServiceSettings

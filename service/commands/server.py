@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from service.commands.options import Home, Json, settings_of
-from service.commands.output import UsageError, note, print_json
+from nasmith.commands.options import Home, Json, settings_of
+from nasmith.commands.output import UsageError, note, print_json
 
 
 def serve(

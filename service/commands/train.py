@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import Json, key_values, wrong_setting
-from service.commands.output import FailedError, UsageError, note, print_json
+from nasmith.commands.options import Json, key_values, wrong_setting
+from nasmith.commands.output import FailedError, UsageError, note, print_json
 
 if TYPE_CHECKING:
     from models.presets import Preset

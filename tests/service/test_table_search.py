@@ -15,6 +15,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from models.architecture import canonical_json
+from nasmith.commands.output import UsageError
+from nasmith.commands.reports import own_facts
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
@@ -22,9 +24,7 @@ from search.evaluators.tabular import Table, TableEvaluator
 from search.spec import TableSpec
 from search.strategy import strategies
 from search.trial import Candidate, Trial
-from service.commands.output import UsageError
 from service.commands.replaying import replayed
-from service.commands.reports import own_facts
 from service.running.driver import Driver
 from service.running.ownership import Exit
 from service.settings import ServiceSettings

@@ -11,11 +11,11 @@ import pytest
 
 from models.families import families
 from models.task import TASK_NAMES, GraphSize, Task
+from nasmith.commands.files import example
+from nasmith.commands.output import UsageError
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.resolve import resolve
 from service.cli import app
-from service.commands.files import example
-from service.commands.output import UsageError
 
 
 def run(*arguments: str) -> None:
@@ -116,5 +116,5 @@ def test_an_example_for_another_task_is_refused_and_every_task_has_its_part() ->
         example("mlp", "forecasting")
     with pytest.raises(UsageError, match="unknown family 'cnn', known are cnn_cell"):
         example("cnn", None)
-    templates = Path(__file__).parents[3] / "service" / "templates" / "tasks"
+    templates = Path(__file__).parents[3] / "nasmith" / "templates" / "tasks"
     assert {file.stem for file in templates.iterdir()} == set(TASK_NAMES)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from nasmith import Client
-    from service.commands.output import UsageError
+    from nasmith.commands.output import UsageError
     from service.settings import ServiceSettings
 
 SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search, srch_...")]
@@ -54,7 +54,7 @@ def settings_of(home: Path | None, **overrides: object) -> ServiceSettings:
     """
     from pydantic import ValidationError
 
-    from service.commands.output import UsageError
+    from nasmith.commands.output import UsageError
     from service.settings import ServiceSettings
 
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -81,7 +81,7 @@ def key_values(given: list[str]) -> dict[str, Any]:
 
 
 def _key_value(setting: str) -> tuple[str, Any]:
-    from service.commands.output import UsageError
+    from nasmith.commands.output import UsageError
 
     key, equals, text = setting.partition("=")
     if not key or not equals:
@@ -95,7 +95,7 @@ def _key_value(setting: str) -> tuple[str, Any]:
 
 def wrong_setting(whose: str, error: ValidationError) -> UsageError:
     """What a person reads of settings that pydantic refused."""
-    from service.commands.output import UsageError
+    from nasmith.commands.output import UsageError
 
     problems = [
         f"{'.'.join(map(str, found['loc'])) or whose}: {found['msg']}"

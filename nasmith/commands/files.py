@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.commands.options import Json, Url, client_at
-from service.commands.output import UsageError, note, print_json
+from nasmith.commands.options import Json, Url, client_at
+from nasmith.commands.output import UsageError, note, print_json
 
 RequestFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A search as TOML or JSON; - reads stdin.")
@@ -54,7 +54,7 @@ def example(family: str, task: str | None) -> str:
     if task is not None and task not in tasks:
         raise UsageError(f"{family} is for {', '.join(tasks)}, got --task {task}")
     parts = (f"tasks/{task or tasks[0]}.toml", f"families/{family}.toml", "search.toml")
-    templates = resources.files("service") / "templates"
+    templates = resources.files("nasmith") / "templates"
     return "".join((templates / part).read_text(encoding="utf-8") for part in parts)
 
 

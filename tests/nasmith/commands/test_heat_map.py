@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from service.commands.heat_map import MAX_COLUMNS, heat_map
+from nasmith.commands.heat_map import MAX_COLUMNS, heat_map
 
 
 def plain(lines: list[str]) -> list[str]:

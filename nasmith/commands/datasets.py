@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.commands.options import Json, Url, client_at
-from service.commands.output import UsageError, note, print_json, print_table
+from nasmith.commands.options import Json, Url, client_at
+from nasmith.commands.output import UsageError, note, print_json, print_table
 
 app = typer.Typer(help="Your own data: add, list, show, delete.", no_args_is_help=True)
 

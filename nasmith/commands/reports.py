@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.heat_map import heat_map
-from service.commands.options import Home, Json, SearchId, Url, client_at, settings_of
-from service.commands.output import (
+from nasmith.commands.heat_map import heat_map
+from nasmith.commands.options import Home, Json, SearchId, Url, client_at, settings_of
+from nasmith.commands.output import (
     EXIT_FAILED_SEARCH,
     UsageError,
     note,

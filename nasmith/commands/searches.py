@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.files import RequestFile, read_request
-from service.commands.options import Json, Patience, SearchId, Url, client_at
-from service.commands.output import (
+from nasmith.commands.files import RequestFile, read_request
+from nasmith.commands.options import Json, Patience, SearchId, Url, client_at
+from nasmith.commands.output import (
     EXIT_FAILED_SEARCH,
     EXIT_INTERRUPTED,
     note,
