@@ -16,10 +16,10 @@ from types import FrameType
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.processes.names import is_gone, process_name
 from service.logs import configure_logs
 from service.running.driver_process import DriverProcess, cause_of, is_blamed
-from service.running.ownership import Exit
-from service.running.processes import is_gone, process_name
+from service.running.lease_keeper import Exit
 from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings, environment
 from service.sql.database import connect, is_migrated

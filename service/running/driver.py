@@ -22,6 +22,7 @@ from typing import TextIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.datasets.reference import load_dataset
+from models.processes.names import die_with
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
 from search.engine.opening import no_opening
@@ -33,8 +34,7 @@ from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, SpecError, resolve
 from search.request.screening import Screening
 from service.logs import configure_logs
-from service.running.ownership import Exit, Ownership
-from service.running.processes import die_with
+from service.running.lease_keeper import Exit, LeaseKeeper
 from service.running.publishing import Publisher
 from service.running.ray_runtime import is_connected, join, warm_up
 from service.settings import ServiceSettings
@@ -61,18 +61,18 @@ class SearchFailedError(RuntimeError):
 class ClientControl:
     """The orders of a search's clients."""
 
-    def __init__(self, ownership: Ownership) -> None:
-        self._ownership = ownership
+    def __init__(self, keeper: LeaseKeeper) -> None:
+        self._keeper = keeper
 
     def orders(self) -> Orders:
-        self._ownership.turn()
-        requests = self._ownership.requests
+        self._keeper.turn()
+        requests = self._keeper.requests
         budget, resources = requests.spec["budget"], requests.spec["resources"]
         seconds = math.inf if budget["seconds"] is None else budget["seconds"]
         return Orders(
             "pause" if requests.action == "pause" else "run",  # a cancel ends the process
             trials=budget["trials"],
-            seconds=seconds - self._ownership.stopwatch.before,
+            seconds=seconds - self._keeper.stopwatch.before,
             parallel_trials=resources["parallel_trials"],
         )
 
@@ -86,11 +86,11 @@ class Driver:
         self._settings, self._sessions, self._claim = settings, sessions, claim
         self._queue = Queue(sessions, settings.lease_seconds)
         self._requests = self._queue.requests(claim)
-        self.ownership = Ownership(self._queue, claim, self._requests)
+        self.keeper = LeaseKeeper(self._queue, claim, self._requests)
 
     def run(self) -> Exit:
         if self._requests.action is None:  # else there is nothing to watch over, only to settle
-            self.ownership.start()
+            self.keeper.start()
         try:
             code = self._run()
         except StaleOwnerError as error:
@@ -101,7 +101,7 @@ class Driver:
                 raise
             log.exception("the database stayed away")
             code = Exit.OUTAGE
-        self.ownership.close()
+        self.keeper.close()
         return code
 
     def _run(self) -> Exit:
@@ -129,7 +129,7 @@ class Driver:
         where a client paused the search.
         """
         resolved = self._resolved()
-        spec, stopwatch = resolved.spec, self.ownership.stopwatch
+        spec, stopwatch = resolved.spec, self.keeper.stopwatch
         url = checkpoints_url(self._settings.store_url, self._claim.search_id)
         journal = SqlJournal(self._sessions, self._claim, stopwatch.elapsed)
         batches = BatchedJournal(journal)
@@ -145,7 +145,7 @@ class Driver:
         )
         if not run.finished:
             run.prepare()
-            control = ClientControl(self.ownership)
+            control = ClientControl(self.keeper)
             if resolved.table is not None:
                 run_serial(run, TableEvaluator(resolved.table), control)
                 batches.flush()
@@ -154,7 +154,7 @@ class Driver:
                     TrainEvaluator.for_search, spec, url, resolved.dataset.reference
                 )
                 run_ray_tune(run, make_evaluator, spec.resources, control)
-        self.ownership.rest()
+        self.keeper.rest()
         if not run.finished:
             return None
         if run.failed_reason is not None:
@@ -220,7 +220,7 @@ def _drive(settings: ServiceSettings, sessions: Sessions, claim: Claim) -> int:
     except SQLAlchemyError:
         log.exception("the database is away")
         return Exit.OUTAGE
-    signal.signal(signal.SIGTERM, lambda *_: driver.ownership.stop())
+    signal.signal(signal.SIGTERM, lambda *_: driver.keeper.stop())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     code = driver.run()
     log.info("done with %s after %.1f s", claim, time.monotonic() - start)

@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from service.running.ownership import Exit
+from service.running.lease_keeper import Exit
 from service.sql.lease import Claim
 
 

@@ -26,7 +26,7 @@ from search.strategy import strategies
 from search.trial import Candidate, Trial
 from service.commands.replaying import replayed
 from service.running.driver import Driver
-from service.running.ownership import Exit
+from service.running.lease_keeper import Exit
 from service.settings import ServiceSettings
 from service.sql.batched_journal import BatchedJournal
 from service.sql.database import Sessions, connect

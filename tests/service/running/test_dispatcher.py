@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from service.running.driver_process import cause_of, is_blamed
-from service.running.ownership import Exit
+from service.running.lease_keeper import Exit
 from service.settings import ServiceSettings, environment
 from service.sql.database import Sessions, connect
 from tests.service.support.rows import add_search, read_search

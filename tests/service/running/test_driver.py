@@ -18,7 +18,7 @@ from search.request.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialKind, TrialState
 from service.running.driver import ClientControl, Driver
-from service.running.ownership import Exit, Ownership
+from service.running.lease_keeper import Exit, LeaseKeeper
 from service.settings import ServiceSettings
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
@@ -202,8 +202,8 @@ def test_orders_follow_what_clients_change(settings: ServiceSettings, sessions: 
     claim = queue.claim("me")
     assert claim is not None
     queue.heartbeat(claim, elapsed_seconds=20.0)
-    ownership = Ownership(queue, claim, queue.requests(claim))
-    control = ClientControl(ownership)
+    keeper = LeaseKeeper(queue, claim, queue.requests(claim))
+    control = ClientControl(keeper)
     assert control.orders() == Orders("run", trials=3, seconds=40.0, parallel_trials=2)
     with sessions.begin() as session:
         search = session.get_one(Search, search_id)
@@ -213,11 +213,11 @@ def test_orders_follow_what_clients_change(settings: ServiceSettings, sessions: 
             "budget": {"trials": 9, "seconds": None},
             "resources": {**search.spec["resources"], "parallel_trials": 1},
         }
-    ownership.start()
+    keeper.start()
     expected = Orders("pause", trials=9, seconds=float("inf"), parallel_trials=1)
     deadline = time.monotonic() + 10
     while control.orders() != expected and time.monotonic() < deadline:
         time.sleep(0.05)
     assert control.orders() == expected
-    ownership.close()
-    ownership.join()
+    keeper.close()
+    keeper.join()

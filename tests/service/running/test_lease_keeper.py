@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from service.running.ownership import Exit, Ownership
+from service.running.lease_keeper import Exit, LeaseKeeper
 from service.sql.database import Sessions, connect
 from service.sql.lease import Claim
 from service.sql.queue import Queue
@@ -42,39 +42,39 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def owned(queue: Queue, claim: Claim, **options: float) -> tuple[Ownership, list[int]]:
+def owned(queue: Queue, claim: Claim, **options: float) -> tuple[LeaseKeeper, list[int]]:
     ends: list[int] = []
     requests = replace(queue.requests(claim), elapsed_seconds=100.0)
-    ownership = Ownership(queue, claim, requests, exit=ends.append, **options)  # type: ignore[arg-type]  # stall_seconds alone
-    ownership.start()
-    return ownership, ends
+    keeper = LeaseKeeper(queue, claim, requests, exit=ends.append, **options)  # type: ignore[arg-type]  # stall_seconds alone
+    keeper.start()
+    return keeper, ends
 
 
 def test_the_lease_outlives_its_length(sessions: Sessions, queue: Queue, claim: Claim) -> None:
-    ownership, ends = owned(queue, claim)
+    keeper, ends = owned(queue, claim)
     deadline = time.monotonic() + 2.5
     while time.monotonic() < deadline:
         assert queue.claim("you") is None
         time.sleep(0.05)
-    ownership.close()
-    ownership.join()
+    keeper.close()
+    keeper.join()
     assert ends == []
     assert read_search(sessions, claim.search_id).elapsed_seconds > 101.2
 
 
 def test_a_lost_lease_ends_the_process(queue: Queue, claim: Claim) -> None:
-    ownership, ends = owned(queue, claim)
+    keeper, ends = owned(queue, claim)
     queue.release(claim)
     until(lambda: ends)
     assert ends[0] == Exit.LOST
-    ownership.close()
-    ownership.join()
+    keeper.close()
+    keeper.join()
 
 
 def test_a_stop_gives_the_search_back(queue: Queue, claim: Claim) -> None:
-    ownership, ends = owned(queue, claim)
-    ownership.stop()
-    ownership.join()
+    keeper, ends = owned(queue, claim)
+    keeper.stop()
+    keeper.join()
     assert ends == [Exit.DONE]
     again = queue.claim("next")
     assert again is not None
@@ -93,33 +93,33 @@ def test_a_cancel_ends_the_search_and_the_process_whatever_else_it_does(
 
 
 def test_an_engine_that_stands_still_ends_the_process(queue: Queue, claim: Claim) -> None:
-    ownership, ends = owned(queue, claim, stall_seconds=0.5)
-    ownership.turn()
+    keeper, ends = owned(queue, claim, stall_seconds=0.5)
+    keeper.turn()
     until(lambda: ends)
     assert ends[0] == Exit.STALLED
-    ownership.join()
+    keeper.join()
 
 
 def test_an_engine_that_has_returned_may_take_its_time(queue: Queue, claim: Claim) -> None:
-    ownership, ends = owned(queue, claim, stall_seconds=0.3)
-    ownership.turn()
-    ownership.rest()
+    keeper, ends = owned(queue, claim, stall_seconds=0.3)
+    keeper.turn()
+    keeper.rest()
     time.sleep(0.8)
-    ownership.close()
-    ownership.join()
+    keeper.close()
+    keeper.join()
     assert ends == []
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_short_outage_is_outlasted(sessions: Sessions, queue: Queue, claim: Claim) -> None:
     """The table is away for longer than a heartbeat's pause, as in a restart of the database."""
-    ownership, ends = owned(queue, claim)
+    keeper, ends = owned(queue, claim)
     with sessions.begin() as session:
         session.execute(text("ALTER TABLE searches RENAME TO away"))
     time.sleep(0.9)
     with sessions.begin() as session:
         session.execute(text("ALTER TABLE away RENAME TO searches"))
     until(lambda: read_search(sessions, claim.search_id).elapsed_seconds > 100.9)
-    ownership.close()
-    ownership.join()
+    keeper.close()
+    keeper.join()
     assert ends == []

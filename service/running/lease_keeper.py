@@ -46,7 +46,7 @@ class Stopwatch:
         return self.before + time.monotonic() - self._start
 
 
-class Ownership(threading.Thread):
+class LeaseKeeper(threading.Thread):
     """Extends the lease, and knows what the clients of the search ask.
 
     The process ends at once, wherever its other threads are, when the lease is lost, when the
@@ -63,7 +63,7 @@ class Ownership(threading.Thread):
         stall_seconds: float = STALL_SECONDS,
         exit: Callable[[int], object] = os._exit,
     ) -> None:
-        super().__init__(name="ownership", daemon=True)
+        super().__init__(name="lease-keeper", daemon=True)
         self._queue, self._claim, self._requests = queue, claim, requests
         self._stall_seconds, self._exit = stall_seconds, exit
         self.stopwatch = Stopwatch(requests.elapsed_seconds)

@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from service.running.processes import is_gone, process_name
+from models.processes.names import is_gone, process_name
 
 
 def test_a_process_is_gone_once_it_has_ended() -> None:
@@ -39,7 +39,7 @@ def test_nothing_is_known_of_other_machines() -> None:
 
 def test_a_child_dies_with_its_parent() -> None:
     """However the parent dies, and whatever the child does meanwhile."""
-    grandchild = "from service.running.processes import die_with; import os, sys, time; "
+    grandchild = "from models.processes.names import die_with; import os, sys, time; "
     grandchild += "die_with(int(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(600)"
     parent = "import os, subprocess, sys; "
     parent += f"subprocess.run([sys.executable, '-c', {grandchild!r}, str(os.getpid())])"
@@ -55,6 +55,6 @@ def test_a_child_dies_with_its_parent() -> None:
 
 
 def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
-    code = "from service.running.processes import die_with; import sys; die_with(int(sys.argv[1]))"
+    code = "from models.processes.names import die_with; import sys; die_with(int(sys.argv[1]))"
     child = subprocess.run([sys.executable, "-c", code, str(os.getppid())], check=False)
     assert child.returncode == 1

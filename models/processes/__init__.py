@@ -1,0 +1,1 @@
+"""Processes of this machine: children that end with their parent, names, and their folders."""
