@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from search.engine.search_stage import MAX_REFUSALS, MAX_REPEATS
+from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS
 from search.evaluation import EvaluationError
 from search.evaluators.tabular import SCORES, Table, TableEvaluator
 from search.objectives import Objective, fitness

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.opening import Suggestion
+from search.engine.stages.baseline import Baseline
 from search.strategy import Strategy
 from search.trial import Proposal, Trial, TrialKind
 

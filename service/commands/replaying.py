@@ -8,9 +8,9 @@ from typing import Any
 
 from models.architecture import Architecture
 from models.task import Task
-from search.engine.baseline import Baseline
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
+from search.engine.stages.baseline import Baseline
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.resolve import resolve
 from search.request.screening import Screening

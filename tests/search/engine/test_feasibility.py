@@ -1,4 +1,4 @@
-from search.engine.search_stage import MAX_REFUSALS
+from search.engine.stages.candidates import MAX_REFUSALS
 from search.objectives import Constraint
 from search.trial import Candidate, Failure, FailureKind, TrialState
 from tests.search.support.runs import (

@@ -1,9 +1,9 @@
 import pytest
 
-from search.engine.baseline import Baseline
 from search.engine.journal import MemoryJournal, StaleOwnerError, TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.run import SearchRun
+from search.engine.stages.baseline import Baseline
 from search.objectives import Constraint
 from search.strategy import strategies
 from search.trial import Trial, TrialKind

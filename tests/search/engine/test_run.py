@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from search.engine.journal import Event, MemoryJournal
-from search.engine.search_stage import MAX_REPEATS
+from search.engine.stages.candidates import MAX_REPEATS
 from search.strategy import strategies
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.runs import (

@@ -40,7 +40,7 @@ from search.strategies.weight_sharing import WeightSharing
 from search.trial import Candidate, FailureKind, SupernetProposal, Trial, TrialKind, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
-from tests.search.engine.test_baseline import candidates, complete, started
+from tests.search.engine.stages.test_baseline import candidates, complete, started
 from tests.search.engine.test_run import Listed
 from tests.search.support.spaces import letters as letter_space
 from tests.search.support.spaces import spec_of

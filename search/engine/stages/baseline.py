@@ -9,7 +9,7 @@ from models.presets import preset
 from models.training.recipe import Recipe
 from search.engine.archive import Archive, identity
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.search_stage import MAX_REFUSALS, MAX_REPEATS
+from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.streams import rng_for
