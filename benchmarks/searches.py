@@ -33,9 +33,9 @@ from typing import Any
 import torch
 
 from search.engine.journal import MemoryJournal
-from search.engine.opening import no_opening
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.suggestions import no_opening
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.request.screening import Screening

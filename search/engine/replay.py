@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.opening import Suggestion
 from search.engine.stages.baseline import Baseline
+from search.engine.suggestions import Suggestion
 from search.strategy import Strategy
 from search.trial import Proposal, Trial, TrialKind
 

@@ -15,11 +15,11 @@ from typing import Literal
 from search.engine.early_stopping import EarlyStopping
 from search.engine.feasibility import Cost, Feasibility, Screen
 from search.engine.journal import EpochReported, Event, Journal, TrialEnded, TrialStarted
-from search.engine.opening import Opening, no_opening
 from search.engine.scoring import Scoring
 from search.engine.stages.baseline import Baseline
 from search.engine.stages.candidates import SearchStage
 from search.engine.stages.finals import FinalStage
+from search.engine.suggestions import Opening, no_opening
 from search.evaluation import derived_from
 from search.fidelity import Action, Verdict
 from search.space import SearchSpace

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Self
 
 from models.families import InfeasibleError
-from search.engine.opening import Suggestion
+from search.engine.suggestions import Suggestion
 from search.evaluators.proxies import ProxyScorer
 from search.objectives import violation
 from search.predictors.proxy_scores import Scorer

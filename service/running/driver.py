@@ -25,10 +25,10 @@ from models.datasets.reference import load_dataset
 from models.processes.names import die_with
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
-from search.engine.opening import no_opening
 from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.suggestions import no_opening
 from search.evaluators.tabular import TableEvaluator
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, SpecError, resolve

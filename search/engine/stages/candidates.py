@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from models.architecture import sha256_of
 from search.engine.archive import Archive, Tally
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.opening import Opening, Suggestion
+from search.engine.suggestions import Opening, Suggestion
 from search.objectives import Incumbents, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
