@@ -35,7 +35,7 @@ import torch
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.engine.suggestions import no_opening
+from search.engine.suggestions import no_suggestions
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.request.screening import Screening
@@ -76,7 +76,7 @@ def search(strategy: str, trials: int, seed: int) -> dict[str, Any]:
         resolved.strategy(),
         MemoryJournal(),
         resolved.cost,
-        opening=screening.opening if screening else no_opening,
+        suggestions=screening.suggestions if screening else no_suggestions,
         screen=screening,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -37,18 +37,18 @@ def replay(
     strategy: Strategy,
     history: Iterable[TrialStarted | TrialEnded],
     baseline: Baseline | None = None,
-    opening: Sequence[Suggestion] = (),
+    suggestions: Sequence[Suggestion] = (),
 ) -> Replay:
     """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals; those
-    of a fresh `baseline` as well. What the strategy was not asked for is compared with `opening`,
-    worked out anew.
+    of a fresh `baseline` as well. What the strategy was not asked for is compared with
+    `suggestions`, worked out anew.
 
     Raises:
         ValueError: the history contradicts itself: what an ask says that the strategy had been
             told, or was given as running, is not what the events before it say.
     """
     running: dict[int, Trial] = {}
-    suggestions = iter(opening)
+    suggested = iter(suggestions)
     asks = told = 0
     differences: list[Difference] = []
     for event in history:
@@ -74,7 +74,7 @@ def replay(
             if trial.origin is None:
                 proposal = strategy.ask(trial.number, tuple(running.values()))
             else:
-                suggestion = next(suggestions, None)
+                suggestion = next(suggested, None)
                 proposal = suggestion.candidate if suggestion else None
         elif trial.kind is TrialKind.BASELINE and baseline is not None:
             asks += 1

@@ -19,7 +19,7 @@ from search.engine.scoring import Scoring
 from search.engine.stages.baseline import Baseline
 from search.engine.stages.candidates import SearchStage
 from search.engine.stages.finals import FinalStage
-from search.engine.suggestions import Opening, no_opening
+from search.engine.suggestions import Suggestions, no_suggestions
 from search.evaluation import derived_from
 from search.fidelity import Action, Verdict
 from search.space import SearchSpace
@@ -48,16 +48,16 @@ class SearchRun:
         strategy: Strategy,
         journal: Journal,
         cost: Cost,
-        opening: Opening = no_opening,
+        suggestions: Suggestions = no_suggestions,
         screen: Screen | None = None,
     ) -> None:
         """`spec` is resolved (`search.request.resolve`); `strategy` has been told nothing. What
-        `opening` suggests is tried before the strategy is asked; what `screen` refuses is
+        `suggestions` gives is tried before the strategy is asked; what `screen` refuses is
         infeasible.
         """
         self.spec = spec
         self._journal = journal
-        self._search_stage = SearchStage(spec, space, strategy, opening)
+        self._search_stage = SearchStage(spec, space, strategy, suggestions)
         self._baseline = Baseline(space, spec)
         self._final_stage = FinalStage(spec)
         self._early_stopping = EarlyStopping(spec)
@@ -149,7 +149,7 @@ class SearchRun:
         self._search_stage.set_budget(trials, seconds)
 
     def prepare(self) -> None:
-        """Work out the opening, where it is needed; else the first `next_trial` takes that time."""
+        """Work out the suggestions, where needed; else the first `next_trial` takes that time."""
         if self.phase == "searching":
             self._search_stage.prepare()
 

@@ -18,12 +18,12 @@ class Suggestion:
     origin: str
 
 
-Opening = Callable[[], Sequence[Suggestion]]
+Suggestions = Callable[[], Sequence[Suggestion]]
 """Called at most once, and only while the strategy has not been asked: it may take seconds.
 
 The same in every process, so that a search goes on with it after a crash, and a replay proves it.
 """
 
 
-def no_opening() -> Sequence[Suggestion]:
+def no_suggestions() -> Sequence[Suggestion]:
     return ()

@@ -56,7 +56,7 @@ class Screening:
         scorer = ProxyScorer(resolved.dataset.reference, list(dict.fromkeys(named)), spec.seed)
         return cls(spec, resolved.space, resolved.cost, scorer)
 
-    def opening(self) -> Sequence[Suggestion]:
+    def suggestions(self) -> Sequence[Suggestion]:
         """The best of the sample by each proxy that is a warm start, the best first."""
         found: dict[Candidate, Suggestion] = {}
         for proxy in self._spec.proxies:

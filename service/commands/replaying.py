@@ -39,9 +39,9 @@ def replayed(
     resolved = resolve(dict(spec), lookup)
     baseline = Baseline(resolved.space, resolved.spec)
     screening = Screening.of(resolved)
-    opening = screening.opening() if screening else ()
+    suggestions = screening.suggestions() if screening else ()
     try:
-        proof = replay(resolved.strategy(), history(trials), baseline, opening)
+        proof = replay(resolved.strategy(), history(trials), baseline, suggestions)
     except ValueError as error:
         return {"asks": 0, "differences": 1, "difference": {"reason": str(error)}}
     first = None

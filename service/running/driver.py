@@ -28,7 +28,7 @@ from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.engine.suggestions import no_opening
+from search.engine.suggestions import no_suggestions
 from search.evaluators.tabular import TableEvaluator
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, SpecError, resolve
@@ -140,7 +140,7 @@ class Driver:
             resolved.strategy(),
             journal if resolved.table is None else batches,
             resolved.cost,
-            opening=screening.opening if screening else no_opening,
+            suggestions=screening.suggestions if screening else no_suggestions,
             screen=screening,
         )
         if not run.finished:

@@ -1,4 +1,4 @@
-"""The search stage: what the opening suggests, then what the strategy asks for, until the budget is
+"""The search stage: what is suggested to it, then what the strategy asks for, until the budget is
 spent or the space exhausted.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from models.architecture import sha256_of
 from search.engine.archive import Archive, Tally
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.suggestions import Opening, Suggestion
+from search.engine.suggestions import Suggestion, Suggestions
 from search.objectives import Incumbents, violation
 from search.space import SearchSpace
 from search.spec import SearchSpec
@@ -38,10 +38,10 @@ class SearchStage:
     """
 
     def __init__(
-        self, spec: SearchSpec, space: SearchSpace, strategy: Strategy, opening: Opening
+        self, spec: SearchSpec, space: SearchSpace, strategy: Strategy, suggestions: Suggestions
     ) -> None:
         self._seed, self._constraints = spec.seed, spec.constraints
-        self._space, self._strategy, self._opening = space, strategy, opening
+        self._space, self._strategy, self._suggest = space, strategy, suggestions
         self.archive = Archive()
         self.told = self.spent = 0
         self.budget_trials = spec.budget.trials
@@ -101,9 +101,9 @@ class SearchStage:
         self._is_stopped, self._is_asked_out = True, self._is_asked_out or is_asked_out
 
     def prepare(self) -> None:
-        """Work out the opening, where it is needed; else the first `next_trial` takes that time."""
+        """Work out the suggestions, where needed; else the first `next_trial` takes that time."""
         if not self._asked and self._suggestions is None:
-            self._suggestions = self._opening()
+            self._suggestions = self._suggest()
 
     def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
         """The trial to start as `number`; None where the strategy has nothing to ask for now.
@@ -129,7 +129,7 @@ class SearchStage:
         return self._repeats >= MAX_REPEATS or self._refusals >= MAX_REFUSALS
 
     def _suggestion(self) -> Suggestion | None:
-        """The next of the opening; None once the strategy is to be asked."""
+        """The next suggestion; None once the strategy is to be asked."""
         self.prepare()
         suggestions = self._suggestions or ()
         if self._asked or self._suggested >= len(suggestions):

@@ -1,4 +1,4 @@
-"""Zero-cost scores in a search: as its opening, as a filter, and beside the results."""
+"""Zero-cost scores in a search: as its suggestions, as a filter, and beside the results."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run_of(spec: SearchSpec, journal: MemoryJournal) -> SearchRun:
         strategy_of(spec),
         journal,
         no_cost,
-        opening=screening.opening,
+        suggestions=screening.suggestions,
         screen=screening,
     )
 
@@ -103,7 +103,7 @@ def test_a_warm_start_tries_the_best_of_the_sample_first_and_tells_the_strategy(
             assert trial.metrics.get("synflow", -math.inf) == score
 
 
-def test_an_opening_goes_on_after_a_crash_and_a_replay_proves_it() -> None:
+def test_suggestions_go_on_after_a_crash_and_a_replay_proves_it() -> None:
     spec = proxy(samples=40, top=6)
     whole = MemoryJournal()
     run_serial(run_of(spec, whole), Scored(share_of_a))
@@ -116,11 +116,11 @@ def test_an_opening_goes_on_after_a_crash_and_a_replay_proves_it() -> None:
         assert [plain(event.trial) for event in journal.history()] == [
             plain(event.trial) for event in events
         ]
-    opening = screened(spec).opening()
-    proof = replay(strategy_of(spec), events, opening=opening)
+    found = screened(spec).suggestions()
+    proof = replay(strategy_of(spec), events, suggestions=found)
     asked = [e for e in events if isinstance(e, TrialStarted) and e.trial.kind != TrialKind.FINAL]
     assert proof.is_same and proof.asks == len(asked)
-    other = replay(strategy_of(spec), events, opening=[opening[1], opening[0], *opening[2:5]])
+    other = replay(strategy_of(spec), events, suggestions=[found[1], found[0], *found[2:5]])
     assert [difference.number for difference in other.differences] == [0, 1, 5]
     assert other.differences[-1].replayed is None
 
@@ -129,17 +129,17 @@ def plain(trial: Trial) -> Trial:
     return replace(trial, seconds=0.0)
 
 
-def test_an_opening_is_worked_out_once_and_only_where_it_is_needed() -> None:
+def test_suggestions_are_worked_out_once_and_only_where_they_are_needed() -> None:
     spec = proxy(samples=40, top=2)
     calls: list[int] = []
 
-    def opening() -> Any:
+    def suggestions() -> Any:
         calls.append(1)
-        return screened(spec).opening()
+        return screened(spec).suggestions()
 
     journal = MemoryJournal()
     for _ in range(2):
-        run = SearchRun(spec, SPACE, strategy_of(spec), journal, no_cost, opening)
+        run = SearchRun(spec, SPACE, strategy_of(spec), journal, no_cost, suggestions)
         run.prepare()
         run_serial(run, Scored(share_of_a))
     assert calls == [1]
@@ -179,7 +179,7 @@ def test_the_scores_of_a_search_are_those_of_its_networks() -> None:
     screening = Screening.of(resolved)
     assert screening is not None
     batch = Batch.of(load_dataset("digits"), resolved.spec.seed)
-    first, second = screening.opening()
+    first, second = screening.suggestions()
     for suggestion in (first, second):
         candidate = suggestion.candidate
         scores = screening.scores(candidate)

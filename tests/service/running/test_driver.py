@@ -98,7 +98,7 @@ def test_a_search_runs_to_a_published_bundle(
     assert screening is not None
     claim = Claim(search.id, 1, "me")
     history = SqlJournal(sessions, claim, lambda: 0.0).history()
-    assert replay(resolved.strategy(), history, opening=screening.opening()).is_same
+    assert replay(resolved.strategy(), history, suggestions=screening.suggestions()).is_same
     published = Ledger(sessions, claim).published()
     (path,) = published.values()
     assert (Path(settings.home) / path).is_file()
