@@ -42,11 +42,11 @@ from models.datasets.graphs import of_graphs, of_nodes
 from models.datasets.reference import StoredDataset
 from models.datasets.splits import stratified
 from models.datasets.stored import save
-from models.families import families
+from models.family import families
 from models.presets import preset
+from models.recipe import Recipe
 from models.storage import sha256_of_file
 from models.training.defaults import default_recipe
-from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun

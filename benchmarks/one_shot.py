@@ -42,10 +42,10 @@ from models.datasets.reference import StoredDataset, load_dataset
 from models.datasets.stored import save
 from models.families.rnn import RnnSettings
 from models.presets import preset
+from models.recipe import Recipe
 from models.storage import sha256_of_file
 from models.training.defaults import default_recipe
 from models.training.initialization import build
-from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun

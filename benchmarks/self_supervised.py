@@ -33,9 +33,9 @@ from models.datasets import Dataset
 from models.datasets.images import from_arrays
 from models.datasets.splits import stratified
 from models.domains import Scalar
+from models.recipe import Recipe
 from models.training.initialization import build
 from models.training.pretexts import pretexts
-from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
 
 LABELLED = 0.1

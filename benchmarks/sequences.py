@@ -39,7 +39,7 @@ from models.cost import cost
 from models.datasets import Dataset, Split, series, text
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.families import families
+from models.family import families
 from models.presets import preset
 from models.storage import sha256_of_file
 from models.training.trainer import evaluate, train

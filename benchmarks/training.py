@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from models.datasets import Dataset
 from models.datasets.images import from_arrays
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from models.training.trainer import train
 
 BATCH, RATE, MOMENTUM = 64, 0.01, 0.9

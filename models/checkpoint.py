@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.architecture import Architecture
-from models.families import families
+from models.family import families
+from models.recipe import Recipe
 from models.storage import StoredFile
 from models.task import Task
 from models.tensor_file import CheckpointError, dense, read_tensors, write_tensors
-from models.training.recipe import Recipe
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "save", "weights_of"]
 

@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from models.architecture import Architecture
-from models.families import families
+from models.family import families
 from models.meta import unroll_at_once
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 
 
 def _bag_flops(dense: Any, index: Any, *_: Any, **__: Any) -> int:
@@ -40,7 +40,7 @@ def cost(architecture: Architecture, task: Task, recipe: Recipe) -> dict[str, fl
     first call in a process takes a second or two, in which torch imports its meta kernels.
 
     Raises:
-        models.families.InfeasibleError: no network can be built from `architecture`.
+        models.family.InfeasibleError: no network can be built from `architecture`.
     """
     return dict(_cost(architecture, task, recipe.batch_norm))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from models.domains import Choice, Range, Scalar, as_domain
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from models.task import Task
 
 Values = Mapping[str, Scalar]

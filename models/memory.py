@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from models.meta import FusedAttention, unroll_at_once
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 
 _OPTIMIZER_STATES: Mapping[str, int] = {
     "sgd": 0,

@@ -13,10 +13,10 @@ from typing import Self
 
 from models.architecture import Architecture, Decision, active_values
 from models.domains import Scalar, as_domain
-from models.families import Family, FamilySettings, families
+from models.family import Family, FamilySettings, families
+from models.recipe import Recipe
 from models.settings import Settings
 from models.task import Task
-from models.training.recipe import Recipe
 from search.counting import count_assignments
 from search.trial import Candidate
 
@@ -58,7 +58,7 @@ class SearchSpace:
         """The space of a request.
 
         Raises:
-            models.families.InfeasibleError: no network of these settings fits the task.
+            models.family.InfeasibleError: no network of these settings fits the task.
         """
         return cls(name, family.decisions(settings, task), family.canonical, training)
 
@@ -67,7 +67,7 @@ class SearchSpace:
         """The architectures of a request, by the default recipe.
 
         Raises:
-            models.families.InfeasibleError: no network of these settings fits the task.
+            models.family.InfeasibleError: no network of these settings fits the task.
         """
         family = families[name]
         return cls(name, family.decisions(settings, task), family.canonical)

@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from models.datasets.tables import COSTS
 from models.domains import as_domain
-from models.families import FamilySettings, families
+from models.family import FamilySettings, families
+from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
-from models.training.recipe import TrainingSettings
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.predictors.proxy_scores import ProxyName

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

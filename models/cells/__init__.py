@@ -16,7 +16,7 @@ from torch import nn
 from models.architecture import Decision
 from models.decisions import Values
 from models.domains import Choice, Range, Scalar
-from models.families import Definition, InfeasibleError
+from models.family import Definition, InfeasibleError
 from models.operations import operations
 from models.task import Task
 

@@ -24,7 +24,7 @@ from models.cells.text import (
 )
 from models.decisions import Values, condition, domain_values, integer, option
 from models.domains import Choice, Range, Scalar
-from models.families import Body, Definition, InfeasibleError
+from models.family import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, norm
 from models.operations.residual import ResidualReduction

@@ -12,7 +12,7 @@ from torch import nn
 
 from models.architecture import Architecture
 from models.datasets import preprocess
-from models.families import families
+from models.family import families
 from models.task import Task
 
 HEADER = '''\

@@ -15,11 +15,11 @@ from models.cells.darts import Darts
 from models.cells.nasbench201 import NasBench201
 from models.decisions import domain_values, integer, option
 from models.domains import Choice, Range, as_domain
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, families
 from models.operations import allowed, operations
+from models.recipe import Recipe
 from models.settings import Items, Searchable
 from models.task import Task
-from models.training.recipe import Recipe
 
 DARTS = Darts()
 TOPOLOGIES: dict[str, Topology] = {"darts": DARTS, "nasbench201": NasBench201()}

@@ -19,7 +19,7 @@ from models.architecture import Architecture, Decision
 from models.datasets.graphs import preprocess
 from models.decisions import Values, condition, domain_values, integer, option, share
 from models.domains import Choice, Range, Scalar, as_domain
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, families
 from models.graph import Features, Graph
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.message_passing import (
@@ -29,9 +29,9 @@ from models.operations.message_passing import (
     NodeLinear,
     message_passings,
 )
+from models.recipe import Recipe
 from models.settings import Items, Searchable
 from models.task import Task
-from models.training.recipe import Recipe
 from models.writing import Call, call_lines, module_text
 
 MAX_LAYERS = 16

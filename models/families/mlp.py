@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import Values, condition, domain_values, flag, integer, option, share
 from models.domains import Choice, Range, as_domain
-from models.families import Body, Definition, FamilySettings, InfeasibleError, families
+from models.family import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
+from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.training.recipe import Recipe
 from models.writing import Call, call_lines, module_text
 
 MAX_DEPTH = 32

@@ -20,12 +20,12 @@ from models.decisions import (
     share,
 )
 from models.domains import Choice, Range, Scalar, as_domain
-from models.families import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, families
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsRNN
 from models.operations.relative import relative, relative_lines
+from models.recipe import Recipe
 from models.settings import Items, Searchable
 from models.task import Task
-from models.training.recipe import Recipe
 from models.writing import Call, call_lines, module_text
 
 MAX_LAYERS = 16

@@ -25,7 +25,7 @@ from models.decisions import (
     share,
 )
 from models.domains import Choice, Range, as_domain
-from models.families import Body, Definition, FamilySettings, InfeasibleError, families
+from models.family import Body, Definition, FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.attention import (
     Attention,
@@ -38,9 +38,9 @@ from models.operations.attention import (
     SinusoidalPositions,
 )
 from models.operations.relative import relative, relative_lines
+from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.training.recipe import Recipe
 from models.writing import Call, call_lines, module_text
 
 MAX_LAYERS = 64

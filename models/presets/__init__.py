@@ -16,10 +16,10 @@ from typing import Any
 
 from models.architecture import Architecture
 from models.domains import Scalar
+from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.task import Task
 from models.training.defaults import default_recipe
-from models.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
-from models.families import FamilySettings
+from models.family import FamilySettings
 from models.registry import Registry
 from models.supernets.recomputation import recomputed
 from models.task import Task
@@ -57,7 +57,7 @@ class Supernet(nn.Module):
         """An option of weight zero is not computed, and its weight gets no gradient.
 
         Shapes:
-            as `models.families.Family.build` says
+            as `models.family.Family.build` says
         """
 
     @abstractmethod
@@ -96,7 +96,7 @@ class Relaxation(Protocol):
         """What can be said before anything is built; with the task, all of it.
 
         Raises:
-            models.families.InfeasibleError: the space has choices that cannot share weights.
+            models.family.InfeasibleError: the space has choices that cannot share weights.
         """
 
     def build(self, settings: FamilySettings, task: Task, *, partial: int = 1) -> Supernet:
@@ -105,7 +105,7 @@ class Relaxation(Protocol):
         `partial`: operations see one of so many channels, the others pass by (PC-DARTS).
 
         Raises:
-            models.families.InfeasibleError: no supernet of these settings fits the task.
+            models.family.InfeasibleError: no supernet of these settings fits the task.
         """
 
 

@@ -22,17 +22,17 @@ from models.cells.darts import Network as DartsNetwork
 from models.cells.nasbench201 import STAGES
 from models.cells.text import edge as edge_name
 from models.domains import Scalar
-from models.families import FamilySettings, InfeasibleError, families
 from models.families.cnn_cell import CnnCell, CnnCellSettings
+from models.family import FamilySettings, InfeasibleError, families
 from models.operations import operations
 from models.operations.convolution import ConvNorm, ReLUConvNorm
 from models.operations.identity import FactorizedReduce
 from models.operations.residual import ResidualReduction
+from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.cells import MixedCell, edges
 from models.supernets.joined import without_affine
 from models.task import Task
-from models.training.recipe import Recipe
 
 
 @supernets.register("cnn_cell")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from models.architecture import Architecture, Decision
 from models.domains import Scalar
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 
 
 def one_value_each(

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import domain_values
 from models.domains import Scalar, as_domain
-from models.families import FamilySettings, InfeasibleError, families
 from models.families.gnn import NODES, Gnn, GnnSettings, Network, operation_of, read_out
+from models.family import FamilySettings, InfeasibleError, families
 from models.graph import Features, Graph
 from models.operations.message_passing import NodeLinear, message_passings
+from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.choices import Choices, Options, Weighted
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.supernets.message_passing import MixedLayer
 from models.task import Task
-from models.training.recipe import Recipe
 
 FIXED = ("hidden", "norm", "dropout")
 OF_OPERATIONS = ("heads", "aggregation")

@@ -20,14 +20,14 @@ from torch.nn import functional
 from models.architecture import Architecture, Decision
 from models.decisions import domain_values, integer
 from models.domains import Scalar, as_domain
-from models.families import FamilySettings, InfeasibleError, families
 from models.families.mlp import Mlp, MlpSettings
+from models.family import FamilySettings, InfeasibleError, families
 from models.operations.activation import ACTIVATIONS
+from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.choices import Choices, Options, Weighted
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.task import Task
-from models.training.recipe import Recipe
 
 MAX_WIDTHS = 64
 """So many widths of a layer are weighted one by one."""

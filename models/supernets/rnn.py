@@ -12,16 +12,16 @@ from torch import Tensor
 
 from models.architecture import Architecture, Decision
 from models.domains import Scalar, as_domain
-from models.families import FamilySettings, families
 from models.families.rnn import Network, Rnn, RnnSettings
+from models.family import FamilySettings, families
 from models.operations.recurrent import DartsCell, DartsRNN
 from models.operations.relative import relative
+from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.cells import edges
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.supernets.recurrent import MixedCell
 from models.task import Task
-from models.training.recipe import Recipe
 
 NONE = "none"
 """An edge that leads nowhere, as in the paper. It is never derived."""

@@ -18,14 +18,14 @@ from torch.nn import functional
 from models.architecture import Architecture, Decision
 from models.decisions import domain_values
 from models.domains import Scalar, as_domain
-from models.families import FamilySettings, families
 from models.families.transformer import Network, Transformer, TransformerSettings
+from models.family import FamilySettings, families
 from models.operations.activation import ACTIVATIONS
 from models.operations.relative import relative
+from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.task import Task
-from models.training.recipe import Recipe
 
 MIXER, ACTIVATION, FEED_FORWARD = "mixer", "activation", "feed_forward"
 ALWAYS_FIXED = ("layers", "width", "norm", "positions", "dropout")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.domains import Scalar
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
     "tabular_classification": {

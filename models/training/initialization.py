@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
-from models.families import families
+from models.family import families
 from models.operations.recurrent import DartsCell
+from models.recipe import Initialization, Recipe
 from models.task import Task
-from models.training.recipe import Initialization, Recipe
 from models.training.regularization import weights
 
 Initializer = Callable[[Tensor, torch.Generator], object]
@@ -21,7 +21,7 @@ def build(architecture: Architecture, task: Task, recipe: Recipe, seed: int) -> 
     """The network with the initial weights of `seed`; torch's global generator is left alone.
 
     Raises:
-        models.families.InfeasibleError: no network can be built from `architecture`.
+        models.family.InfeasibleError: no network can be built from `architecture`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

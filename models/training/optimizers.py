@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
 
-from models.training.recipe import OptimizerName, Recipe
+from models.recipe import OptimizerName, Recipe
 
 Parameters = list[nn.Parameter]
 

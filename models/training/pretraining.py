@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset
-from models.families import Body, Pretrainable
+from models.family import Body, Pretrainable
 from models.memory import largest_batch
+from models.recipe import Recipe
 from models.training.diagnosis import NonFiniteError
 from models.training.optimizers import optimizer
 from models.training.pretexts import Material, Pretext, Seen, pretexts
-from models.training.recipe import Recipe
 from models.training.schedules import schedule
 from models.training.streams import derived, seeded
 

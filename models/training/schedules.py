@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from models.training.recipe import Recipe, ScheduleName
+from models.recipe import Recipe, ScheduleName
 
 Schedule = Callable[[int], float]
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
+from models.recipe import Recipe
 from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
 from models.training.diagnosis import NonFiniteError, diagnosis
@@ -26,7 +27,6 @@ from models.training.initialization import initialize
 from models.training.metrics import scores
 from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
 from models.training.pretraining import check, pretrain
-from models.training.recipe import Recipe
 from models.training.schedules import schedule
 from models.training.streams import derived, seeded
 

@@ -43,7 +43,7 @@ def example(family: str, task: str | None) -> str:
     Raises:
         UsageError: no such family, or one that is not for the task.
     """
-    from models.families import families
+    from models.family import families
     from models.registry import UnknownNameError
     from models.task import TASK_NAMES
 

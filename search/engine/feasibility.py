@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.objectives import Constraint, violation
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
 
@@ -20,7 +20,7 @@ class Screen(Protocol):
         """Finite ones by name, kept among the metrics of the trial.
 
         Raises:
-            models.families.InfeasibleError: no network can be built from the candidate.
+            models.family.InfeasibleError: no network can be built from the candidate.
         """
 
     def refusal(self, scores: Mapping[str, float]) -> str | None:

@@ -10,8 +10,8 @@ import torch
 from models.architecture import Architecture
 from models.datasets.reference import DatasetReference, load_dataset
 from models.proxies import Batch, proxies
+from models.recipe import Recipe
 from models.training.initialization import build
-from models.training.recipe import Recipe
 from search.trial import Candidate
 
 REMEMBERED = 16_384
@@ -29,7 +29,7 @@ class ProxyScorer:
         """By name; a score may be infinite or NaN.
 
         Raises:
-            models.families.InfeasibleError: no network can be built from the candidate.
+            models.family.InfeasibleError: no network can be built from the candidate.
         """
         return self._remembered(candidate.architecture, candidate.recipe.batch_norm)
 

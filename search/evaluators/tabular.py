@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.architecture import Architecture
 from models.datasets.reference import DatasetReference, load_content
 from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableError, read_table
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.evaluation import EvaluationError, Metrics
 from search.space import SearchSpace
 from search.trial import Candidate, FailureKind, Trial, TrialKind

@@ -17,7 +17,7 @@ from models import checkpoint
 from models.architecture import Architecture
 from models.cost import cost
 from models.datasets.reference import DatasetReference, load_dataset
-from models.families import FamilySettings, InfeasibleError, families
+from models.family import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset

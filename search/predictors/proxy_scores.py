@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 Scorer = Callable[[Candidate], Mapping[str, float]]
 """Scores by the proxy's name: a function of the candidate alone. A score may be infinite or NaN;
-raises `models.families.InfeasibleError` where no network can be built.
+raises `models.family.InfeasibleError` where no network can be built.
 """
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.objectives import violation
 from search.request.pretraining import pretraining_inputs
 from search.request.resolve import Resolved, ResolvedSpace

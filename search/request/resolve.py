@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from models.cost import cost
 from models.datasets import UnavailableDatasetError
-from models.families import FamilySettings, InfeasibleError, families
+from models.family import FamilySettings, InfeasibleError, families
+from models.recipe import TrainingSettings
 from models.registry import UnknownNameError
 from models.settings import Settings
 from models.task import Task
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names
-from models.training.recipe import TrainingSettings
 from search.evaluators.proxies import ProxyScorer
 from search.evaluators.tabular import SCORES, Table, load_table
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from models.cost import cost
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.presets import Preset, presets
 from models.settings import Settings
 from models.supernets import supernets

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Self
 
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.engine.suggestions import Suggestion
 from search.evaluators.proxies import ProxyScorer
 from search.objectives import violation
@@ -71,7 +71,7 @@ class Screening:
         """Those that are finite.
 
         Raises:
-            models.families.InfeasibleError: no network can be built from the candidate.
+            models.family.InfeasibleError: no network can be built from the candidate.
         """
         found = self._scorer(candidate)
         return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.families import FamilySettings, families
+from models.family import FamilySettings, families
+from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
 from models.task import GraphSize, Task, TaskName
-from models.training.recipe import TrainingSettings
 
 
 class GraphRequest(Settings):

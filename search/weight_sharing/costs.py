@@ -21,7 +21,7 @@ from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 
 Measure = Callable[[Architecture], float]
-"""Of a plain network. Raises models.families.InfeasibleError where none can be built."""
+"""Of a plain network. Raises models.family.InfeasibleError where none can be built."""
 
 
 class PenaltySettings(Settings):

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from models.architecture import Architecture
 from models.cost import cost
 from models.datasets import Dataset, Samples
-from models.families import FamilySettings, InfeasibleError, families
+from models.family import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch
+from models.recipe import Recipe
 from models.supernets import Mix, Supernet, supernets
 from models.supernets.memory import step_bytes
 from models.task import Task
 from models.training.metrics import scores
-from models.training.recipe import Recipe
 from models.training.trainer import evaluate, seeded
 from search import saved
 from search.evaluation import Derivation, EvaluationError
@@ -70,7 +70,7 @@ def train_supernet(
     Raises:
         search.evaluators.EvaluationError: a step needs more than `memory_limit_bytes` at least;
             default: what the machine has.
-        models.families.InfeasibleError: the space has no supernet, nothing that it decides changes
+        models.family.InfeasibleError: the space has no supernet, nothing that it decides changes
             what a penalty is on, or nothing within the limits was derived.
         models.training.trainer.NonFiniteError: a loss is NaN or infinite.
     """

@@ -15,11 +15,11 @@ from models import checkpoint
 from models.architecture import Architecture
 from models.checkpoint import CheckpointError
 from models.domains import Scalar, as_domain
+from models.recipe import Recipe
 from models.settings import Settings
 from models.supernets import Supernet
 from models.task import Task
 from models.training.initialization import build
-from models.training.recipe import Recipe
 from search.evaluation import EvaluationError
 from search.problems import SpecProblem, problem, shown
 from search.trial import Candidate, FailureKind

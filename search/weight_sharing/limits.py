@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from models.architecture import Architecture
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from models.supernets import Mix, Supernet
 from search.objectives import Constraint, excess, violation
 
 Costs = Callable[[Architecture], Mapping[str, float]]
-"""Of a plain network, by metric. Raises models.families.InfeasibleError where there is none."""
+"""Of a plain network, by metric. Raises models.family.InfeasibleError where there is none."""
 
 
 def derive_within(
@@ -29,7 +29,7 @@ def derive_within(
     one that gives up the least. The walk meets no architecture twice; it is no exhaustive search.
 
     Raises:
-        models.families.InfeasibleError: it ends outside; the message has the nearest it came.
+        models.family.InfeasibleError: it ends outside; the message has the nearest it came.
     """
     mix = {name: part.detach().clone() for name, part in mix.items()}
     found = supernet.derive(mix) if first is None else first

@@ -13,8 +13,8 @@ from nasmith.commands.output import FailedError, UsageError, note, print_json
 
 if TYPE_CHECKING:
     from models.presets import Preset
+    from models.recipe import Recipe
     from models.task import Task
-    from models.training.recipe import Recipe
 
 
 def train(

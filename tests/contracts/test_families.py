@@ -19,12 +19,12 @@ from models.architecture import Architecture, Decision, active_values
 from models.cost import cost
 from models.domains import Scalar
 from models.exporters.source import source
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.graph import Features, Graph
 from models.graph_samples import Graphs, Nodes
+from models.recipe import Recipe
 from models.task import TASK_NAMES, GraphSize, Task
 from models.training.metrics import scores
-from models.training.recipe import Recipe
 
 EXAMPLES = {
     "tabular_classification": Task("tabular_classification", (5,), 3),

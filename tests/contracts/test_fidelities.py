@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.fidelity import Action, FidelityRule, Verdict, fidelities
 from search.objectives import Objective
 from search.trial import Candidate, Trial, TrialKind, TrialState

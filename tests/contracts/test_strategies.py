@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from models.architecture import sha256_of
-from models.families import families
+from models.family import families
+from models.recipe import Recipe, TrainingSettings
 from models.task import Task
-from models.training.recipe import Recipe, TrainingSettings
 from search.objectives import Objective, fitness
 from search.space import SearchSpace
 from search.strategy import Strategy, strategies

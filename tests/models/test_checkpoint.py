@@ -19,9 +19,9 @@ from models import checkpoint, storage
 from models.architecture import Architecture
 from models.checkpoint import CheckpointError
 from models.domains import Scalar
-from models.families import families
+from models.family import families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 
 TASK = Task("image_classification", (1, 8, 8), 10)
 RECIPE = Recipe(dropout=0.1)

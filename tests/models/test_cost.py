@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.architecture import Architecture
 from models.cost import cost
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import cells
 from tests.support.instructions import instructions
 

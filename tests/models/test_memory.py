@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from models.families import families
+from models.family import families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
 from models.presets import preset
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 TASK = Task("image_classification", (1, 8, 8), 10)

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from models.cost import cost
-from models.families import families
+from models.family import families
 from models.presets import Preset, preset, presets
+from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.task import Task
-from models.training.recipe import Recipe
 
 PARAMETERS = {
     "lenet-5": (25 + 1) * 6 + (25 * 6 + 1) * 16 + 401 * 120 + 121 * 84 + 85 * 10,

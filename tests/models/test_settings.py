@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator
 from pydantic import Field, ValidationError
 
 from models.domains import Choice, Range
+from models.recipe import Recipe, TrainingSettings
 from models.settings import Items, Searchable, Settings
-from models.training.recipe import Recipe, TrainingSettings
 
 
 class Layer(Settings):

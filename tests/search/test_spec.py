@@ -5,7 +5,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from models.domains import Choice, Range
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.spec import MAX_EPOCHS, SearchSpec
 from tests.search.support.bodies import FULL, MINIMAL
 

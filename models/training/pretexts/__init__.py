@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Generator, Tensor, nn
 
-from models.families import families
+from models.family import families
 from models.registry import Registry
 from models.task import Task
 

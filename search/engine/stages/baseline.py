@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from models.domains import as_domain
 from models.presets import preset
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.engine.archive import Archive, identity
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 def catalog() -> Catalog:
     """Everything that is registered; it does not change while a process lives."""
     from models.datasets import datasets
-    from models.families import families
+    from models.family import families
     from models.operations import operations
     from models.presets import presets
     from models.proxies import proxies
+    from models.recipe import OptimizerName, TrainingSettings
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
-    from models.training.recipe import OptimizerName, TrainingSettings
     from search.fidelity import fidelities
     from search.strategy import strategies
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from models.architecture import Architecture
 from models.cost import cost
-from models.families import families
+from models.family import families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import cells
 
 FAMILY = families["cnn_cell"]

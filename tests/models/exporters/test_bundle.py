@@ -36,8 +36,8 @@ from models.exporters.verification import (
     verify_bundle,
     write_sums,
 )
-from models.families import families
-from models.training.recipe import Recipe
+from models.family import families
+from models.recipe import Recipe
 from models.training.trainer import evaluate, train
 
 FILES = [
@@ -270,7 +270,7 @@ def missing_weight(bundle: Path) -> None:
 
 def leaning_on_nasmith(bundle: Path) -> None:
     with (bundle / "model.py").open("a") as file:
-        file.write("\nfrom models.families import families\n")
+        file.write("\nfrom models.family import families\n")
 
 
 def other_preprocessing(bundle: Path) -> None:

@@ -13,8 +13,8 @@ from models import checkpoint
 from models.architecture import Architecture
 from models.datasets import Dataset, series, text
 from models.exporters.bundle import BundleReport, verify_bundle, write_bundle
-from models.families import families
-from models.training.recipe import Recipe
+from models.family import families
+from models.recipe import Recipe
 from models.training.trainer import evaluate, train
 
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture
 from models.exporters.source import source
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.operations import operations
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import cells
 
 TASK = Task("image_classification", (2, 9, 6), 5)

@@ -14,9 +14,9 @@ from torch import nn
 from models.architecture import Architecture
 from models.cells.darts import kinds
 from models.domains import Range
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import cells, draw
 
 FAMILY = families["cnn_cell"]

@@ -12,10 +12,10 @@ from torch import nn
 from models.architecture import Architecture
 from models.domains import Scalar
 from models.exporters.source import source
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.operations.blocks import SqueezeExcite
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import draw
 
 FAMILY = families["cnn_stages"]

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from models.architecture import Architecture
 from models.cost import cost
 from models.datasets.graphs import of_graphs, of_nodes
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.graph import Features, Graph, Sparse
 from models.graph_samples import Graphs
 from models.operations.message_passing import message_passings
+from models.recipe import Recipe
 from models.task import GraphSize, Task
-from models.training.recipe import Recipe
 from tests.support.small_graphs import citations, molecules
 
 gnn = families["gnn"]

@@ -10,9 +10,9 @@ import torch
 
 from models.architecture import Architecture
 from models.datasets import Dataset, Split
-from models.families import families
+from models.family import families
+from models.recipe import Recipe
 from models.task import Task, TaskName
-from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError, train
 
 STEPS = 100

@@ -9,9 +9,9 @@ from torch import nn
 from models.architecture import Architecture
 from models.domains import Choice, Range, Scalar
 from models.exporters.source import source
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 
 FAMILY = families["mlp"]
 TASK = Task("tabular_classification", (13,), 3)

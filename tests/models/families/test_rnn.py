@@ -10,11 +10,11 @@ from models.architecture import Architecture
 from models.cost import cost
 from models.domains import Choice, Scalar
 from models.exporters.source import source
-from models.families import InfeasibleError, families
 from models.families.rnn import canonical_text
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.task import Task
 from models.training.initialization import initialize
-from models.training.recipe import Recipe
 
 FAMILY = families["rnn"]
 SERIES = Task("forecasting", (9, 3), 4)

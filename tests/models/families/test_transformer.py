@@ -11,11 +11,11 @@ from torch import nn
 from models.architecture import Architecture
 from models.domains import Choice, Scalar
 from models.exporters.source import source
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.operations.attention import SinusoidalPositions, rotated
+from models.recipe import Recipe
 from models.task import Task
 from models.training.initialization import initialize
-from models.training.recipe import Recipe
 
 FAMILY = families["transformer"]
 SERIES = Task("forecasting", (9, 3), 4)

@@ -10,9 +10,9 @@ from torch import nn
 from models.architecture import Architecture
 from models.datasets import Dataset, series
 from models.domains import Scalar
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from models.training.trainer import evaluate, train
 
 TASK = Task("forecasting", (9, 4), 6, targets=(3, 1))

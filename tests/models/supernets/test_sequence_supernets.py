@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.architecture import Architecture
-from models.families import FamilySettings, InfeasibleError, families
+from models.family import FamilySettings, InfeasibleError, families
 from models.memory import Kept
+from models.recipe import Recipe
 from models.supernets import Mix, Supernet, supernets
 from models.task import Task
-from models.training.recipe import Recipe
 from tests.models.support.sampling import draw
 
 SERIES = Task("forecasting", (7, 3), 4)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from models.architecture import Architecture
-from models.families import InfeasibleError, families
 from models.families.cnn_cell import CnnCellSettings
+from models.family import InfeasibleError, families
+from models.recipe import Recipe, TrainingSettings
 from models.supernets import Mix, Supernet, supernets
 from models.task import Task
-from models.training.recipe import Recipe, TrainingSettings
 from search.space import SearchSpace
 
 TASK = Task("image_classification", (2, 9, 9), 3)

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from models.architecture import Architecture
 from models.datasets.graphs import of_graphs, of_nodes
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
 from models.graph import Features, Graph
 from models.graph_samples import Graphs, Nodes
 from models.memory import Kept
+from models.recipe import Recipe, TrainingSettings
 from models.supernets import Supernet, supernets
 from models.task import Task
-from models.training.recipe import Recipe, TrainingSettings
 from search.space import SearchSpace
 from tests.support.small_graphs import citations, molecules
 

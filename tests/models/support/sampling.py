@@ -7,7 +7,7 @@ from random import Random
 
 from models.architecture import Architecture, Decision
 from models.domains import Scalar
-from models.families import families
+from models.family import families
 from models.task import Task
 
 

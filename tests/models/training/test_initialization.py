@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from models.recipe import Initialization
 from models.training.initialization import initialize
-from models.training.recipe import Initialization
 
 
 def generator(seed: int = 0) -> torch.Generator:

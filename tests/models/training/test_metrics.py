@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
+from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.task import TASK_NAMES
 from models.training.classification import area_under_curve
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names, scores
-from models.training.recipe import Recipe
 
 
 def test_image_classification_names_its_metrics_and_its_default() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from models.recipe import OptimizerName, Recipe
 from models.training.optimizers import optimizer
-from models.training.recipe import OptimizerName, Recipe
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Rule = Callable[[Array, list[Array], list[float]], Array]

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from models.architecture import Architecture
 from models.datasets import Dataset, Split, datasets, series, tabular, text
 from models.datasets.images import from_arrays
-from models.families import Pretrainable, families
+from models.family import Pretrainable, families
+from models.recipe import Recipe
 from models.training.augmentation import distorted
 from models.training.initialization import build
 from models.training.pretexts import Material, Seen, allowed, pretexts
 from models.training.pretexts.contrastive import corrupted, nt_xent
 from models.training.pretexts.masked import hidden_blocks, hidden_squares, hidden_tokens
 from models.training.pretraining import largest_step, pretrain
-from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError, Training, train
 from tests.models.support.sampling import draw
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.recipe import OptimizerName, Recipe
 from models.training.classification import ClassificationScore
 from models.training.optimizers import optimizer, step_scale
-from models.training.recipe import OptimizerName, Recipe
 from models.training.regularization import add_penalty_gradient, decay, soft_threshold, weights
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, OneCycleLR
 
-from models.training.recipe import Recipe, ScheduleName
+from models.recipe import Recipe, ScheduleName
 from models.training.schedules import schedule
 
 EPOCHS, STEPS, PEAK = 8, 5, 0.3

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from models.datasets import Dataset, Split, datasets
 from models.datasets.images import from_arrays
+from models.recipe import Recipe
 from models.task import Task
-from models.training.recipe import Recipe
 from models.training.state import load_state, save_state
 from models.training.trainer import NonFiniteError, Training, evaluate, train
 

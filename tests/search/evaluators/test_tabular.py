@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial

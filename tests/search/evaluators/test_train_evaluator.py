@@ -21,9 +21,9 @@ from models.architecture import Architecture
 from models.datasets.preprocess import apply
 from models.datasets.reference import load_dataset
 from models.domains import Scalar
-from models.families import InfeasibleError, families
+from models.family import InfeasibleError, families
+from models.recipe import Recipe
 from models.registry import UnknownNameError
-from models.training.recipe import Recipe
 from models.training.trainer import NonFiniteError
 from search.evaluation import EvaluationError, Metrics
 from search.evaluators.train import TrainEvaluator, failure_of

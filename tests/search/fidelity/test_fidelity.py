@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.fidelity import CONTINUE, PAUSE, Action, FidelityRule, fidelities
 from search.objectives import Objective
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState

@@ -13,11 +13,11 @@ from scipy.stats import chisquare
 from torch import Tensor
 from torch.nn import functional
 
-from models.families import families
 from models.families.cnn_cell import CnnCellSettings
+from models.family import families
+from models.recipe import Recipe
 from models.supernets import supernets
 from models.task import Task
-from models.training.recipe import Recipe
 from search.space import SearchSpace
 from search.strategies.enas import EnasSearch, EnasSettings
 from search.strategies.random_sharing import RandomSharingSearch, RandomSharingSettings

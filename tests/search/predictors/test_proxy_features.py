@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal, norm, spearmanr
 from sklearn.gaussian_process.kernels import Matern
 
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.engine.journal import MemoryJournal
 from search.engine.replay import replay
 from search.engine.run import SearchRun

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from models.architecture import Architecture
-from models.families import families
+from models.family import families
 from search.request.dry_run import describe, estimate
 from search.request.resolve import resolve, resolve_space
 from tests.search.support.bodies import FULL, MINIMAL

@@ -5,10 +5,10 @@ import pytest
 from ray import cloudpickle
 
 from models.domains import Range
-from models.families import families
+from models.family import families
+from models.recipe import TrainingSettings
 from models.task import GraphSize, Task
 from models.training.defaults import default_recipe
-from models.training.recipe import TrainingSettings
 from search.objectives import Objective
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.resolve import resolve, with_task_defaults

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models.datasets.reference import load_dataset
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from models.proxies import Batch, proxies
 from models.training.initialization import build
 from search.engine.journal import MemoryJournal, TrialEnded, TrialStarted

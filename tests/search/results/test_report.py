@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.objectives import fitness
 from search.results.report import best, choose_final
 from search.spec import SearchSpec

@@ -15,9 +15,9 @@ from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
 from models.architecture import Architecture, Decision
 from models.domains import Choice
-from models.families import families
+from models.family import families
+from models.recipe import Recipe, TrainingSettings
 from models.task import Task
-from models.training.recipe import Recipe, TrainingSettings
 from search.benchmark import run_on_table
 from search.evaluators.tabular import Table
 from search.predictors.gaussian_process import GaussianProcess

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from models.families import InfeasibleError
+from models.family import InfeasibleError
 from search.engine.feasibility import Screen
 from search.engine.journal import Event, MemoryJournal, StaleOwnerError
 from search.engine.run import SearchRun

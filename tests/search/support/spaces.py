@@ -9,9 +9,9 @@ from torch import nn
 
 from models.architecture import Architecture, Decision
 from models.domains import Choice, Scalar
-from models.families import Definition, Family, FamilySettings
+from models.family import Definition, Family, FamilySettings
+from models.recipe import Recipe, TrainingSettings
 from models.task import Task
-from models.training.recipe import Recipe, TrainingSettings
 from search.objectives import Objective
 from search.space import SearchSpace
 from search.spec import Budget, Final, SearchSpec

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architecture import Architecture
-from models.families import families
 from models.families.cnn_cell import CnnCellSettings
+from models.family import families
 from models.supernets import Supernet, supernets
 from models.task import Task
 from search.space import SearchSpace

@@ -18,14 +18,14 @@ from models.datasets import Dataset, datasets
 from models.datasets.graphs import of_nodes
 from models.datasets.reference import StoredDataset, load_dataset
 from models.datasets.stored import save
-from models.families import FamilySettings, families
+from models.family import FamilySettings, families
+from models.recipe import Recipe
 from models.storage import sha256_of_file
 from models.supernets import supernets
 from models.task import Task
 from models.training.evaluation import evaluate
 from models.training.initialization import build
 from models.training.metrics import scores
-from models.training.recipe import Recipe
 from models.training.state import load_state
 from search.engine.journal import EpochReported, Event, MemoryJournal, TrialEnded
 from search.engine.replay import replay

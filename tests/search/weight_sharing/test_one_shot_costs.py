@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from models.architecture import Architecture
 from models.cost import cost
-from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
+from models.family import InfeasibleError
+from models.recipe import Recipe
 from models.supernets import Supernet, supernets
 from models.task import Task
-from models.training.recipe import Recipe
 from search.objectives import Constraint
 from search.space import SearchSpace
 from search.strategies.darts import DartsSearch, DartsSettings

@@ -14,9 +14,9 @@ import torch
 from models.cost import cost
 from models.datasets import Dataset, Split
 from models.datasets.reference import load_dataset
-from models.families import InfeasibleError
 from models.families.cnn_cell import CnnCellSettings
-from models.training.recipe import Recipe
+from models.family import InfeasibleError
+from models.recipe import Recipe
 from search.evaluation import Derivation, EvaluationError
 from search.objectives import Constraint
 from search.trial import SupernetProposal, Trial, TrialKind, TrialState

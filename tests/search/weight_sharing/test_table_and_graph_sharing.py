@@ -14,7 +14,7 @@ from models.datasets import Dataset, datasets
 from models.datasets.graphs import of_graphs, of_nodes
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.families import FamilySettings, families
+from models.family import FamilySettings, families
 from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.families import families
+from models.family import families
 from models.operations import operations
 from search.fidelity import fidelities
 from search.strategy import strategies

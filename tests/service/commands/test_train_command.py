@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.families import families
+from models.family import families
 from models.task import TASK_NAMES, GraphSize, Task
 from nasmith.commands.files import example
 from nasmith.commands.output import UsageError

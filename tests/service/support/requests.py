@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.engine.journal import EpochReported, TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial

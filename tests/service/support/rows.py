@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.architecture import Architecture
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from search.trial import Candidate, Trial, TrialKind, TrialState
 from service.identifiers import new_search_id
 from service.sql.database import DEFAULT_TENANT, Sessions

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture
 from models.datasets import Dataset, Split, datasets
-from models.families import families
-from models.training.recipe import Recipe, TrainingSettings
+from models.family import families
+from models.recipe import Recipe, TrainingSettings
 from models.training.trainer import train
 
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}

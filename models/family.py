@@ -1,0 +1,111 @@
+"""What a family of networks is: what can be decided and what it builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from models.architecture import Architecture, Decision
+from models.recipe import Recipe
+from models.registry import Registry
+from models.settings import Settings
+from models.task import Task
+
+
+class FamilySettings(Settings):
+    """What a request may say about a family's space. Each scalar is a literal or a domain."""
+
+    family: str = ""
+
+
+class InfeasibleError(ValueError):
+    """No network can be built from this; `field` is the setting or decision at fault.
+
+    The message says the value received and what would be allowed.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A network written down as plain PyTorch; `models.exporters.source` makes `model.py` of it.
+
+    `text` defines `class Network(nn.Module)`, whose constructor takes nothing and whose state_dict
+    names equal those of `Family.build`, and may use torch, `Tensor`, `nn`, `functional` and
+    `classes`. The source of `classes` is copied, with the plain classes and functions that they
+    use themselves. `preprocess`, where given, stands in for what `models.datasets.preprocess` has:
+    the text of a function `preprocess` for raw samples that are not one tensor.
+    """
+
+    classes: tuple[type[nn.Module] | FunctionType, ...]
+    text: str
+    preprocess: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Where the features of a network are seen, by the names of its modules.
+
+    `head` reads the answer from the features (N, width), and is given nothing else. `places` gives
+    those of every place of a sample: (N, width, h, w) of an image, or (N, length, width) of tokens,
+    patches or time steps, the last `length` of them; None where a sample has no places.
+    """
+
+    head: str
+    places: str | None = None
+
+
+@runtime_checkable
+class Pretrainable(Protocol):
+    """A network whose body can learn without labels, `models.training.pretraining`."""
+
+    def body(self) -> Body: ...
+
+
+class Family(Protocol):
+    """One family. An instance has no state. `pretrainable`: its networks are `Pretrainable`."""
+
+    Settings: type[FamilySettings]
+    tasks: frozenset[str]
+    pretrainable: bool
+
+    def decisions(self, settings: FamilySettings, task: Task) -> Sequence[Decision]:
+        """All points of choice, each after those that it depends on. Fixed ones have one option.
+
+        Raises:
+            InfeasibleError: no network of these settings fits the task.
+        """
+
+    def build(self, architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
+        """The network, freshly initialised by torch's global generator.
+
+        Only plain modules that `models.exporters.source` can write down as readable PyTorch.
+        `recipe` contributes what changes the network: `dropout`, `batch_norm`.
+
+        Shapes:
+            (N, *task.input_shape) float32, or int64 for a text task
+            -> (N, task.outputs) logits or values, (N, length, vocabulary) for a language model
+
+        Raises:
+            InfeasibleError: the decisions do not make a network for this task.
+        """
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """One representative of all architectures that compute the same function class.
+
+        Idempotent. Its key is the identity of the architecture in a search. It need not be a point
+        of the space, nor can every family build it.
+        """
+
+    def definition(self, network: nn.Module, architecture: Architecture) -> Definition:
+        """What `build` made of `architecture`, as text."""
+
+
+families: Registry[Family] = Registry("family", "models.families")
