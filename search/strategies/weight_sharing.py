@@ -9,7 +9,7 @@ from search.space import SearchSpace
 from search.strategy import strategies
 from search.streams import rng_for
 from search.trial import Candidate, Proposal, SupernetProposal, Trial, TrialKind
-from search.weight_sharing.one_shot import OneShot, OneShotSettings
+from search.weight_sharing.one_shot import OneShotSettings, TrainsSupernets
 
 
 def candidate_strategies() -> list[str]:
@@ -19,11 +19,11 @@ def candidate_strategies() -> list[str]:
     return [
         name
         for name, entry in strategies.items()
-        if not (isinstance(entry, type) and issubclass(entry, WeightSharing))
+        if not (isinstance(entry, type) and issubclass(entry, TrainsSupernets))
     ]
 
 
-class WeightSharing:
+class WeightSharing(TrainsSupernets):
     """Asks for one supernet a seed, then for the architecture that each of them derived.
 
     Where the recipe is searched too, a derived architecture is tried with a random recipe. When
@@ -36,8 +36,6 @@ class WeightSharing:
 
     objectives = 1
     method: str
-    Settings: type[OneShotSettings]
-    Search: type[OneShot]
 
     def __init__(self, space: SearchSpace, settings: OneShotSettings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed

@@ -28,7 +28,6 @@ from search.evaluation import Derivation, EvaluationError
 from search.objectives import COST_METRICS, Constraint, excess
 from search.saved import Spacing
 from search.space import SearchSpace
-from search.strategies.weight_sharing import WeightSharing
 from search.strategy import strategies
 from search.streams import rng_for
 from search.trial import FailureKind, SupernetProposal, Trial
@@ -37,7 +36,7 @@ from search.weight_sharing.costs import OptionCosts, base_mix, option_costs
 from search.weight_sharing.halves import Halves, statistics_batches
 from search.weight_sharing.inheritance import leave
 from search.weight_sharing.limits import derive_within
-from search.weight_sharing.one_shot import OneShot, OneShotSettings
+from search.weight_sharing.one_shot import OneShot, OneShotSettings, TrainsSupernets
 from search.weight_sharing.training import Begin, SupernetTraining, Within
 
 SAVING_SHARE = 0.05
@@ -68,7 +67,7 @@ def train_supernet(
     What is derived keeps the `limits` on parameters and FLOPs, by the default recipe.
 
     Raises:
-        search.evaluators.EvaluationError: a step needs more than `memory_limit_bytes` at least;
+        search.evaluation.EvaluationError: a step needs more than `memory_limit_bytes` at least;
             default: what the machine has.
         models.family.InfeasibleError: the space has no supernet, nothing that it decides changes
             what a penalty is on, or nothing within the limits was derived.
@@ -183,9 +182,9 @@ def _within(task: Task, limits: Sequence[Constraint]) -> Within | None:
     return within if limits else None
 
 
-def _parsed(proposal: SupernetProposal) -> tuple[type[WeightSharing], OneShotSettings]:
+def _parsed(proposal: SupernetProposal) -> tuple[type[TrainsSupernets], OneShotSettings]:
     strategy = strategies[proposal.method]
-    if not (isinstance(strategy, type) and issubclass(strategy, WeightSharing)):
+    if not (isinstance(strategy, type) and issubclass(strategy, TrainsSupernets)):
         raise TypeError(f"{proposal.method} trains no supernet")
     given = {name: value for name, value in proposal.settings.items() if name != "seed"}
     return strategy, strategy.Settings.model_validate(given)

@@ -73,7 +73,7 @@ def inherit(url: str, network: nn.Module, candidate: Candidate) -> None:
     """Give `network` the weights that supernet trial `candidate.weights_from` left at `url`.
 
     Raises:
-        search.evaluators.EvaluationError: they are not there, or they are not this network's. It is
+        search.evaluation.EvaluationError: they are not there, or they are not this network's. It is
             never trained from scratch in their place.
     """
     name = url.rpartition("/")[2]

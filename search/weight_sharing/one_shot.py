@@ -219,3 +219,12 @@ class OneShot(ABC):
     def optimizers(self) -> dict[str, Optimizer]:
         """By other names than those of `trained`."""
         return {"weight_optimizer": self._weight_optimizer}
+
+
+class TrainsSupernets:
+    """A strategy that asks for supernets says by this how one is trained;
+    `search.strategies.weight_sharing` has what all of them ask for.
+    """
+
+    Settings: type[OneShotSettings]
+    Search: type[OneShot]

@@ -112,8 +112,11 @@ class SearchRepository:
             raise KeyTakenError
         return self.get(row.search_id)
 
-    def submit(self, submission: Submission, key: str | None, body_sha256: str) -> Search:
-        """Queue a new search; with a key that won the race meanwhile, give that one's.
+    def submit(
+        self, submission: Submission, key: str | None, body_sha256: str
+    ) -> tuple[Search, bool]:
+        """Queue a new search, and True; with a key that won the race meanwhile, give that one's,
+        and False.
 
         Raises:
             KeyTakenError: the key belongs to another body.
@@ -138,16 +141,12 @@ class SearchRepository:
             earlier = self.submitted(key, body_sha256)
             if earlier is None:
                 raise KeyTakenError  # its search was deleted between two statements
-            return earlier
+            return earlier, False
         append_event(
             self._session, search, "search.queued", {"state": search.state, "reason": None}
         )
-        if submission.taken_over:
-            from service.sql.warm_start import take_over
-
-            take_over(self._session, search, submission.taken_over)
         attempt.commit()
-        return search
+        return search, True
 
     def delete(self, search: Search) -> list[str]:
         """Delete a search with everything that belongs to it; the paths of its files, which are

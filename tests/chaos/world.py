@@ -99,7 +99,7 @@ class World:
             resolved.spec.budget.trials,
         )
         with self.sessions.begin() as session:
-            search = SearchRepository(session, DEFAULT_TENANT).submit(submission, None, "")
+            search, _ = SearchRepository(session, DEFAULT_TENANT).submit(submission, None, "")
         with self.acknowledged.open("a") as file:
             file.write(json.dumps({"id": search.id}) + "\n")
         return search.id

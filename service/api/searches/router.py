@@ -86,7 +86,11 @@ def create_search(
                         accepted.spec["dataset"], accepted.dataset_fingerprint
                     )
                 repository = SearchRepository(session, tenant)
-                search = repository.submit(accepted, idempotency_key, digest)
+                search, is_new = repository.submit(accepted, idempotency_key, digest)
+                if is_new and accepted.taken_over:
+                    from service.sql.warm_start import take_over  # imports torch
+
+                    take_over(session, search, accepted.taken_over)
     except KeyTakenError:
         raise InvalidError(
             [
