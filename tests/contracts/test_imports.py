@@ -67,7 +67,7 @@ def imports_under(part: str) -> Iterator[tuple[str, str]]:
     found = [
         (name, path)
         for name, path in modules(ROOT, part.split(".")[0]).items()
-        if is_in(name, part)
+        if is_in(name, part) and not is_in(name, "nasmith.commands")  # on their way out of service
     ]
     assert found, f"{part} has no Python files"
     for name, path in found:
