@@ -18,7 +18,7 @@ from service.api.datasets.intake import Intake
 from service.api.datasets.router import router as datasets
 from service.api.events.router import NothingLeftError
 from service.api.events.router import router as events
-from service.api.events.versions import Versions
+from service.api.events.revisions import Versions
 from service.api.events.watcher import Watcher
 from service.api.health.router import router as health
 from service.api.metrics import Metrics

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from models.architecture import sha256_of
 from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held, weak
-from service.api.events.versions import Versions
+from service.api.events.revisions import Versions
 from service.api.events.watcher import Watcher
 from service.api.json_body import JsonBody
 from service.api.pages import (

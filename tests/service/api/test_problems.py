@@ -191,7 +191,7 @@ def test_a_request_has_an_id(client: TestClient) -> None:
 def test_a_database_that_fails_is_a_503(
     app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    from service.api.events import versions
+    from service.api.events import revisions
     from service.sql.searches import SearchRepository
 
     path = f"/v1/searches/{submit(client)}"
@@ -201,7 +201,7 @@ def test_a_database_that_fails_is_a_503(
 
     for name in ("get", "page", "submit"):
         monkeypatch.setattr(SearchRepository, name, fail)
-    monkeypatch.setattr(versions, "versions", fail)
+    monkeypatch.setattr(revisions, "versions", fail)
     for response in (
         client.get("/v1/searches"),
         client.get(path),

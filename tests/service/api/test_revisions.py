@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from service.api.events import versions as module
-from service.api.events.versions import Versions
+from service.api.events import revisions as module
+from service.api.events.revisions import Versions
 from service.identifiers import new_search_id
 from service.refusals import NotFoundError
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
