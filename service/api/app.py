@@ -16,9 +16,9 @@ from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
 from service.api.datasets.intake import Intake
 from service.api.datasets.router import router as datasets
+from service.api.events.revisions import Revisions
 from service.api.events.router import NothingLeftError
 from service.api.events.router import router as events
-from service.api.events.revisions import Versions
 from service.api.events.watcher import Watcher
 from service.api.health.router import router as health
 from service.api.metrics import Metrics
@@ -67,7 +67,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watcher = Watcher(app.state.sessions)
     app.state.watcher = watcher
-    app.state.versions = Versions(app.state.sessions)
+    app.state.revisions = Revisions(app.state.sessions)
     watching = asyncio.create_task(watcher.run())
     warming = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
     warming.start()

@@ -45,21 +45,21 @@ STATE_EVENTS: Mapping[str, EventType] = {
 def append_event(
     session: Session, search: Search, type: EventType, data: Mapping[str, Any]
 ) -> Event:
-    """Number the event, write it, and count the search's `version` up. The data of `best.changed`
+    """Number the event, write it, and count the search's `revision` up. The data of `best.changed`
     is what the search shows as its best: `{"trial": number, "metrics": {...}}`.
 
     The counting locks the search's row until the transaction ends, so that numbers are committed
     in order and without holes; changes to `search` that are still in memory are flushed first.
     """
-    sequence, version = session.execute(
+    sequence, revision = session.execute(
         update(Search)
         .where(Search.id == search.id)
-        .values(event_sequence=Search.event_sequence + 1, version=Search.version + 1)
-        .returning(Search.event_sequence, Search.version)
+        .values(event_sequence=Search.event_sequence + 1, revision=Search.revision + 1)
+        .returning(Search.event_sequence, Search.revision)
         .execution_options(synchronize_session=False)
     ).one()
     set_committed_value(search, "event_sequence", sequence)
-    set_committed_value(search, "version", version)
+    set_committed_value(search, "revision", revision)
     event = Event(
         search_id=search.id,
         sequence=sequence,

@@ -48,7 +48,7 @@ def change(session: Session, claim: Claim, events: int, **values: Any) -> Row[in
     """
     values["event_sequence"] = Search.event_sequence + events
     if events:
-        values["version"] = Search.version + 1
+        values["revision"] = Search.revision + 1
     row = session.execute(
         update(Search)
         .where(*holds(claim))

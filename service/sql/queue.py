@@ -73,7 +73,7 @@ class Queue:
             session.execute(
                 update(Search)
                 .where(Search.state == "queued", Search.state_reason.is_distinct_from(reason))
-                .values(state_reason=reason, version=Search.version + 1)
+                .values(state_reason=reason, revision=Search.revision + 1)
                 .execution_options(synchronize_session=False)
             )
 
@@ -272,7 +272,7 @@ class Queue:
                 lease_owner=owner,
                 lease_token=Search.lease_token + 1,
                 lease_expires_at=database_time(self.lease_seconds),
-                version=Search.version + 1,
+                revision=Search.revision + 1,
                 event_sequence=Search.event_sequence + 1,
             )
             .returning(Search.lease_token, Search.event_sequence, Search.tenant_id)

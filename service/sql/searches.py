@@ -26,7 +26,7 @@ class SearchStatus:
     """What tells a waiting client that something happened."""
 
     state: str
-    version: int
+    revision: int
     event_sequence: int
 
 
@@ -50,14 +50,14 @@ class KeyTakenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class Revision:
     """All that an answer without news needs."""
 
     number: int
     has_ended: bool
 
 
-_VERSIONS = select(Search.id, Search.version, Search.state).where(
+_REVISIONS = select(Search.id, Search.revision, Search.state).where(
     Search.tenant_id == bindparam("tenant_id"),
     Search.id.in_(bindparam("search_ids", expanding=True)),
 )
@@ -83,7 +83,7 @@ class SearchRepository:
         Raises:
             NotFoundError: the tenant has no such search.
         """
-        if not versions(self._session.connection(), self._tenant_id, [search_id]):
+        if not revisions(self._session.connection(), self._tenant_id, [search_id]):
             raise NotFoundError("search", search_id)
 
     def page(self, size: int, *, before: str | None, state: str | None) -> Sequence[Search]:
@@ -131,7 +131,7 @@ class SearchRepository:
             versions=submission.versions,
             trials_total=submission.trials,
             created_at=datetime.now(UTC),
-            version=0,  # its first event makes it 1
+            revision=0,  # its first event makes it 1
         )
         attempt = self._session.begin_nested()
         self._session.add(search)
@@ -182,17 +182,17 @@ class SearchRepository:
         return taken.first() is not None
 
 
-def versions(
+def revisions(
     connection: Connection, tenant_id: str, search_ids: Sequence[str]
-) -> dict[str, Version]:
+) -> dict[str, Revision]:
     """Of those searches that the tenant has. It is what pollers ask, so it takes a connection
     alone: a session would double its cost.
     """
-    found: dict[str, Version] = {}
+    found: dict[str, Revision] = {}
     for start in range(0, len(search_ids), 500):
         values = {"tenant_id": tenant_id, "search_ids": search_ids[start : start + 500]}
-        for search_id, version, state in connection.execute(_VERSIONS, values):
-            found[search_id] = Version(version, state in ENDED)
+        for search_id, revision, state in connection.execute(_REVISIONS, values):
+            found[search_id] = Revision(revision, state in ENDED)
     return found
 
 
@@ -201,11 +201,11 @@ def statuses(session: Session, search_ids: Sequence[str]) -> dict[str, SearchSta
     found: dict[str, SearchStatus] = {}
     for start in range(0, len(search_ids), 500):
         rows = session.execute(
-            select(Search.id, Search.state, Search.version, Search.event_sequence).where(
+            select(Search.id, Search.state, Search.revision, Search.event_sequence).where(
                 Search.id.in_(search_ids[start : start + 500])
             )
         )
-        found |= {row.id: SearchStatus(row.state, row.version, row.event_sequence) for row in rows}
+        found |= {row.id: SearchStatus(row.state, row.revision, row.event_sequence) for row in rows}
     return found
 
 

@@ -78,7 +78,7 @@ class Search(Base):
 
     `requested` is what a client asked of a running search ("cancel", "pause") and the driver has
     not done yet. `lease_token` grows by one at each claim; a writer names the token that it was
-    given, and a stale one changes no row. Leases use the database's clock. `version` grows with
+    given, and a stale one changes no row. Leases use the database's clock. `revision` grows with
     every change that a client can see and is the ETag. `event_sequence` is the number of the last
     event. `best` is the data of the last `best.changed` event.
     """
@@ -109,7 +109,7 @@ class Search(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)
+    revision: Mapped[int] = mapped_column(default=1)
     event_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_token: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,4 +1,4 @@
-"""What pollers ask, many at a time: the version of a search.
+"""What pollers ask, many at a time: the revision of a search.
 
 Questions that arrive while one query is under way are answered together by the next. However many
 clients poll, there is one thread and one connection at work, and no answer is older than its
@@ -12,20 +12,20 @@ from collections import defaultdict
 
 from service.refusals import NotFoundError
 from service.sql.database import Sessions
-from service.sql.searches import Version, versions
+from service.sql.searches import Revision, revisions
 
 _Question = tuple[str, str]  # tenant, search
 
 
-class Versions:
+class Revisions:
     """Belongs to one event loop."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._asked: dict[_Question, asyncio.Future[Version]] = {}
+        self._asked: dict[_Question, asyncio.Future[Revision]] = {}
         self._answering: asyncio.Task[None] | None = None
 
-    async def of(self, tenant_id: str, search_id: str) -> Version:
+    async def of(self, tenant_id: str, search_id: str) -> Revision:
         """
         Raises:
             NotFoundError: the tenant has no such search.
@@ -58,19 +58,19 @@ class Versions:
         finally:
             self._answering = None
 
-    def _read(self, asked: list[_Question]) -> dict[_Question, Version]:
+    def _read(self, asked: list[_Question]) -> dict[_Question, Revision]:
         of_tenants: dict[str, list[str]] = defaultdict(list)
         for tenant_id, search_id in asked:
             of_tenants[tenant_id].append(search_id)
         with self._sessions.connect() as connection:
             return {
-                (tenant_id, search_id): version
+                (tenant_id, search_id): revision
                 for tenant_id, search_ids in of_tenants.items()
-                for search_id, version in versions(connection, tenant_id, search_ids).items()
+                for search_id, revision in revisions(connection, tenant_id, search_ids).items()
             }
 
 
-def _retrieve(answer: asyncio.Future[Version]) -> None:
+def _retrieve(answer: asyncio.Future[Revision]) -> None:
     """A question whose client went away has an answer that nobody looks at."""
     if not answer.cancelled():
         answer.exception()

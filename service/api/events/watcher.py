@@ -76,8 +76,8 @@ class Watcher:
         for watch in self._watches.values():
             watch.notify()
 
-    async def change(self, search_id: str, version: int, seconds: float) -> None:
-        """Return when the search has a newer version than `version`, is deleted, or `seconds` are
+    async def change(self, search_id: str, revision: int, seconds: float) -> None:
+        """Return when the search has a newer revision than `revision`, is deleted, or `seconds` are
         over.
         """
         with suppress(TimeoutError), self._watch(search_id) as watch:
@@ -85,7 +85,7 @@ class Watcher:
                 while not (
                     self._is_closing
                     or watch.is_gone
-                    or (watch.status is not None and watch.status.version > version)
+                    or (watch.status is not None and watch.status.revision > revision)
                 ):
                     await watch.changed.wait()
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from models.architecture import sha256_of
 from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held, weak
-from service.api.events.revisions import Versions
+from service.api.events.revisions import Revisions
 from service.api.events.watcher import Watcher
 from service.api.json_body import JsonBody
 from service.api.pages import (
@@ -160,15 +160,15 @@ async def read_search(
 
     if if_none_match is None and not wait:
         return await run_in_threadpool(answer)
-    versions: Versions = request.app.state.versions
-    version = await versions.of(tenant, search_id)
-    is_news = if_none_match is not None and not is_held(if_none_match, weak(version.number))
-    if wait and not version.has_ended and not is_news:
+    revisions: Revisions = request.app.state.revisions
+    revision = await revisions.of(tenant, search_id)
+    is_news = if_none_match is not None and not is_held(if_none_match, weak(revision.number))
+    if wait and not revision.has_ended and not is_news:
         watcher: Watcher = request.app.state.watcher
-        await watcher.change(search_id, version.number, wait)
-        version = await versions.of(tenant, search_id)
-    if is_held(if_none_match, weak(version.number)):
-        return Response(status_code=304, headers=_headers(version.number))
+        await watcher.change(search_id, revision.number, wait)
+        revision = await revisions.of(tenant, search_id)
+    if is_held(if_none_match, weak(revision.number)):
+        return Response(status_code=304, headers=_headers(revision.number))
     return await run_in_threadpool(answer)
 
 
@@ -246,8 +246,8 @@ def resume_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -
     return _accepted(search)
 
 
-def _headers(version: int) -> dict[str, str]:
-    return {"ETag": weak(version), "Cache-Control": "no-cache"}
+def _headers(revision: int) -> dict[str, str]:
+    return {"ETag": weak(revision), "Cache-Control": "no-cache"}
 
 
 def _answer(search: Search, status: int = 200, **headers: str) -> Response:
@@ -255,7 +255,7 @@ def _answer(search: Search, status: int = 200, **headers: str) -> Response:
         SearchRead.of(search).model_dump_json(),
         status_code=status,
         media_type="application/json",
-        headers={**_headers(search.version), **headers},
+        headers={**_headers(search.revision), **headers},
     )
 
 

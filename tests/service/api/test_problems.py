@@ -201,7 +201,7 @@ def test_a_database_that_fails_is_a_503(
 
     for name in ("get", "page", "submit"):
         monkeypatch.setattr(SearchRepository, name, fail)
-    monkeypatch.setattr(revisions, "versions", fail)
+    monkeypatch.setattr(revisions, "revisions", fail)
     for response in (
         client.get("/v1/searches"),
         client.get(path),

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from service.api.events import revisions as module
-from service.api.events.revisions import Versions
+from service.api.events.revisions import Revisions
 from service.identifiers import new_search_id
 from service.refusals import NotFoundError
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
-from service.sql.searches import Version
+from service.sql.searches import Revision
 from service.sql.tables import Search
 from tests.service.support.rows import add_search, add_tenant
 
@@ -28,11 +28,11 @@ def sessions(database_url: str) -> Iterator[Sessions]:
 
 def test_each_gets_its_own_answer(sessions: Sessions) -> None:
     other = add_tenant(sessions, "other")
-    mine = add_search(sessions, version=3)
-    theirs = add_search(sessions, other, state="failed", version=9)
+    mine = add_search(sessions, revision=3)
+    theirs = add_search(sessions, other, state="failed", revision=9)
 
     async def ask() -> list[object]:
-        versions = Versions(sessions)
+        revisions = Revisions(sessions)
         questions = [
             (DEFAULT_TENANT, mine),
             (other, theirs),
@@ -41,11 +41,11 @@ def test_each_gets_its_own_answer(sessions: Sessions) -> None:
             (DEFAULT_TENANT, new_search_id()),
         ]
         return await asyncio.gather(
-            *(versions.of(*one) for one in questions), return_exceptions=True
+            *(revisions.of(*one) for one in questions), return_exceptions=True
         )
 
     first, second, *missing = asyncio.run(ask())
-    assert (first, second) == (Version(3, False), Version(9, True))
+    assert (first, second) == (Revision(3, False), Revision(9, True))
     assert [type(one) for one in missing] == [NotFoundError] * 3
 
 
@@ -54,18 +54,18 @@ def test_questions_of_many_are_few_queries(
 ) -> None:
     searches = [add_search(sessions) for _ in range(20)]
     sizes: list[int] = []
-    real = module.versions
+    real = module.revisions
 
-    def counting(connection: object, tenant: str, ids: list[str]) -> dict[str, Version]:
+    def counting(connection: object, tenant: str, ids: list[str]) -> dict[str, Revision]:
         sizes.append(len(ids))
         return real(connection, tenant, ids)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "versions", counting)
+    monkeypatch.setattr(module, "revisions", counting)
 
-    async def ask() -> list[Version]:
-        versions = Versions(sessions)
+    async def ask() -> list[Revision]:
+        revisions = Revisions(sessions)
         return await asyncio.gather(
-            *(versions.of(DEFAULT_TENANT, searches[number % 20]) for number in range(1000))
+            *(revisions.of(DEFAULT_TENANT, searches[number % 20]) for number in range(1000))
         )
 
     assert len(asyncio.run(ask())) == 1000
@@ -76,25 +76,25 @@ def test_no_answer_is_older_than_its_question(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that is committed while a query is under way is seen by who asks after it."""
-    search_id = add_search(sessions, version=1)
+    search_id = add_search(sessions, revision=1)
     under_way, go_on = threading.Event(), threading.Event()
-    real = module.versions
+    real = module.revisions
 
-    def slow(connection: object, tenant: str, ids: list[str]) -> dict[str, Version]:
+    def slow(connection: object, tenant: str, ids: list[str]) -> dict[str, Revision]:
         found = real(connection, tenant, ids)  # type: ignore[arg-type]
         under_way.set()
         go_on.wait(5)
         return found
 
-    monkeypatch.setattr(module, "versions", slow)
+    monkeypatch.setattr(module, "revisions", slow)
 
-    async def ask() -> tuple[Version, Version]:
-        versions = Versions(sessions)
-        first = asyncio.create_task(versions.of(DEFAULT_TENANT, search_id))
+    async def ask() -> tuple[Revision, Revision]:
+        revisions = Revisions(sessions)
+        first = asyncio.create_task(revisions.of(DEFAULT_TENANT, search_id))
         await asyncio.to_thread(under_way.wait, 5)
         with sessions.begin() as session:
-            session.get_one(Search, search_id).version = 2
-        second = asyncio.create_task(versions.of(DEFAULT_TENANT, search_id))
+            session.get_one(Search, search_id).revision = 2
+        second = asyncio.create_task(revisions.of(DEFAULT_TENANT, search_id))
         await asyncio.sleep(0)
         go_on.set()
         return await first, await second
@@ -106,15 +106,15 @@ def test_no_answer_is_older_than_its_question(
 def test_a_client_that_leaves_takes_nobody_along(sessions: Sessions) -> None:
     search_id = add_search(sessions)
 
-    async def ask() -> Version:
-        versions = Versions(sessions)
-        leaving = asyncio.create_task(versions.of(DEFAULT_TENANT, search_id))
-        staying = asyncio.create_task(versions.of(DEFAULT_TENANT, search_id))
+    async def ask() -> Revision:
+        revisions = Revisions(sessions)
+        leaving = asyncio.create_task(revisions.of(DEFAULT_TENANT, search_id))
+        staying = asyncio.create_task(revisions.of(DEFAULT_TENANT, search_id))
         await asyncio.sleep(0)
         leaving.cancel()
         return await staying
 
-    assert asyncio.run(ask()) == Version(1, False)
+    assert asyncio.run(ask()) == Revision(1, False)
 
 
 def test_an_outage_is_told_to_all_and_then_over(
@@ -126,14 +126,14 @@ def test_an_outage_is_told_to_all_and_then_over(
         raise OperationalError("SELECT", {}, Exception("away"))
 
     async def ask() -> list[object]:
-        versions = Versions(sessions)
+        revisions = Revisions(sessions)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "versions", fail)
+            patch.setattr(module, "revisions", fail)
             failed = await asyncio.gather(
-                *(versions.of(DEFAULT_TENANT, search_id) for _ in range(3)), return_exceptions=True
+                *(revisions.of(DEFAULT_TENANT, search_id) for _ in range(3)), return_exceptions=True
             )
-        return [*failed, await versions.of(DEFAULT_TENANT, search_id)]
+        return [*failed, await revisions.of(DEFAULT_TENANT, search_id)]
 
     *failed, after = asyncio.run(ask())
     assert [type(one) for one in failed] == [OperationalError] * 3
-    assert after == Version(1, False)
+    assert after == Revision(1, False)

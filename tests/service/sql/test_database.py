@@ -194,7 +194,7 @@ def test_events_are_numbered_without_holes_by_many_writers(sessions: Sessions) -
         search = session.get_one(Search, search_id)
     assert [event.sequence for event in events] == list(range(1, 41))
     assert search.event_sequence == 40
-    assert search.version == 41
+    assert search.revision == 41
 
 
 def test_a_rolled_back_event_leaves_no_hole(sessions: Sessions) -> None:

@@ -122,7 +122,7 @@ def test_counters_version_and_events_move_with_the_journal(
     search = read_search(sessions, claim.search_id)
     assert (search.trials_done, search.epochs_done, search.elapsed_seconds) == (1, 2, 12.5)
     assert search.best == {"trial": 0, "metrics": {"val_accuracy": 0.5, "parameters": 1234.0}}
-    assert search.version == 6  # accepted, claimed, start, two epochs, end
+    assert search.revision == 6  # accepted, claimed, start, two epochs, end
     assert types_of(sessions, claim.search_id) == [
         "search.running",
         "trial.started",

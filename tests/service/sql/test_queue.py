@@ -41,7 +41,7 @@ def test_a_claimed_search_runs_and_is_given_once(sessions: Sessions, queue: Queu
     search = read_search(sessions, search_id)
     assert search.state == "running"
     assert search.started_at is not None
-    assert search.version == 2
+    assert search.revision == 2
 
 
 def test_searches_that_wait_for_nobody_are_not_claimed(sessions: Sessions, queue: Queue) -> None:
@@ -94,9 +94,9 @@ def test_a_stale_owner_changes_nothing(sessions: Sessions, queue: Queue) -> None
     queue.interrupt(stale, "late", blamed=False, limit=3)
     queue.interrupt(stale, "late", blamed=True, limit=1)
     after = read_search(sessions, search_id)
-    assert (after.state, after.version, after.lease_token, after.lease_owner) == (
+    assert (after.state, after.revision, after.lease_token, after.lease_owner) == (
         "running",
-        before.version,
+        before.revision,
         2,
         "second",
     )
