@@ -1,9 +1,9 @@
 """Reading a stranger's file in a process of its own, with limits that the kernel holds.
 
-`parse` starts `python -m models.datasets.sandbox`, which gets the request as JSON on stdin, writes
-the dataset as a file and says on stdout what it is. It has no environment of ours, little memory,
-little time, and may write one file of limited size. Where the platform has no such limits (macOS
-ignores that of memory), the checks of the formats remain.
+`parse` starts this module as a child, which gets the request as JSON on stdin, writes the dataset
+as a file and says on stdout what it is. It has no environment of ours, little memory, little time,
+may write one file of limited size, and ends with its parent. Where the platform has no such limits
+(macOS ignores that of memory), the checks of the formats remain.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from models.datasets.formats import FormatError, Options, Upload, format_of, formats
 from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
+from models.processes.children import child_command
 
 _LISTED = 1000
 
@@ -59,8 +60,8 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
     }
     with tempfile.TemporaryDirectory(prefix="nasmith-parse-") as folder:
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "models.datasets.sandbox"],
+            done = subprocess.run(  # noqa: S603 - our interpreter, our module
+                child_command("models.datasets.sandbox"),
                 input=json.dumps(request),
                 capture_output=True,
                 text=True,

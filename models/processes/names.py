@@ -1,18 +1,13 @@
-"""Processes of one machine: who owns what, and who dies with whom."""
+"""Names of processes: who owns what, and whether the owner is still there."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import socket
 import sys
 from functools import cache
 from pathlib import Path
 
 import psutil
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def process_name(pid: int | None = None) -> str:
@@ -40,18 +35,6 @@ def is_gone(name: str) -> bool:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
-
-
-def die_with(parent_pid: int) -> None:
-    """Have the kernel kill this process with SIGKILL when its parent ends; exit at once if the
-    parent has ended already. Elsewhere than on Linux a closed stdin has to do.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent_pid:
-        os._exit(1)
 
 
 @cache

@@ -1,7 +1,5 @@
-"""The dispatcher as a child of `nasmith serve`: started again when it dies, ended with its parent.
-
-The child holds one end of a pipe to its parent. When the pipe closes, even because the parent was
-killed, the child stops as if it had got SIGTERM, so that nothing is left behind.
+"""The dispatcher as a child of `nasmith serve`: started again when it dies, ended with its parent,
+as if it had got SIGTERM, so that nothing is left behind.
 """
 
 from __future__ import annotations
@@ -10,12 +8,12 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 
-import psutil
-
+from models.processes.children import child_command
+from models.processes.trees import end_tree
+from service.backoff import Backoff
 from service.settings import ServiceSettings, environment
 
 _log = logging.getLogger(__name__)
@@ -58,10 +56,10 @@ class EmbeddedDispatcher:
         with self._lock:
             process = self._process
         if process is not None:
-            end_process_tree(process, max(0.5, self._asked_at + seconds - time.monotonic()))
+            end_tree(process, max(0.5, self._asked_at + seconds - time.monotonic()))
 
     def _supervise(self) -> None:
-        wait = _FIRST_WAIT
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while not self._is_stopping.is_set():
             process, started = self._process, time.monotonic()
             while process is not None and process.poll() is None:
@@ -70,7 +68,9 @@ class EmbeddedDispatcher:
             if self._is_stopping.is_set() or process is None:
                 return
             lived = time.monotonic() - started
-            wait = _FIRST_WAIT if lived > _HEALTHY_SECONDS else min(2 * wait, _LONGEST_WAIT)
+            if lived > _HEALTHY_SECONDS:
+                backoff.reset()
+            wait = backoff.pause()
             _log.error(
                 "the dispatcher ended with code %s after %.0f s; starting it again in %.1f s",
                 process.returncode,
@@ -84,46 +84,16 @@ class EmbeddedDispatcher:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """A session of its own: Ctrl-C in the terminal reaches the server alone."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "service.running.dispatcher_process"],
+        return subprocess.Popen(  # noqa: S603 - our interpreter, our module
+            child_command("service.running.dispatcher_process", at_end=signal.SIGTERM),
             env={**os.environ, **environment(self._settings)},
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
 
 
-def end_process_tree(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """SIGTERM, and after `seconds` SIGKILL, to a child and all that descend from it."""
-    try:
-        descendants = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        descendants = []
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-    _, alive = psutil.wait_procs(descendants, timeout=1.0)
-    for descendant in alive:
-        try:
-            descendant.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of the pipe on stdin; nothing is ever written to it."""
-    os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 def main() -> None:
     """The child process."""
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     from service.running.dispatcher import dispatch
 
     dispatch(ServiceSettings())

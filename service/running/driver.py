@@ -14,7 +14,6 @@ import math
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -22,7 +21,6 @@ from typing import TextIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.datasets.reference import load_dataset
-from models.processes.names import die_with
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import run_ray_tune
@@ -51,7 +49,6 @@ from service.store.layout import checkpoints_url
 log = logging.getLogger(__name__)
 
 READY = "ready"
-PARENT_VARIABLE = "NASMITH_DRIVER_PARENT"
 
 
 class SearchFailedError(RuntimeError):
@@ -191,7 +188,6 @@ class Driver:
 
 def main() -> None:
     protocol = _take_stdout()
-    die_with(int(os.environ[PARENT_VARIABLE]))
     settings = ServiceSettings()
     configure_logs(settings.log_level, settings.log_format)
     sessions = connect(settings.database_url, connections=3)
@@ -221,7 +217,6 @@ def _drive(settings: ServiceSettings, sessions: Sessions, claim: Claim) -> int:
         log.exception("the database is away")
         return Exit.OUTAGE
     signal.signal(signal.SIGTERM, lambda *_: driver.keeper.stop())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     code = driver.run()
     log.info("done with %s after %.1f s", claim, time.monotonic() - start)
     return code
@@ -239,12 +234,6 @@ def _log_to(path: Path) -> None:
     with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-
-
-def _end_with_parent() -> None:
-    """A pipe closes when the dispatcher ends, on every platform."""
-    sys.stdin.read()
-    os._exit(1)
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import IO
 
 import psutil
 
+from models.processes.children import child_command
 from service.running.lease_keeper import Exit
 from service.sql.lease import Claim
 
@@ -22,7 +22,7 @@ from service.sql.lease import Claim
 class DriverProcess:
     """Started on construction. `claim` is the search that it was given, None before.
 
-    Built in the main thread: the kernel ends a driver with the thread that started it.
+    Built in the main thread: a child ends with the thread that started it.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -33,14 +33,9 @@ class DriverProcess:
         self.killed_for: int | None = None
         self.started = time.monotonic()
         with log.open("ab") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.running.driver"],
-                env={
-                    **os.environ,
-                    **environment,
-                    "NASMITH_DRIVER_PARENT": str(os.getpid()),
-                    "PYTHONFAULTHANDLER": "1",
-                },
+            self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
+                child_command("service.running.driver"),
+                env={**os.environ, **environment, "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,

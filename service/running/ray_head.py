@@ -2,24 +2,23 @@
 `RayRuntime`.
 
 It starts with half the processes and in half the time of `ray start --head`: no autoscaler, no log
-monitor, no client server, no dashboard page. It ends, and takes every process of Ray with it, when
-stdin closes, which is when the parent ends in whatever way, or when a part of Ray has died.
+monitor, no client server, no dashboard page. It ends, and takes every process of Ray with it, at
+SIGTERM, which it also gets when its parent ends in whatever way, or when a part of Ray has died.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import select
 import shutil
 import signal
-import sys
+import time
 from types import FrameType
 
 import psutil
 from ray._private.node import Node  # what `ray start` is made of; no public name gives as little
 from ray._private.parameter import RayParams
+
+from models.processes.trees import kill_all
 
 POLL_SECONDS = 0.5
 
@@ -27,7 +26,7 @@ POLL_SECONDS = 0.5
 def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    signal.signal(signal.SIGTERM, _exit)
+    stop = Stop()
     parameters = RayParams(
         node_ip_address="127.0.0.1",
         gcs_server_port=0,  # any free port, as for all the others
@@ -41,22 +40,36 @@ def main() -> None:
     # With `spawn_reaper` the kernel kills Ray's processes when this one is killed.
     node = Node(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
     try:
+        stop.may_interrupt()
         print(node.gcs_address, flush=True)
         while not node.dead_processes():  # type: ignore[no-untyped-call]  # Ray's
-            if select.select([sys.stdin], [], [], POLL_SECONDS)[0] and not os.read(0, 4096):
-                return
+            time.sleep(POLL_SECONDS)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         members = psutil.Process().children(recursive=True)  # agents and workers look for
         node.kill_all_processes(check_alive=False, allow_graceful=False)  # a lost parent too rarely
-        for member in members:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(members, 2.0)
+        kill_all(members)
         shutil.rmtree(arguments.folder, ignore_errors=True)
 
 
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+class Stop:
+    """What SIGTERM does: nothing while Ray starts, because what has started then has no end yet."""
+
+    def __init__(self) -> None:
+        self._is_asked = self._may_interrupt = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def may_interrupt(self) -> None:
+        self._may_interrupt = True
+        self._check()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._is_asked = True
+        self._check()
+
+    def _check(self) -> None:
+        if self._is_asked and self._may_interrupt:
+            raise SystemExit(0)
 
 
 def _arguments() -> argparse.Namespace:

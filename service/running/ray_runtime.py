@@ -15,14 +15,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
-import psutil
-
+from models.processes.children import child_command
+from models.processes.trees import end_tree
 from search.engine import ray_workers
 from service.settings import ServiceSettings
 
@@ -81,10 +80,10 @@ class RayRuntime:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log, (self._folder / "lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the head holds it on, as long as it lives
-            self._head = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+            self._head = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 self._command(),
                 env={**os.environ, **self._environment()},
-                stdin=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
@@ -111,7 +110,7 @@ class RayRuntime:
     def stop(self) -> None:
         """End the local head and every process of it."""
         if self._head is not None:
-            _end(self._head)
+            end_tree(self._head, STOP_SECONDS)  # Ray's agents would look for it for minutes
         self._head, self._address = None, ""
         if self._folder is not None:
             _remove(self._folder)
@@ -129,10 +128,10 @@ class RayRuntime:
 
     def _command(self) -> list[str]:
         assert self._folder is not None  # noqa: S101 - made by `start`
-        command = [sys.executable, "-m", "service.running.ray_head"]
-        command += ["--folder", str(_socket_folder(self._folder))]
-        command += ["--object-store-bytes", str(OBJECT_STORE_BYTES)]
-        return command + (["--cpus", str(self._cpus)] if self._cpus else [])
+        options = ["--folder", str(_socket_folder(self._folder))]
+        options += ["--object-store-bytes", str(OBJECT_STORE_BYTES)]
+        options += ["--cpus", str(self._cpus)] if self._cpus else []
+        return child_command("service.running.ray_head", *options, at_end=signal.SIGTERM)
 
 
 def join(settings: ServiceSettings) -> None:
@@ -206,22 +205,6 @@ def _read_line(pipe: IO[bytes], seconds: float) -> str:
             return ""
         line += part
     return line.decode().strip()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()  # the kernel then ends Ray's processes
-        process.wait()
-    for pid in psutil.pids():  # but not Ray's agents, which may look for a lost head for minutes
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == process.pid:
-                os.kill(pid, signal.SIGKILL)
 
 
 def _answers(address: str, seconds: float = 2.0) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +16,9 @@ from pathlib import Path
 
 import httpx2
 import psutil
+
+from models.processes.children import child_command
+from models.processes.trees import end_tree, kill_all
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -65,12 +68,12 @@ class LocalServer:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         port_file = self.home / "server.json"
         port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(self._port)]
-        command += ["--port-file", str(port_file)]
+        options = ["--port", str(self._port), "--port-file", str(port_file)]
         if not self._with_dispatcher:
-            command.append("--no-dispatcher")
+            options.append("--no-dispatcher")
+        command = child_command("service.cli", "serve", *options, at_end=signal.SIGTERM)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 command,
                 env={**os.environ, **self._environment, "NASMITH_HOME": str(self.home)},
                 stdin=subprocess.DEVNULL,
@@ -92,14 +95,9 @@ class LocalServer:
         started = time.perf_counter()
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_tree(process, seconds)
         taken = time.perf_counter() - started
-        self._kill_leftovers()
+        kill_all(self.processes())  # of a server that was killed, and not stopped
         return taken
 
     def kill(self) -> None:
@@ -128,14 +126,6 @@ class LocalServer:
             return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == httpx2.codes.OK
         except httpx2.TransportError:
             return False
-
-    def _kill_leftovers(self) -> None:
-        """What outlived a server that was killed, or that did not clean up in time."""
-        for process in self.processes():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
 
     def _end_of_log(self) -> str:
         return self.log.read_text(errors="replace")[-2000:].strip()

@@ -9,6 +9,8 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from service.backoff import Backoff
+
 T = TypeVar("T")
 
 OUTAGE_SECONDS = 60.0
@@ -32,14 +34,14 @@ def outlast(
     gets True looks before it writes twice.
     """
     end = time.monotonic() + seconds
-    pause = 0.05
+    backoff = Backoff(0.05, 2.0)
     again = False
     while True:
         try:
             return action(again)
         except (DBAPIError, PoolTimeoutError) as error:
+            pause = backoff.pause()
             if not is_outage(error) or time.monotonic() + pause > end:
                 raise
         sleep(pause)
-        pause = min(2 * pause, 2.0)
         again = True

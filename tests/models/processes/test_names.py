@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -35,26 +33,3 @@ def test_another_process_with_the_same_number_is_not_the_owner() -> None:
 def test_nothing_is_known_of_other_machines() -> None:
     assert not is_gone("elsewhere:boot:pid/1/0.00")
     assert not is_gone("no name of a process")
-
-
-def test_a_child_dies_with_its_parent() -> None:
-    """However the parent dies, and whatever the child does meanwhile."""
-    grandchild = "from models.processes.names import die_with; import os, sys, time; "
-    grandchild += "die_with(int(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(600)"
-    parent = "import os, subprocess, sys; "
-    parent += f"subprocess.run([sys.executable, '-c', {grandchild!r}, str(os.getpid())])"
-    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    pid = int(process.stdout.readline())
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not psutil.pid_exists(pid)
-
-
-def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
-    code = "from models.processes.names import die_with; import sys; die_with(int(sys.argv[1]))"
-    child = subprocess.run([sys.executable, "-c", code, str(os.getppid())], check=False)
-    assert child.returncode == 1
