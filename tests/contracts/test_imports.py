@@ -41,6 +41,7 @@ FORBIDDEN = {
 WITH_RAY = ("search.engine", "service.running")
 
 SERVICE = {
+    "backoff": 0,
     "settings": 0,
     "logs": 0,
     "identifiers": 0,
