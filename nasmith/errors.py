@@ -50,7 +50,9 @@ class ProblemError(NasmithError):
         super().__init__(status, problem)
 
     def __str__(self) -> str:
-        headline = f"{self.status} {self.title}" + (f": {self.detail}" if self.detail else "")
+        # The detail repeats the first error, for those who show nothing else.
+        detail = "" if self.errors else self.detail
+        headline = f"{self.status} {self.title}" + (f": {detail}" if detail else "")
         return "\n".join([headline, *(f"  {error}" for error in self.errors)])
 
 

@@ -182,6 +182,13 @@ class Search:
         """
         return dict(self._connection.request("GET", f"{self._path}/report").json())
 
+    def compare(self, other: Search) -> list[dict[str, Any]]:
+        """By how much this search is better than `other`, trial by trial, for each objective that
+        both have; empty where their data differ or one has no result.
+        """
+        path = f"{self._path}/comparison/{path_part(other.id)}"
+        return list(self._connection.request("GET", path).json()["differences"])
+
     def download(
         self, directory: str | Path, *, trial: int | None = None, overwrite: bool = False
     ) -> Path:

@@ -1,26 +1,15 @@
-"""Commands that look back at searches: report, compare, replay."""
+"""Commands that look back at searches: report, compare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from nasmith.commands.heat_map import heat_map
-from nasmith.commands.options import Home, Json, SearchId, Url, client_at, settings_of
-from nasmith.commands.output import (
-    EXIT_FAILED_SEARCH,
-    UsageError,
-    note,
-    print_json,
-    print_table,
-)
-
-if TYPE_CHECKING:
-    from nasmith import Search
-    from search.request.dataset_facts import DatasetFacts
+from nasmith.commands.options import Json, SearchId, Url, client_at
+from nasmith.commands.output import UsageError, note, print_json, print_table
 
 SearchIds = Annotated[
     list[str], typer.Argument(metavar="SEARCH...", help="Ids of two or more searches.")
@@ -55,7 +44,11 @@ def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> No
     with client_at(url) as client:
         searches = [client.searches.get(search_id) for search_id in search_ids]
         reports = [search.report()["objectives"] for search in searches]
-        differences = list(_differences(searches))
+        differences = [
+            {"first": searches[0].id, "second": other.id, **found}
+            for other in searches[1:]
+            for found in searches[0].compare(other)
+        ]
     answer = {
         "searches": [
             {
@@ -96,71 +89,6 @@ def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> No
             print(f"  {line}")
     if not differences:
         note("They have no difference to show: another dataset or objective, or no results yet.")
-
-
-def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Json = False) -> None:
-    """Prove that a search can be repeated: asked and told again in the recorded order, its
-    strategy proposes the same networks.
-
-    Exits with 1 and the first difference where it does not. An uploaded table, or proxies on
-    uploaded data, need the home of the server.
-    """
-    with client_at(url) as client:
-        search = client.searches.get(search_id)
-        if search.state == "running":
-            raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
-        from search.request.resolve import SpecError
-        from service.commands.replaying import facts_from, replayed
-
-        def lookup(name: str) -> DatasetFacts:
-            document = client.datasets.get(name)
-            proxies = search.spec.get("proxies") or search.spec["strategy"].get("proxies")
-            needs_data = document["task"] == "table" or proxies
-            if document["source"] == "uploaded" and needs_data:
-                return own_facts(home, search.id, name)
-            return facts_from(document)
-
-        try:
-            answer = {"search": search.id, **replayed(search.spec, search.trials(), lookup)}
-        except SpecError as error:
-            raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
-    difference = answer["difference"]
-    if as_json:
-        print_json(answer)
-    elif difference is None:
-        print(f"{search.id} {answer['asks']} proposals are the same again")
-    else:
-        print(f"{search.id} {answer['differences']} of {answer['asks']} proposals differ")
-        for name, value in difference.items():
-            print(f"  {name:<9} {value}")
-    if difference is not None:
-        raise typer.Exit(EXIT_FAILED_SEARCH)
-
-
-def own_facts(home: Path | None, search_id: str, name: str) -> DatasetFacts:
-    """Of a dataset in the database of this machine's server."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from service.sql.database import connect
-    from service.sql.dataset_facts import TenantDatasets
-    from service.sql.tables import Search as SearchRow
-
-    settings = settings_of(home)
-    elsewhere = UsageError(
-        f"the data of {name!r} are needed, which are only where its server runs, and "
-        f"{settings.home} is not the home of that server: --home"
-    )
-    sessions = connect(settings.database_url)
-    try:
-        with sessions.read() as session:
-            search = session.get(SearchRow, search_id)
-        if search is None:
-            raise elsewhere
-        return TenantDatasets(sessions, search.tenant_id, settings.store_url)(name)
-    except SQLAlchemyError:
-        raise elsewhere from None
-    finally:
-        sessions.engine.dispose()
 
 
 def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
@@ -217,35 +145,3 @@ def _checkpoints(reports: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
     lengths = {objective["strategy"]["trials"] for found in reports for objective in found}
     powers = {2**k for k in range(max(lengths, default=0).bit_length())}
     return sorted((powers | lengths) - {0})
-
-
-def _differences(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
-    """The first search against each of the others."""
-    from search.results.comparison import paired_difference
-
-    runs = [_runs(search) for search in searches]
-    for index in range(1, len(searches)):
-        first, second = searches[0], searches[index]
-        if first.document["dataset_fingerprint"] != second.document["dataset_fingerprint"]:
-            continue
-        for metric in sorted(runs[0].keys() & runs[index].keys()):
-            difference = paired_difference(runs[0][metric], runs[index][metric])
-            if difference is not None:
-                named = {"first": first.id, "second": second.id, "metric": metric[0]}
-                yield {**named, **difference}
-
-
-def _runs(search: Search) -> dict[tuple[str, str], list[float | None]]:
-    """For each objective, the fitness of every trial that counts, in the order of asking."""
-    counted = [
-        trial["fitness"]
-        for trial in search.trials(kind="candidate")
-        if trial["state"] not in ("running", "cached")
-        and (trial["failure"] or {}).get("kind") != "infeasible"
-    ]
-    return {
-        (objective["metric"], objective["goal"]): [
-            None if fitness is None else fitness[index] for fitness in counted
-        ]
-        for index, objective in enumerate(search.spec["objectives"])
-    }

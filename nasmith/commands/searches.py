@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.commands.files import RequestFile, read_request
 from nasmith.commands.options import Json, Patience, SearchId, Url, client_at
 from nasmith.commands.output import (
     EXIT_FAILED_SEARCH,
@@ -18,6 +17,7 @@ from nasmith.commands.output import (
     print_json,
     print_table,
 )
+from nasmith.commands.requests import RequestFile, print_estimate, read_request
 
 if TYPE_CHECKING:
     from nasmith import Search
@@ -29,17 +29,28 @@ def submit(
     file: RequestFile,
     name: Annotated[str | None, typer.Option(help="Name of the search.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to its end.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it means; nothing is stored.")
+    ] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key and search give the same search again.")
     ] = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Submit a search and print its id."""
+    """Submit a search and print its id.
+
+    With --dry-run the server says how large the space is, shows three example networks, and
+    estimates the cost.
+    """
     request = read_request(file)
     if name is not None:
         request["name"] = name
     with client_at(url) as client:
+        if dry_run:
+            answer = client.validate(request)
+            print_json(answer) if as_json else print_estimate(answer)
+            return
         search = client.searches.create(request, idempotency_key=idempotency_key)
         if watch:
             note(f"Submitted {search.id}")

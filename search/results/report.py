@@ -65,13 +65,13 @@ def report(
         {
             "metric": objective.metric,
             "goal": objective.goal,
-            "strategy": _course(objective, _column(strategy, index)),
-            "baseline": _course(objective, _column(baseline, index)) if spec.baseline else None,
+            "strategy": _course(objective, column(strategy, index)),
+            "baseline": _course(objective, column(baseline, index)) if spec.baseline else None,
             "presets": [
                 {"preset": name, "trial": number, "value": _value(objective, fitness, index)}
                 for name, number, fitness in presets
             ],
-            "difference": paired_difference(_column(strategy, index), _column(baseline, index)),
+            "difference": paired_difference(column(strategy, index), column(baseline, index)),
             "importance": [
                 {"decision": name, "share": share} for name, share in importances[index].items()
             ],
@@ -80,7 +80,8 @@ def report(
     ]
 
 
-def _column(run: Sequence[Fitness], index: int) -> list[float | None]:
+def column(run: Sequence[Fitness], index: int) -> list[float | None]:
+    """One objective's part of each fitness."""
     return [None if fitness is None else fitness[index] for fitness in run]
 
 

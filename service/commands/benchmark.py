@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.commands.options import Json, key_values, wrong_setting
+from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json, print_table
+from service.commands.options import key_values, wrong_setting
 
 if TYPE_CHECKING:
     from search.benchmark import Course
@@ -71,7 +72,7 @@ def _settings(strategy: str, given: list[str]) -> StrategySettings:
     except UnknownNameError as error:
         raise UsageError(str(error)) from None
     except ValidationError as error:
-        raise wrong_setting(strategy, error) from None
+        raise wrong_setting(strategy, strategies[strategy].Settings, error) from None
     if isinstance(settings, ScoredSettings) and settings.proxies:
         raise UsageError("proxies: a table has no networks to score")
     return settings

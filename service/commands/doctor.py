@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from nasmith.commands.options import Home, Json, settings_of
+from nasmith.commands.options import Json
 from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
+from service.commands.options import Home, settings_of
 
 if TYPE_CHECKING:
     from service.settings import ServiceSettings
@@ -96,7 +97,7 @@ def _packages() -> Finding:
     from importlib.metadata import version as version_of
 
     try:
-        names = ("nasmith", "torch", "ray", "fastapi", "SQLAlchemy", "pydantic")
+        names = ("nasmith", "nasmith-server", "torch", "ray", "fastapi", "SQLAlchemy", "pydantic")
         return Finding("packages", "ok", ", ".join(f"{n} {version_of(n)}" for n in names))
     except PackageNotFoundError as error:
         return Finding("packages", "fail", f"{error.name} is not installed", "Run `make install`.")

@@ -1,15 +1,15 @@
-"""Commands that run Nasmith itself: serve, dispatch, migrate, demo, version."""
+"""Commands that run Nasmith itself: serve, dispatch, migrate, demo."""
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nasmith.commands.options import Home, Json, settings_of
+from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json
+from service.commands.options import Home, settings_of
 
 
 def serve(
@@ -50,7 +50,7 @@ def serve(
         if as_json:
             print_json({"url": url, "home": str(settings.home)})
         else:
-            note(f"Nasmith {version_of('nasmith')} at {url} - API: {url}/docs")
+            note(f"Nasmith {version_of('nasmith-server')} at {url} - API: {url}/docs")
             note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
 
     try:
@@ -97,14 +97,3 @@ def demo(
     result = run_demo(output)
     if as_json:
         print_json(result)
-
-
-def version(as_json: Json = False) -> None:
-    """Print the version."""
-    from importlib.metadata import version as version_of
-
-    packages = ("nasmith", "torch", "ray", "fastapi", "SQLAlchemy")
-    if as_json:
-        print_json({"python": platform.python_version(), **{p: version_of(p) for p in packages}})
-    else:
-        print(version_of("nasmith"))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.commands.options import Json, key_values, wrong_setting
+from nasmith.commands.options import Json
 from nasmith.commands.output import FailedError, UsageError, note, print_json
+from service.commands.options import key_values, wrong_setting
 
 if TYPE_CHECKING:
     from models.presets import Preset
@@ -97,10 +98,12 @@ def train(
 def _recipe(preset: Preset, task: Task, wanted: dict[str, Any]) -> Recipe:
     from pydantic import ValidationError
 
+    from models.recipe import Recipe
+
     try:
         return preset.recipe_for(task, **wanted)
     except ValidationError as error:
-        raise wrong_setting("the recipe", error) from None
+        raise wrong_setting("the recipe", Recipe, error) from None
 
 
 def _line(metrics: dict[str, float], epochs: int) -> str:

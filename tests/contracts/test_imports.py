@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -68,7 +71,7 @@ def imports_under(part: str) -> Iterator[tuple[str, str]]:
     found = [
         (name, path)
         for name, path in modules(ROOT, part.split(".")[0]).items()
-        if is_in(name, part) and not is_in(name, "nasmith.commands")  # on their way out of service
+        if is_in(name, part)
     ]
     assert found, f"{part} has no Python files"
     for name, path in found:
@@ -94,6 +97,13 @@ def test_what_a_part_never_imports(part: str) -> None:
         if other.split(".")[0] in FORBIDDEN[part]
     ]
     assert wrong == []
+
+
+def test_the_client_imports_what_its_distribution_names() -> None:
+    project = tomllib.loads((ROOT / "nasmith" / "pyproject.toml").read_text())["project"]
+    named = {re.split("[^A-Za-z0-9_]", name)[0] for name in project["dependencies"]}
+    known = {other.split(".")[0] for _, other in imports_under("nasmith")}
+    assert known - sys.stdlib_module_names - {"nasmith"} == named
 
 
 def test_ray_is_known_where_searches_run_and_nowhere_else() -> None:

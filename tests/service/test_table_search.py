@@ -16,7 +16,6 @@ from sqlalchemy import select
 
 from models.architecture import canonical_json
 from nasmith.commands.output import UsageError
-from nasmith.commands.reports import own_facts
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
@@ -24,6 +23,7 @@ from search.evaluators.tabular import Table, TableEvaluator
 from search.spec import TableSpec
 from search.strategy import strategies
 from search.trial import Candidate, Trial
+from service.commands.replay import own_facts
 from service.commands.replaying import replayed
 from service.running.driver import Driver
 from service.running.lease_keeper import Exit

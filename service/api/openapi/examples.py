@@ -248,6 +248,17 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
     ("listTrials", "200"): {"items": [_TRIAL], "next_page_token": None},
     ("getBest", "200"): _BEST,
     ("getReport", "200"): _REPORT,
+    ("compareSearches", "200"): {
+        "differences": [
+            {
+                "metric": "val_accuracy",
+                "goal": "maximize",
+                "trials": 30,
+                "final": {"difference": 0.0028, "low": -0.0028, "high": 0.0056},
+                "mean": {"difference": 0.012, "low": 0.003, "high": 0.021},
+            }
+        ]
+    },
     ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
     ("*", "409"): _problem(
         409,

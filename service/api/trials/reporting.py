@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from service.sql.trials import Outcome, TrialRepository
 
 if TYPE_CHECKING:
     from search.request.dataset_facts import Lookup
+    from search.results.comparison import Run
     from search.trial import Trial
 
 REMEMBERED = 100
@@ -29,6 +31,14 @@ class _Material:
     presets: dict[int, str]
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The fitness of every trial that counts, in the order of asking, by metric and goal."""
+
+    dataset: str
+    by_objective: Mapping[tuple[str, str], Run]
 
 
 class Reports:
@@ -59,6 +69,32 @@ class Reports:
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
             return {**self._kept[key], "supernets": self._supernets(tenant_id, search_id)}
+
+    def differences(self, tenant_id: str, first_id: str, second_id: str) -> list[Document]:
+        """Of two searches on the same data, for each objective that both have.
+
+        Raises:
+            NotFoundError: the tenant has no such searches.
+        """
+        first, second = (self._runs(tenant_id, search_id) for search_id in (first_id, second_id))
+        if first.dataset != second.dataset:
+            return []
+        with self._working:
+            return list(_differences(first.by_objective, second.by_objective))
+
+    def _runs(self, tenant_id: str, search_id: str) -> _Runs:
+        from search.results.report import column
+        from search.spec import stored_spec
+
+        with self._sessions.read() as session:
+            search = SearchRepository(session, tenant_id).get(search_id)
+            outcomes = TrialRepository(session, tenant_id, search_id).outcomes()
+            spec, dataset = stored_spec(search.spec), search.dataset_fingerprint
+        scores = [o.fitness for o in outcomes if o.counts and o.kind == "candidate"]
+        return _Runs(
+            dataset,
+            {(o.metric, o.goal): column(scores, index) for index, o in enumerate(spec.objectives)},
+        )
 
     def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
         """Always as they are now: their curves grow."""
@@ -101,6 +137,17 @@ class Reports:
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
             return _Material(search.spec, outcomes, presets, results, trials.results())
+
+
+def _differences(
+    first: Mapping[tuple[str, str], Run], second: Mapping[tuple[str, str], Run]
+) -> Iterator[Document]:
+    from search.results.comparison import paired_difference
+
+    for metric, goal in sorted(first.keys() & second.keys()):
+        difference = paired_difference(first[metric, goal], second[metric, goal])
+        if difference is not None:
+            yield {"metric": metric, "goal": goal, **difference}
 
 
 def _report(material: _Material, lookup: Lookup) -> Document:

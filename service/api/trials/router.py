@@ -28,6 +28,7 @@ from service.api.trials.reporting import Reports
 from service.api.trials.schemas import (
     BestItem,
     BestRead,
+    ComparisonRead,
     HypervolumePoint,
     KindFilter,
     ReportRead,
@@ -142,3 +143,18 @@ def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> Rep
     """
     reports: Reports = request.app.state.reports
     return ReportRead.model_validate(reports.of(tenant, search_id))
+
+
+@router.get(
+    "/comparison/{other_id}",
+    operation_id="compareSearches",
+    summary="By how much it is better than another search",
+    responses=problems(404, 422, 503),
+)
+def read_comparison(
+    search_id: SearchId, other_id: SearchId, request: Request, tenant: TenantDep
+) -> ComparisonRead:
+    """Trial by trial in the order of asking, as far as both go, for searches on the same data."""
+    reports: Reports = request.app.state.reports
+    differences = reports.differences(tenant, search_id, other_id)
+    return ComparisonRead.model_validate({"differences": differences})

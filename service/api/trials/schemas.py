@@ -180,7 +180,7 @@ class Course(BaseModel):
 
 
 class Estimate(BaseModel):
-    difference: float = Field(description="positive: the strategy is better")
+    difference: float = Field(description="positive: the strategy, or the first search, is better")
     low: float | None = Field(description="2.5 % of a bootstrap over pairs of trials")
     high: float | None = Field(description="97.5 % of it; null for a single pair")
 
@@ -191,6 +191,20 @@ class Difference(BaseModel):
     trials: int = Field(description="pairs", ge=1)
     final: Estimate = Field(description="of the best scores")
     mean: Estimate = Field(description="of the mean scores")
+
+
+class SearchDifference(Difference):
+    """Trial k of one search against trial k of another."""
+
+    metric: str
+    goal: Literal["maximize", "minimize"]
+
+
+class ComparisonRead(BaseModel):
+    differences: list[SearchDifference] = Field(
+        description="one item an objective of both searches, where both have a result; empty where "
+        "their data differ"
+    )
 
 
 class Share(BaseModel):

@@ -126,3 +126,37 @@ def test_a_search_on_shared_weights(app: FastAPI, client: TestClient, tmp_path: 
     assert found["discretisation_gap"] == accuracies[0] - accuracies[1]
     assert found["derived_epoch"] == trial["metrics"]["derived_epoch"]
     assert found["derived"][found["derived_epoch"] - 1] == trial["derived"]
+
+
+def test_a_search_against_another(app: FastAPI, client: TestClient) -> None:
+    first, second = (
+        run_search(
+            app,
+            client,
+            strategy={"name": name},
+            budget={"trials": 12},
+            objectives=[{"metric": "parameters", "goal": "minimize"}],
+        )
+        for name in ("random", "local_search")
+    )
+    (found,) = client.get(f"/v1/searches/{first}/comparison/{second}").json()["differences"]
+    best = [
+        min(
+            trial["metrics"]["parameters"]
+            for trial in client.get(f"/v1/searches/{search_id}/trials").json()["items"]
+            if trial["kind"] == "candidate" and trial["state"] == "completed"
+        )
+        for search_id in (first, second)
+    ]
+    assert (found["metric"], found["goal"], found["trials"]) == ("parameters", "minimize", 12)
+    assert found["final"]["difference"] == best[1] - best[0]  # fewer are better
+    assert found["final"]["low"] <= found["final"]["difference"] <= found["final"]["high"]
+    (back,) = client.get(f"/v1/searches/{second}/comparison/{first}").json()["differences"]
+    assert back["mean"]["difference"] == -found["mean"]["difference"]
+
+    elsewhere = run_search(
+        app, client, dataset="wine", space={"family": "mlp"}, budget={"trials": 2}
+    )
+    other_data = client.get(f"/v1/searches/{first}/comparison/{elsewhere}")
+    assert other_data.json() == {"differences": []}
+    problem(client.get(f"/v1/searches/{first}/comparison/{second[:-1]}"), 404)

@@ -49,7 +49,7 @@ def test_every_route_of_a_search_is_closed_to_others(
     for method, path in routes(app):
         if "{search_id}" not in path:
             continue
-        url = path.format(search_id=search_id, number=1)
+        url = path.format(search_id=search_id, other_id=search_id, number=1)
         body = {"json": {"name": "mine"}} if method == "PATCH" else {}
         problem(client.request(method, url, **body), 404)
         tried += 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.cli import main
+from nasmith.cli import main
 
 OPTIONS = ["none", "skip_connect", "nor_conv_3x3"]
 
@@ -78,7 +78,10 @@ def test_a_person_gets_a_table(nasmith: Nasmith, table: Path) -> None:
     ("arguments", "message"),
     [
         (["--strategy", "guess"], "unknown strategy 'guess', known are"),
-        (["--strategy", "random", "--setting", "speed=9"], "speed: Extra inputs are not permitted"),
+        (
+            ["--strategy", "tpe", "--setting", "speed=9"],
+            "speed: there is no such setting, known are candidates, initial_samples",
+        ),
         (["--strategy", "random", "--setting", "speed"], "--setting is KEY=VALUE, got 'speed'"),
         (
             ["--strategy", "regularized_evolution", "--setting", "population_size=many"],

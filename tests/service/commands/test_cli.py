@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from nasmith import Client
+from nasmith.cli import main
 from search.engine.serial import run_serial
-from service.cli import main
 from service.server.local_server import LocalServer, running_server
 from service.sql.database import connect
 from tests.service.support.requests import SMALL, Driver, Hashed
@@ -271,7 +271,39 @@ def test_submitting_twice_with_one_key(nasmith: Nasmith, url: str) -> None:
 
 
 def test_version(nasmith: Nasmith) -> None:
-    assert nasmith("version").out == f"{nasmith('version', '--json').data['nasmith']}\n"
+    said = nasmith("version", "--json").data
+    assert said["nasmith"] == said["nasmith-server"]
+    assert nasmith("version").out == nasmith("--version").out == f"{said['nasmith']}\n"
+
+
+def test_completion_knows_the_commands_of_client_and_server() -> None:
+    asked = {
+        "_NASMITH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "nasmith s",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nasmith")],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == {"submit", "show", "serve"}
+
+
+def test_a_dry_run_asks_the_server_and_stores_nothing(nasmith: Nasmith, url: str) -> None:
+    before = nasmith("list", "--json").data
+    answer = nasmith("submit", "-", "--dry-run", "--json", stdin=json.dumps(REQUEST))
+    assert answer.code == 0 and answer.data["spec"]["name"] == "from-a-test"
+    assert "points" in nasmith("submit", "-", "--dry-run", stdin=json.dumps(REQUEST)).out
+    assert nasmith("list", "--json").data == before
+
+
+def test_every_error_is_told_once(nasmith: Nasmith, url: str) -> None:
+    refused = nasmith("submit", "-", stdin=json.dumps({**REQUEST, "dataset": "nothing"}))
+    assert refused.code == 2
+    assert refused.err.count("unknown dataset") == 1
 
 
 def test_doctor_finds_this_machine_able(nasmith: Nasmith, tmp_path: Path) -> None:

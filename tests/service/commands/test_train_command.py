@@ -11,15 +11,15 @@ import pytest
 
 from models.family import families
 from models.task import TASK_NAMES, GraphSize, Task
-from nasmith.commands.files import example
+from nasmith.cli import application
+from nasmith.commands.init import example
 from nasmith.commands.output import UsageError
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.resolve import resolve
-from service.cli import app
 
 
 def run(*arguments: str) -> None:
-    app(list(arguments), standalone_mode=False)
+    application()(list(arguments), standalone_mode=False)
 
 
 def test_a_preset_is_trained_to_a_bundle_that_says_so(
@@ -47,6 +47,10 @@ def test_a_preset_is_trained_to_a_bundle_that_says_so(
         (
             ("--preset", "linear", "--dataset", "wine", "--setting", "epochs=0"),
             "epochs: Input should be greater",
+        ),
+        (
+            ("--preset", "linear", "--dataset", "wine", "--setting", "epoch=3"),
+            "epoch: there is no such setting, known are .*epochs",
         ),
         (
             ("--preset", "lstm", "--dataset", "digits", "--setting", "pretraining=masked"),

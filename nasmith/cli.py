@@ -1,0 +1,112 @@
+"""The command line, `nasmith`.
+
+Exit codes: 0 ok; 1 the search failed; 2 usage, a request that is not valid included; 3 not found;
+4 not allowed; 5 the server failed or cannot be reached.
+
+Another distribution adds commands by an entry point of the group `nasmith.commands`: a function
+that is given the `typer.Typer`. The server's are added so; they import heavy things inside of the
+commands, so that help is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nasmith.commands import datasets, init, reports, searches, version
+from nasmith.commands.output import UsageError, end_with, note
+
+GROUP = "nasmith.commands"
+
+OF_THE_SERVER = frozenset(
+    {"validate", "replay", "train", "benchmark", "demo", "serve", "dispatch", "migrate", "doctor"}
+)
+"""Commands of the distribution `nasmith-server`."""
+
+_PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "Searches": {
+        "init": init.init,
+        "submit": searches.submit,
+        "list": searches.list_searches,
+        "watch": searches.watch,
+        "show": searches.show,
+        "trials": searches.trials,
+        "download": searches.download,
+        "cancel": searches.cancel,
+        "pause": searches.pause,
+        "resume": searches.resume,
+        "report": reports.report,
+        "compare": reports.compare,
+    },
+    "This command": {
+        "version": version.version,
+    },
+}
+
+
+class Commands(TyperGroup):
+    """Says of a command of the server what has to be installed to have it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in OF_THE_SERVER and args[0] not in self.commands:
+            raise UsageError(
+                f"`nasmith {args[0]}` comes with the distribution nasmith-server, which is not "
+                "installed here\n  It wants an environment of its own: see Install in the README."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@cache
+def application() -> typer.Typer:
+    """All commands: the client's own, and those that other distributions add."""
+    app = typer.Typer(
+        cls=Commands,
+        help="Neural architecture search as a service.",
+        epilog="Exit codes: 0 ok, 1 failed search, 2 usage, 3 not found, 4 not allowed, 5 server.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for panel, commands in _PANELS.items():
+        for name, command in commands.items():
+            app.command(name, rich_help_panel=panel)(command)
+    app.add_typer(datasets.app, name="datasets", rich_help_panel="Searches")
+    for entry in entry_points(group=GROUP):
+        try:
+            entry.load()(app)
+        except Exception as error:  # whatever it is, the other commands work
+            note(f"nasmith: the commands of {_whose(entry)} are left out: {error}")
+    return app
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=version.print_and_exit, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """What `nasmith` itself takes."""
+
+
+def _whose(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.value
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        application()(prog_name="nasmith")
+    except Exception as error:
+        end_with(error)
+
+
+if __name__ == "__main__":
+    main()

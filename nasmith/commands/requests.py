@@ -1,0 +1,80 @@
+"""Searches as files, and what a server, or this machine, says that one of them means."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nasmith.commands.output import UsageError
+
+RequestFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="A search as TOML or JSON; - reads stdin.")
+]
+
+
+def read_request(file: str) -> dict[str, Any]:
+    """The body of a search from a TOML or JSON file.
+
+    Raises:
+        UsageError: not readable, neither TOML nor JSON, or with values that JSON has not.
+    """
+    name = "stdin" if file == "-" else file
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not UTF-8 text") from None
+    is_json = text.lstrip()[:1] in ("{", "[") and not file.endswith(".toml")
+    try:
+        request = json.loads(text) if is_json else tomllib.loads(text)
+        json.dumps(request, allow_nan=False)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{name} is no {'JSON' if is_json else 'TOML'}: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{name} holds a value that JSON has not: {error}") from None
+    if not isinstance(request, dict):
+        raise UsageError(f"{name} holds no object, but {type(request).__name__}")
+    return request
+
+
+def print_estimate(answer: dict[str, Any]) -> None:
+    """What `POST /v1/searches?dry_run=true` answers, for a person."""
+    spec, size = answer["spec"], answer["size"]
+    limit = answer["seconds_limit"]
+    flops = answer["training_flops"]
+    compared = (
+        f", {answer['baseline_trials']:,.0f} of the baseline" if answer["baseline_trials"] else ""
+    )
+    trials = (
+        f"{answer['trials']:,.0f}{compared}, then {answer['final_trials']:,.0f} final trainings"
+    )
+    rows = [
+        ("search", spec["name"]),
+        ("space", "infinite" if size is None else f"{size:,.0f} points"),
+        ("trials", trials),
+        ("epochs", f"{answer['epochs']:,} in all"),
+        ("cost", "unknown" if flops is None else f"about {flops:.2g} FLOPs of training"),
+        ("time", "no limit" if limit is None else f"the search stage ends after {limit:g} s"),
+    ]
+    for name, value in rows:
+        print(f"{name:<8}{value}")
+    print("\nNetworks of this space, drawn at random:")
+    for number, example in enumerate(answer["examples"], 1):
+        violation = f", breaks a constraint: {example['violation']}" if example["violation"] else ""
+        print(
+            f"  {number}. {example['parameters']:,.0f} parameters, {example['flops']:,.0f} FLOPs"
+            f"{violation}"
+        )
+        decisions = (f"{k}={v}" for k, v in example["architecture"]["decisions"].items())
+        print(
+            textwrap.fill(
+                " ".join(decisions), 100, initial_indent=5 * " ", subsequent_indent=5 * " "
+            )
+        )
