@@ -284,7 +284,7 @@ def test_completion_knows_the_commands_of_client_and_server() -> None:
     }
     done = subprocess.run(
         [Path(sys.executable).with_name("nasmith")],
-        env={**os.environ, **environment},
+        env={**os.environ, **asked},
         capture_output=True,
         text=True,
         check=True,
