@@ -13,11 +13,11 @@ from models.datasets import Dataset
 from models.family import Body, Pretrainable
 from models.memory import largest_batch
 from models.recipe import Recipe
+from models.streams import derived, seeded
 from models.training.diagnosis import NonFiniteError
 from models.training.optimizers import optimizer
 from models.training.pretexts import Material, Pretext, Seen, pretexts
 from models.training.schedules import schedule
-from models.training.streams import derived, seeded
 
 log = logging.getLogger(__name__)
 

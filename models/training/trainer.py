@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
 from models.recipe import Recipe
+from models.streams import derived, seeded
 from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
 from models.training.diagnosis import NonFiniteError, diagnosis
@@ -28,7 +29,6 @@ from models.training.metrics import scores
 from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
 from models.training.pretraining import check, pretrain
 from models.training.schedules import schedule
-from models.training.streams import derived, seeded
 
 log = logging.getLogger(__name__)
 
