@@ -24,7 +24,7 @@ from search.request.resolve import resolve
 from search.space import SearchSpace
 from search.strategies.weight_sharing import candidate_strategies
 from search.strategy import strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Trial, TrialKind, TrialState
 
 
@@ -33,7 +33,7 @@ def trials_of(space: SearchSpace, count: int) -> list[Trial]:
     draws = 0
     noise = Random(0)  # noqa: S311 - a benchmark
     while len(found) < count:
-        candidate = space.sample(rng_for(1, draws))
+        candidate = space.sample(rng_for(1, SearchPurpose.EXAMPLE, draws))
         draws += 1
         keys = space.keys(candidate)
         convolutions = sum("conv" in str(v) for v in candidate.architecture.decisions.values())

@@ -16,6 +16,7 @@ from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.predictors.proxy_scores import ProxyName
 from search.strategy import StrategySettings, strategies
+from search.streams import FORMAT, Format, OlderSeed
 
 MAX_TRIALS = 100_000
 MAX_EPOCHS = 10_000
@@ -110,6 +111,10 @@ class SearchSpec(Settings):
     resources: Resources = Field(default_factory=Resources)
     final: Final = Field(default_factory=Final)
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random in the search")
+    format: Format = Field(
+        FORMAT,
+        description="how a search follows from its seed; 1: as in versions that did not say it",
+    )
 
     @model_validator(mode="after")
     def _objectives_are_distinct(self) -> SearchSpec:
@@ -125,6 +130,16 @@ class SearchSpec(Settings):
         if len(set(names)) < len(names):
             raise ValueError(f"each proxy is named once, got {names}")
         return chosen
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the search began, or is to go, as those of format 1."""
+        return self.format == 1
+
+    @property
+    def stream_seed(self) -> int:
+        """The seed as `rng_for` takes it, which knows the format of its streams."""
+        return OlderSeed(self.seed) if self.is_older else self.seed
 
     @property
     def max_epochs(self) -> int:
@@ -201,7 +216,12 @@ class TableSpec(SearchSpec):
         return [limit for limit in self.constraints if limit.metric in COSTS]
 
 
+def stored(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored spec as a request of the same search: one without a format is of the first."""
+    return {"format": 1, **document}
+
+
 def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     """The spec that `to_json` gave."""
     is_table = document["space"]["family"] == TableSpace().family
-    return (TableSpec if is_table else SearchSpec).model_validate(document)
+    return (TableSpec if is_table else SearchSpec).model_validate(stored(document))

@@ -13,7 +13,7 @@ from models.datasets import Dataset
 from models.family import Body, Pretrainable
 from models.memory import largest_batch
 from models.recipe import Recipe
-from models.streams import derived, seeded
+from models.streams import TrainingPurpose, seed_for, seeded
 from models.training.diagnosis import NonFiniteError
 from models.training.optimizers import optimizer
 from models.training.pretexts import Material, Pretext, Seen, pretexts
@@ -85,18 +85,20 @@ def pretrain(
             "warmup_epochs": 1,
         }
     )
-    pretext = _pretext(recipe, material, network, body, derived(seed, "pretext"))
+    pretext = _pretext(recipe, material, network, body, seed_for(seed, TrainingPurpose.PRETEXT))
     parameters += pretext.parameters()
     adam = optimizer(rule, parameters)
     steps = math.ceil(len(samples) / rule.batch_size)
     rate = schedule(rule, steps)
     with _Observer(network, body) as observe:
         for epoch in range(1, rule.epochs + 1):
-            generator = torch.Generator().manual_seed(derived(seed, f"pretraining {epoch}"))
+            generator = torch.Generator().manual_seed(
+                seed_for(seed, TrainingPurpose.PRETRAINING, epoch)
+            )
             order = torch.randperm(len(samples), generator=generator).to(device)
             total = torch.zeros((), device=device)
             network.train()
-            with seeded(derived(seed, f"pretraining dropout {epoch}"), device):
+            with seeded(seed_for(seed, TrainingPurpose.PRETRAINING_DROPOUT, epoch), device):
                 for step, index in enumerate(order.tensor_split(steps)):
                     for group in adam.param_groups:
                         group["lr"] = rate((epoch - 1) * steps + step)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
 from models.recipe import Recipe
-from models.streams import derived, seeded
+from models.streams import TrainingPurpose, seed_for, seeded
 from models.tensor_file import dense
 from models.training import augmentation, gradients, regularization
 from models.training.diagnosis import NonFiniteError, diagnosis
@@ -212,7 +212,9 @@ class _Loop:
         self._network, self._recipe, self._seed = network, recipe, seed
         self._device, self._task = device, dataset.task
         origin = next(network.parameters()).device
-        generator = torch.Generator(origin).manual_seed(derived(seed, "initialization"))
+        generator = torch.Generator(origin).manual_seed(
+            seed_for(seed, TrainingPurpose.INITIALIZATION)
+        )
         initialize(network, recipe.initialization, generator)
         network.to(device)
         _set_memory_format(network, torch.channels_last)
@@ -253,7 +255,7 @@ class _Loop:
 
     def epoch(self, number: int) -> dict[str, float]:
         """One pass over the training samples, then validation."""
-        with seeded(derived(self._seed, f"epoch {number}"), self._device):
+        with seeded(seed_for(self._seed, TrainingPurpose.EPOCH, number), self._device):
             metrics = {"epoch": number, **self._pass(number)}
         self._check(number, "training", metrics["train_loss"])
         if self._validation is not None:
@@ -265,7 +267,9 @@ class _Loop:
         """The hot loop."""
         recipe, network, optimizer = self._recipe, self._network, self._optimizer
         count = len(self._y)
-        generator = torch.Generator().manual_seed(derived(self._seed, f"order {number}"))
+        generator = torch.Generator().manual_seed(
+            seed_for(self._seed, TrainingPurpose.ORDER, number)
+        )
         order = self._move(torch.randperm(count, generator=generator))
         # Batches of nearly equal size: none is a sliver that batch normalisation cannot use.
         batches = order.tensor_split(self._steps)

@@ -12,17 +12,18 @@ from models.datasets.reference import DatasetReference, load_dataset
 from models.proxies import Batch, proxies
 from models.recipe import Recipe
 from models.training.initialization import build
+from search.streams import SearchPurpose, seed_for
 from search.trial import Candidate
 
 REMEMBERED = 16_384
 
 
 class ProxyScorer:
-    """Scores a network as it is built with the search's seed, on one batch drawn by that seed."""
+    """Scores a network as it is built with the search's seed, on one batch that it draws."""
 
     def __init__(self, dataset: DatasetReference, names: Sequence[str], seed: int) -> None:
         self._dataset, self._names, self._seed = load_dataset(dataset), tuple(names), seed
-        self._batch = Batch.of(self._dataset, seed)
+        self._batch = Batch.of(self._dataset, seed_for(seed, SearchPurpose.PROXY_BATCH))
         self._remembered = lru_cache(REMEMBERED)(self._scores)
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ from models.family import InfeasibleError
 from search.objectives import violation
 from search.request.pretraining import pretraining_inputs
 from search.request.resolve import Resolved, ResolvedSpace
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 
 EXAMPLES = 3
 
@@ -71,7 +71,7 @@ def _examples(resolved: ResolvedSpace, seed: int) -> Iterator[dict[str, Any]]:
     seen: set[tuple[str, str]] = set()
     limits = resolved.spec.cost_limits if isinstance(resolved, Resolved) else ()
     for number in range(10 * EXAMPLES):
-        candidate = resolved.space.sample(rng_for(seed, number))
+        candidate = resolved.space.sample(rng_for(seed, SearchPurpose.EXAMPLE, number))
         keys = resolved.space.keys(candidate)
         if keys in seen:
             continue

@@ -34,7 +34,7 @@ from search.request.space_request import SpaceRequest
 from search.space import SearchSpace
 from search.spec import MAX_EPOCHS, SearchSpec, TableSpec
 from search.strategy import ScoredSettings, ScoredStrategyClass, Strategy, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate
 from search.weight_sharing.one_shot import OneShotSettings
 
@@ -80,7 +80,7 @@ class Resolved(ResolvedSpace):
 
     def strategy(self) -> Strategy:
         """The strategy, told nothing yet. One that learns from zero-cost scores reads the data."""
-        settings, seed = self.spec.strategy, self.spec.seed
+        settings, seed = self.spec.strategy, self.spec.stream_seed
         entry = strategies[settings.name]
         if isinstance(settings, ScoredSettings) and settings.proxies:
             scorer = ProxyScorer(self.dataset.reference, settings.proxies, seed)
@@ -228,7 +228,7 @@ def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
     if resolved.space.size > 1:
         return
     try:
-        metrics = resolved.cost(resolved.space.sample(rng_for(0, 0)))
+        metrics = resolved.cost(resolved.space.sample(rng_for(0, SearchPurpose.EXAMPLE, 0)))
     except InfeasibleError as error:
         yield problem(str(error), "space", error.field)
         return

@@ -19,7 +19,7 @@ from search.request.resolve import Resolved
 from search.space import SearchSpace
 from search.spec import ProxySettings, SearchSpec
 from search.strategy import ScoredSettings
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ class Screening:
             named += spec.strategy.proxies
         if not named:
             return None
-        scorer = ProxyScorer(resolved.dataset.reference, list(dict.fromkeys(named)), spec.seed)
+        scorer = ProxyScorer(
+            resolved.dataset.reference, list(dict.fromkeys(named)), spec.stream_seed
+        )
         return cls(spec, resolved.space, resolved.cost, scorer)
 
     def suggestions(self) -> Sequence[Suggestion]:
@@ -118,7 +120,9 @@ class Screening:
         """The distinct architectures among so many draws that keep the limits on the cost."""
         seen: set[str] = set()
         for draw in range(draws):
-            candidate = self._space.sample(rng_for(self._spec.seed, -1 - draw))
+            candidate = self._space.sample(
+                rng_for(self._spec.stream_seed, SearchPurpose.SCREENING, draw)
+            )
             architecture_key, _ = self._space.keys(candidate)
             if architecture_key in seen:
                 continue

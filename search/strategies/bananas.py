@@ -28,7 +28,7 @@ from search.predictors.path_encoding import PathEncoding
 from search.predictors.proxy_scores import Matrix, Scorer, scores_of, standard_scores
 from search.space import SearchSpace
 from search.strategy import ScoredSettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]
@@ -108,7 +108,7 @@ class Bananas:
         self._tried.add(keys)
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         busy = {self._space.keys(trial.candidate): trial.candidate for trial in running}
         known = self._tried | busy.keys()
         if len(self._fitness) < self._settings.initial_samples:

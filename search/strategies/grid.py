@@ -17,7 +17,7 @@ from models.domains import Choice
 from search.counting import assignment_at, count_assignments
 from search.space import SearchSpace
 from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 GOLDEN_SECTION = 618_034
@@ -43,7 +43,7 @@ class Grid:
             replace(d, domain=Choice(d.domain.levels(settings.levels))) for d in space.decisions
         ]
         self._size = int(count_assignments(self._decisions))
-        rng = rng_for(seed, 0)
+        rng = rng_for(seed, SearchPurpose.GRID)
         self._offset = rng.randrange(self._size)
         stride = self._size * GOLDEN_SECTION // 10**6 + rng.randrange(1 + self._size // 100)
         while math.gcd(stride, self._size) != 1:

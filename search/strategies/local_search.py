@@ -13,7 +13,7 @@ from pydantic import Field
 
 from search.space import SearchSpace
 from search.strategy import StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]
@@ -58,7 +58,7 @@ class LocalSearch:
         self._walk = Walk()
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         busy = {self._space.keys(trial.candidate) for trial in running}
         neighbours = [c for keys, c in self._walk.untried.items() if keys not in busy]
         if neighbours:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from search.space import SearchSpace
 from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]
@@ -51,7 +51,7 @@ class Nsga2:
         self._order: list[tuple[int, float]] = []  # (rank, crowding distance) of each
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         known = self._tried | {self._space.keys(trial.candidate) for trial in running}
         if len(self._population) < self._settings.population_size:
             child = self._space.sample(rng)

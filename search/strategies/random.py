@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from search.space import SearchSpace
 from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 
@@ -26,7 +26,7 @@ class RandomSearch:
         self._space, self._seed = space, seed
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        return self._space.sample(rng_for(self._seed, number))
+        return self._space.sample(rng_for(self._seed, SearchPurpose.ASK, number))
 
     def tell(self, trial: Trial) -> None:
         """Nothing is learnt."""

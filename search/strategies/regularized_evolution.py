@@ -18,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from search.space import SearchSpace
 from search.strategy import StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 
@@ -67,7 +67,7 @@ class RegularizedEvolution:
         self._population: deque[Trial] = deque(maxlen=settings.population_size)
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         if len(self._population) < self._settings.population_size:
             return self._space.sample(rng)
         parent = self._tournament(rng)

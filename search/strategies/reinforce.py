@@ -20,7 +20,7 @@ from torch import Tensor
 from search.predictors.controller import Policy
 from search.space import SearchSpace
 from search.strategy import StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 Keys = tuple[str, str]
@@ -55,7 +55,9 @@ class Reinforce:
 
     def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed
-        generator = torch.Generator().manual_seed(rng_for(seed, -1).randrange(2**63))
+        generator = torch.Generator().manual_seed(
+            rng_for(seed, SearchPurpose.POLICY).randrange(2**63)
+        )
         self._policy = Policy(space, settings.levels, generator)
         self._optimizer = torch.optim.Adam(
             self._policy.controller.parameters(), lr=settings.learning_rate, foreach=False
@@ -66,7 +68,7 @@ class Reinforce:
         self._batch: list[tuple[Candidate, float]] = []
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         busy = {self._space.keys(trial.candidate) for trial in running}
         generator = torch.Generator().manual_seed(rng.randrange(2**63))
         draws = self._policy.draw(self._settings.draws, generator)

@@ -16,7 +16,7 @@ from pydantic import Field
 from models.domains import Choice, Domain, Scalar
 from search.space import SearchSpace
 from search.strategy import StrategySettings, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Tpe:
         self._tried.add(keys)
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.ASK, number)
         busy = {self._space.keys(trial.candidate) for trial in running}
         candidate = self._draw(rng.randrange(2**31))
         for _ in range(MAX_MUTATIONS):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from search.space import SearchSpace
 from search.strategy import strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for, seed_document, supernet_seed
 from search.trial import Candidate, Proposal, SupernetProposal, Trial, TrialKind
 from search.weight_sharing.one_shot import OneShotSettings, TrainsSupernets
 
@@ -48,8 +48,8 @@ class WeightSharing(TrainsSupernets):
         supernets = self._supernets + begun
         if supernets < self._settings.seeds:
             settings = self._settings.model_dump(mode="json", exclude={"name"})
-            seed = rng_for(self._seed, number).getrandbits(31)
-            return SupernetProposal(self.method, {**settings, "seed": seed})
+            seed = supernet_seed(self._seed, number)
+            return SupernetProposal(self.method, {**settings, **seed_document(seed)})
         busy = {self._space.keys(trial.candidate) for trial in running if not trial.is_supernet}
         for candidate in self._derived:
             keys = self._space.keys(candidate)
@@ -63,7 +63,7 @@ class WeightSharing(TrainsSupernets):
             return
         self._supernets += 1
         if trial.derived is not None:
-            rng = rng_for(self._seed, trial.number)
+            rng = rng_for(self._seed, SearchPurpose.DERIVED_RECIPE, trial.number)
             candidate = self._space.completed(trial.derived, rng)
             if self._settings.inherit_weights:
                 candidate = replace(candidate, weights_from=trial.number)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from search.streams import SupernetPurpose, seed_for
+
 MAX_PRODUCTS = 30
 """With the Hessian, for one eigenvalue; more would change little of it."""
 
@@ -53,7 +55,7 @@ def largest_eigenvalue(
             )
             return whole - shift * vector
 
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(seed_for(0, SupernetPurpose.CURVATURE))
         anywhere = torch.randn(len(slope), generator=generator).to(slope)
         begin = anywhere if start is None else start.to(slope)
         found = _dominant(product, begin, max_products, tolerance)

@@ -29,7 +29,7 @@ from search.objectives import COST_METRICS, Constraint, excess
 from search.saved import Spacing
 from search.space import SearchSpace
 from search.strategy import strategies
-from search.streams import rng_for
+from search.streams import SEED_FIELDS, SupernetPurpose, seed_for, seed_from
 from search.trial import FailureKind, SupernetProposal, Trial
 from search.weight_sharing.bilevel import Bilevel
 from search.weight_sharing.costs import OptionCosts, base_mix, option_costs
@@ -75,7 +75,7 @@ def train_supernet(
     """
     proposal = trial.proposal
     assert isinstance(proposal, SupernetProposal)  # noqa: S101 - for the type checker
-    seed = proposal.settings["seed"]
+    seed = seed_from(proposal.settings)
     _refuse_too_big(proposal, space, dataset, memory_limit_bytes or available_bytes(device))
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
     limits = [limit for limit in limits if limit.metric in COST_METRICS]
@@ -98,7 +98,7 @@ def train_supernet(
     closing = {**last, "derived_epoch": float(outcome.number)}
     mixes = {"supernet": outcome.mix, "derived": supernet.mix_of(outcome.derived)}
     for name, mix in mixes.items():
-        with seeded(rng_for(seed, 0).getrandbits(63), device):
+        with seeded(seed_for(seed, SupernetPurpose.CLOSING), device):
             fixed = Fixed(supernet, mix, halves.weights.x)
         closing |= _scores(name, fixed, dataset)
         if name == "derived" and weights_url is not None:
@@ -186,7 +186,7 @@ def _parsed(proposal: SupernetProposal) -> tuple[type[TrainsSupernets], OneShotS
     strategy = strategies[proposal.method]
     if not (isinstance(strategy, type) and issubclass(strategy, TrainsSupernets)):
         raise TypeError(f"{proposal.method} trains no supernet")
-    given = {name: value for name, value in proposal.settings.items() if name != "seed"}
+    given = {name: value for name, value in proposal.settings.items() if name not in SEED_FIELDS}
     return strategy, strategy.Settings.model_validate(given)
 
 
@@ -231,13 +231,13 @@ def _search(
     strategy, settings = _parsed(proposal)
     decay = settings.weight_decay * settings.guard.decay_factor**restarts
     settings = settings.model_copy(update={"weight_decay": decay})
-    seed = proposal.settings["seed"]
+    seed = seed_from(proposal.settings)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(rng_for(seed, 0).getrandbits(63))
+        torch.default_generator.manual_seed(seed_for(seed, SupernetPurpose.WEIGHTS))
         supernet = supernets[space.family].build(
             space, dataset.task, partial=settings.channel_divisor
         )
-    generator = torch.Generator().manual_seed(rng_for(seed, -1).getrandbits(63))
+    generator = torch.Generator().manual_seed(seed_for(seed, SupernetPurpose.CHOICES))
     loss = scores[dataset.task.name].loss
     architectures = SearchSpace.of_architectures(space.family, space, dataset.task)
     return strategy.Search(supernet.to(device), settings, loss, generator, architectures)

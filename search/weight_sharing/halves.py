@@ -13,7 +13,7 @@ from models.datasets import Dataset, Samples, Split
 from models.datasets.splits import ordered, shuffled, stratified
 from models.graph_samples import Nodes
 from models.training.trainer import channels_last
-from search.streams import rng_for
+from search.streams import SupernetPurpose, seed_for
 from search.weight_sharing.one_shot import Batch
 
 STATISTICS_BATCH = 64
@@ -60,7 +60,7 @@ class Halves:
         self._seed = seed
         self.weights, self.architecture = (
             Split(channels_last(half.x.to(device)), half.y.to(device))
-            for half in divided(dataset, seed)
+            for half in divided(dataset, seed_for(seed, SupernetPurpose.HALVES))
         )
 
     def steps(self, batch_size: int) -> int:
@@ -71,7 +71,15 @@ class Halves:
         """Of the weights and of the architecture, for each step of an epoch: every sample once, in
         an order by seed and epoch, in batches of nearly equal size.
         """
-        generator = torch.Generator().manual_seed(rng_for(self._seed, epoch).getrandbits(63))
+        return self._batches(batch_size, seed_for(self._seed, SupernetPurpose.ORDER, epoch))
+
+    def guarded(self, batch_size: int) -> Batch:
+        """Of the architecture: the batch that the guard looks at, the same after every epoch."""
+        batches = self._batches(batch_size, seed_for(self._seed, SupernetPurpose.GUARD))
+        return next(batches)[1]
+
+    def _batches(self, batch_size: int, seed: int) -> Iterator[tuple[Batch, Batch]]:
+        generator = torch.Generator().manual_seed(seed)
         halves = [Batch(half.x, half.y) for half in (self.weights, self.architecture)]
         orders = [torch.randperm(len(half.y), generator=generator) for half in halves]
         steps = self.steps(batch_size)

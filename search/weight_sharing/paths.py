@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.architecture import Architecture
 from models.supernets import Mix, Supernet
+from search.streams import SupernetPurpose, seed_for
 from search.weight_sharing.collapse import GuardSettings
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
 
@@ -67,7 +68,7 @@ class Paths(OneShot):
 
     def derived_mix(self) -> Mix:
         """The frequencies of the options, by the same random numbers each time."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(seed_for(0, SupernetPurpose.FREQUENCIES))
         mixes = [self.supernet.mix_of(p) for p in self.sample(FREQUENCY_DRAWS, generator)]
         return {name: torch.stack([mix[name] for mix in mixes]).mean(dim=0) for name in mixes[0]}
 

@@ -16,7 +16,7 @@ from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.trainer import NonFiniteError, TrainingState, seeded
 from search.evaluation import Derivation
-from search.streams import rng_for
+from search.streams import SupernetPurpose, seed_for
 from search.weight_sharing.collapse import (
     Sign,
     Vitals,
@@ -133,7 +133,7 @@ class SupernetTraining:
         search, epoch = self.search, len(self._course) + 1
         self._number += 1
         search.begin_epoch(epoch)
-        with seeded(rng_for(self._seed, -1 - epoch).getrandbits(63), self._device):
+        with seeded(seed_for(self._seed, SupernetPurpose.DROPOUT, epoch), self._device):
             metrics = {"epoch": float(self._number), **self._pass(epoch)}
             eigenvalue = self._eigenvalue(epoch)
             held_out = self._halves.architecture
@@ -179,7 +179,7 @@ class SupernetTraining:
         if self._guard.action == "off" or epoch % self._guard.every:
             return None
         size = max(2, min(self._guard.samples, self.search.settings.batch_size // 2))
-        _, held_out = next(self._halves.batches(size, 0))
+        held_out = self._halves.guarded(size)
         with _undisturbed(self.search.supernet):
             found = self.search.curvature(held_out, self._direction)
         if found is None:

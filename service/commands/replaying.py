@@ -14,6 +14,7 @@ from search.engine.stages.baseline import Baseline
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.resolve import resolve
 from search.request.screening import Screening
+from search.spec import stored
 from search.trial import (
     Candidate,
     Failure,
@@ -36,7 +37,7 @@ def replayed(
     Raises:
         search.request.resolve.SpecError: the search cannot be resolved here.
     """
-    resolved = resolve(dict(spec), lookup)
+    resolved = resolve(stored(spec), lookup)
     baseline = Baseline(resolved.space, resolved.spec)
     screening = Screening.of(resolved)
     suggestions = screening.suggestions() if screening else ()

@@ -31,6 +31,7 @@ from search.evaluators.tabular import TableEvaluator
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, SpecError, resolve
 from search.request.screening import Screening
+from search.spec import stored
 from service.logs import configure_logs
 from service.running.lease_keeper import Exit, LeaseKeeper
 from service.running.publishing import Publisher
@@ -176,7 +177,7 @@ class Driver:
             datasets = TenantDatasets(
                 self._sessions, self._requests.tenant_id, self._settings.store_url
             )
-            resolved = resolve(self._requests.spec, datasets)
+            resolved = resolve(stored(self._requests.spec), datasets)
         except SpecError as error:
             raise SearchFailedError(f"the stored spec cannot run: {error}") from error
         if resolved.dataset.fingerprint != self._requests.dataset_fingerprint:

@@ -12,7 +12,7 @@ from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS
 from search.space import SearchSpace
 from search.spec import SearchSpec
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial, TrialKind, TrialState
 
 
@@ -36,7 +36,11 @@ class Baseline:
     """
 
     def __init__(self, space: SearchSpace, spec: SearchSpec) -> None:
-        self._space, self._seed, self._is_random = space, spec.seed, spec.baseline is not None
+        self._space, self._seed, self._is_random = (
+            space,
+            spec.stream_seed,
+            spec.baseline is not None,
+        )
         self._presets = [preset_candidate(name, spec) for name in spec.baselines]
         self._first: int | None = None
         self._known: set[bytes] = set()
@@ -78,7 +82,7 @@ class Baseline:
             candidate,
             TrialState.RUNNING,
             *keys,
-            seed=self._seed,
+            seed=int(self._seed),
             source=archive.first_from_scratch(*keys),
         )
 
@@ -86,7 +90,7 @@ class Baseline:
         """The proposal for trial `number`; None where the space has nothing more to draw."""
         if self._started < len(self._presets):
             return self._presets[self._started]
-        rng = rng_for(self._seed, number)
+        rng = rng_for(self._seed, SearchPurpose.BASELINE, number)
         for _ in range(MAX_REPEATS if self._refusals < MAX_REFUSALS else 0):
             candidate = self._space.sample(rng)
             if identity(*self._space.keys(candidate)) not in self._known:

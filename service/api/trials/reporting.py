@@ -172,7 +172,7 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     ]
     importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
-        space = resolve(material.spec, lookup).space
+        space = resolve(spec.to_json(), lookup).space
         importances = [importance(space, material.results, i) for i in range(len(importances))]
     except SpecError:  # the dataset is not here any more
         pass

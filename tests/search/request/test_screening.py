@@ -23,7 +23,7 @@ from search.results.rank_correlation import rank_correlations
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategy import Strategy, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for, seed_for
 from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 
@@ -75,7 +75,7 @@ def sample(spec: SearchSpec, draws: int) -> list[tuple[float, Candidate]]:
     """The distinct networks that can be built, with their scores."""
     found: dict[str, tuple[float, Candidate]] = {}
     for draw in range(draws):
-        candidate = SPACE.sample(rng_for(spec.seed, -1 - draw))
+        candidate = SPACE.sample(rng_for(spec.seed, SearchPurpose.SCREENING, draw))
         try:
             score = count_a(candidate)["synflow"]
         except InfeasibleError:
@@ -178,7 +178,9 @@ def test_the_scores_of_a_search_are_those_of_its_networks() -> None:
     )
     screening = Screening.of(resolved)
     assert screening is not None
-    batch = Batch.of(load_dataset("digits"), resolved.spec.seed)
+    batch = Batch.of(
+        load_dataset("digits"), seed_for(resolved.spec.seed, SearchPurpose.PROXY_BATCH)
+    )
     first, second = screening.suggestions()
     for suggestion in (first, second):
         candidate = suggestion.candidate

@@ -12,7 +12,7 @@ from search.space import SearchSpace
 from search.strategies.random import RandomSearch
 from search.strategies.regularized_evolution import RegularizedEvolution
 from search.strategy import Strategy, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 
@@ -60,9 +60,13 @@ def text(candidate: object) -> str:
 
 
 def test_streams_of_different_asks_are_independent() -> None:
-    seen = {rng_for(seed, number).random() for seed in range(40) for number in range(40)}
+    seen = {
+        rng_for(seed, SearchPurpose.ASK, number).random()
+        for seed in range(40)
+        for number in range(40)
+    }
     assert len(seen) == 1600
-    drawn = Counter(rng_for(0, number).randrange(8) for number in range(8000))
+    drawn = Counter(rng_for(0, SearchPurpose.ASK, number).randrange(8) for number in range(8000))
     assert chisquare([drawn[value] for value in range(8)]).pvalue > FALSE_ALARM
 
 
@@ -73,7 +77,7 @@ def test_random_search_samples_the_space_whatever_it_is_told() -> None:
     for number in range(4500):
         proposal = strategy.ask(number, ())
         strategy.tell(told(number, proposal, share_of_a(told(number, proposal, 0.0))))
-        assert proposal == space.sample(rng_for(3, number))
+        assert proposal == space.sample(rng_for(3, SearchPurpose.ASK, number))
         drawn[text(proposal)] += 1
     assert len(drawn) == 9
     assert chisquare(list(drawn.values())).pvalue > FALSE_ALARM
@@ -85,7 +89,7 @@ def test_evolution_samples_until_its_population_is_full() -> None:
     for number in range(2):
         strategy.tell(told(number, strategy.ask(number, ()), 0.5))
     for number in range(2, 50):
-        assert strategy.ask(number, ()) == space.sample(rng_for(0, number))
+        assert strategy.ask(number, ()) == space.sample(rng_for(0, SearchPurpose.ASK, number))
 
 
 def test_a_child_is_one_mutation_away_from_the_best_of_the_tournament() -> None:

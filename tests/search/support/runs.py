@@ -15,7 +15,7 @@ from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies.weight_sharing import candidate_strategies
 from search.strategy import Strategy, strategies
-from search.streams import rng_for
+from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
 from tests.search.support.spaces import share_of_a, spec_of
 
@@ -57,7 +57,7 @@ def strategy_of(name: str, space: SearchSpace, **settings: Any) -> Strategy:
 
 
 def candidates(space: SearchSpace, *words: str) -> list[Candidate]:
-    base = space.values(space.sample(rng_for(0, 0)))
+    base = space.values(space.sample(rng_for(0, SearchPurpose.EXAMPLE, 0)))
     return [
         space.candidate({**base, **{f"d{i}": letter for i, letter in enumerate(word)}})
         for word in words

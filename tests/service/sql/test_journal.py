@@ -20,7 +20,7 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
-from search.trial import Failure, FailureKind, Supernet, Trial, TrialKind, TrialState
+from search.trial import Failure, FailureKind, SupernetProposal, Trial, TrialKind, TrialState
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal, TrialHasEndedError
 from service.sql.lease import Claim
@@ -76,7 +76,7 @@ def test_history_is_what_was_appended(
 ) -> None:
     first, second = running_trial(0), running_trial(1, seed=7, origin="proxy:synflow")
     supernet = running_trial(
-        2, kind=TrialKind.SUPERNET, proposal=Supernet("darts", {"order": 2, "epochs": 5})
+        2, kind=TrialKind.SUPERNET, proposal=SupernetProposal("darts", {"order": 2, "epochs": 5})
     )
     derived = first.candidate.architecture
     heir = running_trial(3, proposal=replace(first.candidate, weights_from=2))
