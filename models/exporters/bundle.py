@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
+import logging
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
-from safetensors.torch import save_file
-
-from models.checkpoint import Checkpoint, weights_of
-from models.cost import cost
+from models.checkpoint import Checkpoint
 from models.datasets import Dataset
-from models.exporters.card import model_card
-from models.exporters.source import source
-from models.exporters.verification import BundleError, score_bundle, verify_bundle, write_sums
+from models.exporters import BundleError, Export, Exporter, Turn, exporters
+from models.exporters.report import BundleReport
+from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
 from models.storage import StoredFile, write_file
 
 __all__ = [
@@ -32,51 +28,31 @@ __all__ = [
     "zip_bundle",
 ]
 
-
-@dataclass(frozen=True, slots=True)
-class BundleReport:
-    """Where the weights come from and how good they are, as `metrics.json` and the card say it.
-
-    `trial` is the candidate that the search found, `final_trial` the run whose weights these are;
-    without a search there is one run of one known network, and `search_id` is None.
-    `metrics` are those of these very weights; `final_metrics` is, by metric, the mean, sample
-    standard deviation and number of the candidate's final runs.
-    """
-
-    search_id: str | None
-    search_name: str
-    trial: int
-    final_trial: int
-    seed: int
-    metrics: Mapping[str, float]
-    search_metrics: Mapping[str, float]
-    final_metrics: Mapping[str, Mapping[str, float]]
-
-    @property
-    def test_metrics(self) -> dict[str, float]:
-        return {n: value for n, value in self.metrics.items() if n.startswith("test_")}
+log = logging.getLogger(__name__)
 
 
 def write_bundle(
     directory: Path, checkpoint: Checkpoint, dataset: Dataset, report: BundleReport
 ) -> None:
-    """Write every file of the bundle into a new folder.
+    """Write every file of the bundle into a new folder, each checked in a fresh process. What is
+    not required may be missing, as `manifest.json` says; else the folder is whole or not there.
 
     Raises:
         FileExistsError: the folder is there already.
         models.checkpoint.CheckpointError: the weights are not those of the architecture.
+        BundleError: a required file cannot be written, or is not what it should be; that the
+            bundle does not give the recorded score, too.
     """
+    missing: dict[str, str] = {}
+    export = Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))
     directory.mkdir()
-    architecture, task = checkpoint.architecture, checkpoint.task
-    network = checkpoint.network()
-    document = _metrics(checkpoint, dataset, report)
-    _write_json(directory / "architecture.json", architecture.to_json())
-    (directory / "model.py").write_text(source(network, architecture, task))
-    save_file(weights_of(network), directory / "model.safetensors", {"format": "pt"})
-    _write_json(directory / "preprocessing.json", dataset.preprocessing)
-    _write_json(directory / "metrics.json", document)
-    (directory / "README.md").write_text(model_card(document, dataset.preprocessing))
-    write_sums(directory)
+    try:
+        with FreshProcess(dataset) as fresh:
+            for turn in Turn:
+                _write_turn(turn, directory, export, fresh, missing)
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
 
 
 def zip_bundle(directory: Path) -> bytes:
@@ -98,37 +74,57 @@ def publish_bundle(
     """Write, verify in a fresh process and store the zip at `url`: whole, verified, or not at all.
 
     Raises:
-        models.exporters.verification.BundleError: the bundle does not give the recorded score.
+        models.exporters.BundleError: the bundle does not give the recorded score.
     """
     with tempfile.TemporaryDirectory(prefix="nasmith-bundle-") as folder:
         directory = Path(folder, "bundle")
         write_bundle(directory, checkpoint, dataset, report)
-        verify_bundle(directory, dataset, report.test_metrics)
         content = zip_bundle(directory)
     return write_file(url, content)
 
 
-def _metrics(checkpoint: Checkpoint, dataset: Dataset, report: BundleReport) -> dict[str, Any]:
-    costs = cost(checkpoint.architecture, checkpoint.task, checkpoint.recipe)
-    return {
-        "search": {"id": report.search_id, "name": report.search_name, "trial": report.trial},
-        "final_trial": report.final_trial,
-        "seed": report.seed,
-        "task": checkpoint.task.to_json(),
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "samples": dataset.sizes,
-        },
-        "recipe": checkpoint.recipe.model_dump(mode="json"),
-        "parameters": int(costs["parameters"]),
-        "flops": int(costs["flops"]),
-        "metrics": dict(report.metrics),
-        "search_metrics": dict(report.search_metrics),
-        "final_metrics": {name: dict(values) for name, values in report.final_metrics.items()},
-        "versions": {name: version(name) for name in ("nasmith", "torch", "safetensors")},
-    }
+def _write_turn(
+    turn: Turn, directory: Path, export: Export, fresh: FreshProcess, missing: dict[str, str]
+) -> None:
+    """Write the files of a turn, then have them checked. Files that fail, and may, go to `missing`
+    with the reason.
+    """
+    steps: tuple[Callable[[Exporter], None], ...] = (
+        lambda exporter: _write(exporter, directory, export),
+        lambda exporter: fresh.check(directory, exporter),
+    )
+    entries = [exporter for exporter in exporters.values() if exporter.turn is turn]
+    for step in steps:
+        for exporter in entries:
+            if missing.keys() & set(exporter.files):
+                continue
+            try:
+                step(exporter)
+            except Exception as error:
+                if exporter.is_required:
+                    raise
+                for file in exporter.files:
+                    (directory / file).unlink(missing_ok=True)
+                    missing[file] = _reason(error)
+                    log.warning("the bundle has no %s: %s", file, missing[file])
 
 
-def _write_json(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n")
+def _write(exporter: Exporter, directory: Path, export: Export) -> None:
+    """All of the exporter's files, or none."""
+    before = set(directory.iterdir())
+    try:
+        exporter.write(directory, export)
+        made = {path.name for path in set(directory.iterdir()) - before}
+        if made != set(exporter.files):
+            raise BundleError(f"{sorted(made)} was written instead of {sorted(exporter.files)}")
+    except BaseException:
+        for path in set(directory.iterdir()) - before:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _reason(error: Exception) -> str:
+    """For people: one line."""
+    text = " ".join(str(error).split())
+    named = text if isinstance(error, BundleError) else f"{type(error).__name__}: {text}"
+    return named if len(named) <= 500 else f"{named[:497]}..."

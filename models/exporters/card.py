@@ -1,11 +1,18 @@
-"""The model card: what a person should know before using a bundle, after Mitchell et al. 2019,
-https://arxiv.org/abs/1810.03993.
+"""`README.md`, the model card: what a person should know before using a bundle, after Mitchell et
+al. 2019, https://arxiv.org/abs/1810.03993.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.exporters import Export, Turn, exporters
+from models.exporters.metrics import metrics_of
+
+if TYPE_CHECKING:
+    from models.exporters.fresh_process import Bundle
 
 _FOUND_SPLITS = """\
 `val_` is the validation split, which the search was led by. `test_` was scored by the final \
@@ -19,7 +26,35 @@ sample standard deviation. """
 _TRAINED_RUN = "The network was trained once. "
 
 
-def model_card(metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> str:
+@exporters.register("card")
+class Card:
+    files = ("README.md",)
+    card = "this card"
+    is_required = True
+    turn = Turn.CARD
+
+    @staticmethod
+    def write(folder: Path, export: Export) -> None:
+        card = model_card(metrics_of(export), export.dataset.preprocessing, export.missing)
+        (folder / "README.md").write_text(card)
+
+    @staticmethod
+    def check(bundle: Bundle) -> None:
+        """Its Python block runs as it stands, and gives an output for one sample."""
+        import re
+
+        card = (bundle.folder / "README.md").read_text()
+        (block,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        names: dict[str, Any] = {}
+        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - what a user would run
+        outputs = names["outputs"]
+        if len(outputs) != 1:
+            raise ValueError(f"README.md gets {len(outputs)} outputs for a sample")
+
+
+def model_card(
+    metrics: Mapping[str, Any], preprocessing: Mapping[str, Any], missing: Mapping[str, str]
+) -> str:
     """README.md of a bundle. `metrics` is the content of its `metrics.json`.
 
     The Python block runs as it stands, in the bundle's folder.
@@ -65,7 +100,6 @@ outputs = network(model.preprocess({example}, preprocessing))
 
 - Input: {takes}; `preprocess` does the rest.
 - Output: {task["outputs"]} values a sample.{meaning}
-- `sha256sum -c SHA256SUMS` shows whether the files are whole.
 
 ## Scores
 
@@ -85,7 +119,9 @@ Nasmith.
 - Recipe: {recipe}
 - Versions: {versions}
 
-`architecture.json` is the architecture, `metrics.json` has every number of this card.
+## Files
+
+{_files(missing)}
 """
 
 
@@ -102,6 +138,15 @@ def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
     shape = ", ".join(map(str, raw["shape"]))
     example = f"torch.zeros({', '.join(map(str, (1, *raw['shape'])))}, dtype=torch.{raw['dtype']})"
     return example, f"a batch of raw samples of shape ({shape}), {raw['dtype']}"
+
+
+def _files(missing: Mapping[str, str]) -> str:
+    """A line of each exporter, in the order in which they are written."""
+    lines = []
+    for exporter in sorted(exporters.values(), key=lambda exporter: exporter.turn):
+        if files := [f"`{file}`" for file in exporter.files if file not in missing]:
+            lines.append(f"- {', '.join(files)}: {exporter.card}")
+    return "\n".join(lines)
 
 
 def _listed(classes: list[Any]) -> str:

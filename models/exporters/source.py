@@ -6,14 +6,20 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import FunctionType
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from models.architecture import Architecture
 from models.datasets import preprocess
+from models.exporters import Export, Turn, exporters
 from models.family import families
 from models.task import Task
+
+if TYPE_CHECKING:
+    from models.exporters.fresh_process import Bundle
 
 HEADER = '''\
 """A {family} network for {task} with {parameters:,} parameters.
@@ -35,6 +41,40 @@ def build() -> nn.Module:
     """The network, with fresh weights."""
     return Network()
 '''
+
+
+@exporters.register("source")
+class Source:
+    files = ("model.py",)
+    card = "the network and the preprocessing, to be read and run; it imports torch alone"
+    is_required = True
+    turn = Turn.NETWORK
+
+    @staticmethod
+    def write(folder: Path, export: Export) -> None:
+        checkpoint = export.checkpoint
+        text = source(export.network, checkpoint.architecture, checkpoint.task)
+        (folder / "model.py").write_text(text)
+
+    @staticmethod
+    def check(bundle: Bundle) -> None:
+        """It imports torch and the standard library alone, and builds a network of as many
+        parameters as `metrics.json` counts, into which the weights are loaded, every one.
+        """
+        import ast
+        import sys
+
+        imported = set()
+        for node in ast.walk(ast.parse((bundle.folder / "model.py").read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+        if foreign := imported - sys.stdlib_module_names - {"torch"}:
+            raise ImportError(f"model.py runs with torch alone, but it imports {sorted(foreign)}")
+        built = sum(parameter.numel() for parameter in bundle.network.parameters())
+        if built != (counted := bundle.json("metrics.json")["parameters"]):
+            raise ValueError(f"model.py builds {built} parameters, metrics.json has {counted}")
 
 
 def source(network: nn.Module, architecture: Architecture, task: Task) -> str:

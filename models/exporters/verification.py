@@ -2,89 +2,116 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from models.datasets import Dataset, RawGraphs
+from models.exporters import BundleError, Exporter, exporters, fresh_process
+from models.exporters.sums import check_sums
 
-SUMS = "SHA256SUMS"
-TOLERANCE = 1e-6
-LOSS_TOLERANCE = 1e-4
-"""Relative: another batch size, another CPU, another order of a sum move a loss, not a count."""
-
-_SCORE = """\
-import sys
-
-OURS = {"models", "search", "service", "migrations", "ray"}
+TIMEOUT_SECONDS = 600.0
 
 
-class Wall:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in OURS:
-            raise ImportError(f"a bundle runs without Nasmith, but it imports {name}")
+class FreshProcess:
+    """A process that has the raw test split of a dataset and looks at bundles; `fresh_process.py`.
 
+    It begins with the first question. One that kills it, or that it does not answer in time, is
+    answered by BundleError, and the next question begins another process.
+    """
 
-sys.meta_path.insert(0, Wall())
-if early := OURS & set(sys.modules):
-    raise ImportError(f"{early} were there before the bundle")
+    def __init__(self, dataset: Dataset, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._dataset, self._timeout_seconds = dataset, timeout_seconds
+        self._process: subprocess.Popen[str] | None = None
 
-import json
-from pathlib import Path
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="nasmith-verify-")
+        self._samples = Path(self._folder.name, "test.npz")
+        self._errors = Path(self._folder.name, "stderr.txt")
+        np.savez(self._samples, allow_pickle=False, **_raw_samples(self._dataset))
+        return self
 
-import numpy
-import torch
-from safetensors.torch import load_file
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._folder.cleanup()
 
-sys.path.insert(0, str(Path.cwd()))
-import model
+    def check(self, directory: Path, exporter: Exporter) -> None:
+        """
+        Raises:
+            BundleError: the check of the exporter's files has failed.
+        """
+        code, files = exporter.check.__code__, ", ".join(exporter.files)
+        self._ask(directory, f"the check of {files}", check=[code.co_filename, code.co_qualname])
 
-network = model.build().eval()
-network.load_state_dict(load_file("model.safetensors"))
-preprocessing = json.loads(Path("preprocessing.json").read_text())
-samples = numpy.load(sys.argv[1], allow_pickle=False)
-raw = {name: torch.from_numpy(samples[name]) for name in samples}
-targets = raw.pop("y")
-batches = raw["x"].split(256) if raw.keys() == {"x"} else [raw]
-with torch.inference_mode():
-    batches = [network(model.preprocess(batch, preprocessing)) for batch in batches]
-outputs = torch.cat(batches).double()
-if targets.is_floating_point():
-    squared = torch.nn.functional.mse_loss(outputs, targets.double()).item()
-    absolute = torch.nn.functional.l1_loss(outputs, targets.double()).item()
-    scores = {"test_mse": squared, "test_mae": absolute, "test_loss": squared}
-elif targets.dim() == 2:  # a token at every position
-    loss = torch.nn.functional.cross_entropy(outputs.transpose(1, 2), targets)
-    scores = {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
-else:
-    predictions, f1 = outputs.argmax(dim=1), []
-    for label in torch.cat([predictions, targets]).unique():
-        predicted, true = predictions == label, targets == label
-        f1.append(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))
-    scores = {
-        "test_accuracy": (predictions == targets).double().mean().item(),
-        "test_loss": torch.nn.functional.cross_entropy(outputs, targets).item(),
-        "test_f1": torch.stack(f1).double().mean().item(),
-    }
-print(json.dumps(scores))
-"""
+    def scores(self, directory: Path) -> dict[str, float]:
+        """
+        Raises:
+            BundleError: the bundle does not run.
+        """
+        scores: dict[str, float] = self._ask(directory, "scoring", scores=True)["scores"]
+        return scores
 
+    def _ask(self, directory: Path, what: str, **question: Any) -> dict[str, Any]:
+        process = self._process = self._process or self._begin()
+        assert process.stdin and process.stdout  # noqa: S101 - for the type checker
+        late = threading.Timer(self._timeout_seconds, process.kill)
+        late.start()
+        try:
+            process.stdin.write(
+                json.dumps({"folder": str(directory.absolute()), **question}) + "\n"
+            )
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            is_late = not late.is_alive()
+            late.cancel()
+        if not line:
+            raise BundleError(self._last_words(what, is_late))
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise BundleError(f"{what} has failed: {' '.join(answer['error'].split())[:1000]}")
+        return answer
 
-class BundleError(RuntimeError):
-    """The bundle is damaged, does not run alone, or does not give the recorded score."""
+    def _begin(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-I", "-B", fresh_process.__file__, str(self._samples)]
+        with self._errors.open("w") as errors:
+            return subprocess.Popen(  # noqa: S603 - our interpreter, our script
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def _last_words(self, what: str, is_late: bool) -> str:
+        code = self._end()
+        if is_late:
+            return f"{what} took more than {self._timeout_seconds:g} s"
+        reason = " | ".join(self._errors.read_text(errors="replace").strip().splitlines()[-3:])
+        return f"{what} has ended its process (exit {code}): {reason[-1000:]}"
+
+    def _end(self) -> int | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.kill()  # it has nothing to lose
+        process.communicate()
+        return process.returncode
 
 
 def score_bundle(
-    directory: Path, dataset: Dataset, *, timeout_seconds: float = 600
+    directory: Path, dataset: Dataset, *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> dict[str, float]:
     """The bundle's score on the raw test split, computed by `model.py` in a process of its own.
 
@@ -95,39 +122,27 @@ def score_bundle(
         BundleError: a file differs from `SHA256SUMS`, or the bundle does not run.
     """
     check_sums(directory)
-    with tempfile.TemporaryDirectory(prefix="nasmith-verify-") as folder:
-        samples = Path(folder, "test.npz")
-        np.savez(samples, allow_pickle=False, **_raw_samples(dataset))
-        command = [sys.executable, "-I", "-B", "-c", _SCORE, str(samples)]
-        try:
-            done = subprocess.run(  # noqa: S603 - our interpreter, our script
-                command, cwd=directory, capture_output=True, text=True, timeout=timeout_seconds
-            )
-        except subprocess.TimeoutExpired:
-            raise BundleError(f"scoring took more than {timeout_seconds:g} s") from None
-    if done.returncode != 0:
-        reason = " | ".join(done.stderr.strip().splitlines()[-3:])[-1000:]
-        raise BundleError(f"the bundle does not run alone (exit {done.returncode}): {reason}")
-    scores: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return scores
+    with FreshProcess(dataset, timeout_seconds) as fresh:
+        return fresh.scores(directory)
 
 
 def verify_bundle(directory: Path, dataset: Dataset, expected: Mapping[str, float]) -> None:
-    """Hold the bundle to the test metrics that were recorded when its weights were trained.
+    """Have every file checked again, and hold the bundle to the test metrics that were recorded
+    when its weights were trained.
 
     Raises:
-        BundleError: as `score_bundle`; or `metrics.json` or the score itself says something else.
+        BundleError: a file is missing, damaged, or not what it says; or `metrics.json` has
+            something else than `expected`.
     """
+    check_sums(directory)
     recorded = json.loads((directory / "metrics.json").read_text())["metrics"]
-    scores = score_bundle(directory, dataset)
-    if not scores.keys() & expected.keys():
-        raise BundleError(f"none of {sorted(scores)} was recorded, only {sorted(expected)}")
     for name, value in expected.items():
         if recorded.get(name) != value:
             raise BundleError(f"metrics.json has {name} {recorded.get(name)}, recorded was {value}")
-    for name, score in scores.items():
-        if name in expected and not _equal(name, score, expected[name]):
-            raise BundleError(f"the bundle has {name} {score}, recorded was {expected[name]}")
+    with FreshProcess(dataset) as fresh:
+        for exporter in sorted(exporters.values(), key=lambda exporter: exporter.turn):
+            if exporter.is_required or any((directory / file).exists() for file in exporter.files):
+                fresh.check(directory, exporter)
 
 
 def _raw_samples(dataset: Dataset) -> dict[str, NDArray[Any]]:
@@ -139,42 +154,3 @@ def _raw_samples(dataset: Dataset) -> dict[str, NDArray[Any]]:
     elif isinstance(raw.x, Tensor):
         parts["x"] = raw.x
     return {name: part.numpy() for name, part in parts.items()}
-
-
-def write_sums(directory: Path) -> None:
-    """Write `SHA256SUMS` of every file in the folder, for `sha256sum -c`."""
-    (directory / SUMS).write_text(_sums(directory))
-
-
-def check_sums(directory: Path) -> None:
-    """
-    Raises:
-        BundleError: a file is missing, unlisted, or not as it was written.
-    """
-    try:
-        recorded = (directory / SUMS).read_bytes()
-    except FileNotFoundError:
-        raise BundleError(f"{directory} has no {SUMS}") from None
-    actual = _sums(directory)
-    if recorded == actual.encode():
-        return
-    differing = set(recorded.decode(errors="replace").splitlines()) ^ set(actual.splitlines())
-    names = sorted({line.partition("  ")[2] for line in differing})
-    raise BundleError(f"not as {SUMS} says: {', '.join(names)}")
-
-
-def _sums(directory: Path) -> str:
-    return "".join(f"{_sha256(path)}  {path.name}\n" for path in _files(directory))
-
-
-def _files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if path.name != SUMS)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _equal(name: str, score: float, recorded: float) -> bool:
-    counted = name in ("test_accuracy", "test_f1")
-    return abs(score - recorded) <= max(TOLERANCE, 0 if counted else LOSS_TOLERANCE * abs(recorded))

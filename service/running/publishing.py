@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from models import checkpoint
 from models.checkpoint import CheckpointError
 from models.datasets import Dataset
-from models.exporters.bundle import BundleReport, publish_bundle
-from models.exporters.verification import BundleError
+from models.exporters.bundle import BundleError, BundleReport, publish_bundle
 from models.storage import StoredFile
 from search.results.report import best, choose_final, final_runs, spread
 from search.spec import SearchSpec

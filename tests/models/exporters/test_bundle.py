@@ -28,14 +28,16 @@ from models.checkpoint import Checkpoint
 from models.cost import cost
 from models.datasets import Dataset, datasets
 from models.domains import Scalar
-from models.exporters.bundle import BundleReport, publish_bundle, write_bundle, zip_bundle
-from models.exporters.verification import (
+from models.exporters.bundle import (
     BundleError,
-    check_sums,
+    BundleReport,
+    publish_bundle,
     score_bundle,
     verify_bundle,
-    write_sums,
+    write_bundle,
+    zip_bundle,
 )
+from models.exporters.sums import check_sums, write_sums
 from models.family import families
 from models.recipe import Recipe
 from models.training.trainer import evaluate, train
@@ -44,6 +46,7 @@ FILES = [
     "README.md",
     "SHA256SUMS",
     "architecture.json",
+    "manifest.json",
     "metrics.json",
     "model.py",
     "model.safetensors",

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from models.datasets import datasets
-from models.exporters.verification import score_bundle
+from models.exporters.bundle import score_bundle
 from nasmith import Client
 from service.server.local_server import running_server
 

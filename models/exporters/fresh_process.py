@@ -1,0 +1,176 @@
+"""What a bundle's user has: its files, and nothing of Nasmith.
+
+`models.exporters.verification` runs this file by its path, in a process of its own. Each line of
+the input asks for one thing, each line of the output answers: an object with the result, or with
+`error`. The process ends with its input, hence with its parent.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+OURS = {"models", "search", "service", "migrations", "nasmith", "ray"}
+BATCH = 256
+
+
+class Bundle:
+    """A bundle and the raw test split: what the files make of it."""
+
+    def __init__(self, folder: Path, samples: Path) -> None:
+        self.folder = folder
+        arrays = numpy.load(samples, allow_pickle=False)
+        self.raw = {name: torch.from_numpy(arrays[name]) for name in arrays}
+        self.targets = self.raw.pop("y")
+
+    def json(self, name: str) -> Any:
+        """The content of a file."""
+        return json.loads((self.folder / name).read_text())
+
+    @cached_property
+    def model(self) -> ModuleType:
+        """`model.py`, imported."""
+        return importlib.import_module("model")
+
+    @cached_property
+    def preprocessing(self) -> Any:
+        return self.json("preprocessing.json")
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """What `model.py` builds, with its weights, in evaluation mode."""
+        network: nn.Module = self.model.build().eval()
+        network.load_state_dict(load_file(self.folder / "model.safetensors"))
+        return network
+
+    def batches(self) -> Iterator[Any]:
+        """The raw test split as the network takes it: at most `BATCH` samples, or all graphs."""
+        parts: list[Any] = [self.raw]
+        if self.raw.keys() == {"x"}:
+            x = self.raw["x"]
+            parts = [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
+        for raw in parts:
+            yield self.model.preprocess(raw, self.preprocessing)
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """Of the network, for the raw test split."""
+        with torch.inference_mode():
+            return torch.cat([self.network(batch) for batch in self.batches()])
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """The task's test metrics, without the code that recorded them."""
+        outputs, targets = self.outputs.double(), self.targets
+        if targets.is_floating_point():
+            squared = functional.mse_loss(outputs, targets.double()).item()
+            absolute = functional.l1_loss(outputs, targets.double()).item()
+            return {"test_mse": squared, "test_mae": absolute, "test_loss": squared}
+        if targets.dim() == 2:  # a token at every position
+            loss = functional.cross_entropy(outputs.transpose(1, 2), targets)
+            return {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
+        predictions, f1 = outputs.argmax(dim=1), []
+        for label in {*predictions.tolist(), *targets.tolist()}:
+            predicted, true = predictions == label, targets == label
+            f1.append(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))
+        return {
+            "test_accuracy": (predictions == targets).double().mean().item(),
+            "test_loss": functional.cross_entropy(outputs, targets).item(),
+            "test_f1": torch.stack(f1).double().mean().item(),
+        }
+
+
+class Wall:
+    """Finds nothing of ours, and says so."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in OURS:
+            raise ImportError(f"a bundle runs without Nasmith, but it imports {name}")
+
+
+def check_of(file: str, name: str) -> Callable[[Bundle], None]:
+    """The function `name`, `Class.check`, of a file, without the rest of it: that needs Nasmith."""
+    scope: dict[str, Any] = {}
+    body: list[ast.stmt] = ast.parse(Path(file).read_text()).body
+    *classes, function = name.split(".")
+    for owner in classes:
+        (found,) = (node for node in body if isinstance(node, ast.ClassDef) and node.name == owner)
+        body = found.body
+    (check,) = (
+        node for node in body if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+    check.decorator_list.clear()
+    exec(compile(ast.Module([check], []), file, "exec"), scope)  # noqa: S102 - a file of ours
+    found_check: Callable[[Bundle], None] = scope[function]
+    return found_check
+
+
+def answer(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
+    """A check, by its file and name, or the scores."""
+    if "check" in request:
+        check_of(*request["check"])(bundle)
+        return {}
+    return {"scores": bundle.scores}
+
+
+def requests() -> Iterator[dict[str, Any]]:
+    """The lines of the input. When they end, so does the process, whatever it is doing."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield json.loads(lines.get())
+
+
+def serve(samples: Path) -> None:
+    """Answer until the input ends. What a bundle prints goes with the errors."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    bundle: Bundle | None = None
+    for request in requests():
+        folder = Path(request["folder"])
+        try:
+            if bundle is None or bundle.folder != folder:
+                bundle = opened(folder, samples)
+            result = answer(bundle, request)
+        except Exception as error:
+            result = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(result), file=answers)
+
+
+def opened(folder: Path, samples: Path) -> Bundle:
+    """A bundle, in whose folder the process now stands."""
+    os.chdir(folder)
+    sys.modules.pop("model", None)
+    importlib.invalidate_caches()
+    sys.path[0] = str(folder)
+    return Bundle(folder, samples)
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, Wall())
+    if early := OURS & set(sys.modules):
+        raise ImportError(f"{early} were there before the bundle")
+    sys.path.insert(0, "")
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,67 @@
+"""`metrics.json`: how good the network is, and where it comes from."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.cost import cost
+from models.exporters import Export, Turn, exporters, write_json
+
+if TYPE_CHECKING:
+    from models.exporters.fresh_process import Bundle
+
+
+@exporters.register("metrics")
+class Metrics:
+    files = ("metrics.json",)
+    card = "every number of this card"
+    is_required = True
+    turn = Turn.NETWORK
+
+    @staticmethod
+    def write(folder: Path, export: Export) -> None:
+        write_json(folder / "metrics.json", metrics_of(export))
+
+    @staticmethod
+    def check(bundle: Bundle) -> None:
+        """Its test metrics are those that `model.py`, its weights and the preprocessing give for
+        the raw test split, worked out anew.
+
+        A count moves by 1e-6 at most, a loss by 1e-4 of itself: another batch size, another CPU,
+        another order of a sum.
+        """
+        recorded, scores = bundle.json("metrics.json")["metrics"], bundle.scores
+        if not scores.keys() & recorded.keys():
+            raise ValueError(f"none of {sorted(scores)} was recorded, only {sorted(recorded)}")
+        for name in scores.keys() & recorded.keys():
+            is_count = name in ("test_accuracy", "test_f1")
+            tolerance = 1e-6 if is_count else max(1e-6, 1e-4 * abs(recorded[name]))
+            if not abs(scores[name] - recorded[name]) <= tolerance:
+                values = f"{name} {scores[name]}, recorded was {recorded[name]}"
+                raise ValueError(f"the bundle has {values}")
+
+
+def metrics_of(export: Export) -> dict[str, Any]:
+    """The document."""
+    checkpoint, dataset, report = export.checkpoint, export.dataset, export.report
+    costs = cost(checkpoint.architecture, checkpoint.task, checkpoint.recipe)
+    return {
+        "search": {"id": report.search_id, "name": report.search_name, "trial": report.trial},
+        "final_trial": report.final_trial,
+        "seed": report.seed,
+        "task": checkpoint.task.to_json(),
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "samples": dataset.sizes,
+        },
+        "recipe": checkpoint.recipe.model_dump(mode="json"),
+        "parameters": int(costs["parameters"]),
+        "flops": int(costs["flops"]),
+        "metrics": dict(report.metrics),
+        "search_metrics": dict(report.search_metrics),
+        "final_metrics": {name: dict(values) for name, values in report.final_metrics.items()},
+        "versions": {name: version(name) for name in ("nasmith", "torch", "safetensors")},
+    }
