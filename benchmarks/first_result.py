@@ -19,12 +19,11 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from models.processes.folders import temporary_folder
 from nasmith import Client
 from service.server.local_server import LocalServer, running_server
 
@@ -39,8 +38,8 @@ SETTLE_SECONDS = 15.0
 def starts(number: int) -> tuple[list[float], list[float]]:
     ready, stopped = [], []
     for index in range(number + 1):
-        with tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home:
-            server = LocalServer(Path(home))
+        with temporary_folder("bench") as home:
+            server = LocalServer(home)
             try:
                 seconds = server.start()
             finally:
@@ -69,8 +68,8 @@ def first_result(client: Client) -> float:
 
 def first_results(number: int) -> list[float]:
     with (
-        tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home,
-        running_server(Path(home)) as server,
+        temporary_folder("bench") as home,
+        running_server(home) as server,
         Client(server.url) as client,
     ):
         seconds = []

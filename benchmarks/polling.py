@@ -18,18 +18,17 @@ import json
 import math
 import os
 import platform
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import psutil
 
+from models.processes.folders import temporary_folder
 from nasmith import Client, Search
 from service.server.local_server import LocalServer, running_server
 
@@ -152,9 +151,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory(prefix="nasmith-bench-") as home,
+        temporary_folder("bench") as home,
         running_server(
-            Path(home),
+            home,
             with_dispatcher=False,
             environment={"NASMITH_LOG_LEVEL": "warning"},
         ) as server,

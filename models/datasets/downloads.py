@@ -10,7 +10,6 @@ import hashlib
 import io
 import shutil
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, UnavailableDatasetError, datasets, images
 from models.datasets.reference import cache_folder
 from models.datasets.stored import load, save
+from models.processes.folders import sweep, temporary_folder
 
 SECONDS = 30.0
 """Without a byte, after which a server counts as away."""
@@ -71,9 +71,10 @@ class Download:
         if not path.exists():
             dataset = self.read(self.name, [self._fetched(file) for file in self.files])
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                save(dataset, Path(folder, "whole"))
-                Path(folder, "whole").replace(path)
+            sweep(path.parent)
+            with temporary_folder("download", path.parent) as folder:
+                save(dataset, folder / "whole")
+                (folder / "whole").replace(path)
         found = load(path)
         assert isinstance(found, Dataset)  # noqa: S101 - as it was saved
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from models.datasets import Dataset, datasets
 from models.datasets.stored import Content, load
+from models.processes.folders import sweep, temporary_folder
 from models.storage import sha256_of_file
 
 
@@ -52,19 +52,18 @@ class StoredDataset:
 
     def _fetch(self, filesystem: AbstractFileSystem, path: str, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as copy:
-            part = Path(copy.name)
+        sweep(file.parent)
+        with temporary_folder("fetch", file.parent) as folder:
+            part = folder / "part"
             try:
-                with filesystem.open(path, "rb") as source:
+                with filesystem.open(path, "rb") as source, part.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
+                    copy.flush()
+                    os.fsync(copy.fileno())
                 self._check(part)
                 part.replace(file)
             except OSError as error:
                 raise DamagedDatasetError(f"{self.url} cannot be fetched: {error}") from error
-            finally:
-                part.unlink(missing_ok=True)
 
     def _check(self, file: Path) -> None:
         try:

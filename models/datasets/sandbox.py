@@ -15,7 +15,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from models.datasets.formats import FormatError, Options, Upload, format_of, for
 from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
 from models.processes.children import child_command
+from models.processes.folders import temporary_folder
 
 _LISTED = 1000
 
@@ -58,7 +58,7 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
         "target": str(target.absolute()),
         "limits": [limits.memory_bytes, limits.cpu_seconds, limits.output_bytes],
     }
-    with tempfile.TemporaryDirectory(prefix="nasmith-parse-") as folder:
+    with temporary_folder("parse") as folder:
         try:
             done = subprocess.run(  # noqa: S603 - our interpreter, our module
                 child_command("models.datasets.sandbox"),
@@ -96,12 +96,12 @@ def describe(content: Content) -> dict[str, Any]:
     }
 
 
-def _environment(folder: str) -> Mapping[str, str]:
+def _environment(folder: Path) -> Mapping[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or os.getcwd(),
         "PATH": os.defpath,
-        "HOME": folder,
-        "TMPDIR": folder,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
         "OMP_NUM_THREADS": "1",
         "ARROW_DEFAULT_MEMORY_POOL": "system",
     }

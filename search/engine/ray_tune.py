@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from models.processes.folders import temporary_folder
 from search.engine.control import Control, Steering
 from search.engine.crew import Crew
 from search.engine.run import SearchRun
@@ -84,9 +84,9 @@ def run_ray_tune(
     _configure_tune()
     _await_capacity(resources)
     crew = Crew(run, Steering(run, control), resources, partial(capacity, resources), epoch_timeout)
-    with tempfile.TemporaryDirectory(prefix="nasmith-tune-", dir=storage) as folder:
+    with temporary_folder("tune", storage) as folder:
         while not run.finished:
-            _tune(crew, make_evaluator, resources, Path(folder))
+            _tune(crew, make_evaluator, resources, folder)
             if crew.error is not None:
                 raise crew.error
             if crew.action != "run":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from models.processes.folders import sweep, temporary_folder
 from nasmith import Client
 from nasmith.commands.output import FailedError, UsageError, note
 from service.server.local_server import running_server
@@ -53,8 +52,8 @@ def run_demo(output: Path) -> dict[str, Any]:
     if output.exists() and any(output.iterdir()) and not (output / "SHA256SUMS").exists():
         raise UsageError(f"{output} holds something else than a model; name another --output")
     started = time.perf_counter()
-    home = Path(tempfile.mkdtemp(prefix="nasmith-demo-"))
-    try:
+    sweep()
+    with temporary_folder("demo") as home:
         note(f"Starting a server, its data in {home} until the demo ends ...")
         with running_server(home) as server:
             note(f"Ready at {server.url}.")
@@ -66,8 +65,6 @@ def run_demo(output: Path) -> dict[str, Any]:
                 search.download(output, overwrite=True)
         if survivors := server.processes():
             raise FailedError(f"still running after the server stopped: {survivors}")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     note("Scoring the downloaded model in a process that cannot import Nasmith ...")
     result = {
         **_score(output),

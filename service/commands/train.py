@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.processes.folders import temporary_folder
 from nasmith.commands.options import Json
 from nasmith.commands.output import FailedError, UsageError, note, print_json
 from service.commands.options import key_values, wrong_setting
@@ -64,9 +64,9 @@ def train(
     candidate = Candidate(known.architecture, recipe)
     trial = Trial(0, TrialKind.FINAL, candidate, TrialState.RUNNING, seed=seed)
     metrics: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="nasmith-train-") as checkpoints:
+    with temporary_folder("train") as checkpoints:
         try:
-            for epoch in TrainEvaluator(dataset, checkpoints).evaluate(trial):
+            for epoch in TrainEvaluator(dataset, str(checkpoints)).evaluate(trial):
                 metrics = dict(epoch)
                 note(_line(metrics, recipe.epochs))
         except EvaluationError as error:

@@ -16,6 +16,7 @@ from types import FrameType
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.processes.folders import sweep
 from models.processes.names import is_gone, process_name
 from service.logs import configure_logs
 from service.running.driver_process import DriverProcess, cause_of, is_blamed
@@ -127,6 +128,7 @@ class Dispatcher:
         self._pause = FIRST_PAUSE
         self._queue.explain(None)
         self._leftovers.remove_all()
+        sweep()
         return True
 
     def _wait_for_ray(self, problem: str) -> bool:
@@ -140,6 +142,7 @@ class Dispatcher:
         while self._unswept and self._unswept[0][0] <= time.monotonic():
             self._leftovers.remove(self._unswept[0][1])
             self._unswept.pop(0)
+            sweep()
         for search_id in self._queue.release_owners(is_gone):
             log.info("taking over %s from a dispatcher that is gone", search_id)
         held = self._queue.held_by(self._owner)

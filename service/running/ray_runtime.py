@@ -7,20 +7,18 @@ the API as well.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
 from models.processes.children import child_command
+from models.processes.folders import OwnedFolder, sweep
 from models.processes.trees import end_tree
 from search.engine import ray_workers
 from service.settings import ServiceSettings
@@ -33,6 +31,8 @@ OBJECT_STORE_BYTES = 256 * 2**20
 
 LONGEST_FOLDER = 40
 """A Unix socket's path has at most 107 bytes, of which Ray's names below its folder take 65."""
+
+SHORT_FOLDER = Path("/tmp")  # noqa: S108 - what is made there is 0700, unlike what Ray makes
 
 ADDRESS_VARIABLE = "NASMITH_RAY_ADDRESS"
 
@@ -58,7 +58,7 @@ class RayRuntime:
         self._log, self._cpus = settings.logs / "ray.log", cpus
         self._head: subprocess.Popen[bytes] | None = None
         self._address = ""
-        self._folder: Path | None = None
+        self._folder: OwnedFolder | None = None
 
     @property
     def address(self) -> str:
@@ -75,11 +75,11 @@ class RayRuntime:
             return
         self.stop()
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remove_dead_heads(self._home)
+        for folder in (self._home, SHORT_FOLDER):
+            sweep(folder)
         self._folder = _new_folder(self._home)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log, (self._folder / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the head holds it on, as long as it lives
+        with self._log.open("ab") as log:
             self._head = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 self._command(),
                 env={**os.environ, **self._environment()},
@@ -87,7 +87,7 @@ class RayRuntime:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                pass_fds=[lock.fileno()],
+                pass_fds=[self._folder.lock],  # the head holds it on, as long as it lives
             )
         assert self._head.stdout is not None  # noqa: S101 - made with a pipe
         self._address = _read_line(self._head.stdout, START_SECONDS)
@@ -113,7 +113,7 @@ class RayRuntime:
             end_tree(self._head, STOP_SECONDS)  # Ray's agents would look for it for minutes
         self._head, self._address = None, ""
         if self._folder is not None:
-            _remove(self._folder)
+            self._folder.remove()
             self._folder = None
 
     def _environment(self) -> dict[str, str]:
@@ -128,7 +128,7 @@ class RayRuntime:
 
     def _command(self) -> list[str]:
         assert self._folder is not None  # noqa: S101 - made by `start`
-        options = ["--folder", str(_socket_folder(self._folder))]
+        options = ["--folder", str(self._folder.path / "ray")]
         options += ["--object-store-bytes", str(OBJECT_STORE_BYTES)]
         options += ["--cpus", str(self._cpus)] if self._cpus else []
         return child_command("service.running.ray_head", *options, at_end=signal.SIGTERM)
@@ -151,14 +151,6 @@ def warm_up(workers: int = 2) -> None:
     import search.evaluators.train  # noqa: F401 - imported to have been imported
 
 
-def remove_dead_heads(home: Path) -> None:
-    """Remove what heads left behind that were killed together with their parents."""
-    for lock in home.glob("head-*/lock"):
-        with contextlib.suppress(OSError), lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(lock.parent)
-
-
 def _token_file(home: Path) -> Path:
     """A random token, made once, that only this user can read."""
     path = home / "token"
@@ -174,23 +166,13 @@ def _token_file(home: Path) -> Path:
     return path
 
 
-def _new_folder(home: Path) -> Path:
-    """A folder of one head: its lock, and Ray's own files or the name of the folder they are in."""
-    folder = Path(tempfile.mkdtemp(prefix="head-", dir=home))
-    if len(str(folder / "ray").encode()) > LONGEST_FOLDER:
-        short = tempfile.mkdtemp(prefix="ns-ray-", dir="/tmp")  # 0700, unlike what Ray makes
-        (folder / "elsewhere").write_text(short)
-    return folder
-
-
-def _socket_folder(folder: Path) -> Path:
-    elsewhere = folder / "elsewhere"
-    return (Path(elsewhere.read_text()) if elsewhere.exists() else folder) / "ray"
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(_socket_folder(folder).parent, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+def _new_folder(home: Path) -> OwnedFolder:
+    """Of Ray's sockets and logs: in the home, or in a place with a shorter name."""
+    folder = OwnedFolder("ray", home)
+    if len(str(folder.path / "ray").encode()) <= LONGEST_FOLDER:
+        return folder
+    folder.remove()
+    return OwnedFolder("ray", SHORT_FOLDER)
 
 
 def _read_line(pipe: IO[bytes], seconds: float) -> str:

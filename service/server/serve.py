@@ -18,6 +18,7 @@ from typing import IO
 
 import uvicorn
 
+from models.processes.folders import sweep
 from service.api.app import create_app
 from service.logs import configure_logs
 from service.running.dispatcher_process import EmbeddedDispatcher
@@ -58,6 +59,7 @@ def serve(
         refuse_exposure(settings.host)
     configure_logs(settings.log_level, settings.log_format)
     settings.home.mkdir(parents=True, exist_ok=True)
+    sweep()
     os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
         port_file = settings.home / PORT_FILE

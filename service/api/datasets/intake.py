@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import IntegrityError
 
+from models.processes.folders import temporary_folder
 from service.api.datasets.form import UploadForm
 from service.identifiers import new_dataset_id
 from service.refusals import InvalidError, ProblemError, item, pointer
@@ -54,8 +54,8 @@ class Intake:
             ProblemError: 409, the name is taken; 413; 503, too many uploads at a time.
         """
         options = _options(form)
-        with tempfile.TemporaryDirectory(prefix="nasmith-upload-") as folder:
-            source, target = Path(folder, "source"), Path(folder, "target")
+        with temporary_folder("upload") as folder:
+            source, target = folder / "source", folder / "target"
             sha256 = self._copy(form, source)
             if (there := self._there(form, tenant_id, options, sha256)) is not None:
                 return there, False

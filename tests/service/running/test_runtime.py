@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import stat
@@ -20,7 +19,6 @@ from service.running.ray_runtime import (
     LONGEST_FOLDER,
     RayRuntime,
     RuntimeStartError,
-    remove_dead_heads,
 )
 from service.settings import ServiceSettings
 
@@ -164,7 +162,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
         assert len(members) >= 3  # among them gcs_server and raylet
         owner.kill()
     assert wait_for_the_end_of(members, 20) == []
-    assert not list(tmp_path.glob("ray/head-*/ray"))  # it cleaned up after itself
+    assert not list(tmp_path.glob("ray/nasmith-ray-*/ray"))  # it cleaned up after itself
 
 
 def test_a_head_that_lost_a_part_is_dead_and_has_a_successor(runtime: RayRuntime) -> None:
@@ -196,15 +194,14 @@ def test_a_killed_head_takes_its_processes_along(runtime: RayRuntime) -> None:
     assert not Path(folder).exists()
 
 
-def test_what_a_head_left_behind_is_removed_by_the_next_one_in_its_home(tmp_path: Path) -> None:
-    left, held = tmp_path / "head-left", tmp_path / "head-held"
-    for folder in (left, held):
-        (folder / "ray").mkdir(parents=True)
-        (folder / "lock").touch()
-    with (held / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        remove_dead_heads(tmp_path)
-    assert not left.exists() and held.exists()
+def test_what_a_head_left_behind_is_removed_by_the_next_one_in_its_home(
+    runtime: RayRuntime, tmp_path: Path
+) -> None:
+    left = tmp_path / "ray" / "nasmith-ray-abcdefgh.tmp"
+    (left / "ray").mkdir(parents=True)
+    runtime.start()
+    assert not left.exists()
+    assert Path(folder_of(runtime)).exists()
 
 
 def test_a_long_home_moves_the_sockets_to_a_short_folder(tmp_path: Path) -> None:
