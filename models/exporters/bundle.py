@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from models.datasets import Dataset
 from models.exporters import BundleError, Export, Exporter, Turn, exporters
 from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
+from models.processes.folders import temporary_folder
 from models.storage import StoredFile, write_file
 
 __all__ = [
@@ -76,8 +76,8 @@ def publish_bundle(
     Raises:
         models.exporters.BundleError: the bundle does not give the recorded score.
     """
-    with tempfile.TemporaryDirectory(prefix="nasmith-bundle-") as folder:
-        directory = Path(folder, "bundle")
+    with temporary_folder("bundle") as folder:
+        directory = folder / "bundle"
         write_bundle(directory, checkpoint, dataset, report)
         content = zip_bundle(directory)
     return write_file(url, content)

@@ -2,7 +2,7 @@
 
 `models.exporters.verification` runs this file by its path, in a process of its own. Each line of
 the input asks for one thing, each line of the output answers: an object with the result, or with
-`error`. The process ends with its input, hence with its parent.
+`error`. The process ends with its input.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ import ast
 import importlib
 import json
 import os
-import queue
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -129,26 +127,13 @@ def answer(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
     return {"scores": bundle.scores}
 
 
-def requests() -> Iterator[dict[str, Any]]:
-    """The lines of the input. When they end, so does the process, whatever it is doing."""
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        yield json.loads(lines.get())
-
-
 def serve(samples: Path) -> None:
     """Answer until the input ends. What a bundle prints goes with the errors."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     bundle: Bundle | None = None
-    for request in requests():
+    for line in sys.stdin:
+        request = json.loads(line)
         folder = Path(request["folder"])
         try:
             if bundle is None or bundle.folder != folder:

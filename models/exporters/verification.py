@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,8 @@ from torch import Tensor
 from models.datasets import Dataset, RawGraphs
 from models.exporters import BundleError, Exporter, exporters, fresh_process
 from models.exporters.sums import check_sums
+from models.processes.children import child_command
+from models.processes.folders import OwnedFolder
 
 TIMEOUT_SECONDS = 600.0
 
@@ -34,15 +34,15 @@ class FreshProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="nasmith-verify-")
-        self._samples = Path(self._folder.name, "test.npz")
-        self._errors = Path(self._folder.name, "stderr.txt")
+        self._folder = OwnedFolder("verify")
+        self._samples = self._folder.path / "test.npz"
+        self._errors = self._folder.path / "stderr.txt"
         np.savez(self._samples, allow_pickle=False, **_raw_samples(self._dataset))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end()
-        self._folder.cleanup()
+        self._folder.remove()
 
     def check(self, directory: Path, exporter: Exporter) -> None:
         """
@@ -84,7 +84,7 @@ class FreshProcess:
         return answer
 
     def _begin(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-I", "-B", fresh_process.__file__, str(self._samples)]
+        command = child_command(fresh_process.__file__, str(self._samples), is_isolated=True)
         with self._errors.open("w") as errors:
             return subprocess.Popen(  # noqa: S603 - our interpreter, our script
                 command,
