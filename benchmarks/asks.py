@@ -20,12 +20,13 @@ from typing import Any
 
 import torch
 
+from search.engine.stages.candidates import CANDIDATE
 from search.request.resolve import resolve
 from search.space import SearchSpace
 from search.strategies.weight_sharing import candidate_strategies
 from search.strategy import strategies
 from search.streams import SearchPurpose, rng_for
-from search.trial import Trial, TrialKind, TrialState
+from search.trial import Trial, TrialState
 
 
 def trials_of(space: SearchSpace, count: int) -> list[Trial]:
@@ -40,7 +41,7 @@ def trials_of(space: SearchSpace, count: int) -> list[Trial]:
         if keys not in found:
             found[keys] = Trial(
                 number=len(found),
-                kind=TrialKind.CANDIDATE,
+                kind=CANDIDATE,
                 proposal=candidate,
                 state=TrialState.COMPLETED,
                 architecture_key=keys[0],

@@ -30,10 +30,11 @@ import torch
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.results.supernets import course
-from search.trial import TrialKind
 
 GUARDS = {
     "without_guard": {"action": "off"},
@@ -72,14 +73,14 @@ def search(options: argparse.Namespace, seed: int, guard: dict[str, Any]) -> dic
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         run_serial(run, TrainEvaluator.for_search(resolved.spec, folder))
-    (supernet,) = (trial for trial in run.trials if trial.kind is TrialKind.SUPERNET)
+    (supernet,) = (trial for trial in run.trials if trial.kind is SUPERNET)
     curve = [
         (event.epoch, event.metrics, event.derived and event.derived.to_json())
         for event in journal.events
         if isinstance(event, EpochReported) and event.number == supernet.number
     ]
     went = course(supernet.metrics, curve, None, is_running=False)
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     kept = ("ending", "derived_epoch", "discretisation_gap", "skip_share", "hessian_eigenvalue")
     return {
         **{name: went[name] for name in kept},

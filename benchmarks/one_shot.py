@@ -50,12 +50,14 @@ from models.training.trainer import evaluate, train
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.engine.stages.finals import FINAL
 from search.evaluation import Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
-from search.trial import SupernetProposal, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialState
 
 RATE = {"architecture_learning_rate": 3e-3}
 ONE_SHOT: dict[str, dict[str, Any]] = {
@@ -101,12 +103,12 @@ class Metered:
         while True:
             started = process_time()
             metrics = next(epochs, None)
-            if trial.kind is not TrialKind.FINAL:
+            if trial.kind is not FINAL:
                 self.seconds += process_time() - started
             if metrics is None:
                 return
             yield metrics
-            if trial.kind is not TrialKind.FINAL and self.seconds > self._limit:
+            if trial.kind is not FINAL and self.seconds > self._limit:
                 self.run.stop_searching("its seconds are spent")
 
 
@@ -136,7 +138,7 @@ def searched(
         run_serial(run, evaluator)
         found: dict[str, Any] = {
             "search_seconds": round(evaluator.seconds, 1),
-            "trials": sum(trial.kind is TrialKind.CANDIDATE for trial in run.trials),
+            "trials": sum(trial.kind is CANDIDATE for trial in run.trials),
         }
         if run.failed_reason is not None:
             return found | {"failed": run.failed_reason}
@@ -262,7 +264,7 @@ def recurrent_cell(dataset: Dataset, options: argparse.Namespace) -> dict[str, A
     proposal = SupernetProposal(
         "darts", {"epochs": options.cell_epochs, "seed": 0, **settings, **RATE}
     )
-    trial = Trial(0, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
+    trial = Trial(0, SUPERNET, proposal, TrialState.RUNNING)
     with tempfile.TemporaryDirectory() as folder:
         stored = stored_in(folder, dataset)
         started = process_time()

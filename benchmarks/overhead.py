@@ -83,6 +83,7 @@ def measure_engine(rounds: int) -> dict[str, float]:
     from search.engine.journal import Event, MemoryJournal, TrialEnded
     from search.engine.ray_tune import run_ray_tune
     from search.engine.run import SearchRun
+    from search.engine.stages.candidates import CANDIDATE
     from search.request.resolve import resolve
 
     class Timed(MemoryJournal):
@@ -93,7 +94,7 @@ def measure_engine(rounds: int) -> dict[str, float]:
 
         def append(self, event: Event) -> None:
             super().append(event)
-            if isinstance(event, TrialEnded) and event.trial.kind == "candidate":
+            if isinstance(event, TrialEnded) and event.trial.kind is CANDIDATE:
                 self.ends.append(time.perf_counter())
                 self.work.append(event.trial.metrics["train_seconds"])
 

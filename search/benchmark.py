@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS
+from search.engine.stages.candidates import CANDIDATE, MAX_REFUSALS, MAX_REPEATS
 from search.evaluation import EvaluationError
 from search.evaluators.tabular import SCORES, Table, TableEvaluator
 from search.objectives import Objective, fitness
 from search.strategy import Strategy, StrategySettings, strategies
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 
 CHECKPOINTS = (25, 50, 100, 150, 200, 300)
 """Queries after which the incumbent is looked at, beside the last."""
@@ -158,7 +158,7 @@ def top_score(table: Table, fraction: float) -> float:
 def _looked_up(
     evaluator: TableEvaluator, number: int, proposal: Candidate, keys: tuple[str, str]
 ) -> Trial:
-    running = Trial(number, TrialKind.CANDIDATE, proposal, TrialState.RUNNING, *keys)
+    running = Trial(number, CANDIDATE, proposal, TrialState.RUNNING, *keys)
     try:
         (metrics,) = evaluator.evaluate(running)
     except EvaluationError as error:

@@ -16,6 +16,9 @@ Goal = Literal["maximize", "minimize"]
 COST_METRICS = ("parameters", "flops")
 """Known before training: a constraint on these refuses a candidate without training it."""
 
+TEST_PREFIX = "test_"
+"""Of the metrics of the test split."""
+
 MEASURED_METRICS = ("latency_ms", "train_seconds", "peak_memory_bytes")
 
 

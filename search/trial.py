@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from models.architecture import Architecture
 from models.recipe import Recipe
+from search.trial_kind import TrialKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,6 @@ class SupernetProposal:
 
 
 Proposal = Candidate | SupernetProposal
-
-
-class TrialKind(StrEnum):
-    CANDIDATE = "candidate"
-    SUPERNET = "supernet"
-    FINAL = "final"
-    BASELINE = "baseline"
 
 
 class TrialState(StrEnum):
@@ -138,7 +132,7 @@ class Trial:
 
     @property
     def is_supernet(self) -> bool:
-        return self.kind is TrialKind.SUPERNET
+        return isinstance(self.proposal, SupernetProposal)
 
     @property
     def candidate(self) -> Candidate:
@@ -150,11 +144,7 @@ class Trial:
     @property
     def is_repeat(self) -> bool:
         """Asked for again: the trial `source` answers it."""
-        return (
-            self.source is not None
-            and self.source_search is None
-            and self.kind is not TrialKind.FINAL
-        )
+        return self.source is not None and self.source_search is None and self.kind.is_answered
 
     @property
     def has_result(self) -> bool:
@@ -164,7 +154,7 @@ class Trial:
     @property
     def is_told(self) -> bool:
         """Asked of the strategy, which is told its end."""
-        return self.kind in (TrialKind.CANDIDATE, TrialKind.SUPERNET)
+        return self.kind.is_told
 
     @property
     def is_refused(self) -> bool:
@@ -172,11 +162,18 @@ class Trial:
         return self.failure is not None and self.failure.kind is FailureKind.INFEASIBLE
 
     @property
-    def costs_budget(self) -> bool:
-        """A duplicate and a proposal refused before training cost nothing; final trials and those
-        of the baseline are beside the budget.
+    def counts(self) -> bool:
+        """In the number of the progress that is its kind's; what was refused before training never
+        does, nor does a duplicate of most kinds.
         """
-        return self.is_told and self.state is not TrialState.CACHED and not self.is_refused
+        if self.kind.counter is None or self.is_refused:
+            return False
+        return self.state is not TrialState.CACHED or self.kind.counts_repeats
+
+    @property
+    def costs_budget(self) -> bool:
+        """What a strategy asks for, but for duplicates and for what was refused before training."""
+        return self.counts and self.kind.counter == "trials"
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

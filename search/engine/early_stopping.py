@@ -18,7 +18,7 @@ from search.engine.journal import (
 from search.fidelity import Action, Verdict
 from search.objectives import fitness
 from search.spec import SearchSpec
-from search.trial import Trial, TrialKind
+from search.trial import Trial
 
 
 class EarlyStopping:
@@ -119,4 +119,4 @@ class EarlyStopping:
 
 
 def _is_compared(trial: Trial) -> bool:
-    return trial.kind is TrialKind.CANDIDATE and trial.source is None
+    return trial.kind.stops_early and trial.source is None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from models.family import InfeasibleError
 from search.objectives import Constraint, violation
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind
+from search.trial import Candidate, Failure, FailureKind, Trial
 
 Cost = Callable[[Candidate], Mapping[str, float]]
 """Parameters and FLOPs before training; raises InfeasibleError."""
@@ -42,7 +42,8 @@ class Feasibility:
     def refusal(self, trial: Trial) -> tuple[Failure | None, Mapping[str, float]]:
         """Why a trial is not trained, with its cost and its scores; None: it is.
 
-        The baseline is scored and not filtered: random search alone knows no filter.
+        The screen refuses what the strategy asks for; of the baseline it only keeps the scores:
+        random search alone knows no filter.
         """
         if not isinstance(trial.proposal, Candidate):
             return None, {}
@@ -55,7 +56,7 @@ class Feasibility:
             if reason is None and self._screen is not None:
                 self._scores[trial.number] = scores = self._screen.scores(trial.proposal)
                 metrics = {**metrics, **scores}
-                if trial.kind is TrialKind.CANDIDATE:
+                if trial.kind.is_told:
                     reason = self._screen.refusal(scores)
         except InfeasibleError as error:
             return Failure(FailureKind.INFEASIBLE, str(error)), {}
@@ -67,7 +68,7 @@ class Feasibility:
         """By the screen, of a trial that runs. Those of a candidate that a crash left paused, or
         due to be stopped, are worked out again.
         """
-        is_lost = trial.kind is TrialKind.CANDIDATE and trial.number not in self._scores
+        is_lost = trial.kind.stops_early and trial.number not in self._scores
         if is_lost and self._screen is not None:
             self._scores[trial.number] = self._screen.scores(trial.candidate)
         return self._scores.get(trial.number, {})

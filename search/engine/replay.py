@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.stages.baseline import Baseline
-from search.engine.suggestions import Suggestion
-from search.strategy import Strategy
-from search.trial import Proposal, Trial, TrialKind
+from search.engine.stage import Given, Stages
+from search.trial import Proposal, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,54 +31,34 @@ class Replay:
         return not self.differences
 
 
-def replay(
-    strategy: Strategy,
-    history: Iterable[TrialStarted | TrialEnded],
-    baseline: Baseline | None = None,
-    suggestions: Sequence[Suggestion] = (),
-) -> Replay:
-    """Ask and tell a fresh `strategy` in the order of `history`, and compare the proposals; those
-    of a fresh `baseline` as well. What the strategy was not asked for is compared with
-    `suggestions`, worked out anew.
+def replay(given: Given, history: Iterable[TrialStarted | TrialEnded]) -> Replay:
+    """Ask fresh stages, and with them the strategy, for the trials of `history` in its order, and
+    compare the proposals.
 
     Raises:
         ValueError: the history contradicts itself: what an ask says that the strategy had been
             told, or was given as running, is not what the events before it say.
     """
-    running: dict[int, Trial] = {}
-    suggested = iter(suggestions)
-    asks = told = 0
-    differences: list[Difference] = []
+    stages, running, told = Stages(given), dict[int, Trial](), 0
+    asks, differences = 0, list[Difference]()
     for event in history:
         trial = event.trial
         if isinstance(event, TrialEnded):
             if running.pop(trial.number, None) is None and trial.source_search is None:
                 raise ValueError(f"trial {trial.number} ended without having started")
-            if trial.kind is TrialKind.BASELINE and baseline is not None:
-                baseline.apply(event)
-            if trial.is_told:
-                strategy.tell(trial)
-                told += 1
-            continue
-        if (event.told, event.running) != (told, tuple(running)):
-            raise ValueError(
-                f"trial {trial.number} was asked for after {event.told} results with "
-                f"{list(event.running)} running, the events before it give {told} and "
-                f"{list(running)}"
-            )
-        proposal: Proposal | None = trial.proposal
-        if trial.is_told:
+            told += trial.is_told
+        else:
+            if (event.told, event.running) != (told, tuple(running)):
+                raise ValueError(
+                    f"trial {trial.number} was asked for after {event.told} results with "
+                    f"{list(event.running)} running, the events before it give {told} and "
+                    f"{list(running)}"
+                )
             asks += 1
-            if trial.origin is None:
-                proposal = strategy.ask(trial.number, tuple(running.values()))
-            else:
-                suggestion = next(suggested, None)
-                proposal = suggestion.candidate if suggestion else None
-        elif trial.kind is TrialKind.BASELINE and baseline is not None:
-            asks += 1
-            proposal = baseline.ask(trial.number)
-            baseline.apply(event)
-        if proposal != trial.proposal:
-            differences.append(Difference(trial.number, trial.proposal, proposal))
-        running[trial.number] = trial
+            asked = stages.of(trial).next_trial(trial.number, tuple(running.values()))
+            proposal = None if asked is None else asked.proposal
+            if proposal != trial.proposal:
+                differences.append(Difference(trial.number, trial.proposal, proposal))
+            running[trial.number] = trial
+        stages.of(trial).apply(event)
     return Replay(asks, tuple(differences))

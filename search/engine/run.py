@@ -10,24 +10,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 from search.engine.early_stopping import EarlyStopping
 from search.engine.feasibility import Cost, Feasibility, Screen
 from search.engine.journal import EpochReported, Event, Journal, TrialEnded, TrialStarted
 from search.engine.scoring import Scoring
-from search.engine.stages.baseline import Baseline
-from search.engine.stages.candidates import SearchStage
-from search.engine.stages.finals import FinalStage
+from search.engine.stage import Given, Stage, Stages
+from search.engine.stages.candidates import Candidates
 from search.engine.suggestions import Suggestions, no_suggestions
 from search.evaluation import derived_from
 from search.fidelity import Action, Verdict
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategy import Strategy
-from search.trial import Failure, FailureKind, Trial, TrialKind, TrialState, finite
+from search.trial import Failure, FailureKind, Trial, TrialState, finite
 
-Phase = Literal["searching", "baseline", "final", "done"]
+DONE = "done"
+"""The phase after that of the last stage."""
 
 
 class SearchRun:
@@ -37,8 +36,8 @@ class SearchRun:
     A trial that the fidelity rule pauses is given out again when the rule has it go on.
     A repeat of an ended trial becomes `cached` with its metrics, or its failure; a repeat of a
     running trial waits for that one and is then answered in the same way, while the strategy is
-    asked on. Neither costs budget. The trials of the baseline, where the search has one,
-    follow the strategy's last one. Not safe for threads.
+    asked on. Neither costs budget. Its stages follow each other (`search.engine.stage`), and what
+    they may do with their trials stands there. Not safe for threads.
     """
 
     def __init__(
@@ -57,13 +56,13 @@ class SearchRun:
         """
         self.spec = spec
         self._journal = journal
-        self._search_stage = SearchStage(spec, space, strategy, suggestions)
-        self._baseline = Baseline(space, spec)
-        self._final_stage = FinalStage(spec)
+        self._stages = Stages(Given(spec, space, strategy, suggestions))
+        self._left = tuple(self._stages)  # those that are not over for good
+        self._candidates = self._stages[Candidates]
         self._early_stopping = EarlyStopping(spec)
         self._feasibility = Feasibility(cost, spec.cost_limits, screen)
         self._scoring = Scoring(spec)
-        self._next_number = 0
+        self._next_number = self._told = 0
         self._running: dict[int, Trial] = {}  # started and not ended
         self._waiting: dict[int, list[int]] = {}  # repeats by what answers them
         self._is_cancelled = False
@@ -74,35 +73,28 @@ class SearchRun:
         self._resumed = deque(sorted(running, key=lambda n: (not running[n].is_repeat, n)))
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> str:
         """`searching` among candidates, the `baseline` to compare with, `final` training of the
-        best, or `done`.
+        best, or what else the stage says; then `done`.
         """
-        if self._is_cancelled:
-            return "done"
-        if not self._final_stage.has_started:
-            is_open = self._running or not self._search_stage.is_closed
-            if is_open and not self._baseline.has_started:
-                return "searching"
-            if self._running or self._wants_baseline:
-                return "baseline"
-        return "final" if self._running or self._wants_final else "done"
+        return DONE if self._stage is None else self._stage.phase
 
     @property
     def finished(self) -> bool:
-        return self.phase == "done"
+        return self._stage is None
 
     @property
     def failed_reason(self) -> str | None:
         """Why a finished search has no result; None where it has one or was cancelled."""
         if not self.finished or self._is_cancelled:
             return None
-        return self._search_stage.failed_reason or self._final_stage.failed_reason
+        return next(filter(None, (stage.reason for stage in self._stages)), None)
 
     @property
     def exhausted_reason(self) -> str | None:
-        """Why the search stage ended before its budget, where the space had nothing more to try."""
-        return None if self.phase == "searching" else self._search_stage.exhausted_reason
+        """Why a stage ended before its budget, where the space had nothing more to try."""
+        over = (stage for stage in self._stages if stage is not self._stage)
+        return next(filter(None, (stage.ending for stage in over)), None)
 
     @property
     def running(self) -> tuple[Trial, ...]:
@@ -128,17 +120,17 @@ class SearchRun:
     @property
     def best(self) -> list[Trial]:
         """The candidates that would go to the final stage now, best first."""
-        return self._search_stage.best
+        return self._candidates.best
 
     @property
     def trials_spent(self) -> int:
         """Ended candidates that cost budget."""
-        return self._search_stage.spent
+        return self._candidates.spent
 
     @property
     def budget_seconds(self) -> float:
         """Wall seconds of the search stage, for the engine to watch; infinite: no limit."""
-        return self._search_stage.budget_seconds
+        return self._candidates.budget_seconds
 
     def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
         """Another budget from now on; None leaves it as it is.
@@ -146,12 +138,12 @@ class SearchRun:
         Running trials are finished. Once a trial of the baseline or a final one has started, the
         search stage is over for good.
         """
-        self._search_stage.set_budget(trials, seconds)
+        self._candidates.set_budget(trials, seconds)
 
     def prepare(self) -> None:
-        """Work out the suggestions, where needed; else the first `next_trial` takes that time."""
-        if self.phase == "searching":
-            self._search_stage.prepare()
+        """Work out what the stage needs first, else the next `next_trial` takes that time."""
+        if self._stage is not None:
+            self._stage.prepare()
 
     def next_trial(self) -> Trial | None:
         """The next trial to run; None where there is nothing to start until a running one ends.
@@ -164,25 +156,20 @@ class SearchRun:
             trial = self._running.get(self._resumed.popleft())
             if trial is not None and self.is_active(trial.number) and self._is_to_run(trial):
                 return trial
-        while self.phase == "searching":
-            if (trial := self._settle()) is not None:  # again, as the last ask may have closed it
+        while (stage := self._stage) is not None:
+            if (trial := self._settle(stage)) is not None:  # the last ask may have made room
                 return trial
-            if self._search_stage.is_closed:
-                break
-            asked = self._search_stage.next_trial(self._next_number, self.running)
+            if not stage.wants:
+                if self._running:
+                    return None
+                continue
+            asked = stage.next_trial(self._next_number, self.running)
             if asked is None:
                 if self._trains:
                     return None
-                self._search_stage.stop(is_asked_out=True)
+                stage.stop(is_asked_out=True)
             elif self._is_to_run(self._start(asked)):
                 return asked
-        while self.phase == "baseline" and self._wants_baseline:
-            drawn = self._baseline.next_trial(self._next_number, self._search_stage.archive)
-            if drawn is not None and self._is_to_run(self._start(drawn)):
-                return drawn
-        if self.phase == "final" and self._wants_final:
-            final = self._final_stage.next_trial(self._next_number, self.best)
-            return self._start(final)
         return None
 
     def report(
@@ -269,9 +256,9 @@ class SearchRun:
 
         Returns the numbers that were pruned, for the engine to stop; none after the search stage.
         """
-        if self.phase != "searching":
+        if self._stage is not self._candidates:
             return ()
-        self._search_stage.stop()
+        self._candidates.stop()
         return self._prune_all(Failure(FailureKind.BUDGET, reason))
 
     def cancel(self, reason: str = "the search was cancelled") -> tuple[int, ...]:
@@ -286,10 +273,17 @@ class SearchRun:
         for number, verdict in self._early_stopping.due:
             self._obey(number, verdict, seconds, worker)
 
-    def _settle(self) -> Trial | None:
+    @property
+    def _stage(self) -> Stage | None:
+        """The stage that the search is in; None once it is over."""
+        if self._is_cancelled:
+            return None
+        return next((stage for stage in self._left if self._running or stage.wants), None)
+
+    def _settle(self, stage: Stage) -> Trial | None:
         """Stop the paused trials that are out; the next one that goes on."""
-        rule, stage = self._early_stopping, self._search_stage
-        while (settled := rule.settle(is_closing=stage.is_closed)) is not None:
+        rule = self._early_stopping
+        while (settled := rule.settle(is_closing=not stage.wants)) is not None:
             number, verdict = settled
             self._obey(number, verdict)
             if verdict.action is Action.CONTINUE:
@@ -305,20 +299,18 @@ class SearchRun:
         self.prune(number, failure, seconds, worker, self._early_stopping.metrics(number))
 
     def _start(self, trial: Trial) -> Trial:
-        self._record(TrialStarted(trial, self._search_stage.told, tuple(self._running)))
+        self._record(TrialStarted(trial, self._told, tuple(self._running)))
         return trial
 
     def _is_to_run(self, trial: Trial) -> bool:
         """Whether a started trial has to be trained; else it is answered here, now or later."""
-        if trial.kind is TrialKind.FINAL:
-            return True
-        if trial.source is not None:
+        if trial.is_repeat:
             if trial.source in self._running:
                 self._waiting.setdefault(trial.source, []).append(trial.number)
             else:
                 self._answer(trial)
             return False
-        if self._baseline.is_preset(trial):  # known networks are compared with, whatever they cost
+        if not self._stages.of(trial).limits(trial):
             return True
         failure, metrics = self._feasibility.refusal(trial)
         if failure is None:
@@ -329,16 +321,17 @@ class SearchRun:
     def _answer(self, trial: Trial) -> None:
         """End a repeat with the result of its source."""
         assert trial.source is not None  # noqa: S101 - for the type checker
-        metrics, failure = self._search_stage.archive.result(trial.source)
+        metrics, failure = self._stages.archive.result(trial.source)
         self._end(replace(trial, state=TrialState.CACHED, metrics=metrics, failure=failure))
 
     def _end(self, ended: Trial, seconds: float = 0.0) -> None:
         """`seconds`: of training since the trial began or went on."""
         number = ended.number
         seconds += self._early_stopping.seconds_before(number)
-        is_free = ended.kind is TrialKind.FINAL or self._baseline.is_preset(ended)
         self._feasibility.forget(number)
-        self._record(TrialEnded(self._scoring.scored(replace(ended, seconds=seconds), is_free)))
+        is_limited = self._stages.of(ended).limits(ended)
+        scored = self._scoring.scored(replace(ended, seconds=seconds), is_limited=is_limited)
+        self._record(TrialEnded(scored))
         for repeat in self._waiting.pop(number, ()):
             self._answer(self._running[repeat])
 
@@ -347,9 +340,7 @@ class SearchRun:
         self._apply(event)
 
     def _apply(self, event: Event) -> None:
-        """The one place where the search changes. The strategy never hears of final trials, nor of
-        those of the baseline, and nor does the fidelity rule.
-        """
+        """The one place where the search changes."""
         self._early_stopping.apply(event)
         if not isinstance(event, TrialStarted | TrialEnded):
             return
@@ -359,30 +350,17 @@ class SearchRun:
             self._running[trial.number] = trial
         else:
             self._running.pop(trial.number, None)  # it never ran if an earlier search trained it
-        match trial.kind:
-            case TrialKind.FINAL:
-                self._final_stage.apply(event)
-            case TrialKind.BASELINE:
-                self._baseline.apply(event)
-            case _:
-                self._search_stage.apply(event)
+            self._told += trial.is_told
+        stage = self._stages.of(trial)
+        if stage in self._left:
+            self._left = self._left[self._left.index(stage) :]
+        stage.apply(event)
 
     @property
     def _trains(self) -> bool:
         """Whether anything is being trained; repeats wait for others, which may be paused."""
         running = self._running.items()
         return any(self.is_active(number) for number, trial in running if not trial.is_repeat)
-
-    @property
-    def _wants_baseline(self) -> bool:
-        """Whether a further trial of the baseline is to start, of a search that found something."""
-        stage = self._search_stage
-        return stage.has_result and self._baseline.wants(stage.spent)
-
-    @property
-    def _wants_final(self) -> bool:
-        """Whether a further final trial is to start; known once the search stage is over."""
-        return self._final_stage.wants(self._search_stage.best)
 
     def _prune_all(self, failure: Failure) -> tuple[int, ...]:
         numbers = [n for n, trial in self._running.items() if not trial.is_repeat]

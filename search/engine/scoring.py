@@ -6,14 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from search.objectives import excess, fitness
+from search.objectives import TEST_PREFIX, excess, fitness
 from search.spec import SearchSpec
-from search.trial import Failure, FailureKind, Trial, TrialKind
-
-TEST_PREFIX = "test_"
-
-SCORED = (TrialKind.CANDIDATE, TrialKind.BASELINE)
-"""Trials that have failed without a value for every objective."""
+from search.trial import Failure, FailureKind, Trial
 
 
 class Scoring:
@@ -24,18 +19,17 @@ class Scoring:
         self._limits = spec.measured_limits
 
     def refuse_test_metrics(self, trial: Trial, metrics: Mapping[str, float]) -> None:
-        """The test split is for final trials, which no strategy is told of.
-
+        """
         Raises:
-            ValueError: another trial has scored it.
+            ValueError: the trial must not have scored the test split.
         """
         leaked = sorted(name for name in metrics if name.startswith(TEST_PREFIX))
-        if leaked and trial.kind is not TrialKind.FINAL:
-            raise ValueError(f"trial {trial.number} is no final one and must not report {leaked}")
+        if leaked and not trial.kind.sees_test:
+            raise ValueError(f"trial {trial.number}, a {trial.kind}, must not report {leaked}")
 
     def failure(self, trial: Trial, metrics: Mapping[str, float]) -> Failure | None:
         """Why a trial that ended with these metrics has failed all the same."""
-        if trial.kind not in SCORED:
+        if not trial.kind.needs_objectives:
             return None
         for name in (objective.metric for objective in self._objectives):
             if name not in metrics:
@@ -45,9 +39,10 @@ class Scoring:
                 return Failure(FailureKind.NON_FINITE, f"{name} is {metrics[name]}")
         return None
 
-    def scored(self, ended: Trial, is_free: bool) -> Trial:
-        """`ended` with its fitness and violation. `is_free`: its fitness is not held to limits."""
+    def scored(self, ended: Trial, *, is_limited: bool) -> Trial:
+        """`ended` with its fitness and violation. `is_limited`: none where it breaks a limit."""
         value = None
         if ended.failure is None:
-            value = fitness(ended.metrics, self._objectives, () if is_free else self._limits)
+            limits = self._limits if is_limited else ()
+            value = fitness(ended.metrics, self._objectives, limits)
         return replace(ended, fitness=value, violation=excess(ended.metrics, self._constraints))

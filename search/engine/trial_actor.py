@@ -20,9 +20,9 @@ from search.trial import (
     FailureKind,
     SupernetProposal,
     Trial,
-    TrialKind,
     TrialState,
 )
+from search.trial_kind import trial_kinds
 
 TRIAL = "trial"
 """The one key of a trial's config: the trial as JSON text, which Tune passes on untouched. Beside
@@ -185,7 +185,7 @@ def trial_to_text(trial: Trial, last_epoch: int = 0) -> str:
     return json.dumps(
         {
             "number": trial.number,
-            "kind": trial.kind.value,
+            "kind": trial.kind.name,
             "supernet": isinstance(trial.proposal, SupernetProposal),
             "proposal": trial.proposal.to_json(),
             "architecture_key": trial.architecture_key,
@@ -204,7 +204,7 @@ def trial_from_text(text: str) -> tuple[Trial, int]:
     last_epoch: int = document.pop("last_epoch")
     trial = Trial(
         proposal=SupernetProposal(**proposal) if is_supernet else Candidate.from_json(proposal),
-        kind=TrialKind(document.pop("kind")),
+        kind=trial_kinds[document.pop("kind")],
         state=TrialState.RUNNING,
         **document,
     )

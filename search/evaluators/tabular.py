@@ -17,7 +17,7 @@ from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableErr
 from models.family import InfeasibleError
 from search.evaluation import EvaluationError, Metrics
 from search.space import SearchSpace
-from search.trial import Candidate, FailureKind, Trial, TrialKind
+from search.trial import Candidate, FailureKind, Trial
 
 __all__ = ["SCORES", "Table", "TableError", "TableEvaluator"]
 
@@ -153,6 +153,6 @@ class TableEvaluator:
             message = f"{self._table.name} has no row of this combination"
             raise EvaluationError(FailureKind.INFEASIBLE, message)
         metrics = self._table.visible(row)
-        if trial.kind is TrialKind.FINAL:
+        if trial.kind.sees_test:
             metrics["final_score"] = float(self._table.columns["final_score"][row])
         yield metrics

@@ -28,7 +28,7 @@ from search import saved
 from search.evaluation import EvaluationError, Metrics
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
-from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial, TrialKind
+from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.inheritance import inherit
 
@@ -148,7 +148,7 @@ class TrainEvaluator:
             )
             return
         dataset, device, candidate = self._dataset, self._device, trial.candidate
-        is_final = trial.kind is TrialKind.FINAL
+        is_final = trial.kind.sees_test
         data = self._final_data if is_final else "train"
 
         known = dict(cost(candidate.architecture, dataset.task, candidate.recipe))

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.family import InfeasibleError
+from search.engine.stages.baseline import Baseline
+from search.engine.stages.candidates import Candidates
+from search.engine.stages.finals import Finals
 from search.objectives import violation
 from search.request.pretraining import pretraining_inputs
 from search.request.resolve import Resolved, ResolvedSpace
@@ -36,9 +39,9 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
     forward passes. It is null where no example could be built.
     """
     spec, described = resolved.spec, describe(resolved, resolved.spec.seed)
-    trials = int(min(spec.budget.trials, resolved.space.size))
-    finals = min(spec.final.top, trials) * spec.final.seeds
-    compared = (trials if spec.baseline else 0) + len(spec.baselines)
+    trials, compared, finals = (
+        stage.counts(spec, resolved.space.size) for stage in (Candidates, Baseline, Finals)
+    )
     epochs, training_flops = 0.0, None
     if resolved.table is None:
         epochs = statistics.fmean(resolved.space.epochs) * (trials + compared)

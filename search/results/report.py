@@ -11,10 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.datasets.tables import SCORES as TABLE_SCORES
-from search.objectives import COST_METRICS, MEASURED_METRICS, Objective, best_trials, fitness
+from search.objectives import (
+    COST_METRICS,
+    MEASURED_METRICS,
+    TEST_PREFIX,
+    Objective,
+    best_trials,
+    fitness,
+)
 from search.results.comparison import best_so_far, paired_difference
 from search.spec import SearchSpec
-from search.trial import Trial, TrialKind, TrialState
+from search.trial import Trial, TrialState
 
 Fitness = tuple[float, ...] | None
 
@@ -120,7 +127,7 @@ def eligible(spec: SearchSpec, trials: Sequence[Trial]) -> list[Trial]:
     return [
         trial
         for trial in trials
-        if trial.kind is TrialKind.CANDIDATE
+        if trial.kind.competes
         and trial.has_result
         and trial.fitness is not None
         and not any(constraint.violation(trial.metrics) for constraint in spec.constraints)
@@ -131,7 +138,7 @@ def final_runs(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
     """The completed final runs by the number of the candidate that they retrained."""
     runs: dict[int, list[Trial]] = {}
     for trial in trials:
-        if trial.kind is TrialKind.FINAL and trial.state is TrialState.COMPLETED:
+        if trial.kind.retrains and trial.state is TrialState.COMPLETED:
             if trial.source is None:
                 raise ValueError(f"final trial {trial.number} names no candidate")
             runs.setdefault(trial.source, []).append(trial)
@@ -147,7 +154,7 @@ def validation_fitness(
     means = {
         name: statistics.fmean(values)
         for name, values in _columns(finals).items()
-        if not name.startswith("test_")
+        if not name.startswith(TEST_PREFIX)
     }
     return fitness(means, objectives)
 
@@ -165,7 +172,7 @@ def spread(finals: Sequence[Trial]) -> dict[str, dict[str, float]] | None:
             "seeds": len(values),
         }
         for name, values in _columns(finals).items()
-        if name.startswith(("val_", "test_"))
+        if name.startswith(("val_", TEST_PREFIX))
         or name in (*COST_METRICS, *MEASURED_METRICS, *TABLE_SCORES)
     }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from search.space import SearchSpace
 from search.strategy import strategies
 from search.streams import SearchPurpose, rng_for, seed_document, supernet_seed
-from search.trial import Candidate, Proposal, SupernetProposal, Trial, TrialKind
+from search.trial import Candidate, Proposal, SupernetProposal, Trial
 from search.weight_sharing.one_shot import OneShotSettings, TrainsSupernets
 
 
@@ -44,7 +44,7 @@ class WeightSharing(TrainsSupernets):
         self._asked: set[tuple[str, str]] = set()
 
     def ask(self, number: int, running: Sequence[Trial]) -> Proposal | None:
-        begun = sum(trial.kind is TrialKind.SUPERNET for trial in running)
+        begun = sum(trial.is_supernet for trial in running)
         supernets = self._supernets + begun
         if supernets < self._settings.seeds:
             settings = self._settings.model_dump(mode="json", exclude={"name"})

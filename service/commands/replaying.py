@@ -10,7 +10,8 @@ from models.architecture import Architecture
 from models.task import Task
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
-from search.engine.stages.baseline import Baseline
+from search.engine.stage import Given
+from search.engine.suggestions import no_suggestions
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.resolve import resolve
 from search.request.screening import Screening
@@ -21,9 +22,9 @@ from search.trial import (
     Proposal,
     SupernetProposal,
     Trial,
-    TrialKind,
     TrialState,
 )
+from search.trial_kind import trial_kinds
 
 
 def replayed(
@@ -38,11 +39,11 @@ def replayed(
         search.request.resolve.SpecError: the search cannot be resolved here.
     """
     resolved = resolve(stored(spec), lookup)
-    baseline = Baseline(resolved.space, resolved.spec)
     screening = Screening.of(resolved)
-    suggestions = screening.suggestions() if screening else ()
+    suggestions = screening.suggestions if screening else no_suggestions
+    given = Given(resolved.spec, resolved.space, resolved.strategy(), suggestions)
     try:
-        proof = replay(resolved.strategy(), history(trials), baseline, suggestions)
+        proof = replay(given, history(trials))
     except ValueError as error:
         return {"asks": 0, "differences": 1, "difference": {"reason": str(error)}}
     first = None
@@ -88,7 +89,7 @@ def trial_from(document: Mapping[str, Any]) -> Trial:
     proposal: Proposal = SupernetProposal(**supernet) if supernet else Candidate.from_json(document)
     return Trial(
         number=document["number"],
-        kind=TrialKind(document["kind"]),
+        kind=trial_kinds[document["kind"]],
         proposal=proposal,
         state=TrialState(document["state"]),
         architecture_key=document["architecture_key"],

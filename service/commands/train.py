@@ -43,9 +43,10 @@ def train(
     from models.presets import preset as preset_named
     from models.registry import UnknownNameError
     from models.training.pretexts import allowed
+    from search.engine.stages.finals import FINAL
     from search.evaluation import EvaluationError
     from search.evaluators.train import TrainEvaluator
-    from search.trial import Candidate, Trial, TrialKind, TrialState
+    from search.trial import Candidate, Trial, TrialState
 
     try:
         known, data = preset_named(preset), load_dataset(dataset)
@@ -62,7 +63,7 @@ def train(
             f"{', '.join(able)}"
         )
     candidate = Candidate(known.architecture, recipe)
-    trial = Trial(0, TrialKind.FINAL, candidate, TrialState.RUNNING, seed=seed)
+    trial = Trial(0, FINAL, candidate, TrialState.RUNNING, seed=seed)
     metrics: dict[str, float] = {}
     with temporary_folder("train") as checkpoints:
         try:

@@ -33,6 +33,7 @@ from search.request.resolve import Resolved, SpecError, resolve
 from search.request.screening import Screening
 from search.spec import stored
 from service.logs import configure_logs
+from service.running.causes import cause
 from service.running.lease_keeper import Exit, LeaseKeeper
 from service.running.publishing import Publisher
 from service.running.ray_runtime import is_connected, join, warm_up
@@ -118,7 +119,9 @@ class Driver:
                 log.exception("the Ray runtime is lost")
                 return Exit.NO_RAY
             log.exception("search %s failed", self._claim.search_id)
-            self._queue.finish(self._claim, state := "failed", _reason(error))
+            self._queue.finish(
+                self._claim, state := "failed", cause(error, _log_of(self._settings, self._claim))
+            )
         log.info("search %s is %s", self._claim.search_id, state)
         return Exit.DONE
 
@@ -201,7 +204,7 @@ def main() -> None:
     if not line:
         os._exit(Exit.DONE)
     claim = Claim(**json.loads(line))
-    _log_to(settings.logs / f"{claim.search_id}.log")
+    _log_to(_log_of(settings, claim))
     code = _drive(settings, sessions, claim)
     logging.shutdown()
     os._exit(code)  # at once: an orderly end of Ray takes seconds, and nobody waits for it
@@ -237,9 +240,8 @@ def _log_to(path: Path) -> None:
         os.dup2(file.fileno(), 2)
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:1000]
+def _log_of(settings: ServiceSettings, claim: Claim) -> Path:
+    return settings.logs / f"{claim.search_id}.log"
 
 
 if __name__ == "__main__":

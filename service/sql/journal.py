@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
-from search.trial import Trial, TrialKind, TrialState, finite
+from search.trial import Trial, TrialState, finite
 from service.sql import tables
 from service.sql.database import Sessions
 from service.sql.events import EventType
@@ -287,11 +288,9 @@ class _Numbered:
 def _totals(numbered: Sequence[_Numbered]) -> dict[str, Any]:
     """What the events change in the row of the search."""
     ended = [item.event.trial for item in numbered if isinstance(item.event, TrialEnded)]
+    counted = Counter(f"{trial.kind.counter}_done" for trial in ended if trial.counts)
     counts = {
-        "trials_done": sum(trial.costs_budget for trial in ended),
-        "baseline_done": sum(
-            trial.kind is TrialKind.BASELINE and not trial.is_refused for trial in ended
-        ),
+        **counted,
         "epochs_done": sum(isinstance(item.event, EpochReported) for item in numbered),
     }
     changes: dict[str, Any] = {
@@ -325,7 +324,7 @@ class _Memory:
 
     def is_better(self, trial: Trial) -> bool:
         """Whether the trial is the best candidate so far, in the order of `best_trials`."""
-        if trial.kind is not TrialKind.CANDIDATE or not trial.has_result:
+        if not trial.kind.competes or not trial.has_result:
             return False
         return trial.fitness is not None and (self.best is None or trial.fitness > self.best)
 

@@ -13,10 +13,10 @@ from search.trial import (
     Proposal,
     SupernetProposal,
     Trial,
-    TrialKind,
     TrialState,
     finite,
 )
+from search.trial_kind import trial_kinds
 from service.sql import tables
 
 
@@ -26,7 +26,7 @@ def start_columns(search_id: str, tenant_id: str, trial: Trial, sequence: int) -
         "search_id": search_id,
         "number": trial.number,
         "tenant_id": tenant_id,
-        "kind": trial.kind.value,
+        "kind": trial.kind.name,
         "state": TrialState.RUNNING.value,
         "proposal": trial.proposal.to_json(),
         "architecture_key": trial.architecture_key,
@@ -61,7 +61,7 @@ def trial_of(row: tables.Trial) -> Trial:
     """The value of a row."""
     return Trial(
         number=row.number,
-        kind=TrialKind(row.kind),
+        kind=trial_kinds[row.kind],
         proposal=_proposal(row.proposal),
         state=TrialState(row.state),
         architecture_key=row.architecture_key,
@@ -84,7 +84,7 @@ def summary(trial: Trial) -> dict[str, Any]:
     """The data of a `trial.started` event."""
     return {
         "number": trial.number,
-        "kind": trial.kind.value,
+        "kind": trial.kind.name,
         "state": trial.state.value,
         "architecture_key": trial.architecture_key,
         "source": trial.source,

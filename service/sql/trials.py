@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from search.engine.stages.baseline import BASELINE
+from search.engine.stages.candidates import SUPERNET
+from search.trial_kind import kinds_where, trial_kinds
 from service.refusals import NotFoundError
 from service.sql.tables import Epoch, Trial
 
@@ -77,7 +80,7 @@ class TrialRepository:
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
                 or_(Trial.state == "completed", Trial.source_search.is_not(None)),
-                Trial.kind == "candidate",
+                Trial.kind.in_(kinds_where(lambda kind: kind.competes)),
                 Trial.fitness.is_not(None),
             )
             .order_by(Trial.number)
@@ -92,7 +95,7 @@ class TrialRepository:
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
                 Trial.state == "completed",
-                Trial.kind.in_(("candidate", "baseline")),
+                Trial.kind.in_(kinds_where(lambda kind: kind.needs_objectives)),
                 Trial.fitness.is_not(None),
             )
             .order_by(Trial.number)
@@ -114,7 +117,7 @@ class TrialRepository:
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
                 Trial.state != "running",
-                Trial.kind.in_(("candidate", "baseline")),
+                Trial.kind.in_(kinds_where(lambda kind: kind.needs_objectives)),
             )
             .order_by(Trial.number)
         )
@@ -123,7 +126,7 @@ class TrialRepository:
                 row.number,
                 row.kind,
                 None if row.fitness is None else tuple(row.fitness),
-                (row.state != "cached" or row.kind == "baseline")
+                (row.state != "cached" or trial_kinds[row.kind].counts_repeats)
                 and (row.failure or {}).get("kind") != "infeasible",
                 row.state != "cached" or row.source_search is not None,
             )
@@ -136,7 +139,7 @@ class TrialRepository:
             select(func.min(Trial.number)).where(
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
-                Trial.kind == "baseline",
+                Trial.kind == BASELINE.name,
             )
         )
 
@@ -147,13 +150,13 @@ class TrialRepository:
 
     def supernets(self) -> Sequence[Trial]:
         return self._session.scalars(
-            self._all().where(Trial.kind == "supernet").order_by(Trial.number)
+            self._all().where(Trial.kind == SUPERNET.name).order_by(Trial.number)
         ).all()
 
     def finals(self) -> Sequence[Trial]:
-        return self._session.scalars(
-            self._all().where(Trial.kind == "final").order_by(Trial.number)
-        ).all()
+        kinds = kinds_where(lambda kind: kind.retrains)
+        query = self._all().where(Trial.kind.in_(kinds)).order_by(Trial.number)
+        return self._session.scalars(query).all()
 
     def _all(self) -> Select[Trial]:
         return select(Trial).where(

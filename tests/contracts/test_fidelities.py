@@ -9,9 +9,10 @@ from jsonschema import Draft202012Validator
 
 from models.architecture import Architecture
 from models.recipe import Recipe
+from search.engine.stages.candidates import CANDIDATE
 from search.fidelity import Action, FidelityRule, Verdict, fidelities
 from search.objectives import Objective
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 
 EPOCHS, BEST = 12, 17
 OBJECTIVE = Objective(metric="val_accuracy")
@@ -24,7 +25,7 @@ def rule_of(name: str) -> FidelityRule:
 
 def trial(number: int, state: TrialState) -> Trial:
     candidate = Candidate(Architecture("cnn_cell", {}), Recipe(epochs=EPOCHS))
-    return Trial(number, TrialKind.CANDIDATE, candidate, state)
+    return Trial(number, CANDIDATE, candidate, state)
 
 
 def curve(number: int) -> list[float]:

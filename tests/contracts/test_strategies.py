@@ -19,19 +19,12 @@ from models.architecture import sha256_of
 from models.family import families
 from models.recipe import Recipe, TrainingSettings
 from models.task import Task
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
 from search.objectives import Objective, fitness
 from search.space import SearchSpace
 from search.strategy import Strategy, strategies
 from search.streams import OlderSeed
-from search.trial import (
-    Candidate,
-    Failure,
-    FailureKind,
-    SupernetProposal,
-    Trial,
-    TrialKind,
-    TrialState,
-)
+from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial, TrialState
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "strategies.json"
 OLDER = GOLDEN.with_name("strategies_of_format_1.json")
@@ -78,7 +71,7 @@ def ended(name: str, number: int, proposal: object, state: TrialState) -> Trial:
         has_result = state in (TrialState.COMPLETED, TrialState.CACHED)
         key = sha256_of(proposal.to_json())
         derived = made_space().sample(Random(key)).architecture if has_result else None
-        return Trial(number, TrialKind.SUPERNET, proposal, state, key, key, derived=derived)
+        return Trial(number, SUPERNET, proposal, state, key, key, derived=derived)
     assert isinstance(proposal, Candidate)
     score = int(proposal.architecture.key[:8], 16) / 16**8
     metrics = {"val_accuracy": score, "flops": 1e6 * (1 - score)}
@@ -88,7 +81,7 @@ def ended(name: str, number: int, proposal: object, state: TrialState) -> Trial:
     objectives = OBJECTIVES[: strategies[name].objectives]
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         proposal,
         state,
         proposal.architecture.key,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from search.engine.stages.candidates import CANDIDATE
 from search.objectives import (
     Constraint,
     Incumbents,
@@ -18,10 +19,10 @@ from search.objectives import (
     fitness,
     violation,
 )
-from search.trial import Trial, TrialKind, TrialState
+from search.trial import Trial, TrialState
 from tests.search.support.spaces import letters
 
-CANDIDATE = letters(1).sample(Random(0))
+POINT = letters(1).sample(Random(0))
 ACCURACY = Objective(metric="val_accuracy")
 SIZE = Objective(metric="parameters", goal="minimize")
 
@@ -29,8 +30,8 @@ SIZE = Objective(metric="parameters", goal="minimize")
 def trial(number: int, score: Sequence[float] | None, key: str = "", recipe: str = "") -> Trial:
     return Trial(
         number,
-        TrialKind.CANDIDATE,
         CANDIDATE,
+        POINT,
         TrialState.COMPLETED,
         architecture_key=key or f"a{number}",
         recipe_key=recipe,

@@ -4,22 +4,40 @@ as many trials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from models.domains import as_domain
-from models.presets import preset
 from models.recipe import Recipe
-from search.engine.archive import Archive, identity
+from search.engine.archive import identity
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS
-from search.space import SearchSpace
-from search.spec import SearchSpec
+from search.engine.stage import Given, Stage, Stages, stages
+from search.engine.stages.candidates import MAX_REFUSALS, MAX_REPEATS, Candidates
 from search.streams import SearchPurpose, rng_for
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
+from search.trial_kind import TrialKind, registered
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+
+BASELINE = registered(
+    TrialKind(
+        "baseline",
+        needs_objectives=True,
+        is_limited=True,
+        is_answered=True,
+        counter="baseline",
+        counts_repeats=True,
+    )
+)
 
 
 def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
     """A preset under the recipe of the search. Where that is searched, the preset's own value, else
     the middle of the domain.
     """
+    from models.presets import preset  # imports torch
+
     known, values = preset(name), {}
     for field in Recipe.model_fields:
         domain = as_domain(getattr(spec.training, field))
@@ -29,83 +47,80 @@ def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
     return Candidate(known.architecture, Recipe.model_validate(values))
 
 
-class Baseline:
+@stages.register("baseline")
+class Baseline(Stage):
     """First the presets of `spec.baselines`, in their order; then, with `spec.baseline`, random
-    search without repeats: a function of seed, number and its own earlier trials. It knows nothing
-    of the strategy's trials, and they nothing of it.
+    search without repeats and as long as the strategy's: a function of seed, number and its own
+    earlier trials. It knows nothing of the strategy's trials, and they nothing of it.
     """
 
-    def __init__(self, space: SearchSpace, spec: SearchSpec) -> None:
-        self._space, self._seed, self._is_random = (
-            space,
-            spec.stream_seed,
-            spec.baseline is not None,
-        )
+    kinds = (BASELINE,)
+    phase = "baseline"
+    after = ("candidates",)
+
+    def __init__(self, given: Given, earlier: Stages) -> None:
+        spec = given.spec
+        self._space, self._archive = given.space, earlier.archive
+        self._candidates = earlier[Candidates]
+        self._seed, self._is_random = spec.stream_seed, spec.baseline is not None
         self._presets = [preset_candidate(name, spec) for name in spec.baselines]
         self._first: int | None = None
         self._known: set[bytes] = set()
         self._started = self._counted = self._refusals = 0
-        self._is_exhausted = False
+        self._is_stopped = False
+
+    @classmethod
+    def counts(cls, spec: SearchSpec, distinct: float) -> int:
+        drawn = Candidates.counts(spec, distinct) if spec.baseline else 0
+        return drawn + len(spec.baselines)
 
     @property
-    def has_started(self) -> bool:
-        return self._first is not None
-
-    def wants(self, spent: int) -> bool:
-        """Whether a further trial is to start: every preset, and as many random ones as the
-        strategy has `spent`, those left out that were refused without training.
+    def wants(self) -> bool:
+        """Of a search that found something: every preset, and as many random ones as the strategy
+        has spent, those left out that were refused without training.
         """
+        if self._is_stopped or not self._candidates.has_result:
+            return False
         if self._started < len(self._presets):
             return True
-        return self._is_random and not self._is_exhausted and self._counted < spent
+        return self._is_random and self._counted < self._candidates.spent
 
-    def is_preset(self, trial: Trial) -> bool:
-        """The presets are the first trials of the baseline, in a row."""
-        if trial.kind is not TrialKind.BASELINE or self._first is None:
-            return False
-        return trial.number < self._first + len(self._presets)
+    def limits(self, trial: Trial) -> bool:
+        """Known networks are compared with, whatever they cost."""
+        return not self._is_preset(trial)
 
-    def next_trial(self, number: int, archive: Archive) -> Trial | None:
-        """The trial to start as `number`; None where the space has nothing more to draw.
+    def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
+        """None where the space has nothing more to draw.
 
         A network that the strategy has trained as well is answered from there and counts all the
         same: random search alone would have trained it. Not from a result that began with weights
         of a supernet, which random search alone has not.
         """
-        candidate = self.ask(number)
+        candidate = self._ask(number)
         if candidate is None:
+            self.stop()
             return None
         keys = self._space.keys(candidate)
         return Trial(
             number,
-            TrialKind.BASELINE,
+            BASELINE,
             candidate,
             TrialState.RUNNING,
             *keys,
             seed=int(self._seed),
-            source=archive.first_from_scratch(*keys),
+            source=self._archive.first_from_scratch(*keys),
         )
 
-    def ask(self, number: int) -> Candidate | None:
-        """The proposal for trial `number`; None where the space has nothing more to draw."""
-        if self._started < len(self._presets):
-            return self._presets[self._started]
-        rng = rng_for(self._seed, SearchPurpose.BASELINE, number)
-        for _ in range(MAX_REPEATS if self._refusals < MAX_REFUSALS else 0):
-            candidate = self._space.sample(rng)
-            if identity(*self._space.keys(candidate)) not in self._known:
-                return candidate
-        self._is_exhausted = True
-        return None
+    def stop(self, *, is_asked_out: bool = False) -> None:
+        self._is_stopped = True
 
     def apply(self, event: TrialStarted | TrialEnded) -> None:
-        """A trial of the baseline started or ended."""
         trial = event.trial
         if isinstance(event, TrialStarted):
             if self._first is None:
                 self._first = trial.number
             self._started += 1
-        if self.is_preset(trial):
+        if self._is_preset(trial):
             return
         if isinstance(event, TrialStarted):
             self._known.add(identity(*self._space.keys(trial.candidate)))
@@ -115,3 +130,17 @@ class Baseline:
             self._refusals += 1
         else:
             self._refusals = 0
+
+    def _is_preset(self, trial: Trial) -> bool:
+        """The presets are the first trials, in a row."""
+        return self._first is not None and trial.number < self._first + len(self._presets)
+
+    def _ask(self, number: int) -> Candidate | None:
+        if self._started < len(self._presets):
+            return self._presets[self._started]
+        rng = rng_for(self._seed, SearchPurpose.BASELINE, number)
+        for _ in range(MAX_REPEATS if self._refusals < MAX_REFUSALS else 0):
+            candidate = self._space.sample(rng)
+            if identity(*self._space.keys(candidate)) not in self._known:
+                return candidate
+        return None

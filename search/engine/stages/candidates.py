@@ -6,16 +6,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from models.architecture import sha256_of
-from search.engine.archive import Archive, Tally
+from search.engine.archive import Tally
 from search.engine.journal import TrialEnded, TrialStarted
-from search.engine.suggestions import Suggestion, Suggestions
+from search.engine.stage import Given, Stage, Stages, stages
+from search.engine.suggestions import Suggestion
 from search.objectives import Incumbents, violation
-from search.space import SearchSpace
-from search.spec import SearchSpec
-from search.strategy import Strategy
-from search.trial import Candidate, Proposal, Trial, TrialKind, TrialState
+from search.trial import Candidate, Proposal, Trial, TrialState
+from search.trial_kind import TrialKind, registered
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+
+CANDIDATE = registered(
+    TrialKind(
+        "candidate",
+        is_told=True,
+        competes=True,
+        needs_objectives=True,
+        is_limited=True,
+        stops_early=True,
+        is_answered=True,
+        counter="trials",
+    )
+)
+
+SUPERNET = registered(
+    TrialKind("supernet", is_told=True, is_limited=True, is_answered=True, counter="trials")
+)
 
 MAX_REPEATS = 100
 """Proposals in a row that were all tried before, after which the space counts as exhausted."""
@@ -26,24 +46,24 @@ counts as exhausted. More than the repeats, because a constraint may leave 1 % o
 """
 
 
-class SearchStage:
-    """A fold over the starts and ends of candidates and supernets. Nobody else asks the strategy
-    or tells it.
+@stages.register("candidates")
+class Candidates(Stage):
+    """Nobody else asks the strategy or tells it.
 
-    archive: what is known of each distinct candidate.
-    told: ended trials that the strategy knows.
-    spent: those of them that cost budget.
+    spent: ended trials that cost budget.
     budget_trials: how many may.
     budget_seconds: wall seconds of this stage, for the engine to watch; infinite: no limit.
     """
 
-    def __init__(
-        self, spec: SearchSpec, space: SearchSpace, strategy: Strategy, suggestions: Suggestions
-    ) -> None:
+    kinds = (CANDIDATE, SUPERNET)
+    phase = "searching"
+
+    def __init__(self, given: Given, earlier: Stages) -> None:
+        spec = given.spec
         self._seed, self._constraints = spec.seed, spec.constraints
-        self._space, self._strategy, self._suggest = space, strategy, suggestions
-        self.archive = Archive()
-        self.told = self.spent = 0
+        self._space, self._archive = given.space, earlier.archive
+        self._strategy, self._suggest = given.strategy, given.suggestions
+        self.spent = 0
         self.budget_trials = spec.budget.trials
         self.budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
         self._incumbents = Incumbents(len(spec.objectives), spec.final.top)
@@ -53,6 +73,10 @@ class SearchStage:
         self._repeats = self._refusals = 0
         self._reasons = Tally()  # why trials have no usable result
         self._is_stopped = self._is_asked_out = False
+
+    @classmethod
+    def counts(cls, spec: SearchSpec, distinct: float) -> int:
+        return int(min(spec.budget.trials, distinct))
 
     @property
     def has_result(self) -> bool:
@@ -64,21 +88,20 @@ class SearchStage:
         return self._incumbents.best()
 
     @property
-    def is_closed(self) -> bool:
-        """Whether no further trial may start now."""
-        spent = self.spent + self._in_flight
-        return self._is_stopped or self._is_exhausted or spent >= self.budget_trials
+    def wants(self) -> bool:
+        if self._is_stopped or self._is_exhausted:
+            return False
+        return self.spent + self._in_flight < self.budget_trials
 
     @property
-    def failed_reason(self) -> str | None:
-        """Why it has no result; None where it has one."""
+    def reason(self) -> str | None:
         if self.has_result:
             return None
         return f"no trial gave a usable result, most often {self._reasons}"
 
     @property
-    def exhausted_reason(self) -> str | None:
-        """Why there is nothing more to try, whatever the budget; None where there is."""
+    def ending(self) -> str | None:
+        """There is nothing more to try, whatever the budget."""
         if self._is_asked_out:
             return "the strategy had nothing more to ask for"
         if not self._is_exhausted:
@@ -86,7 +109,7 @@ class SearchStage:
         what = "architectures"
         if self._space.searches_recipe:
             what = "pairs of architecture and recipe"
-        reason = f"the search space is exhausted after {len(self.archive)} distinct {what}"
+        reason = f"the search space is exhausted after {len(self._archive)} distinct {what}"
         if self._refusals >= MAX_REFUSALS:
             reason += f": {self._refusals} in a row were refused, most often {self._reasons}"
         return reason
@@ -97,27 +120,20 @@ class SearchStage:
         self.budget_seconds = self.budget_seconds if seconds is None else seconds
 
     def stop(self, *, is_asked_out: bool = False) -> None:
-        """Close for good. `is_asked_out`: because the strategy has nothing more to ask for."""
         self._is_stopped, self._is_asked_out = True, self._is_asked_out or is_asked_out
 
     def prepare(self) -> None:
-        """Work out the suggestions, where needed; else the first `next_trial` takes that time."""
+        """Work out the suggestions, where they are needed."""
         if not self._asked and self._suggestions is None:
             self._suggestions = self._suggest()
 
     def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
-        """The trial to start as `number`; None where the strategy has nothing to ask for now.
-
-        Raises:
-            Exception: whatever the strategy raises.
-        """
         if (suggestion := self._suggestion()) is not None:
             return self._trial(number, suggestion.candidate, suggestion.origin)
         proposal = self._strategy.ask(number, running)
         return None if proposal is None else self._trial(number, proposal)
 
     def apply(self, event: TrialStarted | TrialEnded) -> None:
-        """A trial of this stage started or ended."""
         if isinstance(event, TrialStarted):
             self._start(event.trial)
         else:
@@ -138,10 +154,10 @@ class SearchStage:
 
     def _trial(self, number: int, proposal: Proposal, origin: str | None = None) -> Trial:
         if isinstance(proposal, Candidate):
-            kind, keys = TrialKind.CANDIDATE, self._space.keys(proposal)
+            kind, keys = CANDIDATE, self._space.keys(proposal)
         else:
             key = sha256_of(proposal.to_json())
-            kind, keys = TrialKind.SUPERNET, (key, key)
+            kind, keys = SUPERNET, (key, key)
         return Trial(
             number,
             kind,
@@ -149,7 +165,7 @@ class SearchStage:
             TrialState.RUNNING,
             *keys,
             seed=self._seed,
-            source=self.archive.first(*keys),
+            source=self._archive.first(*keys),
             origin=origin,
         )
 
@@ -161,18 +177,17 @@ class SearchStage:
         else:
             self._repeats = 0
             self._in_flight += 1
-            self.archive.open(trial)
+            self._archive.open(trial)
 
     def _end(self, trial: Trial) -> None:
-        self.told += 1
         if trial.is_repeat:
             return
         if trial.source_search is None:
             self._in_flight -= 1
             self._count(trial)
         else:  # a result of an earlier search: it never ran here, and it can win here
-            self.archive.open(trial)
-        self.archive.close(trial)
+            self._archive.open(trial)
+        self._archive.close(trial)
         self._incumbents.add(trial)
 
     def _count(self, trial: Trial) -> None:

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from search.engine.archive import Tally
 from search.engine.journal import TrialEnded, TrialStarted
-from search.spec import SearchSpec
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.engine.stage import Given, Stage, Stages, stages
+from search.engine.stages.candidates import Candidates
+from search.trial import Candidate, Trial, TrialState
+from search.trial_kind import TrialKind, registered
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+
+FINAL = registered(TrialKind("final", sees_test=True, retrains=True))
 
 
-class FinalStage:
-    """A fold over the starts and ends of final trials. The best candidate comes first, seed by
-    seed; which they are no longer changes once the first has started.
+@stages.register("finals")
+class Finals(Stage):
+    """The best candidate comes first, seed by seed; which they are no longer changes once the first
+    has started.
     """
 
-    def __init__(self, spec: SearchSpec) -> None:
-        self._settings, self._seed = spec.final, spec.seed
+    kinds = (FINAL,)
+    phase = "final"
+    after = ("baseline", "candidates")
+
+    def __init__(self, given: Given, earlier: Stages) -> None:
+        self._settings, self._seed = given.spec.final, given.spec.seed
+        self._candidates = earlier[Candidates]
         self._started = self._completed = 0
+        self._is_stopped = False
         self._reasons = Tally()
 
-    @property
-    def has_started(self) -> bool:
-        return self._started > 0
+    @classmethod
+    def counts(cls, spec: SearchSpec, distinct: float) -> int:
+        return min(spec.final.top, Candidates.counts(spec, distinct)) * spec.final.seeds
 
     @property
-    def failed_reason(self) -> str | None:
-        """Why it has no result; None where it has one."""
-        if self._completed:
+    def wants(self) -> bool:
+        left = len(self._candidates.best) * self._settings.seeds - self._started
+        return left > 0 and not self._is_stopped
+
+    @property
+    def reason(self) -> str | None:
+        """Nothing to retrain is for the candidates to say."""
+        if self._completed or not self._started:
             return None
         return f"no final training completed, most often {self._reasons}"
 
-    def wants(self, best: Sequence[Trial]) -> bool:
-        """Whether a further trial is to start, of these candidates."""
-        return self._started < len(best) * self._settings.seeds
-
-    def next_trial(self, number: int, best: Sequence[Trial]) -> Trial:
-        """The trial to start as `number`, where one is wanted."""
+    def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
+        if not self.wants:
+            return None
         place, repetition = divmod(self._started, self._settings.seeds)
-        chosen = best[place]
+        chosen = self._candidates.best[place]
         update = {} if self._settings.epochs is None else {"epochs": self._settings.epochs}
         recipe = chosen.candidate.recipe.model_copy(update=update)
         return Trial(
             number,
-            TrialKind.FINAL,
+            FINAL,
             Candidate(chosen.candidate.architecture, recipe),
             TrialState.RUNNING,
             chosen.architecture_key,
@@ -52,8 +69,10 @@ class FinalStage:
             source=chosen.number,
         )
 
+    def stop(self, *, is_asked_out: bool = False) -> None:
+        self._is_stopped = True
+
     def apply(self, event: TrialStarted | TrialEnded) -> None:
-        """A final trial started or ended."""
         if isinstance(event, TrialStarted):
             self._started += 1
             return

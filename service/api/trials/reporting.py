@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from search.engine.stages.baseline import BASELINE
+from search.engine.stages.candidates import CANDIDATE
 from service.sql.database import Sessions
 from service.sql.dataset_facts import TenantDatasets
 from service.sql.searches import SearchRepository
@@ -159,11 +161,11 @@ def _report(material: _Material, lookup: Lookup) -> Document:
 
     spec = stored_spec(material.spec)
     counted = [outcome for outcome in material.outcomes if outcome.counts]
-    strategy = [outcome.fitness for outcome in counted if outcome.kind == "candidate"]
+    strategy = [outcome.fitness for outcome in counted if outcome.kind == CANDIDATE.name]
     baseline = [
         outcome.fitness
         for outcome in counted
-        if outcome.kind == "baseline" and outcome.number not in material.presets
+        if outcome.kind == BASELINE.name and outcome.number not in material.presets
     ]
     presets = [
         (material.presets[outcome.number], outcome.number, outcome.fitness)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from models.training.diagnosis import diagnosis
+from search.engine.stages.candidates import SUPERNET
+from search.trial_kind import trial_kinds
 from service.sql.tables import Epoch, Trial
 
-KindFilter = Literal["candidate", "supernet", "final", "baseline"]
+if TYPE_CHECKING:
+    KindFilter = str
+else:
+    KindFilter = Literal[tuple(trial_kinds)]  # those of the stages that are here
 TrialStateFilter = Literal["running", "paused", "completed", "pruned", "failed", "cached"]
 
 
@@ -101,7 +106,7 @@ class TrialRead(BaseModel):
                 "architecture_key": row.architecture_key,
                 "recipe": row.proposal.get("recipe"),
                 "weights_from": row.proposal.get("weights_from"),
-                "supernet": row.proposal if row.kind == "supernet" else None,
+                "supernet": row.proposal if row.kind == SUPERNET.name else None,
                 "derived": row.derived,
                 "metrics": row.metrics,
                 "fitness": row.fitness,

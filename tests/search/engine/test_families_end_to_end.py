@@ -15,11 +15,12 @@ from models.training.metrics import metric_names
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, resolve
 from search.results.report import best
-from search.trial import FailureKind, TrialKind
+from search.trial import FailureKind
 
 SEARCHES: dict[str, dict[str, Any]] = {
     "tabular_classification": {"dataset": "wine", "space": {"family": "mlp"}},
@@ -59,7 +60,7 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(task: str, tmp_pat
             assert known | {"gradient_norm_first", "latency_ms"} <= event.metrics.keys()
             assert 0 < event.metrics["latency_ms"] < 100
     (item,) = best(resolved.spec, run.trials)
-    final = next(trial for trial in run.trials if trial.kind is TrialKind.FINAL)
+    final = next(trial for trial in run.trials if trial.kind is FINAL)
     assert item["final_metrics"]["test_loss"]["seeds"] == 2
     report = BundleReport(
         search_id="srch_0",

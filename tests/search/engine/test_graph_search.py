@@ -18,11 +18,11 @@ from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
-from search.trial import TrialKind
 
 RNG = np.random.default_rng(0)
 
@@ -91,7 +91,7 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
     assert run.failed_reason is None
     (item,) = best(resolved.spec, run.trials)
     assert item["final_metrics"]["test_accuracy"]["mean"] > 0.8
-    final = next(trial for trial in run.trials if trial.kind is TrialKind.FINAL)
+    final = next(trial for trial in run.trials if trial.kind is FINAL)
     report = BundleReport(
         search_id="srch_0",
         search_name="mine",

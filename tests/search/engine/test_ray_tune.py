@@ -29,6 +29,8 @@ from search.engine.journal import (
 )
 from search.engine.ray_tune import CapacityError, run_ray_tune
 from search.engine.run import SearchRun
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.engine.stages.finals import FINAL
 from search.engine.trial_actor import Report, trial_from_text, trial_to_text
 from search.evaluation import derived_from
 from search.evaluators.train import TrainEvaluator
@@ -41,7 +43,6 @@ from search.trial import (
     FailureKind,
     SupernetProposal,
     Trial,
-    TrialKind,
     TrialState,
 )
 from service.running.ray_runtime import RayRuntime
@@ -170,12 +171,12 @@ def test_a_search_on_digits_runs_to_its_end_in_processes_that_were_there_before(
     evaluator = partial(TrainEvaluator.for_search, resolved.spec, str(folder))
     run_ray_tune(run, evaluator, resolved.spec.resources)
     assert run.finished and run.failed_reason is None
-    candidates = [t for t in run.trials if t.kind is TrialKind.CANDIDATE]
+    candidates = [t for t in run.trials if t.kind is CANDIDATE]
     assert sum(trial.state is TrialState.COMPLETED for trial in candidates) == 12
     epochs = [event.epoch for event in journal.events if isinstance(event, EpochReported)]
     trained = [trial for trial in candidates if trial.source is None]
     assert len(epochs) == 2 * len(trained) + 2 * 3
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert all(0 <= trial.metrics["test_accuracy"] <= 1 for trial in finals)
     assert all((folder / f"{trial.number}.safetensors").exists() for trial in finals)
     workers = {int(str(trial.worker).rpartition(":")[2]) for trial in trained}
@@ -219,9 +220,9 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
     for trial in run.trials:
         curve = curves[trial.number]
         assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))
-        assert trial.kind is TrialKind.FINAL or trial.metrics == curve[-1].metrics
+        assert trial.kind is FINAL or trial.metrics == curve[-1].metrics
         is_pruned = trial.state is TrialState.PRUNED
-        assert is_pruned == (trial.kind is TrialKind.CANDIDATE and len(curve) < 2)
+        assert is_pruned == (trial.kind is CANDIDATE and len(curve) < 2)
         assert not is_pruned or f"pruned by asha at epoch {len(curve)}" in str(trial.failure)
     resumed = {event.number for event in journal.events if isinstance(event, TrialResumed)}
     completed = [t for t in run.trials if t.number in resumed and t.state is TrialState.COMPLETED]
@@ -254,9 +255,9 @@ def test_supernets_of_two_seeds_run_side_by_side_and_derive_what_they_derive_alo
     assert run.finished and run.failed_reason is None
     first, second, *others = run.trials
     assert first.worker != second.worker
-    assert others[-1].kind is TrialKind.FINAL
+    assert others[-1].kind is FINAL
     for trial in (first, second):
-        assert trial.kind is TrialKind.SUPERNET and trial.state is TrialState.COMPLETED
+        assert trial.kind is SUPERNET and trial.state is TrialState.COMPLETED
         alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
         *_, last = alone.evaluate(trial)
         assert derived_from(last) == trial.derived
@@ -419,7 +420,7 @@ def test_the_time_budget_prunes_what_runs_and_goes_on_to_the_final_stage(folder:
     assert run.finished and run.failed_reason is None
     pruned = ended(journal, 1)
     assert pruned.failure and pruned.failure.kind is FailureKind.BUDGET
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert len(finals) == 2 and all(t.state is TrialState.COMPLETED for t in finals)
     assert is_gone(attempts(folder, 1)[0])
 
@@ -492,8 +493,8 @@ def test_a_trial_that_fits_no_node_is_refused(folder: Path) -> None:
 def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:
     candidate = letters(2).sample(Random(0))
     for kind, proposal in (
-        (TrialKind.FINAL, candidate),
-        (TrialKind.SUPERNET, SupernetProposal("darts", {"order": 2})),
+        (FINAL, candidate),
+        (SUPERNET, SupernetProposal("darts", {"order": 2})),
     ):
         trial = Trial(3, kind, proposal, TrialState.RUNNING, "a", "r", seed=7, source=1)
         assert trial_from_text(trial_to_text(trial)) == (trial, 0)

@@ -3,10 +3,12 @@ import pytest
 from search.engine.journal import MemoryJournal, StaleOwnerError, TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.run import SearchRun
-from search.engine.stages.baseline import Baseline
+from search.engine.stage import Given
+from search.engine.stages.baseline import BASELINE
+from search.engine.stages.candidates import CANDIDATE
 from search.objectives import Constraint
 from search.strategy import strategies
-from search.trial import Trial, TrialKind
+from search.trial import Trial
 from tests.search.support.runs import (
     SHARING,
     Crashing,
@@ -49,7 +51,7 @@ def test_a_search_killed_at_any_event_goes_on_as_if_nothing_had_happened(
     finish(run_on(undisturbed))
     kinds = [trial.state.value for trial in run_on(undisturbed).trials]
     assert {"failed", "completed"} <= set(kinds) or name in SHARING
-    assert not is_rich or "baseline" in {trial.kind for trial in run_on(undisturbed).trials}
+    assert not is_rich or BASELINE in {trial.kind for trial in run_on(undisturbed).trials}
     assert name not in ("random", "regularized_evolution") or "cached" in kinds
     for limit in range(1, len(undisturbed.events) - len(known)):
         crashed = Crashing(limit, is_written)
@@ -73,7 +75,7 @@ def test_trials_in_flight_at_a_crash_run_again_under_their_numbers() -> None:
     assert resumed.running == run.running and resumed.trials_spent == 1
     assert [resumed.next_trial(), resumed.next_trial()] == [in_flight[0], in_flight[2]]
     fourth = resumed.next_trial()
-    assert fourth and fourth.kind is TrialKind.CANDIDATE
+    assert fourth and fourth.kind is CANDIDATE
     assert fourth.number > 2 and resumed.next_trial() is None
 
 
@@ -89,14 +91,13 @@ def test_a_journal_proves_that_the_same_proposals_come_again(name: str) -> None:
             in_flight.append(trial)
         if in_flight:
             complete(run, in_flight.pop(len(journal.events) % len(in_flight)))
-    asks = sum(trial.kind is not TrialKind.FINAL for trial in run.trials)
-    proof = replay(strategy_of(name, space), journal.history(), Baseline(space, spec))
-    assert proof.is_same and proof.asks == asks >= (10 if name in SHARING else 20)
-    other_seed = Baseline(space, spec.model_copy(update={"seed": 1}))
-    drawn = replay(strategy_of(name, space), journal.history(), other_seed).differences
-    assert {run.trials[difference.number].kind for difference in drawn} == {TrialKind.BASELINE}
+    proof = replay(Given(spec, space, strategy_of(name, space)), journal.history())
+    assert proof.is_same and proof.asks == len(run.trials) >= (12 if name in SHARING else 22)
+    other_seed = Given(spec.model_copy(update={"seed": 1}), space, strategy_of(name, space))
+    drawn = replay(other_seed, journal.history()).differences
+    assert {run.trials[difference.number].kind for difference in drawn} == {BASELINE}
     other = strategies[name](space, strategies[name].Settings(), 1)
-    changed = replay(other, journal.history())
+    changed = replay(Given(spec, space, other), journal.history())
     assert not changed.is_same and changed.differences[0].number == 0
 
 
@@ -106,4 +107,4 @@ def test_a_journal_that_contradicts_itself_proves_nothing() -> None:
     assert trial
     for history in ([TrialStarted(trial, 1)], [TrialStarted(trial, 0, (4,))], [TrialEnded(trial)]):
         with pytest.raises(ValueError, match="trial 0"):
-            replay(strategy_of("random", space), history)
+            replay(Given(spec_of(), space, strategy_of("random", space)), history)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 import pytest
 
 from search.engine.journal import Event, MemoryJournal
-from search.engine.stages.candidates import MAX_REPEATS
+from search.engine.stages.candidates import CANDIDATE, MAX_REPEATS
+from search.engine.stages.finals import FINAL
 from search.strategy import strategies
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.runs import (
     ERROR,
     SHARING,
@@ -30,8 +31,8 @@ def test_a_search_runs_candidates_then_finals() -> None:
     finish(run)
     trials = run.trials
     assert [trial.number for trial in trials] == list(range(len(trials)))
-    search = [trial for trial in trials if trial.kind is TrialKind.CANDIDATE]
-    finals = [trial for trial in trials if trial.kind is TrialKind.FINAL]
+    search = [trial for trial in trials if trial.kind is CANDIDATE]
+    finals = [trial for trial in trials if trial.kind is FINAL]
     assert sum(trial.costs_budget for trial in search) == run.trials_spent == 5
     assert {trial.seed for trial in search} == {7}
     best = max(search, key=lambda trial: (trial.metrics["val_accuracy"], -trial.number))
@@ -109,7 +110,7 @@ def test_a_small_space_is_exhausted_and_the_search_ends_well(name: str, parallel
     assert run.trials_spent == 4
     assert run.failed_reason is None
     assert len(run.trials) <= 4 + (4 + 1) * MAX_REPEATS + 2
-    assert run.trials[-1].kind is TrialKind.FINAL
+    assert run.trials[-1].kind is FINAL
 
 
 def test_the_reason_names_pairs_where_the_recipe_is_searched() -> None:
@@ -228,7 +229,7 @@ def test_the_budget_can_grow_and_shrink_while_the_search_stage_lasts() -> None:
     run.set_budget(trials=100)
     assert final and run.phase == "final"
     following = run.next_trial()
-    assert following and following.kind is TrialKind.FINAL
+    assert following and following.kind is FINAL
 
 
 def test_a_strategy_that_raises_ends_the_search_with_its_error() -> None:

@@ -7,10 +7,12 @@ from search.engine.control import Orders, Steering
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError
 from search.spec import Budget
 from search.strategy import strategies
-from search.trial import FailureKind, Trial, TrialKind, TrialState
+from search.trial import FailureKind, Trial, TrialState
 from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 
 
@@ -41,7 +43,7 @@ def test_a_search_runs_to_its_end() -> None:
         (number, epoch) for number in range(6) for epoch in (1, 2)
     ]
     final = run.trials[-1]
-    assert final.kind is TrialKind.FINAL and final.worker == "serial" and final.seconds >= 0
+    assert final.kind is FINAL and final.worker == "serial" and final.seconds >= 0
     assert final.metrics["test_accuracy"] == pytest.approx(share_of_a(final) - 0.01)
 
 
@@ -120,10 +122,10 @@ def test_the_end_of_the_time_budget_leads_to_the_finals_of_the_best_so_far() -> 
 
     run_serial(run, Slow())
     assert run.finished and run.failed_reason is None
-    states = [trial.state for trial in run.trials if trial.kind is TrialKind.CANDIDATE]
+    states = [trial.state for trial in run.trials if trial.kind is CANDIDATE]
     assert states.count(TrialState.PRUNED) <= 1
     assert 1 <= states.count(TrialState.COMPLETED) < 30
-    assert sum(trial.kind is TrialKind.FINAL for trial in run.trials) == 2
+    assert sum(trial.kind is FINAL for trial in run.trials) == 2
 
 
 def test_the_clock_of_the_budget_starts_with_the_engine() -> None:

@@ -14,11 +14,14 @@ from models.recipe import Recipe
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError
 from search.evaluators.tabular import Table, TableError, TableEvaluator
 from search.spec import TableSpec
 from search.strategy import strategies
-from search.trial import FailureKind, Trial, TrialKind, TrialState
+from search.trial import FailureKind, Trial, TrialState
+from search.trial_kind import TrialKind
 from tests.search.support.tables import DIMENSIONS, arrays, written
 
 
@@ -26,7 +29,7 @@ def architecture(a: str, b: int) -> Architecture:
     return Architecture("table", {"a": a, "b": b})
 
 
-def trial(table: Table, a: str, b: int, kind: TrialKind = TrialKind.CANDIDATE) -> Trial:
+def trial(table: Table, a: str, b: int, kind: TrialKind = CANDIDATE) -> Trial:
     candidate = table.space().candidate({"a": a, "b": b})
     return Trial(0, kind, candidate, TrialState.RUNNING)
 
@@ -51,7 +54,7 @@ def test_a_trial_is_looked_up_and_its_final_score_kept_for_final_trials(tmp_path
     assert list(evaluator.evaluate(trial(table, "y", 1))) == [
         {"search_score": 30.0, "parameters": 3.0}
     ]
-    assert list(evaluator.evaluate(trial(table, "y", 1, TrialKind.FINAL))) == [
+    assert list(evaluator.evaluate(trial(table, "y", 1, FINAL))) == [
         {"search_score": 30.0, "parameters": 3.0, "final_score": 55.0}
     ]
 
@@ -70,7 +73,7 @@ def test_a_limit_on_the_latency_that_a_table_knows_costs_no_budget(tmp_path: Pat
     strategy = strategies["grid"](table.space(), spec.strategy, 0)
     run = SearchRun(spec, table.space(), strategy, MemoryJournal(), table.cost)
     run_serial(run, TableEvaluator(table))
-    asked = [trial for trial in run.trials if trial.kind is TrialKind.CANDIDATE]
+    asked = [trial for trial in run.trials if trial.kind is CANDIDATE]
     refused = {trial.metrics.get("latency_ms") for trial in asked if trial.is_refused}
     kept = [trial.metrics["latency_ms"] for trial in asked if trial.costs_budget]
     assert refused == {4.0, 5.0, None} and sorted(kept) == [1.0, 2.0, 3.0]

@@ -25,11 +25,14 @@ from models.family import InfeasibleError, families
 from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.training.trainer import NonFiniteError
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError, Metrics
 from search.evaluators.train import TrainEvaluator, failure_of
 from search.objectives import Constraint
 from search.spec import SearchSpec
-from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, FailureKind, Trial, TrialState
+from search.trial_kind import TrialKind
 
 QUICK = Recipe(epochs=2, batch_size=32)
 
@@ -49,7 +52,7 @@ def architecture(seed: int = 0, **settings: Any) -> Architecture:
 
 def trial(
     number: int = 0,
-    kind: TrialKind = TrialKind.CANDIDATE,
+    kind: TrialKind = CANDIDATE,
     recipe: Recipe = QUICK,
     of: Architecture | None = None,
 ) -> Trial:
@@ -122,7 +125,7 @@ def test_a_trial_goes_on_in_another_worker_where_it_was_left(tmp_path: Path) -> 
 def test_a_final_trial_scores_the_test_split_once_and_leaves_its_weights(
     evaluator: TrainEvaluator, tmp_path: Path
 ) -> None:
-    of = trial(7, TrialKind.FINAL, Recipe(epochs=3, batch_size=128))
+    of = trial(7, FINAL, Recipe(epochs=3, batch_size=128))
     reports = run(evaluator, of)
     assert [report["epoch"] for report in reports] == [1, 2, 3]
     assert ["test_accuracy" in report for report in reports] == [False, False, True]
@@ -146,14 +149,14 @@ def test_a_final_trial_scores_the_test_split_once_and_leaves_its_weights(
 
 def test_a_final_trial_on_train_and_validation_reports_no_validation(tmp_path: Path) -> None:
     evaluator = TrainEvaluator("digits", str(tmp_path), final_data="train+val")
-    reports = run(evaluator, trial(3, TrialKind.FINAL))
+    reports = run(evaluator, trial(3, FINAL))
     assert all(not name.startswith("val_") for report in reports for name in report)
     assert reports[-1]["test_accuracy"] > 0.2
     assert (tmp_path / "3.safetensors").exists()
     assert "val_accuracy" in run(evaluator, trial())[-1]  # the search itself still validates
 
 
-@pytest.mark.parametrize("kind", [TrialKind.CANDIDATE, TrialKind.FINAL])
+@pytest.mark.parametrize("kind", [CANDIDATE, FINAL])
 def test_a_pretrained_trial_says_what_became_of_it(
     evaluator: TrainEvaluator, kind: TrialKind
 ) -> None:
@@ -168,7 +171,7 @@ def test_a_pretrained_trial_says_what_became_of_it(
 
 
 def test_a_pruned_final_trial_leaves_nothing(evaluator: TrainEvaluator, tmp_path: Path) -> None:
-    epochs = evaluator.evaluate(trial(7, TrialKind.FINAL))
+    epochs = evaluator.evaluate(trial(7, FINAL))
     next(epochs)
     epochs.close()  # type: ignore[attr-defined] # it is a generator
     assert not (tmp_path / "checkpoints").exists()
@@ -228,7 +231,7 @@ def test_limits_are_for_candidates_and_for_what_is_known_before(tmp_path: Path) 
     other = architecture(1)
     with pytest.raises(EvaluationError):
         next(evaluator.evaluate(trial(of=other)))
-    assert next(evaluator.evaluate(trial(1, TrialKind.FINAL, of=other)))["epoch"] == 1
+    assert next(evaluator.evaluate(trial(1, FINAL, of=other)))["epoch"] == 1
     later = [
         Constraint(metric="latency_ms", max=1e6),
         Constraint(metric="peak_memory_bytes", min=1e15),  # only the least is known
@@ -259,7 +262,7 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.gpu
 def test_a_trial_runs_on_the_gpu(tmp_path: Path) -> None:
-    reports = run(TrainEvaluator("digits", str(tmp_path), gpus=1), trial(1, TrialKind.FINAL))
+    reports = run(TrainEvaluator("digits", str(tmp_path), gpus=1), trial(1, FINAL))
     assert reports[-1]["test_accuracy"] > 0.2
     assert checkpoint.load(f"{tmp_path}/1.safetensors").weights
 
@@ -303,7 +306,7 @@ def test_the_spec_says_how_to_evaluate(tmp_path: Path) -> None:
             "final": {"data": "train+val"},
         }
     )
-    reports = run(TrainEvaluator.for_search(spec, str(tmp_path)), trial(5, TrialKind.FINAL))
+    reports = run(TrainEvaluator.for_search(spec, str(tmp_path)), trial(5, FINAL))
     assert "val_loss" not in reports[-1] and (tmp_path / "5.safetensors").exists()
 
 
@@ -330,10 +333,11 @@ OUT_OF_MEMORY = """
 import json, resource, sys
 from search.evaluation import EvaluationError
 from search.evaluators.train import TrainEvaluator
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.engine.stages.candidates import CANDIDATE
+from search.trial import Candidate, Trial, TrialState
 
 def run(number, candidate):
-    trial = Trial(number, TrialKind.CANDIDATE, Candidate.from_json(candidate), TrialState.RUNNING)
+    trial = Trial(number, CANDIDATE, Candidate.from_json(candidate), TrialState.RUNNING)
     try:
         *_, last = evaluator.evaluate(trial)
         return last["val_accuracy"]

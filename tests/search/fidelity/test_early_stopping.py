@@ -6,8 +6,10 @@ import pytest
 from search.engine.journal import EpochReported, Event, MemoryJournal, StaleOwnerError
 from search.engine.replay import replay
 from search.engine.run import SearchRun
+from search.engine.stage import Given
+from search.engine.stages.candidates import CANDIDATE
 from search.strategy import strategies
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.runs import (
     Crashing,
     Listed,
@@ -82,7 +84,7 @@ def test_a_search_with_early_stopping_goes_on_after_a_crash_at_any_event(
     finish_by_epochs(run_on(undisturbed))
     assert run_on(undisturbed).finished and run_on(undisturbed).failed_reason is None
     assert {"pruned", "completed"} <= set(states(run_on(undisturbed)))
-    searched = [trial for trial in run_on(undisturbed).trials if trial.kind is TrialKind.CANDIDATE]
+    searched = [trial for trial in run_on(undisturbed).trials if trial.kind is CANDIDATE]
     assert all("synflow" in trial.metrics for trial in searched)
     for limit in range(1, len(undisturbed.events)):
         crashed = Crashing(limit, is_written)
@@ -92,7 +94,7 @@ def test_a_search_with_early_stopping_goes_on_after_a_crash_at_any_event(
         finish_by_epochs(run_on(journal))
         assert distinct(journal) == undisturbed.events
     strategy = strategy_of("regularized_evolution", space, population_size=2)
-    assert replay(strategy, undisturbed.history()).is_same
+    assert replay(Given(spec, space, strategy), undisturbed.history()).is_same
 
 
 def test_a_pruned_trial_has_the_metrics_of_its_last_epoch_no_fitness_and_costs_budget() -> None:

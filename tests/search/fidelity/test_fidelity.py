@@ -9,9 +9,10 @@ import pytest
 
 from models.architecture import Architecture
 from models.recipe import Recipe
+from search.engine.stages.candidates import CANDIDATE
 from search.fidelity import CONTINUE, PAUSE, Action, FidelityRule, fidelities
 from search.objectives import Objective
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 
 ACCURACY = Objective(metric="val_accuracy")
 
@@ -26,7 +27,7 @@ def rule_of(
 def ended(number: int, state: TrialState, kind: FailureKind | None = None) -> Trial:
     candidate = Candidate(Architecture("cnn_cell", {}), Recipe())
     failure = Failure(kind, "no luck") if kind else None
-    return Trial(number, TrialKind.CANDIDATE, candidate, state, failure=failure)
+    return Trial(number, CANDIDATE, candidate, state, failure=failure)
 
 
 def report(rule: FidelityRule, number: int, epoch: int, value: float) -> Action:

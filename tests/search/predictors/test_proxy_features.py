@@ -19,13 +19,15 @@ from search.engine.journal import MemoryJournal
 from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stage import Given
+from search.engine.stages.candidates import CANDIDATE
 from search.evaluators.proxies import ProxyScorer
 from search.predictors.gaussian_process import LENGTH_SCALES, NOISES, SLOPES, GaussianProcess
 from search.predictors.proxy_scores import standard_scores
 from search.request.resolve import Resolved, SpecError, resolve
 from search.request.screening import Screening
 from search.strategies.bananas import CLIMB, Bananas
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 from tests.search.support.spaces import Scored, letters
 
 Matrix = NDArray[np.float64]
@@ -126,7 +128,7 @@ def told(proxies: tuple[str, ...], scorer: Any, count: int) -> Bananas:
     for number in range(count):
         candidate = SPACE.sample(Random(number))
         strategy.tell(
-            Trial(number, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED,
+            Trial(number, CANDIDATE, candidate, TrialState.COMPLETED,
                   fitness=(quality(candidate),))
         )  # fmt: skip
     return strategy
@@ -156,7 +158,7 @@ def test_an_ask_scores_the_most_promising_alone_and_changes_nothing() -> None:
         return noisy(0.2)(candidate)
 
     strategy = told(("synflow",), counted, 30)
-    running = Trial(30, TrialKind.CANDIDATE, SPACE.sample(Random(30)), TrialState.RUNNING)
+    running = Trial(30, CANDIDATE, SPACE.sample(Random(30)), TrialState.RUNNING)
     first = strategy.ask(31, [running])
     scores_told, scores_asked = scored[:30], scored[30:]
     assert scores_told == [SPACE.sample(Random(number)) for number in range(30)]
@@ -192,9 +194,10 @@ def finished(resolved: Resolved) -> MemoryJournal:
 def test_a_search_with_features_keeps_their_scores_and_is_repeated_from_its_journal() -> None:
     resolved = resolve(BODY)
     history = finished(resolved).history()
-    assert replay(resolve(BODY).strategy(), history).is_same
+    given = Given(resolved.spec, resolved.space, resolve(BODY).strategy())
+    assert replay(given, history).is_same
     plain = resolve({**BODY, "strategy": {**BODY["strategy"], "proxies": []}})
-    others = replay(plain.strategy(), history).differences
+    others = replay(Given(plain.spec, plain.space, plain.strategy()), history).differences
     assert others and min(other.number for other in others) >= 4
     scorer = ProxyScorer("digits", ("naswot", "parameters"), resolved.spec.seed)
     ended = [e.trial for e in history if e.trial.state is TrialState.COMPLETED and e.trial.is_told]

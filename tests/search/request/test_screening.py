@@ -17,6 +17,8 @@ from search.engine.journal import MemoryJournal, TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stage import Given
+from search.engine.stages.candidates import CANDIDATE
 from search.request.resolve import SpecError, resolve
 from search.request.screening import Screening
 from search.results.rank_correlation import rank_correlations
@@ -24,7 +26,7 @@ from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategy import Strategy, strategies
 from search.streams import SearchPurpose, rng_for, seed_for
-from search.trial import Candidate, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, FailureKind, Trial, TrialState
 from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 
 SPACE = letters(5)
@@ -98,7 +100,7 @@ def test_a_warm_start_tries_the_best_of_the_sample_first_and_tells_the_strategy(
         told.tell(trial)
     assert trials[6].candidate == told.ask(6, ())  # a mutation of the best, not a sample
     for trial in trials:
-        if trial.kind is TrialKind.CANDIDATE and trial.state is TrialState.COMPLETED:
+        if trial.kind is CANDIDATE and trial.state is TrialState.COMPLETED:
             score = count_a(trial.candidate)["synflow"]
             assert trial.metrics.get("synflow", -math.inf) == score
 
@@ -117,12 +119,12 @@ def test_suggestions_go_on_after_a_crash_and_a_replay_proves_it() -> None:
             plain(event.trial) for event in events
         ]
     found = screened(spec).suggestions()
-    proof = replay(strategy_of(spec), events, suggestions=found)
-    asked = [e for e in events if isinstance(e, TrialStarted) and e.trial.kind != TrialKind.FINAL]
+    proof = replay(Given(spec, SPACE, strategy_of(spec), lambda: found), events)
+    asked = [event for event in events if isinstance(event, TrialStarted)]
     assert proof.is_same and proof.asks == len(asked)
-    other = replay(strategy_of(spec), events, suggestions=[found[1], found[0], *found[2:5]])
+    others = [found[1], found[0], *found[2:5]]
+    other = replay(Given(spec, SPACE, strategy_of(spec), lambda: others), events)
     assert [difference.number for difference in other.differences] == [0, 1, 5]
-    assert other.differences[-1].replayed is None
 
 
 def plain(trial: Trial) -> Trial:

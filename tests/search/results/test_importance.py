@@ -10,14 +10,15 @@ import pytest
 
 from models.architecture import Decision
 from models.domains import Choice
+from search.engine.stages.candidates import CANDIDATE
 from search.results.importance import MAX_TRIALS, importance, thinned
 from search.space import SearchSpace
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 from tests.search.support.spaces import letters, space_of
 
 
 def trial(number: int, candidate: Candidate, *fitness: float) -> Trial:
-    return Trial(number, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED, fitness=fitness)
+    return Trial(number, CANDIDATE, candidate, TrialState.COMPLETED, fitness=fitness)
 
 
 def every(space: SearchSpace, *options: str) -> list[Candidate]:

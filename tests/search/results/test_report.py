@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from models.architecture import Architecture
 from models.recipe import Recipe
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.objectives import fitness
 from search.results.report import best, choose_final
 from search.spec import SearchSpec
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 
 
 def spec(**changes: Any) -> SearchSpec:
@@ -35,7 +37,7 @@ def candidate(number: int, of: SearchSpec, **metrics: float) -> Trial:
     architecture = Architecture("cnn_cell", {"channels": 8 + number})
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         Candidate(architecture, Recipe()),
         TrialState.COMPLETED,
         architecture_key=architecture.key,
@@ -47,7 +49,7 @@ def candidate(number: int, of: SearchSpec, **metrics: float) -> Trial:
 def final(number: int, source: Trial, seed: int, **metrics: float) -> Trial:
     return Trial(
         number,
-        TrialKind.FINAL,
+        FINAL,
         source.proposal,
         TrialState.COMPLETED,
         seed=seed,

@@ -19,13 +19,14 @@ from models.family import families
 from models.recipe import Recipe, TrainingSettings
 from models.task import Task
 from search.benchmark import run_on_table
+from search.engine.stages.candidates import CANDIDATE
 from search.evaluators.tabular import Table
 from search.predictors.gaussian_process import GaussianProcess
 from search.predictors.path_encoding import PathEncoding
 from search.space import SearchSpace
 from search.strategies.bananas import Bananas, log_expected_improvement
 from search.strategies.random import RandomSearch
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 from tests.search.support.tables import product_table
 
@@ -187,7 +188,7 @@ def told(strategy: Bananas, number: int, score: float) -> Candidate:
     candidate = strategy.ask(number, ())
     keys = candidate.architecture.key, candidate.recipe.key
     strategy.tell(
-        Trial(number, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED, *keys, fitness=(score,))
+        Trial(number, CANDIDATE, candidate, TrialState.COMPLETED, *keys, fitness=(score,))
     )
     return candidate
 
@@ -195,12 +196,10 @@ def told(strategy: Bananas, number: int, score: float) -> Candidate:
 def climbed(strategy: Bananas, trials: int) -> Iterator[float]:
     for number in range(trials):
         candidate = strategy.ask(number, ())
-        trial = Trial(number, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED)
+        trial = Trial(number, CANDIDATE, candidate, TrialState.COMPLETED)
         score = share_of_a(trial)
         yield score
-        strategy.tell(
-            Trial(number, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED, fitness=(score,))
-        )
+        strategy.tell(Trial(number, CANDIDATE, candidate, TrialState.COMPLETED, fitness=(score,)))
 
 
 def test_nothing_is_asked_for_twice_until_the_space_is_exhausted() -> None:
@@ -218,7 +217,7 @@ def test_what_runs_is_neither_asked_for_again_nor_left_out_of_sight() -> None:
     for number in range(12, 24):
         candidate = strategy.ask(number, running)
         assert candidate not in [trial.proposal for trial in running]
-        running.append(Trial(number, TrialKind.CANDIDATE, candidate, TrialState.RUNNING))
+        running.append(Trial(number, CANDIDATE, candidate, TrialState.RUNNING))
 
 
 @pytest.mark.parametrize("acquisition", ["expected_improvement", "thompson", "ucb"])

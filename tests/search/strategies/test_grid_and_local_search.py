@@ -10,12 +10,13 @@ from models.architecture import Decision
 from models.domains import Choice, Range
 from search.benchmark import run_on_table
 from search.counting import assignment_at, count_assignments
+from search.engine.stages.candidates import CANDIDATE
 from search.evaluators.tabular import Table
 from search.strategies.grid import Grid
 from search.strategies.local_search import LocalSearch
 from search.strategies.random import RandomSearch
 from search.strategy import Strategy
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 from tests.search.support.tables import product_table
 from tests.search.test_space import conditional_decisions, enumerated
@@ -25,7 +26,7 @@ def told(number: int, candidate: Candidate, score: float | None) -> Trial:
     failure = Failure(FailureKind.ERROR, "no luck") if score is None else None
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.FAILED if failure else TrialState.COMPLETED,
         fitness=None if score is None else (score,),
@@ -149,7 +150,7 @@ def test_a_neighbour_that_runs_is_not_asked_for_again() -> None:
         proposal = strategy.ask(number, running)
         assert distance(centre, proposal) == 1
         assert proposal not in [trial.proposal for trial in running]
-        running.append(Trial(number, TrialKind.CANDIDATE, proposal, TrialState.RUNNING))
+        running.append(Trial(number, CANDIDATE, proposal, TrialState.RUNNING))
     assert distance(centre, strategy.ask(9, running)) > 0
 
 

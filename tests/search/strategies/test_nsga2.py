@@ -22,6 +22,7 @@ from pymoo.optimize import minimize
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.stats import ttest_ind
 
+from search.engine.stages.candidates import CANDIDATE
 from search.results.hypervolume import hypervolume
 from search.space import SearchSpace
 from search.strategies.nsga2 import (
@@ -32,7 +33,7 @@ from search.strategies.nsga2 import (
 )
 from search.strategies.random import RandomSearch
 from search.strategy import Strategy
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 from tests.search.support.spaces import letters
 
 VARIABLES, LEVELS = 6, 11
@@ -72,7 +73,7 @@ def space() -> SearchSpace:
 def trial(number: int, candidate: Candidate, fitness: Any, violation: float = 0.0) -> Trial:
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.COMPLETED,
         fitness=fitness,

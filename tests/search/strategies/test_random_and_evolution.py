@@ -8,12 +8,13 @@ from scipy.stats import binomtest, chisquare, ttest_ind
 
 from models.architecture import Decision
 from models.domains import Choice
+from search.engine.stages.candidates import CANDIDATE
 from search.space import SearchSpace
 from search.strategies.random import RandomSearch
 from search.strategies.regularized_evolution import RegularizedEvolution
 from search.strategy import Strategy, strategies
 from search.streams import SearchPurpose, rng_for
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 
 FALSE_ALARM = 1e-6  # of each statistical test below
@@ -23,7 +24,7 @@ def told(number: int, candidate: Candidate, score: float | None) -> Trial:
     failure = Failure(FailureKind.ERROR, "no luck") if score is None else None
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.FAILED if failure else TrialState.COMPLETED,
         fitness=None if score is None else (score,),

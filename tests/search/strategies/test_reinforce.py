@@ -9,9 +9,10 @@ from scipy.stats import chisquare
 
 from models.architecture import Decision
 from models.domains import Choice
+from search.engine.stages.candidates import CANDIDATE
 from search.predictors.controller import Controller
 from search.strategies.reinforce import Moments, Reinforce
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 
 
@@ -19,7 +20,7 @@ def told(number: int, candidate: Candidate, score: float | None) -> Trial:
     failure = Failure(FailureKind.ERROR, "no luck") if score is None else None
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.FAILED if failure else TrialState.COMPLETED,
         fitness=None if score is None else (score,),

@@ -3,9 +3,11 @@ import math
 import pytest
 
 from search.engine.journal import EpochReported, MemoryJournal
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.engine.stages.finals import FINAL
 from search.objectives import Constraint
 from search.strategy import strategies
-from search.trial import Failure, FailureKind, TrialKind, TrialState
+from search.trial import Failure, FailureKind, TrialState
 from tests.search.support.runs import (
     SHARING,
     Listed,
@@ -86,12 +88,12 @@ def test_a_strategy_never_sees_a_test_metric_nor_a_final_trial_nor_the_baseline(
     strategy = Listening(strategy_of(name, space))
     run = started(space, strategy, spec_of(8, baseline="random"))
     while trial := run.next_trial():
-        test = {"test_accuracy": 0.5} if trial.kind is TrialKind.FINAL else {}
+        test = {"test_accuracy": 0.5} if trial.kind is FINAL else {}
         complete(run, trial, **test)
     assert run.finished and any("test_accuracy" in trial.metrics for trial in run.trials)
     assert not any(name.startswith("test_") for t in strategy.told for name in t.metrics)
-    supernets = {TrialKind.SUPERNET} if name in SHARING else set()
-    assert {trial.kind for trial in strategy.told} == {TrialKind.CANDIDATE} | supernets
+    supernets = {SUPERNET} if name in SHARING else set()
+    assert {trial.kind for trial in strategy.told} == {CANDIDATE} | supernets
     again = Listening(strategy_of(name, space))
     assert isinstance(run._journal, MemoryJournal)
     started(space, again, spec_of(8), run._journal)

@@ -7,10 +7,11 @@ import pytest
 from models.architecture import Decision
 from models.domains import Choice, Range
 from search.benchmark import run_on_table
+from search.engine.stages.candidates import CANDIDATE
 from search.evaluators.tabular import Table
 from search.strategies.random import RandomSearch
 from search.strategies.tpe import Tpe, _distribution, _from_optuna, _to_optuna
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from tests.search.support.spaces import letters, share_of_a, space_of
 from tests.search.support.tables import product_table
 
@@ -19,7 +20,7 @@ def told(number: int, candidate: Candidate, score: float | None) -> Trial:
     failure = Failure(FailureKind.ERROR, "no luck") if score is None else None
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.FAILED if failure else TrialState.COMPLETED,
         fitness=None if score is None else (score,),
@@ -109,7 +110,7 @@ def test_what_runs_is_not_asked_for_again() -> None:
     for number in range(20):
         candidate = strategy.ask(number, running)
         assert candidate not in [trial.proposal for trial in running]
-        running.append(Trial(number, TrialKind.CANDIDATE, candidate, TrialState.RUNNING))
+        running.append(Trial(number, CANDIDATE, candidate, TrialState.RUNNING))
 
 
 def test_tpe_beats_random_search_on_a_table(tmp_path: Path) -> None:

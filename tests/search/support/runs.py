@@ -10,13 +10,14 @@ from models.family import InfeasibleError
 from search.engine.feasibility import Screen
 from search.engine.journal import Event, MemoryJournal, StaleOwnerError
 from search.engine.run import SearchRun
+from search.engine.stages.candidates import CANDIDATE
 from search.evaluation import Derivation
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategies.weight_sharing import candidate_strategies
 from search.strategy import Strategy, strategies
 from search.streams import SearchPurpose, rng_for
-from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Proposal, Trial, TrialState
 from tests.search.support.spaces import share_of_a, spec_of
 
 ERROR = Failure(FailureKind.ERROR, "RuntimeError: no luck")
@@ -70,7 +71,7 @@ def of_earlier_search(space: SearchSpace, word: str, number: int = 0) -> Trial:
     metrics = {"val_accuracy": word.count("a") / len(word), "parameters": 100.0 * word.count("a")}
     return Trial(
         number,
-        TrialKind.CANDIDATE,
+        CANDIDATE,
         candidate,
         TrialState.CACHED,
         *space.keys(candidate),
@@ -103,7 +104,7 @@ SHARING = sorted(set(strategies) - set(candidate_strategies()))
 
 def complete(run: SearchRun, trial: Trial, **metrics: float) -> None:
     if trial.is_supernet:
-        derived = run._search_stage._space.sample(Random(trial.number)).architecture
+        derived = run._candidates._space.sample(Random(trial.number)).architecture
         run.complete(trial.number, Derivation({"weight_loss": 1.0}, derived), seconds=1.0)
         return
     score = share_of_a(trial)

@@ -30,6 +30,10 @@ from models.training.state import load_state
 from search.engine.journal import EpochReported, Event, MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.engine.serial import run_serial
+from search.engine.stage import Given
+from search.engine.stages.baseline import BASELINE
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError, Metrics, derived_from
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
@@ -37,7 +41,7 @@ from search.request.resolve import Resolved, resolve
 from search.request.warm_start import Earlier, taken_over
 from search.space import SearchSpace
 from search.strategies.weight_sharing import WeightSharing
-from search.trial import Candidate, FailureKind, SupernetProposal, Trial, TrialKind, TrialState
+from search.trial import Candidate, FailureKind, SupernetProposal, Trial, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
 from tests.search.engine.stages.test_baseline import candidates, complete, started
@@ -100,14 +104,14 @@ def evaluator(
 
 def supernet_trial(method: str = "darts", **settings: Any) -> Trial:
     proposal = SupernetProposal(method, {**SETTINGS, **settings})
-    return Trial(0, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
+    return Trial(0, SUPERNET, proposal, TrialState.RUNNING)
 
 
 def candidate_trial(
     architecture: Architecture, recipe: Recipe = WHOLE, weights_from: int | None = 0
 ) -> Trial:
     candidate = Candidate(architecture, recipe, weights_from)
-    return Trial(5, TrialKind.CANDIDATE, candidate, TrialState.RUNNING, seed=11)
+    return Trial(5, CANDIDATE, candidate, TrialState.RUNNING, seed=11)
 
 
 def drawn(space: Mapping[str, Any], task: Task, number: int = 0) -> Architecture:
@@ -269,7 +273,7 @@ class Mortal:
         self._evaluator = evaluator
 
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
-        if trial.kind is TrialKind.CANDIDATE:
+        if trial.kind is CANDIDATE:
             raise Crash
         return self._evaluator.evaluate(trial)
 
@@ -292,14 +296,15 @@ def test_a_search_goes_on_with_the_weights_after_a_crash(tmp_path: Path) -> None
     run = run_of(resolved, whole)
     run_serial(run, TrainEvaluator.for_search(resolved.spec, str(tmp_path / "whole")))
     derived = {trial.number: trial.derived for trial in run.trials if trial.is_supernet}
-    tried = [trial for trial in run.trials if trial.kind is TrialKind.CANDIDATE]
+    tried = [trial for trial in run.trials if trial.kind is CANDIDATE]
     assert tried and all(trial.state is TrialState.COMPLETED for trial in tried)
     for trial in tried:
         number = trial.candidate.weights_from
         assert number is not None and derived[number] == trial.candidate.architecture
     final = run.trials[-1]
-    assert final.kind is TrialKind.FINAL and final.candidate.weights_from is None
-    assert replay(resolved.strategy(), whole.history()).is_same
+    assert final.kind is FINAL and final.candidate.weights_from is None
+    given = Given(resolved.spec, resolved.space, resolved.strategy())
+    assert replay(given, whole.history()).is_same
 
     folder, parted = str(tmp_path / "parted"), MemoryJournal()
     trains = TrainEvaluator.for_search(resolved.spec, folder)
@@ -316,7 +321,7 @@ def test_a_search_goes_on_with_the_weights_after_a_crash(tmp_path: Path) -> None
     run_serial(run, TrainEvaluator.for_search(resolved.spec, folder))
     assert run.failed_reason is not None and "are not there" in run.failed_reason
     for trial in run.trials:
-        if trial.kind is TrialKind.CANDIDATE:
+        if trial.kind is CANDIDATE:
             name = f"{trial.candidate.weights_from}.weights.safetensors"
             assert trial.failure is not None and name in trial.failure.message
 
@@ -329,7 +334,7 @@ def supernets_asked(strategy: WeightSharing, count: int) -> list[Trial]:
         assert (
             isinstance(proposal, SupernetProposal) and proposal.settings["inherit_weights"] is True
         )
-        found.append(Trial(number, TrialKind.SUPERNET, proposal, TrialState.RUNNING))
+        found.append(Trial(number, SUPERNET, proposal, TrialState.RUNNING))
     return found
 
 
@@ -351,7 +356,7 @@ def test_what_two_supernets_derive_is_tried_with_the_weights_of_the_first_that_e
     assert "weights_from" not in plain.to_json()
     assert resolved.space.keys(plain) == resolved.space.keys(candidate)
     keys = resolved.space.keys(candidate)
-    running = Trial(2, TrialKind.CANDIDATE, candidate, TrialState.RUNNING, *keys)
+    running = Trial(2, CANDIDATE, candidate, TrialState.RUNNING, *keys)
     assert strategy.ask(3, (running,)) is None
     strategy.tell(replace(running, state=TrialState.FAILED))
     assert strategy.ask(3, ()) is None
@@ -366,16 +371,14 @@ def test_random_search_is_not_credited_with_inherited_weights() -> None:
         run = started(space, Listed([tried]), spec_of(1, baseline="random"))
         while (trial := run.next_trial()) is not None:
             complete(run, trial)
-        (drawn,) = [trial for trial in run.trials if trial.kind is TrialKind.BASELINE]
+        (drawn,) = [trial for trial in run.trials if trial.kind is BASELINE]
         assert drawn.state is state and drawn.candidate == plain
 
 
 def test_results_with_inherited_weights_are_not_taken_over() -> None:
     resolved = resolve(request("darts") | {"warm_start": ["srch_one"]})
     candidate = resolved.space.sample(Random(0))
-    scored = Trial(
-        4, TrialKind.CANDIDATE, candidate, TrialState.COMPLETED, metrics={"val_accuracy": 0.5}
-    )
+    scored = Trial(4, CANDIDATE, candidate, TrialState.COMPLETED, metrics={"val_accuracy": 0.5})
     heir = replace(scored, number=5, proposal=replace(candidate, weights_from=2))
 
     def earlier(*trials: Trial) -> Any:

@@ -16,11 +16,13 @@ from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
-from search.trial import TrialKind, TrialState
+from search.trial import TrialState
 
 GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none
 CELL = {"family": "rnn", "cell": "darts", "layers": 1, "hidden": 4, "nodes": 2}
@@ -87,7 +89,7 @@ def test_what_a_supernet_derives_is_trained_and_retrained(
     assert run.failed_reason is None
     assert [trial.state for trial in run.trials] == [TrialState.COMPLETED] * 3
     supernet, candidate, final = run.trials
-    assert supernet.kind is TrialKind.SUPERNET and final.kind is TrialKind.FINAL
+    assert supernet.kind is SUPERNET and final.kind is FINAL
     assert candidate.candidate.architecture == supernet.derived
     assert {"supernet_loss", "derived_loss", "weight_loss"} <= supernet.metrics.keys()
 

@@ -17,9 +17,10 @@ from models.datasets.reference import load_dataset
 from models.families.cnn_cell import CnnCellSettings
 from models.family import InfeasibleError
 from models.recipe import Recipe
+from search.engine.stages.candidates import SUPERNET
 from search.evaluation import Derivation, EvaluationError
 from search.objectives import Constraint
-from search.trial import SupernetProposal, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
 
@@ -54,7 +55,7 @@ def one_thread() -> Iterator[None]:
 
 def trial(method: str = "darts", **settings: Any) -> Trial:
     proposal = SupernetProposal(method, {**QUICK, **settings})
-    return Trial(7, TrialKind.SUPERNET, proposal, TrialState.RUNNING)
+    return Trial(7, SUPERNET, proposal, TrialState.RUNNING)
 
 
 def reports(

@@ -19,12 +19,14 @@ from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.finals import FINAL
 from search.evaluation import Derivation
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
-from search.trial import SupernetProposal, Trial, TrialKind, TrialState
+from search.trial import SupernetProposal, Trial, TrialState
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.one_shot import OneShotSettings
 from tests.support.small_graphs import citations, molecules
@@ -60,7 +62,7 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
 def trained(
     strategy: dict[str, Any], space: FamilySettings, dataset: Dataset, folder: Path
 ) -> Iterator[Derivation]:
-    trial = Trial(0, TrialKind.SUPERNET, SupernetProposal("darts", strategy), TrialState.RUNNING)
+    trial = Trial(0, SUPERNET, SupernetProposal("darts", strategy), TrialState.RUNNING)
     return train_supernet(trial, space, dataset, torch.device("cpu"), f"{folder}/0")
 
 
@@ -95,7 +97,7 @@ def test_what_a_supernet_derives_is_trained_and_retrained(
     assert run.failed_reason is None
     assert [trial.state for trial in run.trials] == [TrialState.COMPLETED] * 3
     supernet, candidate, final = run.trials
-    assert supernet.kind is TrialKind.SUPERNET and final.kind is TrialKind.FINAL
+    assert supernet.kind is SUPERNET and final.kind is FINAL
     assert candidate.candidate.architecture == supernet.derived
     assert {"supernet_accuracy", "derived_accuracy", "weight_loss"} <= supernet.metrics.keys()
 

@@ -22,6 +22,8 @@ from search.engine.control import Orders
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.finals import FINAL
 from search.engine.trial_actor import Report
 from search.evaluation import Derivation, derived_from
 from search.evaluators.train import TrainEvaluator
@@ -33,7 +35,7 @@ from search.strategies.gdas import GdasSearch, GdasSettings
 from search.strategies.pc_darts import PcDartsSearch, PcDartsSettings
 from search.strategies.weight_sharing import candidate_strategies
 from search.strategy import strategies
-from search.trial import FailureKind, TrialKind, TrialState
+from search.trial import FailureKind, TrialState
 from search.weight_sharing.one_shot import Batch, OneShot, OneShotSettings
 
 TASK = Task("image_classification", (1, 6, 6), 3)
@@ -224,7 +226,7 @@ def test_what_supernets_derive_is_trained_and_retrained(name: str, tmp_path: Pat
     assert run.failed_reason is None
     assert run.exhausted_reason == "the strategy had nothing more to ask for"
     kinds = [trial.kind for trial in run.trials]
-    assert kinds[:2] == [TrialKind.SUPERNET] * 2 and kinds[-1] is TrialKind.FINAL
+    assert kinds[:2] == [SUPERNET] * 2 and kinds[-1] is FINAL
     supernets, candidates = run.trials[:2], run.trials[2:-1]
     derived = {trial.derived.key for trial in supernets if trial.derived}
     assert {trial.candidate.architecture.key for trial in candidates} == derived
@@ -284,7 +286,7 @@ def test_a_search_waits_for_its_supernets_and_ends_with_what_they_derived() -> N
     run.complete(second.number, metrics, 1.0)  # derives the same network again
     run.complete(candidate.number, {"val_accuracy": 0.5}, 1.0)
     final = run.next_trial()
-    assert final is not None and final.kind is TrialKind.FINAL
+    assert final is not None and final.kind is FINAL
 
 
 @pytest.mark.parametrize(

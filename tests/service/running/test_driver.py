@@ -13,10 +13,12 @@ from sqlalchemy import select, update
 from search.engine.control import Orders
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
+from search.engine.stage import Given
+from search.engine.stages.candidates import CANDIDATE
 from search.request.resolve import resolve
 from search.request.screening import Screening
 from search.strategies.random import RandomSearch
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
 from service.running.driver import ClientControl, Driver
 from service.running.lease_keeper import Exit, LeaseKeeper
 from service.settings import ServiceSettings
@@ -98,7 +100,8 @@ def test_a_search_runs_to_a_published_bundle(
     assert screening is not None
     claim = Claim(search.id, 1, "me")
     history = SqlJournal(sessions, claim, lambda: 0.0).history()
-    assert replay(resolved.strategy(), history, suggestions=screening.suggestions()).is_same
+    given = Given(resolved.spec, resolved.space, resolved.strategy(), screening.suggestions)
+    assert replay(given, history).is_same
     published = Ledger(sessions, claim).published()
     (path,) = published.values()
     assert (Path(settings.home) / path).is_file()
@@ -119,14 +122,18 @@ def test_a_strategy_that_raises_fails_the_search_with_the_cause(
 
     def raising(self: RandomSearch, number: int, running: Sequence[Trial]) -> Candidate:
         if number > 0:
-            raise ZeroDivisionError("the population is empty")
+            return 1 // 0  # type: ignore[return-value]
         return ask(self, number, running)
 
     monkeypatch.setattr(RandomSearch, "ask", raising)
     submit(sessions)
     code, search = drive(settings, sessions)
     assert (code, search.state) == (Exit.DONE, "failed")
-    assert search.state_reason == "ZeroDivisionError: the population is empty"
+    line = raising.__code__.co_firstlineno + 2
+    assert search.state_reason == (
+        "ZeroDivisionError: integer division or modulo by zero "
+        f"(tests/service/running/test_driver.py, line {line}; the rest is in logs/{search.id}.log)"
+    )
     assert all(trial.state != "running" for trial in trials_of(sessions))
 
 
@@ -142,9 +149,7 @@ def test_the_time_budget_counts_what_earlier_owners_used(
     resolved = resolve(read_search(sessions, search_id).spec)
     proposal = resolved.strategy().ask(0, ())
     architecture_key, recipe_key = resolved.space.keys(proposal)  # type: ignore[arg-type]  # random asks candidates
-    trial = Trial(
-        0, TrialKind.CANDIDATE, proposal, TrialState.RUNNING, architecture_key, recipe_key
-    )
+    trial = Trial(0, CANDIDATE, proposal, TrialState.RUNNING, architecture_key, recipe_key)
     journal = SqlJournal(sessions, claim, lambda: 100.0)
     journal.append(TrialStarted(trial, told=0))
     metrics = {"val_accuracy": 0.5, "val_loss": 1.0}

@@ -14,9 +14,10 @@ from models.datasets.reference import load_dataset
 from search.engine.journal import StaleOwnerError
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
-from search.trial import Trial, TrialKind
+from search.trial import Trial
 from service.running.publishing import Publisher
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
@@ -55,7 +56,7 @@ class Finished:
 
     @property
     def finals(self) -> list[Trial]:
-        finals = [trial for trial in self.trials if trial.kind is TrialKind.FINAL]
+        finals = [trial for trial in self.trials if trial.kind is FINAL]
         return sorted(finals, key=lambda trial: -trial.metrics["val_accuracy"])
 
     def checkpoint(self, trial: Trial) -> Path:

@@ -20,7 +20,9 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
-from search.trial import Failure, FailureKind, SupernetProposal, Trial, TrialKind, TrialState
+from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.finals import FINAL
+from search.trial import Failure, FailureKind, SupernetProposal, Trial, TrialState
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal, TrialHasEndedError
 from service.sql.lease import Claim
@@ -76,11 +78,11 @@ def test_history_is_what_was_appended(
 ) -> None:
     first, second = running_trial(0), running_trial(1, seed=7, origin="proxy:synflow")
     supernet = running_trial(
-        2, kind=TrialKind.SUPERNET, proposal=SupernetProposal("darts", {"order": 2, "epochs": 5})
+        2, kind=SUPERNET, proposal=SupernetProposal("darts", {"order": 2, "epochs": 5})
     )
     derived = first.candidate.architecture
     heir = running_trial(3, proposal=replace(first.candidate, weights_from=2))
-    final = running_trial(4, kind=TrialKind.FINAL, source=1, seed=1)
+    final = running_trial(4, kind=FINAL, source=1, seed=1)
     failure = Failure(FailureKind.NON_FINITE, "epoch 1: the loss is NaN")
     events = [
         TrialStarted(first, told=0),

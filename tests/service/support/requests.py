@@ -17,9 +17,11 @@ from models.recipe import Recipe
 from search.engine.journal import EpochReported, TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.evaluation import Derivation
 from search.request.resolve import resolve
-from search.trial import Candidate, Failure, FailureKind, Trial, TrialKind, TrialState
+from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from service.sql.database import Sessions
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
@@ -60,7 +62,7 @@ def pointers(response: Response) -> set[str]:
 def trial(number: int, accuracy: float | None = None, **changes: Any) -> Trial:
     """A trial, completed where an accuracy is given."""
     values: dict[str, Any] = {
-        "kind": TrialKind.CANDIDATE,
+        "kind": CANDIDATE,
         "proposal": Candidate(Architecture("cnn_cell", {"cells": number + 1}), Recipe(epochs=2)),
         "state": TrialState.RUNNING if accuracy is None else TrialState.COMPLETED,
         "architecture_key": hashlib.sha256(str(number).encode()).hexdigest(),
@@ -114,7 +116,7 @@ class Driver:
         self.end(number, accuracy, **changes)
 
     def retrain(self, number: int, source: int, accuracy: float, seed: int) -> None:
-        changes: dict[str, Any] = {"kind": TrialKind.FINAL, "source": source, "seed": seed}
+        changes: dict[str, Any] = {"kind": FINAL, "source": source, "seed": seed}
         self.start(number, **changes)
         metrics = {"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01}
         self.end(number, accuracy, **changes, metrics=metrics)
@@ -161,7 +163,7 @@ class Hashed:
             yield Derivation({"epoch": 1.0, "weight_loss": score}, derived(trial.architecture_key))
             return
         metrics = {"val_accuracy": score, "parameters": 1000.0 * score}
-        if trial.kind is TrialKind.FINAL:
+        if trial.kind is FINAL:
             metrics["test_accuracy"] = score / 2
         yield {"epoch": 1.0, **metrics}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from models.architecture import Architecture
 from models.recipe import Recipe
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.engine.stages.candidates import CANDIDATE
+from search.trial import Candidate, Trial, TrialState
 from service.identifiers import new_search_id
 from service.sql.database import DEFAULT_TENANT, Sessions
 from service.sql.tables import Search, Tenant
@@ -56,7 +57,7 @@ def read_search(sessions: Sessions, search_id: str) -> Search:
 
 def running_trial(number: int, **changes: Any) -> Trial:
     values: dict[str, Any] = {
-        "kind": TrialKind.CANDIDATE,
+        "kind": CANDIDATE,
         "proposal": Candidate(
             Architecture("cnn_cell", {"channels": 4, "cells": number}), Recipe(learning_rate=0.1)
         ),

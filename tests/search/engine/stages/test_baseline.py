@@ -7,9 +7,13 @@ import pytest
 from models.presets import preset
 from search.engine.journal import MemoryJournal, TrialEnded
 from search.engine.replay import replay
+from search.engine.stage import Given
+from search.engine.stages.baseline import BASELINE
+from search.engine.stages.candidates import CANDIDATE
+from search.engine.stages.finals import FINAL
 from search.objectives import Constraint
 from search.strategy import strategies
-from search.trial import TrialKind, TrialState
+from search.trial import TrialState
 from tests.search.support.runs import (
     Listed,
     Listening,
@@ -33,16 +37,16 @@ def test_the_baseline_has_as_many_trials_and_never_wins() -> None:
         phases.append((run.phase, trial.kind))
         complete(run, trial)
     assert list(dict.fromkeys(phases)) == [
-        ("searching", TrialKind.CANDIDATE),
-        ("baseline", TrialKind.BASELINE),
-        ("final", TrialKind.FINAL),
+        ("searching", CANDIDATE),
+        ("baseline", BASELINE),
+        ("final", FINAL),
     ]
-    drawn = [trial for trial in run.trials if trial.kind is TrialKind.BASELINE]
+    drawn = [trial for trial in run.trials if trial.kind is BASELINE]
     assert len({trial.architecture_key for trial in drawn}) == len(drawn) == 4
     assert all(trial.fitness and not trial.costs_budget for trial in drawn)
     assert max(trial.fitness or () for trial in drawn) > (0.0,)
     assert run.trials_spent == 4
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert {trial.source for trial in finals} == {0}
 
 
@@ -50,7 +54,7 @@ def test_the_baseline_is_another_random_search_than_the_strategy() -> None:
     space = letters(8)
     run = started(space, strategy_of("random", space), spec_of(10, baseline="random"))
     finish(run)
-    kinds = [TrialKind.CANDIDATE, TrialKind.BASELINE]
+    kinds = [CANDIDATE, BASELINE]
     asked, drawn = ({t.architecture_key for t in run.trials if t.kind is kind} for kind in kinds)
     assert (len(asked), len(drawn), asked & drawn) == (10, 10, set())
 
@@ -59,11 +63,11 @@ def test_the_baseline_trains_nothing_twice_and_ends_with_the_space() -> None:
     space = letters(2, "ab")
     run = started(space, strategy_of("random", space), spec_of(50, baseline="random"))
     finish(run)
-    drawn = [trial for trial in run.trials if trial.kind is TrialKind.BASELINE]
+    drawn = [trial for trial in run.trials if trial.kind is BASELINE]
     assert [trial.state for trial in drawn] == [TrialState.CACHED] * 4
     for trial in drawn:
         source = run.trials[trial.source or 0]
-        assert source.kind is TrialKind.CANDIDATE and source.metrics == trial.metrics
+        assert source.kind is CANDIDATE and source.metrics == trial.metrics
         assert source.architecture_key == trial.architecture_key
     assert run.finished and run.trials_spent == 4
 
@@ -73,12 +77,12 @@ def test_what_is_refused_without_training_counts_for_neither() -> None:
     spec = spec_of(4, baseline="random", constraints=(Constraint(metric="parameters", max=150),))
     run = started(space, strategy_of("random", space), spec, cost=cost_by_letters)
     finish(run)
-    for kind in (TrialKind.CANDIDATE, TrialKind.BASELINE):
+    for kind in (CANDIDATE, BASELINE):
         trials = [trial for trial in run.trials if trial.kind is kind]
         counted = [trial for trial in trials if not trial.is_refused and not trial.is_repeat]
-        assert len(counted) == 4 or kind is TrialKind.BASELINE
+        assert len(counted) == 4 or kind is BASELINE
         assert any(trial.is_refused for trial in trials)
-    drawn = [t for t in run.trials if t.kind is TrialKind.BASELINE and not t.is_refused]
+    drawn = [t for t in run.trials if t.kind is BASELINE and not t.is_refused]
     assert len(drawn) == 4  # of them, those that the strategy has trained are answered
 
 
@@ -98,7 +102,7 @@ def test_presets_come_first_whatever_they_cost_and_never_win() -> None:
             break
         flops = 10 if trial.candidate.architecture.family == "cnn_stages" else 1
         run.complete(trial.number, {"val_accuracy": 0.9, "parameters": 9, "flops": flops}, 1)
-    drawn = [trial for trial in run.trials if trial.kind is TrialKind.BASELINE]
+    drawn = [trial for trial in run.trials if trial.kind is BASELINE]
     assert len(drawn) == 2 + 3 and len(run.trials) == 3 + 5 + 2
     for trial, name in zip(drawn, ("lenet-5", "mlp-100"), strict=False):
         assert trial.candidate.architecture == preset(name).architecture
@@ -106,7 +110,7 @@ def test_presets_come_first_whatever_they_cost_and_never_win() -> None:
         assert (recipe.epochs, recipe.learning_rate) == (7, pytest.approx(0.02))
         assert trial.fitness == (0.9,)
     assert drawn[0].metrics["flops"] == 10
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert finals and {trial.source for trial in finals} == {0}
 
 
@@ -122,10 +126,11 @@ def test_results_of_an_earlier_search_are_told_first_and_can_win(name: str) -> N
     assert run.trials_spent == 5
     trained = [trial for trial in run.trials if trial.state is TrialState.COMPLETED]
     assert not {trial.architecture_key for trial in known} & {
-        trial.architecture_key for trial in trained if trial.kind is TrialKind.CANDIDATE
+        trial.architecture_key for trial in trained if trial.kind is CANDIDATE
     }
-    assert {trial.source for trial in trained if trial.kind is TrialKind.FINAL} == {0}
-    assert replay(strategy_of(name, space), journal.history()).is_same
+    assert {trial.source for trial in trained if trial.kind is FINAL} == {0}
+    given = Given(spec_of(5), space, strategy_of(name, space))
+    assert replay(given, journal.history()).is_same
 
 
 def test_a_repeat_of_an_earlier_search_is_answered_from_the_journal() -> None:

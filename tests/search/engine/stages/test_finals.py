@@ -1,6 +1,6 @@
+from search.engine.stages.finals import FINAL
 from search.objectives import Objective
 from search.spec import Final
-from search.trial import TrialKind
 from tests.search.support.runs import (
     ERROR,
     Listed,
@@ -24,7 +24,7 @@ def test_finals_start_after_the_last_candidate_has_ended() -> None:
     complete(run, first)
     assert run.phase == "final"
     finals = [run.next_trial(), run.next_trial()]
-    assert [trial.kind for trial in finals if trial] == [TrialKind.FINAL] * 2
+    assert [trial.kind for trial in finals if trial] == [FINAL] * 2
     assert run.next_trial() is None and not run.finished
     for final in finals:
         assert final
@@ -38,7 +38,7 @@ def test_the_finals_are_the_best_distinct_architectures_seed_by_seed() -> None:
     spec = spec_of(4, final=Final(top=2, seeds=2, epochs=3))
     run = started(space, Listed(candidates(space, *words)), spec)
     finish(run)
-    finals = [trial for trial in run.trials if trial.kind is TrialKind.FINAL]
+    finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert [(trial.source, trial.seed) for trial in finals] == [(1, 1), (1, 2), (0, 1), (0, 2)]
 
 
