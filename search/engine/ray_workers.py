@@ -12,8 +12,10 @@ and may serve the API as well.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import sysconfig
 import time
 
 PRELOADED_MODULES = (
@@ -27,6 +29,7 @@ NODE_ENVIRONMENT = {
     "RAY_preload_python_modules": ",".join(PRELOADED_MODULES),
     "RAY_prestart_worker_first_driver": "0",  # one process a core is too many for a large machine
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "PYTHONSAFEPATH": "1",  # workers import nothing that lies beside Ray's own script
 }
 """Of a Ray node that runs our trials, set where the node is started."""
 
@@ -42,10 +45,16 @@ def soft_limit(cpus: int) -> dict[str, str]:
 
 
 def connect(address: str) -> None:
-    """Join the Ray runtime at `address`; raises ConnectionError where there is none."""
+    """Join the Ray runtime at `address`; raises ConnectionError where there is none.
+
+    Ray puts the working folder of whoever joins before everything else on the path of workers, so
+    that a `models.py` there would hide our package. The folder of the standard library stands in
+    for it, which is on their path anyway.
+    """
     import ray
 
-    ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    with contextlib.chdir(sysconfig.get_path("stdlib")):
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def is_connected() -> bool:

@@ -20,6 +20,7 @@ import typer
 from nasmith.commands.options import Json
 from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
 from service.commands.options import Home, settings_of
+from service.own_packages import PACKAGES, ForeignPackageError, refuse_foreign_packages
 
 if TYPE_CHECKING:
     from service.settings import ServiceSettings
@@ -63,9 +64,13 @@ def examine(home: Path | None) -> Iterator[Finding]:
     """Every finding, the cheap ones first; a check that breaks is a finding too."""
     yield _python()
     yield _packages()
+    imports = _imports()
+    yield imports
     yield from _guarded("torch", _torch)
     yield from _guarded("ray", _ray)
     yield from _guarded("memory", _memory)
+    if imports.status == "fail":  # the other checks are made by what is not there
+        return
     try:
         settings = settings_of(home)
     except UsageError as error:
@@ -103,6 +108,14 @@ def _packages() -> Finding:
         return Finding("packages", "fail", f"{error.name} is not installed", "Run `make install`.")
 
 
+def _imports() -> Finding:
+    try:
+        refuse_foreign_packages()
+    except ForeignPackageError as error:
+        return Finding("imports", "fail", str(error), "Give the server an environment of its own.")
+    return Finding("imports", "ok", f"{', '.join(PACKAGES)} are the server's own")
+
+
 def _torch() -> Finding:
     import torch
 
@@ -124,7 +137,11 @@ def _ray() -> Finding:
     code = "import ray, ray.tune; print(ray.__version__)"
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, fixed code
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Finding("ray", "fail", "import takes more than 60 s", "Is the disk overloaded?")

@@ -10,6 +10,7 @@ import typer
 from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json
 from service.commands.options import Home, settings_of
+from service.own_packages import ForeignPackageError, refuse_foreign_packages
 
 
 def serve(
@@ -40,6 +41,7 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve the API and run the searches, until SIGTERM or Ctrl-C."""
+    _refuse_foreign_packages()
     settings = settings_of(home, host=host, port=port)
     from importlib.metadata import version as version_of
 
@@ -67,6 +69,7 @@ def serve(
 
 def dispatch(home: Home = None) -> None:
     """Run queued searches, until SIGTERM or Ctrl-C; for a server with --no-dispatcher."""
+    _refuse_foreign_packages()
     settings = settings_of(home)
     from service.running.dispatcher import dispatch as run
 
@@ -97,3 +100,10 @@ def demo(
     result = run_demo(output)
     if as_json:
         print_json(result)
+
+
+def _refuse_foreign_packages() -> None:
+    try:
+        refuse_foreign_packages()
+    except ForeignPackageError as error:
+        raise UsageError(str(error)) from None

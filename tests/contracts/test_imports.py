@@ -47,6 +47,7 @@ SERVICE = {
     "backoff": 0,
     "settings": 0,
     "logs": 0,
+    "own_packages": 0,
     "identifiers": 0,
     "refusals": 0,
     "sql": 1,

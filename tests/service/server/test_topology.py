@@ -25,6 +25,7 @@ from sqlalchemy import make_url
 from nasmith import Client
 from service.running.ray_runtime import LOOPBACK
 from service.server.local_server import running_server
+from tests.support.strangers import imported_strangers, strange_folder
 
 RAY = Path(sys.executable).with_name("ray")
 NASMITH = Path(sys.executable).with_name("nasmith")
@@ -104,7 +105,12 @@ def wait_for_ray(
 
 
 @pytest.mark.slow
-def test_the_composed_topology_runs_a_search(postgresql_url: str, tmp_path: Path) -> None:
+def test_the_composed_topology_runs_a_search(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started in a folder whose modules have the names of our packages."""
+    folder = strange_folder(tmp_path / "project")
+    monkeypatch.chdir(folder)
     database = f"topology_{uuid.uuid4().hex}"
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database}")
@@ -127,7 +133,7 @@ def test_the_composed_topology_runs_a_search(postgresql_url: str, tmp_path: Path
     head = [str(RAY), "start", "--head", "--block", "--num-cpus=0", "--include-dashboard=false"]
     head += [f"--node-ip-address={host}", f"--port={port}", f"--temp-dir={sockets}"]
     head += ["--object-store-memory=100000000"]
-    node = [sys.executable, "-c", WORKER_NODE, address]
+    node = [sys.executable, "-P", "-c", WORKER_NODE, address]
     try:
         subprocess.run([str(NASMITH), "migrate"], env={**os.environ, **environment}, check=True)
         with process("head", head, cluster, tmp_path) as started:
@@ -145,5 +151,6 @@ def test_the_composed_topology_runs_a_search(postgresql_url: str, tmp_path: Path
                 assert (Path(folder) / "model.py").exists()
                 states = {trial["state"] for trial in search.trials()}
                 assert states <= {"completed", "cached"}
+        assert imported_strangers(folder) == []
     finally:
         shutil.rmtree(sockets, ignore_errors=True)

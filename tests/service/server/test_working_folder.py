@@ -1,0 +1,151 @@
+"""Nasmith in a folder that holds modules with the names of its packages: none of them is imported,
+and a whole search runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.processes.trees import end_tree
+from tests.support.environments import (
+    build_wheel,
+    new_environment,
+    see_all_installed,
+    site_packages,
+)
+from tests.support.strangers import imported_strangers, strange_folder
+
+REQUEST = {
+    "dataset": "mine",
+    "space": {"family": "mlp", "depth": 1, "width": 8},
+    "training": {"epochs": 1},
+    "strategy": {"name": "random"},
+    "budget": {"trials": 2},
+    "final": {"top": 1, "seeds": 1, "epochs": 1},
+}
+ROWS = [f"{number},{'ab'[number % 2]}" for number in range(60)]
+
+
+@pytest.fixture(params=["checkout", "wheel"])
+def binaries(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where `python` and `nasmith` are: linked to the checkout, or installed from wheels."""
+    if request.param == "checkout":
+        return Path(sys.executable).parent
+    return installed_from_wheels(tmp_path / "environment").parent
+
+
+def installed_from_wheels(folder: Path) -> Path:
+    wheels = [build_wheel(name, folder / "built") for name in ("nasmith", "nasmith-server")]
+    python = new_environment(folder / "venv", *wheels)
+    see_all_installed(folder / "venv")
+    return python
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Without what this test itself was started with."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, **changes}
+
+
+@contextmanager
+def serving(binaries: Path, folder: Path, home: Path) -> Iterator[str]:
+    """`nasmith serve` as a person types it in that folder; its URL."""
+    log = home.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [binaries / "nasmith", "serve", "--port", "0", "--home", home],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        port_file = home / "server.json"
+        while not port_file.exists():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield json.loads(port_file.read_text())["url"]
+    finally:
+        end_tree(process, 30)
+
+
+@pytest.mark.slow
+def test_a_whole_search_imports_nothing_from_the_working_folder(
+    binaries: Path, tmp_path: Path
+) -> None:
+    folder = strange_folder(tmp_path / "project")
+    (folder / "mine.csv").write_text("\n".join(["size,kind", *ROWS]))
+    (folder / "search.json").write_text(json.dumps(REQUEST))
+
+    def nasmith(*arguments: str, url: str) -> str:
+        done = subprocess.run(
+            [binaries / "nasmith", *arguments],
+            cwd=folder,
+            env=environment(NASMITH_URL=url),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with serving(binaries, folder, tmp_path / "home") as url:
+        options = ["--task", "tabular_classification", "--target", "kind"]
+        nasmith("datasets", "add", "mine.csv", *options, url=url)
+        document = json.loads(nasmith("submit", "search.json", "--watch", "--json", url=url))
+        nasmith("download", document["id"], "model", url=url)
+        members = psutil.Process().children(recursive=True)
+        assert any("ray" in member.name() for member in members)
+    assert document["state"] == "succeeded"
+    assert (folder / "model" / "model.py").is_file()
+    assert imported_strangers(folder) == []
+
+
+def test_a_stranger_on_the_path_is_refused(tmp_path: Path) -> None:
+    """Whoever puts the folder on the path by hand hears of it, and no server says ready."""
+    folder = strange_folder(tmp_path / "project")
+    (folder / "service" / "__init__.py").unlink()
+    (folder / "service").rmdir()
+    for command in ("serve", "dispatch"):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("nasmith"), command, "--home", tmp_path / "home"],
+            env=environment(PYTHONPATH=str(folder)),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        for name in ("models", "search", "migrations"):
+            assert f"{name} is {folder / name}" in done.stderr
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("nasmith"), "doctor", "--home", tmp_path / "home"],
+        env=environment(PYTHONPATH=str(folder)),
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 1
+    assert f"fail  imports   models is {folder / 'models.py'}" in checked.stdout
+    assert imported_strangers(folder) == []
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_package_that_another_distribution_wrote_over_is_refused(tmp_path: Path) -> None:
+    python = installed_from_wheels(tmp_path)
+    check = "from service.own_packages import refuse_foreign_packages as check; check()"
+    command = [python, "-P", "-c", check]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ours = site_packages(tmp_path / "venv") / "search" / "__init__.py"
+    ours.write_text("# of somebody else\n")
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert f"search is {ours} of another distribution" in done.stderr
