@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,7 +21,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, core_schema
 
 from models.domains import Choice, Range
-from models.registry import Registry
 
 T = TypeVar("T")
 
@@ -149,21 +149,33 @@ def searchable(model: type[BaseModel], name: str) -> type[Settings]:
     return create_model(name, __base__=Settings, __doc__=model.__doc__, **fields)
 
 
+class Entries(Protocol):
+    """What a request may name, as a registry has it: each entry with its `Settings`."""
+
+    kind: str
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
 class OneOf:
-    """The schema of an object whose field `key` names a registered entry, and whose other
-    fields are that entry's `Settings`.
+    """The schema of an object whose field `key` names one of the entries, and whose other fields
+    are that entry's `Settings`.
     """
 
-    def __init__(self, registry: Registry[Any], key: str) -> None:
-        self.registry, self.key = registry, key
+    def __init__(self, entries: Entries, key: str) -> None:
+        self.entries, self.key = entries, key
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         return core_schema.tagged_union_schema(
             {
-                name: handler.generate_schema(named_settings(entry.Settings, self.key, name))
-                for name, entry in self.registry.items()
+                name: handler.generate_schema(
+                    named_settings(self.entries[name].Settings, self.key, name)
+                )
+                for name in self.entries
             },
             discriminator=self.key,
         )
@@ -171,6 +183,8 @@ class OneOf:
 
 def named_settings(settings: type[Settings], key: str, name: str) -> type[Settings]:
     """`settings` with the field `key` fixed to `name`: the form in a request."""
+    if get_args(settings.model_fields[key].annotation) == (name,):
+        return settings
     title = "".join(part.title() for part in name.split("_")) + "Settings"
     field: dict[str, Any] = {key: (Literal[name], FieldInfo())}
     return create_model(title, __base__=settings, __doc__=settings.__doc__, **field)

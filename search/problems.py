@@ -18,6 +18,9 @@ MAX_PROBLEMS = 200
 FORMS = ("literal", "choice", "range")
 """Names of the forms of a searchable scalar: in pydantic's location, not in the request."""
 
+NOT_CALLED = "default_factory_not_called"
+"""pydantic's error of a field that was left out, where another one is wrong: none of its own."""
+
 PHRASES = {
     "missing": "is required",
     "model_type": "must be an object",
@@ -36,6 +39,18 @@ class SpecProblem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class SpecWarning:
+    """What a client should change in a request that was taken. `where`: a pointer into its body."""
+
+    code: str
+    message: str
+    where: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message, "where": self.where}
+
+
 class SpecError(ValueError):
     """A request that cannot be served, with everything that is wrong with it."""
 
@@ -46,8 +61,13 @@ class SpecError(ValueError):
 
 def problem(message: str, *path: str | int) -> SpecProblem:
     """A problem of the value at `path`."""
+    return SpecProblem(pointer(*path), message)
+
+
+def pointer(*path: str | int) -> str:
+    """RFC 6901."""
     escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return SpecProblem("".join(f"/{part}" for part in escaped), message)
+    return "".join(f"/{part}" for part in escaped)
 
 
 def shown(value: object) -> str:
@@ -84,7 +104,7 @@ class Explainer:
 
     def problems(self, error: ValidationError) -> Iterator[SpecProblem]:
         for details in error.errors(include_url=False):
-            if details["type"] != "default_factory_not_called":  # follows from another error
+            if details["type"] != NOT_CALLED:
                 yield self._problem(details)
 
     def path(self, location: Sequence[str | int]) -> list[str | int]:
@@ -101,10 +121,10 @@ class Explainer:
         context = details.get("ctx", {})
         if kind in ("union_tag_invalid", "union_tag_not_found"):
             union = self._unions[str(path[0])]
-            key, known = union.key, ", ".join(union.registry)
+            key, known = union.key, ", ".join(union.entries)
             if kind == "union_tag_not_found":
                 return problem(f"is required, known are {known}", *path, key)
-            what = f"unknown {union.registry.kind} {shown(details['input'][key])}"
+            what = f"unknown {union.entries.kind} {shown(details['input'][key])}"
             return problem(f"{what}, known are {known}", *path, key)
         if kind == "extra_forbidden":
             known = ", ".join(self._fields(details["loc"]))
@@ -133,7 +153,7 @@ class Explainer:
         if first in self._searchable and len(parents) > 1:
             return ("choice",) if "choice" in location else ("low", "high", "log", "step")
         if first in self._unions:
-            key, entry = self._unions[first].key, self._unions[first].registry[str(location[1])]
+            key, entry = self._unions[first].key, self._unions[first].entries[str(location[1])]
             return (key, *(name for name in entry.Settings.model_fields if name != key))
         return _item_model(self._model.model_fields[first].annotation).model_fields
 

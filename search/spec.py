@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator
 
 from models.datasets.tables import COSTS
 from models.domains import as_domain
-from models.family import FamilySettings, families
+from models.family import FamilySettings
 from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
+from search.body import Body
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.predictors.proxy_scores import ProxyName
-from search.strategy import StrategySettings, strategies
+from search.spaces import TABLE, spaces
+from search.strategy import ScoredSettings, StrategySettings, strategies
 from search.streams import FORMAT, Format, OlderSeed
 
 MAX_TRIALS = 100_000
@@ -44,15 +45,15 @@ class ProxySettings(Settings):
     """
 
     name: ProxyName = Field(description="a proxy of the catalog")
-    use: Literal["warm_start", "filter", "report"] = Field(
-        "warm_start",
-        description="warm_start: the best of a sample are tried first; filter: what scores below "
+    use: Literal["first", "filter", "report"] = Field(
+        "first",
+        description="first: the best of a sample are tried first; filter: what scores below "
         "a sample is not trained and costs no budget; report: nothing more than keep the score",
     )
     samples: int = Field(
         500, ge=2, le=10_000, description="random networks that are scored before the search"
     )
-    top: int = Field(10, ge=1, le=1000, description="warm_start: how many are tried first")
+    top: int = Field(10, ge=1, le=1000, description="first: how many are tried first")
     quantile: float = Field(0.5, gt=0, lt=1, description="filter: share of the sample refused")
 
 
@@ -69,14 +70,18 @@ class Final(Settings):
     )
 
 
-class SearchSpec(Settings):
+class SearchSpec(Body):
     """Body of `POST /v1/searches`. Everything but dataset, space.family and strategy.name has a
-    default.
+    default; in a search of a table of known results space has one as well.
     """
 
     name: str = Field("", max_length=200, description="free text; default: dataset-family-strategy")
     dataset: str = Field(min_length=1, max_length=100, description="name of a dataset")
-    space: Annotated[FamilySettings, OneOf(families, "family")]
+    space: Annotated[FamilySettings, OneOf(spaces, "family")] = Field(
+        default_factory=lambda: None,  # type: ignore[assignment]  # until it is resolved
+        validate_default=False,
+        description="what may be built; left out where the dataset is a table of known results",
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
     strategy: Annotated[StrategySettings, OneOf(strategies, "name")]
     fidelity: Annotated[FidelitySettings, OneOf(fidelities, "name")] = Field(
@@ -116,13 +121,6 @@ class SearchSpec(Settings):
         description="how a search follows from its seed; 1: as in versions that did not say it",
     )
 
-    @model_validator(mode="after")
-    def _objectives_are_distinct(self) -> SearchSpec:
-        metrics = [objective.metric for objective in self.objectives]
-        if len(set(metrics)) < len(metrics):
-            raise ValueError(f"each objective names another metric, got {metrics}")
-        return self
-
     @field_validator("proxies")
     @classmethod
     def _proxies_are_distinct(cls, chosen: tuple[ProxySettings, ...]) -> tuple[ProxySettings, ...]:
@@ -130,6 +128,26 @@ class SearchSpec(Settings):
         if len(set(names)) < len(names):
             raise ValueError(f"each proxy is named once, got {names}")
         return chosen
+
+    @field_serializer("training")
+    def _as_it_was_said(self, training: Settings) -> dict[str, Any]:
+        """What nobody said is left out, as all of it is where there is nothing to train. In a
+        resolved spec of networks every field has been said, or filled in.
+        """
+        return training.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether results are looked up in a table, and nothing is trained."""
+        return self.space.family == TABLE
+
+    @property
+    def scored_by(self) -> list[str]:
+        """The proxies that score untrained networks, for the search or for its strategy."""
+        names = [proxy.name for proxy in self.proxies]
+        if isinstance(self.strategy, ScoredSettings):
+            names += self.strategy.proxies
+        return list(dict.fromkeys(names))
 
     @property
     def is_older(self) -> bool:
@@ -143,14 +161,18 @@ class SearchSpec(Settings):
 
     @property
     def max_epochs(self) -> int:
-        """Of the longest trial."""
-        epochs = as_domain(self.training.epochs).values()  # type: ignore[attr-defined]
-        return max(int(value) for value in epochs)
+        """Of the longest trial; a look into a table is one."""
+        if self.looks_up:
+            return 1
+        return longest_training(self.training)
 
     @property
     def cost_limits(self) -> list[Constraint]:
-        """The constraints on what is known of a candidate before anything is built of it."""
-        return [limit for limit in self.constraints if limit.metric in COST_METRICS]
+        """The constraints on what is known of a candidate before anything is built of it: a table
+        knows the latency as well.
+        """
+        known = COSTS if self.looks_up else COST_METRICS
+        return [limit for limit in self.constraints if limit.metric in known]
 
     @property
     def measured_limits(self) -> list[Constraint]:
@@ -174,54 +196,7 @@ class SearchSpec(Settings):
         return type(self).model_validate, (self.to_json(),)
 
 
-class TableSpace(FamilySettings):
-    """The space of a table is its own: there is nothing to say about it."""
-
-    family: Literal["table"] = "table"
-
-
-class NothingToTrain(Settings):
-    """The recipe of results that are looked up."""
-
-
-class TableFinal(Final):
-    """A look at the score that no strategy sees: one an architecture, without training."""
-
-    seeds: Literal[1] = 1
-    epochs: None = None
-    data: Literal["train"] = "train"
-
-
-class TableSpec(SearchSpec):
-    """Body of `POST /v1/searches` with a dataset of the task `table`: results are looked up."""
-
-    space: TableSpace = Field(default_factory=TableSpace)
-    training: NothingToTrain = Field(default_factory=NothingToTrain)
-    proxies: Items[ProxySettings] = Field(
-        default=(), max_length=0, description="a table has no networks to score"
-    )
-    baselines: Items[str] = Field(
-        default=(), max_length=0, description="a table has no networks to train"
-    )
-    final: TableFinal = Field(default_factory=TableFinal)
-
-    @property
-    def max_epochs(self) -> int:
-        """A look into a table is one."""
-        return 1
-
-    @property
-    def cost_limits(self) -> list[Constraint]:
-        """A table knows the latency as well."""
-        return [limit for limit in self.constraints if limit.metric in COSTS]
-
-
-def stored(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored spec as a request of the same search: one without a format is of the first."""
-    return {"format": 1, **document}
-
-
-def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
-    """The spec that `to_json` gave."""
-    is_table = document["space"]["family"] == TableSpace().family
-    return (TableSpec if is_table else SearchSpec).model_validate(stored(document))
+def longest_training(training: Settings) -> int:
+    """The most epochs that a recipe may have."""
+    epochs = as_domain(training.epochs).values()  # type: ignore[attr-defined]  # of Recipe
+    return max(int(value) for value in epochs)

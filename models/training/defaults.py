@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from models.domains import Scalar
 from models.recipe import Recipe
+from models.settings import Settings
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
     "tabular_classification": {
@@ -59,3 +60,10 @@ _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
 def default_recipe(task_name: str) -> Recipe:
     """A recipe that trains a plain network of this task well."""
     return Recipe.model_validate(_DEFAULTS[task_name])
+
+
+def with_task_defaults(training: Settings, task_name: str) -> Settings:
+    """`training`, whose fields are those of a recipe, with the task's own in what it left out."""
+    recipe = default_recipe(task_name)
+    left_out = type(training).model_fields.keys() - training.model_fields_set
+    return training.model_copy(update={name: getattr(recipe, name) for name in left_out})

@@ -42,5 +42,9 @@ def example(family: str, task: str | None) -> str:
     tasks = known[family]
     if task is not None and task not in tasks:
         raise UsageError(f"{family} is for {', '.join(tasks)}, got --task {task}")
-    parts = (f"tasks/{task or tasks[0]}.toml", f"families/{family}.toml", "search.toml")
+    parts = [f"tasks/{task or tasks[0]}.toml", f"families/{family}.toml", "search.toml"]
+    if (
+        family != "table"
+    ):  # what is only looked up has no cost, takes no processor, is not retrained
+        parts.append("networks.toml")
     return "".join((templates / part).read_text(encoding="utf-8") for part in parts)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasmith.commands.output import UsageError
+from nasmith.commands.output import UsageError, note
 
 RequestFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A search as TOML or JSON; - reads stdin.")
@@ -46,6 +46,7 @@ def read_request(file: str) -> dict[str, Any]:
 
 def print_estimate(answer: dict[str, Any]) -> None:
     """What `POST /v1/searches?dry_run=true` answers, for a person."""
+    note_warnings(answer)
     spec, size = answer["spec"], answer["size"]
     limit = answer["seconds_limit"]
     flops = answer["training_flops"]
@@ -67,14 +68,20 @@ def print_estimate(answer: dict[str, Any]) -> None:
         print(f"{name:<8}{value}")
     print("\nNetworks of this space, drawn at random:")
     for number, example in enumerate(answer["examples"], 1):
-        violation = f", breaks a constraint: {example['violation']}" if example["violation"] else ""
-        print(
-            f"  {number}. {example['parameters']:,.0f} parameters, {example['flops']:,.0f} FLOPs"
-            f"{violation}"
-        )
+        costs = (("parameters", "parameters"), ("flops", "FLOPs"))  # a table may not know them
+        known = [f"{example[key]:,.0f} {name}" for key, name in costs if key in example]
+        if example["violation"]:
+            known.append(f"breaks a constraint: {example['violation']}")
+        print(f"  {number}. {', '.join(known)}".rstrip())
         decisions = (f"{k}={v}" for k, v in example["architecture"]["decisions"].items())
         print(
             textwrap.fill(
                 " ".join(decisions), 100, initial_indent=5 * " ", subsequent_indent=5 * " "
             )
         )
+
+
+def note_warnings(answer: dict[str, Any]) -> None:
+    """What to change in a request that was taken; on stderr."""
+    for found in answer.get("warnings", ()):  # older servers give none
+        note(f"warning: {found['where']}: {found['message']}")

@@ -17,7 +17,12 @@ from nasmith.commands.output import (
     print_json,
     print_table,
 )
-from nasmith.commands.requests import RequestFile, print_estimate, read_request
+from nasmith.commands.requests import (
+    RequestFile,
+    note_warnings,
+    print_estimate,
+    read_request,
+)
 
 if TYPE_CHECKING:
     from nasmith import Search
@@ -52,6 +57,7 @@ def submit(
             print_json(answer) if as_json else print_estimate(answer)
             return
         search = client.searches.create(request, idempotency_key=idempotency_key)
+        note_warnings(search.document)
         if watch:
             note(f"Submitted {search.id}")
             _watch(search, patience=300, as_json=as_json)

@@ -17,11 +17,10 @@ from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableErr
 from models.family import InfeasibleError
 from search.evaluation import EvaluationError, Metrics
 from search.space import SearchSpace
+from search.spaces import TABLE
 from search.trial import Candidate, FailureKind, Trial
 
 __all__ = ["SCORES", "Table", "TableError", "TableEvaluator"]
-
-FAMILY = "table"
 
 
 class Table:
@@ -63,7 +62,7 @@ class Table:
 
     def space(self) -> SearchSpace:
         """Architectures alone: there is nothing to train."""
-        return SearchSpace(FAMILY, self.decisions, self.canonical)
+        return SearchSpace(TABLE, self.decisions, self.canonical)
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -84,7 +83,7 @@ class Table:
         if row is None or self._representatives[row] == row:
             return architecture
         return Architecture(
-            FAMILY,
+            TABLE,
             {
                 decision.name: decision.domain.values()[index]
                 for decision, index in zip(

@@ -1,14 +1,9 @@
-"""A request is held to its rules: each field by itself, then those that are valid to one another
-and to the data.
-"""
+"""Rules between the fields of a request, and between them and its dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import Annotated, Any
-
-from pydantic import TypeAdapter, ValidationError
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from models.cost import cost
 from models.family import InfeasibleError, families
@@ -18,8 +13,12 @@ from models.supernets import supernets
 from models.task import Task
 from search.fidelity import fidelities
 from search.objectives import Constraint, Objective
-from search.problems import Explainer, SpecError, SpecProblem, problem, shown
+from search.problems import SpecProblem, problem, shown
 from search.request.pretraining import pretraining_refusal
+from search.request.read import Draft
+from search.request.source import Source
+from search.space import SearchSpace
+from search.spec import SearchSpec
 from search.strategy import strategies
 from search.weight_sharing.inheritance import refusals
 from search.weight_sharing.one_shot import OneShotSettings
@@ -30,77 +29,81 @@ UNIT_METRICS = ("accuracy", "f1", "auc")
 """Metrics in 0..1; all others are at least 0."""
 
 
-def validated(
-    model: type[Settings], body: object, searchable: frozenset[str] = frozenset()
-) -> tuple[dict[str, Any], list[SpecProblem]]:
-    """The valid fields of a body, defaults included, and the problems of the others.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a rule looks at; `source` and `space` are None where they are refused."""
 
-    `searchable`: the fields whose scalars may be domains.
-
-    Raises:
-        SpecError: the body is no object.
-    """
-    if not isinstance(body, dict) or not all(isinstance(name, str) for name in body):
-        raise SpecError([problem(f"the body must be an object, got {shown(body)}")])
-    try:
-        valid = model.model_validate(body)
-    except ValidationError as error:
-        problems = list(Explainer(model, searchable).problems(error))
-        broken = {details["loc"][0] for details in error.errors() if details["loc"]}
-        fields = {
-            name: _adapter(model, name).validate_python(
-                body[name] if name in body else field.get_default(call_default_factory=True)
-            )
-            for name, field in model.model_fields.items()
-            if name not in broken
-        }
-        return fields, problems
-    return {name: getattr(valid, name) for name in model.model_fields}, []
+    spec: SearchSpec
+    source: Source | None
+    space: SearchSpace | None
 
 
-@cache
-def _adapter(model: type[Settings], name: str) -> TypeAdapter[Any]:
-    """One field alone, with its own rules."""
-    field = model.model_fields[name]
-    form: Any = Annotated[field.annotation, field]
-    return TypeAdapter(form)
+Rule = Callable[[Held], Iterator[SpecProblem]]
+
+_rules: list[tuple[tuple[str, ...], Rule]] = []
 
 
-def metric_problems(fields: Mapping[str, Any], known: Sequence[str]) -> Iterator[SpecProblem]:
-    """Of objectives and constraints, whose metrics are among the `known` ones."""
-    for field in ("objectives", "constraints"):
-        for index, item in enumerate(fields.get(field, ())):
-            if item.metric not in known:
-                message = f"unknown metric {shown(item.metric)}, known are {', '.join(known)}"
-                yield problem(message, field, index, "metric")
-            elif isinstance(item, Constraint):
-                yield from _impossible_limits(item, index)
+def rules(
+    draft: Draft[SearchSpec], source: Source | None, space: SearchSpace | None
+) -> Iterator[SpecProblem]:
+    """All that is wrong between the fields that are valid by themselves."""
+    held = Held(draft.spec, source, space)
+    for fields, rule in _rules:
+        if draft.has(*fields):
+            yield from rule(held)
+    if source is not None:
+        yield from source.problems(draft)
 
 
-def objective_problems(fields: Mapping[str, Any]) -> Iterator[SpecProblem]:
-    """Objectives are distinct, and no more than the strategy takes."""
-    objectives: Sequence[Objective] = fields.get("objectives", ())
+def _about(*fields: str) -> Callable[[Rule], Rule]:
+    """Decorator: the rule below looks at these fields, and at those that it does without."""
+
+    def add(rule: Rule) -> Rule:
+        _rules.append((fields, rule))
+        return rule
+
+    return add
+
+
+@_about("objectives")
+def _objectives_are_known(held: Held) -> Iterator[SpecProblem]:
+    yield from _unknown_metrics("objectives", held.spec.objectives, held.source)
+
+
+@_about("constraints")
+def _limits_are_known_and_possible(held: Held) -> Iterator[SpecProblem]:
+    yield from _unknown_metrics("constraints", held.spec.constraints, held.source)
+    for index, limit in enumerate(held.spec.constraints):
+        if held.source is not None and limit.metric in held.source.metrics:
+            yield from _impossible_limits(limit, index)
+
+
+@_about("objectives")
+def _objectives_are_distinct(held: Held) -> Iterator[SpecProblem]:
     seen: set[str] = set()
-    for index, objective in enumerate(objectives):
+    for index, objective in enumerate(held.spec.objectives):
         if objective.metric in seen:
             message = f"each objective names another metric, got {shown(objective.metric)} again"
             yield problem(message, "objectives", index, "metric")
         seen.add(objective.metric)
-    if "strategy" not in fields:
-        return
-    name = fields["strategy"].name
-    if len(objectives) > strategies[name].objectives:
-        able = [n for n, entry in strategies.items() if entry.objectives >= len(objectives)]
+
+
+@_about("objectives", "strategy")
+def _objectives_are_no_more_than_the_strategy_takes(held: Held) -> Iterator[SpecProblem]:
+    name, count = held.spec.strategy.name, len(held.spec.objectives)
+    if count > strategies[name].objectives:
+        able = [n for n, entry in strategies.items() if entry.objectives >= count]
         message = (
-            f"{name} optimises {strategies[name].objectives} objective, got {len(objectives)}; "
+            f"{name} optimises {strategies[name].objectives} objective, got {count}; "
             f"strategies for so many are {', '.join(able)}"
         )
         yield problem(message, "objectives")
 
 
-def final_problems(fields: Mapping[str, Any]) -> Iterator[SpecProblem]:
-    final = fields.get("final")
-    if final is not None and final.top * final.seeds > MAX_FINAL_TRIALS:
+@_about("final")
+def _final_trainings_have_an_end(held: Held) -> Iterator[SpecProblem]:
+    final = held.spec.final
+    if final.top * final.seeds > MAX_FINAL_TRIALS:
         message = (
             f"top x seeds must not exceed {MAX_FINAL_TRIALS} trainings, "
             f"got {final.top} x {final.seeds}"
@@ -108,58 +111,71 @@ def final_problems(fields: Mapping[str, Any]) -> Iterator[SpecProblem]:
         yield problem(message, "final")
 
 
-def preset_problems(fields: Mapping[str, Any], task: Task | None) -> Iterator[SpecProblem]:
-    """The presets to compare with are networks for the task. `task`: None where it is unknown."""
-    names: Sequence[str] = fields.get("baselines", ())
-    training = fields.get("training")
-    for index, name in enumerate(names):
+@_about("baselines")
+def _presets_are_networks_for_the_task(held: Held) -> Iterator[SpecProblem]:
+    """In place of a recipe that is refused stands the default."""
+    task = None if held.source is None else held.source.dataset.task
+    for index, name in enumerate(held.spec.baselines):
         if name not in presets():
             message = f"unknown preset {shown(name)}, known are {', '.join(presets())}"
-        elif name in names[:index]:
+        elif name in held.spec.baselines[:index]:
             message = f"each preset is listed once, got {shown(name)} again"
-        elif task is not None and (reason := _unfit(presets()[name], task, training)):
+        elif task is not None and (reason := _unfit(presets()[name], task, held.spec.training)):
             message = f"{name} cannot be trained on this dataset: {reason}"
         else:
             continue
         yield problem(message, "baselines", index)
 
 
-def sharing_problems(fields: Mapping[str, Any], task: Task | None) -> Iterator[SpecProblem]:
-    """The networks of the space can share weights, where the strategy has them do it.
-
-    `task`: None where the space is none for it.
-    """
-    strategy, space = fields.get("strategy"), fields.get("space")
-    if not isinstance(strategy, OneShotSettings) or space is None:
+@_about("space", "strategy")
+def _networks_can_share_weights(held: Held) -> Iterator[SpecProblem]:
+    """If the strategy has them do it. In place of a recipe that is refused stands the default."""
+    strategy, settings = held.spec.strategy, held.spec.space
+    if not isinstance(strategy, OneShotSettings):
         return
-    if space.family not in supernets:
+    if settings.family not in supernets:
         message = (
             f"{strategy.name} shares weights between networks of {', '.join(supernets)}, "
-            f"the space here is {space.family}"
+            f"the space here is {settings.family}"
         )
         yield problem(message, "strategy", "name")
         return
-    yield from refusals(strategy, fields.get("training"))
+    yield from refusals(strategy, held.spec.training)
+    task = None if held.source is None or held.space is None else held.source.dataset.task
     try:
-        supernets[space.family].check(space, partial=strategy.channel_divisor, task=task)
+        partial = strategy.channel_divisor
+        supernets[settings.family].check(settings, partial=partial, task=task)
     except InfeasibleError as error:
         yield problem(str(error), "space", error.field)
 
 
-def fidelity_problems(fields: Mapping[str, Any], epochs: int | None) -> Iterator[SpecProblem]:
-    """`epochs`: of the longest trial; None where the space is refused."""
-    settings, objectives = fields.get("fidelity"), fields.get("objectives", ())
-    if settings is None or not fidelities[settings.name].listens:
+@_about("fidelity", "objectives")
+def _trials_are_compared_by_one_objective(held: Held) -> Iterator[SpecProblem]:
+    name, count = held.spec.fidelity.name, len(held.spec.objectives)
+    if fidelities[name].listens and count > 1:
+        yield problem(f"{name} compares trials by one objective, got {count}", "fidelity")
+
+
+@_about("fidelity", "training", "space")
+def _some_trial_can_be_stopped(held: Held) -> Iterator[SpecProblem]:
+    settings, epochs = held.spec.fidelity, held.spec.max_epochs
+    if held.source is None or not fidelities[settings.name].listens:
         return
-    if len(objectives) > 1:
-        message = f"{settings.name} compares trials by one objective, got {len(objectives)}"
-        yield problem(message, "fidelity")
-    if epochs and not fidelities[settings.name](settings, Objective(metric="any"), epochs).rungs:
+    if not fidelities[settings.name](settings, Objective(metric="any"), epochs).rungs:
         message = (
             f"{settings.name} would stop no trial: the longest has {epochs} epochs, "
-            f"got {settings.grace_epochs}"
+            f"got {settings.grace_epochs}"  # type: ignore[attr-defined]  # it listens
         )
         yield problem(message, "fidelity", "grace_epochs")
+
+
+def _unknown_metrics(
+    field: str, items: Sequence[Objective | Constraint], source: Source | None
+) -> Iterator[SpecProblem]:
+    for index, item in enumerate(items):
+        if source is not None and item.metric not in source.metrics:
+            message = f"unknown metric {shown(item.metric)}, known are {', '.join(source.metrics)}"
+            yield problem(message, field, index, "metric")
 
 
 def _impossible_limits(limit: Constraint, index: int) -> Iterator[SpecProblem]:
@@ -172,13 +188,13 @@ def _impossible_limits(limit: Constraint, index: int) -> Iterator[SpecProblem]:
         yield problem(f"{limit.metric} is in 0..1, got {limit.min}", "constraints", index, "min")
 
 
-def _unfit(known: Preset, task: Task, training: Settings | None) -> str | None:
+def _unfit(known: Preset, task: Task, training: Settings) -> str | None:
     """Why a preset is no network for the task, or for the recipe."""
     family = known.architecture.family
     tasks = families[family].tasks
     if task.name not in tasks:
         return f"it is for {', '.join(sorted(tasks))}, the task here is {task.name}"
-    if training is not None and (refusal := pretraining_refusal(family, training, task)):
+    if refusal := pretraining_refusal(family, training, task):
         return refusal
     try:
         cost(known.architecture, task, known.recipe_for(task))

@@ -18,7 +18,6 @@ from search.predictors.proxy_scores import Scorer
 from search.request.resolve import Resolved
 from search.space import SearchSpace
 from search.spec import ProxySettings, SearchSpec
-from search.strategy import ScoredSettings
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate
 
@@ -48,21 +47,16 @@ class Screening:
         well, so that the report can say how well they ranked.
         """
         spec = resolved.spec
-        named = [proxy.name for proxy in spec.proxies]
-        if isinstance(spec.strategy, ScoredSettings):
-            named += spec.strategy.proxies
-        if not named:
+        if not spec.scored_by:
             return None
-        scorer = ProxyScorer(
-            resolved.dataset.reference, list(dict.fromkeys(named)), spec.stream_seed
-        )
+        scorer = ProxyScorer(resolved.dataset.reference, spec.scored_by, spec.stream_seed)
         return cls(spec, resolved.space, resolved.cost, scorer)
 
     def suggestions(self) -> Sequence[Suggestion]:
-        """The best of the sample by each proxy that is a warm start, the best first."""
+        """The best of the sample by each proxy whose best are tried first, the best first."""
         found: dict[Candidate, Suggestion] = {}
         for proxy in self._spec.proxies:
-            if proxy.use == "warm_start":
+            if proxy.use == "first":
                 scored = self._scored(proxy)
                 scored.sort(key=lambda pair: -pair[1])  # stable: ties in the order of the draws
                 for candidate, _ in scored[: proxy.top]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from models.cost import cost
 from models.family import FamilySettings, families
 from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
 from models.task import GraphSize, Task, TaskName
+from models.training.defaults import with_task_defaults
+from search.body import Body
+from search.problems import SpecError, capped, problem, shown
+from search.request.dataset_facts import Lookup, named_facts
+from search.request.read import read
+from search.request.resolve import facts
+from search.request.trained import space_for, start_problems
+from search.space import SearchSpace
+from search.trial import Candidate
 
 
 class GraphRequest(Settings):
@@ -50,7 +61,7 @@ class TaskRequest(Settings):
         return Task(self.name, self.input_shape, self.outputs, self.vocabulary, size, self.targets)
 
 
-class SpaceRequest(Settings):
+class SpaceRequest(Body):
     """A space, and the dataset or the task that it is for."""
 
     space: Annotated[FamilySettings, OneOf(families, "family")]
@@ -63,3 +74,56 @@ class SpaceRequest(Settings):
         if (self.dataset is None) == (self.task is None):
             raise ValueError("give either dataset or task")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpace:
+    """A space that networks for the task can be drawn from."""
+
+    task: Task
+    space: SearchSpace
+
+    def cost(self, candidate: Candidate) -> dict[str, float]:
+        """Parameters and FLOPs of one sample forward.
+
+        Raises:
+            models.families.InfeasibleError: no network can be built from the candidate.
+        """
+        return cost(candidate.architecture, self.task, candidate.recipe)
+
+
+def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
+    """A space alone, for a dataset or for a task.
+
+    Raises:
+        SpecError: with all problems of the body.
+    """
+    draft = read(SpaceRequest, body)
+    request, task, space = draft.spec, None, None
+    problems = list(draft.problems)
+    try:
+        if draft.has("task") and request.task is not None:
+            task = request.task.task()
+        elif draft.has("dataset") and request.dataset is not None:
+            task = _task_of(request.dataset, lookup)
+        if task is not None and draft.has("space"):
+            training = with_task_defaults(request.training, task.name)
+            problems += start_problems(request.space.family, training, task)
+            space = space_for(request.space, training, task)
+    except SpecError as error:
+        problems += error.problems
+    if problems or task is None or space is None:
+        raise SpecError(capped(problems))
+    return ResolvedSpace(task, space)
+
+
+def _task_of(dataset: str, lookup: Lookup) -> Task:
+    """
+    Raises:
+        SpecError: there is no such dataset, or it is a table.
+    """
+    task = facts(dataset, lookup).task
+    if task is None:
+        message = f"{shown(dataset)} is a table, whose space is its own"
+        raise SpecError([problem(message, "dataset")])
+    return task

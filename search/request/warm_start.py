@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from search.objectives import fitness
 from search.problems import SpecError, problem
 from search.request.resolve import Resolved
+from search.spec import SearchSpec
 from search.trial import Trial, TrialState
 
 MAX_TRIALS = 1000
@@ -17,12 +17,12 @@ MAX_TRIALS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier search: its resolved spec as JSON, and the best of its candidates that have a
-    result, in the order of their numbers.
+    """An earlier search: its resolved spec, and the best of its candidates that have a result, in
+    the order of their numbers.
     """
 
     id: str
-    spec: Mapping[str, Any]
+    spec: SearchSpec
     dataset_fingerprint: str
     trials: Sequence[Trial]
 
@@ -60,18 +60,18 @@ def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> lis
     spec = resolved.spec
     if earlier.dataset_fingerprint != resolved.dataset.fingerprint:
         raise ValueError(
-            f"/dataset differs: it searched {earlier.spec['dataset']!r} with the fingerprint "
+            f"/dataset differs: it searched {earlier.spec.dataset!r} with the fingerprint "
             f"{earlier.dataset_fingerprint[:12]}, here {spec.dataset!r} has "
             f"{resolved.dataset.fingerprint[:12]}"
         )
-    theirs = {(o["metric"], o["goal"]) for o in earlier.spec["objectives"]}
+    theirs = {(o.metric, o.goal) for o in earlier.spec.objectives}
     ours = {(o.metric, o.goal) for o in spec.objectives}
     if theirs != ours:
         named = (
             " and ".join(f"{goal} {metric}" for metric, goal in sorted(s)) for s in (theirs, ours)
         )
         raise ValueError("/objectives differ: it is to {}, here it is to {}".format(*named))
-    family = earlier.spec["space"]["family"]
+    family = earlier.spec.space.family
     if family != spec.space.family:
         raise ValueError(f"/space/family differs: it is {family}, here it is {spec.space.family}")
     if not earlier.trials:

@@ -26,19 +26,24 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
         search = client.searches.get(search_id)
         if search.state == "running":
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
+        from search.request.read import stored_spec
         from search.request.resolve import SpecError
         from service.commands.replaying import facts_from, replayed
 
+        try:
+            spec = stored_spec(search.spec)
+        except SpecError as error:
+            raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
+
         def lookup(name: str) -> DatasetFacts:
             document = client.datasets.get(name)
-            proxies = search.spec.get("proxies") or search.spec["strategy"].get("proxies")
-            needs_data = document["task"] == "table" or proxies
+            needs_data = document["task"] == "table" or spec.scored_by
             if document["source"] == "uploaded" and needs_data:
                 return own_facts(home, search.id, name)
             return facts_from(document)
 
         try:
-            answer = {"search": search.id, **replayed(search.spec, search.trials(), lookup)}
+            answer = {"search": search.id, **replayed(spec, search.trials(), lookup)}
         except SpecError as error:
             raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
     difference = answer["difference"]

@@ -13,9 +13,9 @@ from search.engine.replay import replay
 from search.engine.stage import Given
 from search.engine.suggestions import no_suggestions
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
-from search.request.resolve import resolve
+from search.request.resolve import reopen
 from search.request.screening import Screening
-from search.spec import stored
+from search.spec import SearchSpec
 from search.trial import (
     Candidate,
     Failure,
@@ -28,7 +28,7 @@ from search.trial_kind import trial_kinds
 
 
 def replayed(
-    spec: Mapping[str, Any], trials: Iterable[Mapping[str, Any]], lookup: Lookup = named_facts
+    spec: SearchSpec, trials: Iterable[Mapping[str, Any]], lookup: Lookup = named_facts
 ) -> dict[str, Any]:
     """Whether the strategy of `spec` proposes the same again, told the same in the same order.
 
@@ -36,9 +36,9 @@ def replayed(
     first of these, or why the record contradicts itself.
 
     Raises:
-        search.request.resolve.SpecError: the search cannot be resolved here.
+        search.problems.SpecError: the search cannot be reopened here.
     """
-    resolved = resolve(stored(spec), lookup)
+    resolved = reopen(spec, lookup)
     screening = Screening.of(resolved)
     suggestions = screening.suggestions if screening else no_suggestions
     given = Given(resolved.spec, resolved.space, resolved.strategy(), suggestions)

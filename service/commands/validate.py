@@ -41,4 +41,8 @@ def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"the search is not valid\n{problems}") from None
     if resolved.spec.warm_start:
         note("A server knows the searches of warm_start: check them with --url.")
-    return {"spec": resolved.spec.to_json(), **estimate(resolved)}
+    return {
+        "spec": resolved.spec.to_json(),
+        "warnings": [warning.to_json() for warning in resolved.warnings],
+        **estimate(resolved),
+    }

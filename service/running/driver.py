@@ -7,7 +7,6 @@ ends. It dies with the dispatcher that started it.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import math
@@ -27,11 +26,8 @@ from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.suggestions import no_suggestions
-from search.evaluators.tabular import TableEvaluator
-from search.evaluators.train import TrainEvaluator
-from search.request.resolve import Resolved, SpecError, resolve
+from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
-from search.spec import stored
 from service.logs import configure_logs
 from service.running.causes import cause
 from service.running.lease_keeper import Exit, LeaseKeeper
@@ -66,13 +62,13 @@ class ClientControl:
     def orders(self) -> Orders:
         self._keeper.turn()
         requests = self._keeper.requests
-        budget, resources = requests.spec["budget"], requests.spec["resources"]
-        seconds = math.inf if budget["seconds"] is None else budget["seconds"]
+        spec = requests.spec
+        seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
         return Orders(
             "pause" if requests.action == "pause" else "run",  # a cancel ends the process
-            trials=budget["trials"],
+            trials=spec.budget.trials,
             seconds=seconds - self._keeper.stopwatch.before,
-            parallel_trials=resources["parallel_trials"],
+            parallel_trials=spec.resources.parallel_trials,
         )
 
 
@@ -130,16 +126,16 @@ class Driver:
         where a client paused the search.
         """
         resolved = self._resolved()
-        spec, stopwatch = resolved.spec, self.keeper.stopwatch
+        spec, source = resolved.spec, resolved.source
         url = checkpoints_url(self._settings.store_url, self._claim.search_id)
-        journal = SqlJournal(self._sessions, self._claim, stopwatch.elapsed)
+        journal = SqlJournal(self._sessions, self._claim, self.keeper.stopwatch.elapsed)
         batches = BatchedJournal(journal)
         screening = Screening.of(resolved)
         run = SearchRun(
             spec,
             resolved.space,
             resolved.strategy(),
-            journal if resolved.table is None else batches,
+            journal if source.trains else batches,
             resolved.cost,
             suggestions=screening.suggestions if screening else no_suggestions,
             screen=screening,
@@ -147,20 +143,18 @@ class Driver:
         if not run.finished:
             run.prepare()
             control = ClientControl(self.keeper)
-            if resolved.table is not None:
-                run_serial(run, TableEvaluator(resolved.table), control)
-                batches.flush()
-            else:
-                make_evaluator = functools.partial(
-                    TrainEvaluator.for_search, spec, url, resolved.dataset.reference
-                )
+            make_evaluator = source.evaluator(spec, url)
+            if source.trains:
                 run_ray_tune(run, make_evaluator, spec.resources, control)
+            else:
+                run_serial(run, make_evaluator(), control)
+                batches.flush()
         self.keeper.rest()
         if not run.finished:
             return None
         if run.failed_reason is not None:
             raise SearchFailedError(run.failed_reason)
-        if resolved.table is not None:
+        if not source.trains:
             return run.exhausted_reason or ""
         publisher = Publisher(
             Ledger(self._sessions, self._claim),
@@ -180,7 +174,7 @@ class Driver:
             datasets = TenantDatasets(
                 self._sessions, self._requests.tenant_id, self._settings.store_url
             )
-            resolved = resolve(stored(self._requests.spec), datasets)
+            resolved = reopen(self._requests.spec, datasets)
         except SpecError as error:
             raise SearchFailedError(f"the stored spec cannot run: {error}") from error
         if resolved.dataset.fingerprint != self._requests.dataset_fingerprint:

@@ -77,7 +77,7 @@ class DatasetRepository:
             .where(
                 Search.tenant_id == self._tenant_id,
                 Search.state.not_in([state.value for state in ENDED]),
-                Search.spec["dataset"].as_string() == name,
+                Search.dataset == name,
             )
             .limit(1)
         )

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -24,6 +24,9 @@ from service.sql.events import STATE_EVENTS, EventType
 from service.sql.lease import Claim, change, event, holds
 from service.sql.tables import UNENDED, Event, Search, Tenant, Trial
 
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+
 LEASE_SECONDS = 15.0
 
 Ending = Literal["succeeded", "failed", "cancelled"]
@@ -33,16 +36,26 @@ Ending = Literal["succeeded", "failed", "cancelled"]
 class Requests:
     """What clients ask of a running search.
 
-    `action` is "cancel", "pause" or None; `spec` is the stored spec, in which `PATCH` changes the
-    budget and the number of parallel trials.
+    `action` is "cancel", "pause" or None; `document` is the stored spec.
     """
 
     action: str | None
-    spec: dict[str, Any]
+    document: dict[str, Any]
     name: str
     dataset_fingerprint: str
     elapsed_seconds: float
     tenant_id: str
+
+    @property
+    def spec(self) -> SearchSpec:
+        """In which `PATCH` changes the budget and the number of parallel trials.
+
+        Raises:
+            search.problems.SpecError: it names what is not here any more.
+        """
+        from search.request.read import stored_spec  # imports torch
+
+        return stored_spec(self.document)
 
 
 class Queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from service.sql.states import ENDED, SearchState
 from service.sql.tables import Artifact, IdempotencyKey, Search
 
 if TYPE_CHECKING:
+    from search.problems import SpecWarning
+    from search.spec import SearchSpec
     from search.trial import Trial
 
 
@@ -32,15 +35,15 @@ class SearchStatus:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An accepted request: the resolved spec, what it was resolved against, and the results of
-    earlier searches that it begins with. `names_upload`: the dataset is one that can be deleted.
+    """An accepted request: the resolved spec, what it was resolved against, what its client should
+    change, and the results of earlier searches that it begins with. `names_upload`: the dataset is
+    one that can be deleted.
     """
 
-    name: str
-    spec: dict[str, Any]
+    spec: SearchSpec
     dataset_fingerprint: str
     versions: dict[str, str]
-    trials: int
+    warnings: Sequence[SpecWarning] = ()
     taken_over: Sequence[Trial] = ()
     names_upload: bool = False
 
@@ -124,12 +127,11 @@ class SearchRepository:
         search = Search(
             id=new_search_id(),
             tenant_id=self._tenant_id,
-            name=submission.name,
             state=SearchState.QUEUED.value,
-            spec=submission.spec,
+            **spec_columns(submission.spec),
             dataset_fingerprint=submission.dataset_fingerprint,
             versions=submission.versions,
-            trials_total=submission.trials,
+            warnings=[warning.to_json() for warning in submission.warnings],
             created_at=datetime.now(UTC),
             revision=0,  # its first event makes it 1
         )
@@ -180,6 +182,20 @@ class SearchRepository:
             .returning(IdempotencyKey.search_id)
         )
         return taken.first() is not None
+
+
+def spec_columns(spec: SearchSpec) -> dict[str, Any]:
+    """The stored form of a resolved spec, with what is asked of it where nobody parses it."""
+    from search.engine.stages.baseline import Baseline  # imports torch
+
+    return {
+        "spec": spec.to_json(),
+        "name": spec.name,
+        "dataset": spec.dataset,
+        "trials_total": spec.budget.trials,
+        "baseline_total": Baseline.counts(spec, math.inf),
+        "seconds_limit": spec.budget.seconds,
+    }
 
 
 def revisions(

@@ -98,11 +98,15 @@ class Search(Base):
     state_reason: Mapped[str | None]
     requested: Mapped[str | None] = mapped_column(String(16))
     spec: Mapped[dict[str, Any]]
+    dataset: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    warnings: Mapped[list[Any] | None]
     dataset_fingerprint: Mapped[str] = mapped_column(String(64))
     versions: Mapped[dict[str, Any]]
     trials_done: Mapped[int] = mapped_column(default=0)
     trials_total: Mapped[int]
     baseline_done: Mapped[int] = mapped_column(default=0, server_default="0")
+    baseline_total: Mapped[int] = mapped_column(default=0, server_default="0")
+    seconds_limit: Mapped[float | None]
     epochs_done: Mapped[int] = mapped_column(BigInteger, default=0)
     elapsed_seconds: Mapped[float] = mapped_column(default=0.0)
     best: Mapped[dict[str, Any] | None]

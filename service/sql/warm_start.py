@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from search.objectives import best_trials
+from search.request.read import stored_spec
 from search.request.warm_start import Earlier
 from search.trial import Trial
 from service.refusals import NotFoundError
@@ -32,7 +33,8 @@ def earlier_search(
         ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
         rows = trials.of_numbers([number for number, _ in ranked[:limit]])
         found = [trial_of(row) for row in rows]
-        return Earlier(search_id, search.spec, search.dataset_fingerprint, found)
+        spec = stored_spec(search.spec)
+        return Earlier(search_id, spec, search.dataset_fingerprint, found)
 
 
 def take_over(session: Session, search: tables.Search, trials: Sequence[Trial]) -> None:

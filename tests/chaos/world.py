@@ -90,14 +90,7 @@ class World:
 
     def submit(self, body: Mapping[str, Any]) -> str:
         resolved = resolve(body)
-        spec = resolved.spec.to_json()
-        submission = Submission(
-            resolved.spec.name,
-            spec,
-            resolved.dataset.fingerprint,
-            {},
-            resolved.spec.budget.trials,
-        )
+        submission = Submission(resolved.spec, resolved.dataset.fingerprint, {})
         with self.sessions.begin() as session:
             search, _ = SearchRepository(session, DEFAULT_TENANT).submit(submission, None, "")
         with self.acknowledged.open("a") as file:

@@ -31,8 +31,10 @@ def test_the_contract_has_a_json_schema() -> None:
     schema = SearchSpec.model_json_schema()
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
-    for body in (MINIMAL, FULL):
+    tables = {"dataset": "known", "strategy": {"name": "random"}}
+    for body in (MINIMAL, FULL, tables, {**tables, "space": {"family": "table"}}):
         validator.validate(body)
+    assert list(validator.iter_errors({**tables, "space": None}))
     assert list(validator.iter_errors({**MINIMAL, "strategy": {"name": "nothing"}}))
     assert list(validator.iter_errors({**MINIMAL, "more": 1}))
 
@@ -43,8 +45,3 @@ def test_final_epochs_are_epochs_of_a_recipe() -> None:
         Recipe(epochs=MAX_EPOCHS + 1)
     with pytest.raises(ValidationError):
         SearchSpec.model_validate({**MINIMAL, "final": {"epochs": MAX_EPOCHS + 1}})
-
-
-def test_objectives_are_distinct() -> None:
-    with pytest.raises(ValidationError, match="each objective names another metric"):
-        SearchSpec.model_validate({**MINIMAL, "objectives": [{"metric": "val_loss"}] * 2})

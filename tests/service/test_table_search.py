@@ -20,7 +20,8 @@ from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.tabular import Table, TableEvaluator
-from search.spec import TableSpec
+from search.request.read import stored_spec
+from search.spec import SearchSpec
 from search.strategy import strategies
 from search.trial import Candidate, Trial
 from service.commands.replay import own_facts
@@ -104,7 +105,7 @@ def test_a_table_is_searched_from_upload_to_report(
     trials = client.get(f"/v1/searches/{search_id}/trials?page_size=100").json()["items"]
     monkeypatch.setenv("NASMITH_DATABASE_URL", settings.database_url)
     lookup = partial(own_facts, settings.home, search_id)
-    assert replayed(search["spec"], trials, lookup)["difference"] is None
+    assert replayed(stored_spec(search["spec"]), trials, lookup)["difference"] is None
     with pytest.raises(UsageError, match="the data of 'cells' are needed"):
         own_facts(settings.home, "srch_elsewhere", "cells")
     again = client.post("/v1/searches?dry_run=true", json={**BODY, "warm_start": [search_id]})
@@ -128,7 +129,9 @@ def search_run(
     """The search of the only row, whose strategy breaks at the ask `stop_at`."""
     (folder / "t.npz").write_bytes(table_file())
     table = Table.load(folder / "t.npz")
-    spec = TableSpec.model_validate({**BODY, "objectives": [{"metric": "search_score"}]})
+    spec = SearchSpec.model_validate(
+        {**BODY, "space": {"family": "table"}, "objectives": [{"metric": "search_score"}]}
+    )
     strategy = strategies[spec.strategy.name](table.space(), spec.strategy, 0)
     ask = strategy.ask
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def catalog() -> Catalog:
     """Everything that is registered; it does not change while a process lives."""
     from models.datasets import datasets
-    from models.family import families
+    from models.datasets.tables import SCORES
     from models.operations import operations
     from models.presets import presets
     from models.proxies import proxies
@@ -39,6 +39,7 @@ def catalog() -> Catalog:
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from search.fidelity import fidelities
+    from search.spaces import TABLE, spaces
     from search.strategy import strategies
 
     return Catalog(
@@ -49,7 +50,7 @@ def catalog() -> Catalog:
                 tasks=sorted(entry.tasks),
                 settings=_schema(entry.Settings, "family"),
             )
-            for name, entry in families.items()
+            for name, entry in spaces.items()
         ],
         operations=[
             OperationEntry(
@@ -101,18 +102,21 @@ def catalog() -> Catalog:
                 training=default_recipe(name).model_dump(mode="json"),
             )
             for name, score in scores.items()
-        ],
+        ]
+        + [TaskEntry(name=TABLE, metrics=[SCORES[0]], default_metric=SCORES[0], training={})],
         metrics=_metrics(),
     )
 
 
 def _metrics() -> list[MetricEntry]:
+    from models.datasets.tables import SCORES
     from models.training.metrics import scores
     from search.objectives import COST_METRICS, MEASURED_METRICS
 
     goals = {metric: goal for score in scores.values() for metric, goal in score.goals.items()}
     found = [MetricEntry(name=f"val_{name}", goal=goal) for name, goal in sorted(goals.items())]
     found += [MetricEntry(name=f"test_{name}", goal=goal) for name, goal in sorted(goals.items())]
+    found += [MetricEntry(name=name, goal="maximize") for name in SCORES]
     return found + [
         MetricEntry(name=name, goal="minimize") for name in (*COST_METRICS, *MEASURED_METRICS)
     ]

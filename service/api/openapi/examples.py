@@ -62,6 +62,7 @@ _READ: dict[str, Any] = {
     "started_at": "2026-11-22T13:00:00.480000Z",
     "ended_at": None,
     "spec": _SEARCH,
+    "warnings": [],
     "dataset_fingerprint": "9d1c6a4e0b7f3825c1d4e8a96b20f7355e48c09ab7d61f32840ce95a7b13d6f2",
     "links": {
         "self": _PATH,

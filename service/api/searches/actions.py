@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from service.refusals import ConflictError
 from service.sql.events import append_event
+from service.sql.searches import spec_columns
 from service.sql.states import ENDED, SearchState, change_state
 from service.sql.tables import Search
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
 
 _ACTIVE = tuple(state.value for state in SearchState if state not in ENDED)
 
@@ -62,18 +66,20 @@ def resume(session: Session, search: Search) -> None:
         _request(session, search, None)
 
 
-def update(session: Session, search: Search, spec: dict[str, Any]) -> None:
+def update(session: Session, search: Search, before: SearchSpec, spec: SearchSpec) -> None:
     """Give an active search a changed name or budget; its driver sees it within a second.
+    `before`: the spec that it has.
 
     Raises:
         ConflictError: it has ended.
     """
     if search.state in ENDED:
         raise _conflict(search, "changed", _ACTIVE)
-    changed = {key: value for key, value in spec.items() if search.spec.get(key) != value}
+    old, new = before.to_json(), spec.to_json()
+    changed = {key: value for key, value in new.items() if old[key] != value}
     if changed:
-        search.name, search.spec = spec["name"], spec
-        search.trials_total = spec["budget"]["trials"]
+        for column, value in spec_columns(spec).items():
+            setattr(search, column, value)
         append_event(session, search, "search.updated", changed)
 
 

@@ -83,7 +83,7 @@ def create_search(
             with sessions.begin() as session:
                 if accepted.names_upload:
                     DatasetRepository(session, tenant).hold(
-                        accepted.spec["dataset"], accepted.dataset_fingerprint
+                        accepted.spec.dataset, accepted.dataset_fingerprint
                     )
                 repository = SearchRepository(session, tenant)
                 search, is_new = repository.submit(accepted, idempotency_key, digest)
@@ -187,7 +187,7 @@ def update_search(
     `null` seconds is none. A running search follows within a second.
     """
     search = SearchRepository(session, tenant).get(search_id, lock=True)
-    actions.update(session, search, validation.patched(search.spec, body))
+    actions.update(session, search, *validation.patched(search.spec, body))
     return SearchRead.of(search)
 
 

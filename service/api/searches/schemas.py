@@ -50,6 +50,14 @@ class Links(BaseModel):
     resume: str
 
 
+class RequestWarning(BaseModel):
+    """What a client should change in a request that was taken."""
+
+    code: str = Field(description="deprecated_word: it has another name now")
+    message: str
+    where: str = Field(description="JSON Pointer into the body of the request")
+
+
 class SearchRead(BaseModel):
     id: str = Field(pattern=SEARCH_ID_PATTERN)
     name: str
@@ -63,6 +71,7 @@ class SearchRead(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     spec: dict[str, Any] = Field(description="the request, fully resolved")
+    warnings: list[RequestWarning] = Field(description="of the request that was submitted")
     dataset_fingerprint: str = Field(description="SHA-256 of the data that were searched on")
     links: Links
 
@@ -78,7 +87,7 @@ class SearchRead(BaseModel):
                 trials_done=row.trials_done,
                 trials_total=row.trials_total,
                 baseline_done=row.baseline_done,
-                baseline_total=_baseline_total(row),
+                baseline_total=row.baseline_total,
                 epochs_done=row.epochs_done,
                 elapsed_seconds=row.elapsed_seconds,
                 eta_seconds=_eta_seconds(row),
@@ -88,6 +97,7 @@ class SearchRead(BaseModel):
             started_at=row.started_at,
             ended_at=row.ended_at,
             spec=row.spec,
+            warnings=[RequestWarning.model_validate(found) for found in row.warnings or ()],
             dataset_fingerprint=row.dataset_fingerprint,
             links=Links(
                 self=path,
@@ -129,6 +139,7 @@ class DryRun(SpaceDryRun):
     """What a request would mean. Nothing is stored."""
 
     spec: dict[str, Any] = Field(description="the request, fully resolved")
+    warnings: list[RequestWarning]
     warm_start_trials: int = Field(description="results of earlier searches to begin with", ge=0)
     trials: float = Field(description="trials of the search stage, at most", ge=0)
     baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
@@ -148,12 +159,6 @@ def _eta_seconds(row: Search) -> float | None:
         return None
     pace = row.elapsed_seconds / done
     eta = pace * max(0, row.trials_total - row.trials_done)
-    seconds = row.spec.get("budget", {}).get("seconds")
-    if seconds is not None:
-        eta = min(eta, max(0.0, seconds - row.elapsed_seconds))
-    return eta + pace * max(0, _baseline_total(row) - row.baseline_done)
-
-
-def _baseline_total(row: Search) -> int:
-    random = row.trials_total if row.spec.get("baseline") else 0
-    return random + len(row.spec.get("baselines", ()))
+    if row.seconds_limit is not None:
+        eta = min(eta, max(0.0, row.seconds_limit - row.elapsed_seconds))
+    return eta + pace * max(0, row.baseline_total - row.baseline_done)

@@ -18,8 +18,10 @@ from service.sql.searches import Submission
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from search.problems import SpecError
     from search.request.dataset_facts import Lookup
-    from search.request.resolve import Resolved, SpecError
+    from search.request.resolve import Resolved
+    from search.spec import SearchSpec
     from search.trial import Trial
 
 _PATCHABLE = {"budget": ("trials", "seconds"), "resources": ("parallel_trials",)}
@@ -40,11 +42,10 @@ def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str)
     resolved = _resolve(body, lookup)
     trials = _taken_over(resolved, sessions, tenant_id)
     return Submission(
-        name=resolved.spec.name,
-        spec=resolved.spec.to_json(),
+        spec=resolved.spec,
         dataset_fingerprint=resolved.dataset.fingerprint,
         versions=_versions(),
-        trials=resolved.spec.budget.trials,
+        warnings=resolved.warnings,
         taken_over=trials,
         names_upload=not isinstance(resolved.dataset.reference, str),
     )
@@ -62,6 +63,7 @@ def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) ->
     trials = _taken_over(resolved, sessions, tenant_id)
     return {
         "spec": resolved.spec.to_json(),
+        "warnings": [warning.to_json() for warning in resolved.warnings],
         "warm_start_trials": len(trials),
         **estimate(resolved),
     }
@@ -73,8 +75,9 @@ def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
     Raises:
         InvalidError: everything that is wrong with the body, at once.
     """
+    from search.problems import SpecError
     from search.request.dry_run import describe
-    from search.request.resolve import SpecError, resolve_space
+    from search.request.space_request import resolve_space
 
     try:
         return describe(resolve_space(body, lookup))
@@ -82,22 +85,30 @@ def dry_run_of_space(body: object, lookup: Lookup) -> dict[str, Any]:
         raise _invalid(error) from None
 
 
-def patched(spec: Mapping[str, Any], patch: object) -> dict[str, Any]:
-    """`spec` after a JSON merge patch (RFC 7396) of the fields that may change.
+def patched(document: Mapping[str, Any], patch: object) -> tuple[SearchSpec, SearchSpec]:
+    """A stored spec, and what it is after a JSON merge patch (RFC 7396) of the fields that may
+    change.
 
     Raises:
         InvalidError: another field, or a value that the request would not have taken either.
     """
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
+
+    from search.request.read import stored_spec
 
     try:
-        changes = patch_model().model_validate(patch).model_dump(mode="json", exclude_unset=True)
+        changes = patch_model().model_validate(patch)
     except ValidationError as error:
         raise InvalidError([_item(found) for found in error.errors()]) from None
-    merged = dict(spec)
-    for key, value in changes.items():
-        merged[key] = {**spec[key], **value} if isinstance(value, dict) else value
-    return merged
+    spec = stored_spec(document)
+    changed: dict[str, Any] = {}
+    for name in changes.model_fields_set:
+        part = getattr(changes, name)
+        if isinstance(part, BaseModel):
+            given = {field: getattr(part, field) for field in part.model_fields_set}
+            part = getattr(spec, name).model_copy(update=given)
+        changed[name] = part
+    return spec, spec.model_copy(update=changed)
 
 
 @lru_cache(1)

@@ -16,8 +16,8 @@ _BATCH = 200
 
 def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
     """The items of `search.results.report.best`."""
+    from search.request.read import stored_spec
     from search.results.report import best
-    from search.spec import stored_spec
     from service.sql.trial_rows import trial_of
 
     spec = stored_spec(search.spec)
@@ -28,9 +28,10 @@ def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
 
 def hypervolume_points(search: Search, trials: TrialRepository) -> list[tuple[int, float]]:
     """(trial, hypervolume) of each trial that made it grow; none with one objective."""
+    from search.request.read import stored_spec
     from search.results.hypervolume import hypervolume_course
 
-    if len(search.spec["objectives"]) == 1:
+    if len(stored_spec(search.spec).objectives) == 1:
         return []
     scores = trials.scores()
     course = hypervolume_course([fitness for _, fitness in scores])

@@ -19,6 +19,7 @@ from service.sql.trials import Outcome, TrialRepository
 if TYPE_CHECKING:
     from search.request.dataset_facts import Lookup
     from search.results.comparison import Run
+    from search.spec import SearchSpec
     from search.trial import Trial
 
 REMEMBERED = 100
@@ -28,7 +29,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    spec: dict[str, Any]
+    spec: SearchSpec
     outcomes: list[Outcome]
     presets: dict[int, str]
     results: list[Trial]
@@ -85,8 +86,8 @@ class Reports:
             return list(_differences(first.by_objective, second.by_objective))
 
     def _runs(self, tenant_id: str, search_id: str) -> _Runs:
+        from search.request.read import stored_spec
         from search.results.report import column
-        from search.spec import stored_spec
 
         with self._sessions.read() as session:
             search = SearchRepository(session, tenant_id).get(search_id)
@@ -122,6 +123,7 @@ class Reports:
             ]
 
     def _read(self, tenant_id: str, search_id: str) -> _Material:
+        from search.request.read import stored_spec
         from search.results.importance import thinned
         from service.sql.trial_rows import trial_of
 
@@ -130,15 +132,15 @@ class Reports:
             trials = TrialRepository(session, tenant_id, search_id)
             outcomes = trials.outcomes()
             first = trials.first_of_baseline()
-            names = [] if first is None else search.spec.get("baselines", [])
-            presets = dict(enumerate(names, first or 0))
+            spec = stored_spec(search.spec)
+            presets = {} if first is None else dict(enumerate(spec.baselines, first))
             numbers = [
                 o.number
                 for o in outcomes
                 if o.fitness is not None and o.is_new and o.number not in presets
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-            return _Material(search.spec, outcomes, presets, results, trials.results())
+            return _Material(spec, outcomes, presets, results, trials.results())
 
 
 def _differences(
@@ -153,13 +155,12 @@ def _differences(
 
 
 def _report(material: _Material, lookup: Lookup) -> Document:
-    from search.request.resolve import SpecError, resolve
+    from search.request.resolve import SpecError, reopen
     from search.results.importance import importance
     from search.results.rank_correlation import rank_correlations
     from search.results.report import report
-    from search.spec import stored_spec
 
-    spec = stored_spec(material.spec)
+    spec = material.spec
     counted = [outcome for outcome in material.outcomes if outcome.counts]
     strategy = [outcome.fitness for outcome in counted if outcome.kind == CANDIDATE.name]
     baseline = [
@@ -174,7 +175,7 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     ]
     importances: list[dict[str, float]] = [{} for _ in spec.objectives]
     try:
-        space = resolve(spec.to_json(), lookup).space
+        space = reopen(spec, lookup).space
         importances = [importance(space, material.results, i) for i in range(len(importances))]
     except SpecError:  # the dataset is not here any more
         pass

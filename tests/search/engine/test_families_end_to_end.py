@@ -48,7 +48,7 @@ def small(task: str, **more: Any) -> Resolved:
 @pytest.mark.parametrize("task", SEARCHES)
 def test_a_search_ends_in_a_bundle_that_scores_what_was_found(task: str, tmp_path: Path) -> None:
     resolved, journal = small(task), MemoryJournal()
-    assert resolved.task.name == task
+    assert resolved.dataset.task.name == task
     assert resolved.spec.training.optimizer == default_recipe(task).optimizer
     assert resolve(resolved.spec.to_json()).spec == resolved.spec
     run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)

@@ -18,7 +18,7 @@ from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError
 from search.evaluators.tabular import Table, TableError, TableEvaluator
-from search.spec import TableSpec
+from search.spec import SearchSpec
 from search.strategy import strategies
 from search.trial import FailureKind, Trial, TrialState
 from search.trial_kind import TrialKind
@@ -61,9 +61,10 @@ def test_a_trial_is_looked_up_and_its_final_score_kept_for_final_trials(tmp_path
 
 def test_a_limit_on_the_latency_that_a_table_knows_costs_no_budget(tmp_path: Path) -> None:
     table = Table.load(written(tmp_path, latency_ms=np.array([1.0, 2.0, 3.0, 4.0, 5.0])))
-    spec = TableSpec.model_validate(
+    spec = SearchSpec.model_validate(
         {
             "dataset": "small",
+            "space": {"family": "table"},
             "strategy": {"name": "grid"},
             "objectives": [{"metric": "search_score"}],
             "constraints": [{"metric": "latency_ms", "max": 3}],

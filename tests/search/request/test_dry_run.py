@@ -5,7 +5,8 @@ import pytest
 from models.architecture import Architecture
 from models.family import families
 from search.request.dry_run import describe, estimate
-from search.request.resolve import resolve, resolve_space
+from search.request.resolve import resolve
+from search.request.space_request import resolve_space
 from tests.search.support.bodies import FULL, MINIMAL
 
 

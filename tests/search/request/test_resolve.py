@@ -8,10 +8,10 @@ from models.domains import Range
 from models.family import families
 from models.recipe import TrainingSettings
 from models.task import GraphSize, Task
-from models.training.defaults import default_recipe
+from models.training.defaults import default_recipe, with_task_defaults
 from search.objectives import Objective
 from search.request.dataset_facts import DatasetFacts, named_facts
-from search.request.resolve import resolve, with_task_defaults
+from search.request.resolve import resolve
 from tests.search.support.bodies import FULL, MINIMAL, problems
 
 
@@ -82,7 +82,7 @@ def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
 def test_the_parts_fit_together() -> None:
     resolved = resolve(FULL)
     candidate = resolved.strategy().ask(0, ())
-    assert resolved.task.input_shape == (1, 8, 8) and resolved.task.outputs == 10
+    assert resolved.dataset.task == Task("image_classification", (1, 8, 8), 10)
     assert len(resolved.dataset.fingerprint) == 64
     assert resolved.dataset.sizes["train"] > resolved.dataset.sizes["validation"] > 0
     assert resolved.cost(candidate)["parameters"] > 0  # type: ignore[arg-type]  # no supernet
@@ -104,8 +104,8 @@ def test_the_only_network_of_a_space_is_held_against_its_limits() -> None:
 def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
     asked = TrainingSettings(epochs=3, learning_rate=Range(0.1, 0.2))
     for name in ("image_classification", "tabular_regression"):
-        filled = with_task_defaults(asked, Task(name, (5,), 1))  # type: ignore[arg-type]
+        filled = with_task_defaults(asked, name)
         assert filled.epochs == 3 and filled.learning_rate == Range(0.1, 0.2)
         assert filled.optimizer == default_recipe(name).optimizer  # type: ignore[arg-type]
-        assert with_task_defaults(filled, Task("forecasting", (5,), 1)) == filled
+        assert with_task_defaults(filled, "forecasting") == filled
         assert TrainingSettings.model_validate(filled.model_dump(mode="json")) == filled

@@ -183,11 +183,12 @@ def test_the_scores_of_a_search_are_those_of_its_networks() -> None:
     batch = Batch.of(
         load_dataset("digits"), seed_for(resolved.spec.seed, SearchPurpose.PROXY_BATCH)
     )
+    task = load_dataset("digits").task
     first, second = screening.suggestions()
     for suggestion in (first, second):
         candidate = suggestion.candidate
         scores = screening.scores(candidate)
-        network = build(candidate.architecture, resolved.task, candidate.recipe, resolved.spec.seed)
+        network = build(candidate.architecture, task, candidate.recipe, resolved.spec.seed)
         assert scores == {name: proxies[name](network, batch) for name in proxies}
         cost = resolved.cost(candidate)
         assert {name: scores[name] for name in cost} == cost

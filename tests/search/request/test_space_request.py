@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from search.problems import SpecError
 from search.request.dry_run import describe
-from search.request.resolve import SpecError, resolve_space
+from search.request.space_request import resolve_space
 
 
 def test_a_space_can_be_validated_for_a_task_without_data() -> None:

@@ -185,6 +185,13 @@ def test_the_strategies_that_take_so_many_objectives_are_named() -> None:
     assert resolve({**MINIMAL, "strategy": {"name": "random"}, "objectives": two})
 
 
+def test_objectives_are_distinct() -> None:
+    twice = {"strategy": {"name": "random"}, "objectives": [{"metric": "val_loss"}] * 2}
+    assert problems({**MINIMAL, **twice}) == {
+        "/objectives/1/metric": 'each objective names another metric, got "val_loss" again'
+    }
+
+
 def test_there_is_an_end_to_the_problems() -> None:
     found = problems({**MINIMAL, **{f"field{i}": 1 for i in range(MAX_PROBLEMS + 7)}})
     assert len(found) == MAX_PROBLEMS + 1

@@ -382,7 +382,7 @@ def test_results_with_inherited_weights_are_not_taken_over() -> None:
     heir = replace(scored, number=5, proposal=replace(candidate, weights_from=2))
 
     def earlier(*trials: Trial) -> Any:
-        spec, fingerprint = resolved.spec.to_json(), resolved.dataset.fingerprint
+        spec, fingerprint = resolved.spec, resolved.dataset.fingerprint
         return lambda search_id, limit: Earlier(search_id, spec, fingerprint, trials)
 
     (taken,) = taken_over(resolved, earlier(heir, scored))

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.family import families
 from models.operations import operations
 from search.fidelity import fidelities
+from search.spaces import spaces
 from search.strategy import strategies
 from tests.service.support.requests import Driver, problem, submit
 
@@ -64,7 +65,7 @@ def test_the_catalog_lists_every_registered_name(client: TestClient) -> None:
     def names(kind: str) -> list[str]:
         return [entry["name"] for entry in catalog[kind]]
 
-    assert names("families") == list(families)
+    assert names("families") == list(spaces) and {*families, "table"} == set(spaces)
     assert names("strategies") == list(strategies)
     assert names("fidelities") == list(fidelities)
     assert names("operations") == list(operations)
@@ -86,6 +87,9 @@ def test_the_catalog_lists_every_registered_name(client: TestClient) -> None:
     assert {"population_size", "sample_size"} <= evolution["settings"]["properties"].keys()
     assert "name" not in evolution["settings"]["properties"]
     assert evolution["description"]
+    (table,) = [entry for entry in catalog["families"] if entry["name"] == "table"]
+    assert (table["tasks"], table["settings"]["properties"]) == (["table"], {})
+    assert metrics["table"] == "search_score"
 
 
 def test_a_held_catalog_is_not_sent_again(client: TestClient) -> None:

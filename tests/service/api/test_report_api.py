@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
+from search.request.read import stored_spec
 from service.commands.replaying import replayed
 from tests.service.support.requests import SMALL, Driver, problem, run_search, submit
 
@@ -30,7 +31,7 @@ def test_a_search_with_its_baseline(app: FastAPI, client: TestClient) -> None:
     drawn = [trial for trial in trials if trial["kind"] == "baseline"]
     trained = [t for t in trials if t["kind"] == "candidate" and t["state"] == "completed"]
     assert len(drawn) == 25
-    assert replayed(document["spec"], trials)["difference"] is None
+    assert replayed(stored_spec(document["spec"]), trials)["difference"] is None
 
     (item,) = client.get(f"/v1/searches/{search_id}/report").json()["objectives"]
     best = {

@@ -210,7 +210,7 @@ def test_a_driver_sees_a_changed_budget(app: FastAPI, client: TestClient) -> Non
     search_id = submit(client)
     driver = Driver(app.state.sessions, search_id)
     client.patch(f"/v1/searches/{search_id}", json={"budget": {"trials": 7}})
-    assert driver.queue.requests(driver.claim).spec["budget"]["trials"] == 7
+    assert driver.queue.requests(driver.claim).spec.budget.trials == 7
 
 
 def test_a_search_that_succeeded_is_not_cancelled(app: FastAPI, client: TestClient) -> None:

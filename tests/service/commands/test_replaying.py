@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from search.request.read import stored_spec
 from service.commands.replaying import facts_from, replayed
 from service.settings import ServiceSettings
 from service.sql.database import DEFAULT_TENANT
@@ -28,12 +29,12 @@ def test_what_rest_says_proves_the_same_proposals(
     app: FastAPI, client: TestClient, strategy: dict[str, Any]
 ) -> None:
     search_id = run_search(app, client, strategy=strategy, budget={"trials": 30})
-    spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
+    spec = stored_spec(client.get(f"/v1/searches/{search_id}").json()["spec"])
     path = f"/v1/searches/{search_id}/trials?page_size=100"
     trials: list[dict[str, Any]] = client.get(path).json()["items"]
     assert replayed(spec, trials) == {"asks": len(trials), "differences": 0, "difference": None}
 
-    other = replayed({**spec, "seed": 1}, trials)
+    other = replayed(spec.model_copy(update={"seed": 1}), trials)
     assert other["differences"] > 20
     assert other["difference"]["trial"] == 0
     assert other["difference"]["recorded"]["architecture"] == trials[0]["architecture"]
@@ -55,7 +56,7 @@ def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
 ) -> None:
     strategy = {"name": method, "seeds": 2, "inherit_weights": inherits}
     search_id = run_search(app, client, strategy=strategy)
-    spec = client.get(f"/v1/searches/{search_id}").json()["spec"]
+    spec = stored_spec(client.get(f"/v1/searches/{search_id}").json()["spec"])
     trials = client.get(f"/v1/searches/{search_id}/trials").json()["items"]
     kinds = [trial["kind"] for trial in trials]
     assert kinds == ["supernet", "supernet", "candidate", "candidate", "final"]

@@ -14,8 +14,11 @@ from models.task import TASK_NAMES, GraphSize, Task
 from nasmith.cli import application
 from nasmith.commands.init import example
 from nasmith.commands.output import UsageError
+from search.evaluators.tabular import Table
+from search.request import source
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.resolve import resolve
+from tests.search.support.tables import written
 
 
 def run(*arguments: str) -> None:
@@ -104,8 +107,18 @@ def test_every_family_has_an_example_for_each_of_its_tasks(family: str, task: st
     request = tomllib.loads(example(family, task))
     assert request["space"]["family"] == family
     resolved = resolve(request, lookup)
-    assert resolved.task.name == task
+    assert resolved.dataset.task is not None and resolved.dataset.task.name == task
     assert resolved.spec.training.epochs == request["training"]["epochs"]
+
+
+def test_the_example_for_a_table_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table.load(written(tmp_path))
+    monkeypatch.setattr(source, "load_table", lambda reference: table)
+    request = tomllib.loads(example("table", None))
+    resolved = resolve(request, lambda name: DatasetFacts(None, {"rows": 5}, "f" * 64, name))
+    assert (resolved.space.size, resolved.spec.budget.trials) == (6, 30)
+    with pytest.raises(UsageError, match="table is for table, got --task forecasting"):
+        example("table", "forecasting")
 
 
 def test_what_is_unknown_here_may_be_known_to_a_server(tmp_path: Path) -> None:
@@ -121,4 +134,4 @@ def test_an_example_for_another_task_is_refused_and_every_task_has_its_part() ->
     with pytest.raises(UsageError, match="unknown family 'cnn', known are cnn_cell"):
         example("cnn", None)
     templates = Path(__file__).parents[3] / "nasmith" / "templates" / "tasks"
-    assert {file.stem for file in templates.iterdir()} == set(TASK_NAMES)
+    assert {file.stem for file in templates.iterdir()} == {*TASK_NAMES, "table"}

@@ -20,7 +20,7 @@ from service.sql.database import (
 )
 from service.sql.events import append_event, events_after
 from service.sql.tables import Base, Event, Search, Tenant
-from tests.service.support.rows import add_search, read_search
+from tests.service.support.rows import SPEC, add_search, read_search
 
 
 @pytest.fixture
@@ -66,6 +66,25 @@ def test_migrating_again_keeps_the_data(empty_database_url: str) -> None:
     search_id = add_search(sessions)
     migrate(empty_database_url)
     assert read_search(sessions, search_id).id == search_id
+    sessions.engine.dispose()
+
+
+def test_the_columns_of_older_searches_are_what_their_specs_say(empty_database_url: str) -> None:
+    """Those that were stored before the columns were."""
+    migrate(empty_database_url)
+    sessions = connect(empty_database_url)
+    spec = {**SPEC, "budget": {"trials": 7, "seconds": 30.5}, "baseline": "random"}
+    spec |= {"dataset": "wine", "baselines": ["lenet-5", "gru"]}
+    full, bare = add_search(sessions, spec=spec, trials_total=7), add_search(sessions)
+    sessions.engine.dispose()
+    migrate(empty_database_url, "0006")
+    migrate(empty_database_url)
+    sessions = connect(empty_database_url)
+    found = read_search(sessions, full)
+    assert (found.dataset, found.baseline_total, found.seconds_limit) == ("wine", 9, 30.5)
+    found = read_search(sessions, bare)
+    assert (found.dataset, found.baseline_total, found.seconds_limit) == ("digits", 0, None)
+    assert found.warnings is None
     sessions.engine.dispose()
 
 

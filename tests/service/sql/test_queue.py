@@ -191,7 +191,7 @@ def test_requests_are_what_clients_asked(sessions: Sessions, queue: Queue) -> No
     request(sessions, search_id, "cancel")
     requests = queue.requests(claim)
     assert requests.action == "cancel"
-    assert requests.spec["budget"]["trials"] == 8
+    assert requests.spec.budget.trials == 8
 
 
 def request(sessions: Sessions, search_id: str, action: str | None) -> None:

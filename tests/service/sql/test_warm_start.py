@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from search.engine.serial import run_serial
+from search.request.read import stored_spec
 from service.commands.replaying import replayed
 from tests.service.support.requests import (
     SMALL,
@@ -62,7 +63,7 @@ def test_results_are_taken_over_and_outlive_the_earlier_search(
     assert asked[0]["asked_after"] == 6
     keys = {t["architecture_key"] for t in known}
     assert all(t["state"] == "cached" for t in asked if t["architecture_key"] in keys)
-    assert replayed(document["spec"], ended)["difference"] is None
+    assert replayed(stored_spec(document["spec"]), ended)["difference"] is None
     stream = client.get(f"/v1/searches/{second}/events").text
     ids = [line.split()[1] for line in stream.splitlines() if line.startswith("id:")]
     assert ids == [str(number) for number in range(1, len(ids) + 1)]

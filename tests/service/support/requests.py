@@ -20,7 +20,7 @@ from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.evaluation import Derivation
-from search.request.resolve import resolve
+from search.request.resolve import reopen
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from service.sql.database import Sessions
 from service.sql.journal import SqlJournal
@@ -90,7 +90,7 @@ class Driver:
 
     def resume(self) -> SearchRun:
         """The search itself, as far as its journal goes."""
-        resolved = resolve(self.queue.requests(self.claim).spec)
+        resolved = reopen(self.queue.requests(self.claim).spec)
         return SearchRun(
             resolved.spec, resolved.space, resolved.strategy(), self.journal, resolved.cost
         )

@@ -14,6 +14,9 @@ from service.sql.database import DEFAULT_TENANT, Sessions
 from service.sql.tables import Search, Tenant
 
 SPEC: dict[str, Any] = {
+    "dataset": "digits",
+    "space": {"family": "cnn_cell"},
+    "strategy": {"name": "random"},
     "budget": {"trials": 8, "seconds": None},
     "resources": {"parallel_trials": 2, "cpus_per_trial": 1, "gpus_per_trial": 0},
 }
@@ -32,6 +35,7 @@ def add_search(
     values = {
         "name": "of a test",
         "spec": SPEC,
+        "dataset": "digits",
         "trials_total": 8,
         "dataset_fingerprint": "0" * 64,
         **columns,

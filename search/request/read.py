@@ -1,0 +1,95 @@
+"""From JSON to a spec, in one pass: `read` for what a client sent, `stored_spec` for what was
+stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Self, TypeVar, cast
+
+from pydantic import ValidationError
+
+from search.body import Body
+from search.problems import (
+    NOT_CALLED,
+    Explainer,
+    SpecError,
+    SpecProblem,
+    SpecWarning,
+    problem,
+    shown,
+)
+from search.request.old_words import modernised
+from search.spec import SearchSpec
+
+B = TypeVar("B", bound=Body)
+
+SEARCHABLE = frozenset({"space", "training"})
+"""Fields of a request whose scalars may be domains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft(Generic[B]):
+    """A body as it was read, each field held to its own rules.
+
+    `broken`: the fields that are refused. Of these `spec` has the default, or no value at all where
+    there is none: whoever reads a field asks `has` first.
+    """
+
+    spec: B
+    problems: tuple[SpecProblem, ...] = ()
+    broken: frozenset[str] = frozenset()
+    warnings: tuple[SpecWarning, ...] = ()
+
+    def has(self, *fields: str) -> bool:
+        """Whether all of the fields are valid by themselves."""
+        return self.broken.isdisjoint(fields)
+
+    def filled(self, **values: Any) -> Self:
+        """With other values in fields of the spec."""
+        return replace(self, spec=self.spec.model_copy(update=values))
+
+    def refused(self, found: SpecProblem, field: str) -> Self:
+        """With one more field that is broken."""
+        return replace(self, problems=(*self.problems, found), broken=self.broken | {field})
+
+
+def read(model: type[B], body: object) -> Draft[B]:
+    """
+    Raises:
+        SpecError: the body is no object.
+    """
+    if not isinstance(body, dict) or not all(isinstance(name, str) for name in body):
+        raise SpecError([problem(f"the body must be an object, got {shown(body)}")])
+    modern, warnings = modernised(body)
+    valid: dict[str, Any] = {}
+    try:
+        spec = model.model_validate(modern, context=valid)
+    except ValidationError as error:
+        broken = {
+            str(details["loc"][0])
+            for details in error.errors()
+            if details["loc"] and details["type"] != NOT_CALLED
+        }
+        sound = {name: value for name, value in valid.items() if name not in broken}
+        return Draft(
+            cast("B", model.model_construct(**sound)),
+            tuple(Explainer(model, SEARCHABLE).problems(error)),
+            frozenset(broken),
+            warnings,
+        )
+    return Draft(spec, warnings=warnings)
+
+
+def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
+    """The spec that `SearchSpec.to_json` gave, in this version or an earlier one. It kept to the
+    rules when it was taken, so that it is not held to them again.
+
+    Raises:
+        SpecError: it names what is not here any more.
+    """
+    draft = read(SearchSpec, {"format": 1, **document})  # what says no format is of the first
+    if draft.problems:
+        raise SpecError(draft.problems)
+    return draft.spec

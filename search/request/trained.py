@@ -1,0 +1,112 @@
+"""A search of networks, which are trained on a dataset and scored on its validation split."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from models.cost import cost
+from models.family import FamilySettings, InfeasibleError, families
+from models.settings import Settings
+from models.task import Task
+from models.training.defaults import with_task_defaults
+from models.training.metrics import default_metric, metric_names
+from search.evaluation import Evaluator
+from search.evaluators.train import TrainEvaluator
+from search.objectives import COST_METRICS, MEASURED_METRICS, Objective
+from search.problems import SpecError, SpecProblem, problem
+from search.request.dataset_facts import DatasetFacts
+from search.request.pretraining import pretraining_inputs, pretraining_refusal
+from search.request.read import Draft
+from search.space import SearchSpace
+from search.spaces import spaces
+from search.spec import MAX_EPOCHS, SearchSpec, longest_training
+from search.trial import Candidate
+from search.weight_sharing.one_shot import OneShotSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Implements `search.request.source.Source`."""
+
+    dataset: DatasetFacts
+    task: Task
+
+    @property
+    def trains(self) -> bool:
+        return True
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        scores = [f"val_{name}" for name in metric_names(self.task.name)]
+        return [*scores, *COST_METRICS, *MEASURED_METRICS]
+
+    def defaults(self, draft: Draft[SearchSpec]) -> Draft[SearchSpec]:
+        spec, task = draft.spec, self.task.name
+        metric, goal = default_metric(task)
+        training = with_task_defaults(spec.training, task)
+        epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
+        if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
+            draft = draft.filled(strategy=spec.strategy.for_task(task))
+        return draft.filled(
+            training=training,
+            objectives=spec.objectives or (Objective(metric=f"val_{metric}", goal=goal),),
+            final=spec.final.model_copy(update={"epochs": epochs}),
+        )
+
+    def name(self, spec: SearchSpec) -> str:
+        return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
+
+    def problems(self, draft: Draft[SearchSpec]) -> Iterator[SpecProblem]:
+        if draft.has("space", "training"):
+            yield from start_problems(draft.spec.space.family, draft.spec.training, self.task)
+
+    def space(self, spec: SearchSpec) -> SearchSpace:
+        return space_for(spec.space, spec.training, self.task)
+
+    def cost(self, candidate: Candidate) -> dict[str, float]:
+        """Parameters and FLOPs of one sample forward."""
+        return cost(candidate.architecture, self.task, candidate.recipe)
+
+    def work(
+        self, spec: SearchSpec, space: SearchSpace, trials: int, finals: int
+    ) -> tuple[float, float | None]:
+        epochs = statistics.fmean(space.epochs) * trials + (spec.final.epochs or 0) * finals
+        first = pretraining_inputs(spec.training, self.dataset.sizes)
+        return epochs, epochs * self.dataset.sizes["train"] + (trials + finals) * first
+
+    def evaluator(self, spec: SearchSpec, checkpoints: str) -> Callable[[], Evaluator]:
+        return functools.partial(
+            TrainEvaluator.for_search, spec, checkpoints, self.dataset.reference
+        )
+
+
+def space_for(settings: FamilySettings, training: Settings, task: Task) -> SearchSpace:
+    """The space of a request.
+
+    Raises:
+        search.problems.SpecError: the family is not for the task, or no network of these settings
+            fits it.
+    """
+    tasks = spaces[settings.family].tasks
+    if task.name not in tasks:
+        able = [name for name, entry in families.items() if task.name in entry.tasks]
+        message = (
+            f"{settings.family} is for {', '.join(sorted(tasks))}, the task here is {task.name}; "
+            f"families for it are {', '.join(able) or 'none'}"
+        )
+        raise SpecError([problem(message, "space", "family")])
+    try:
+        family = families[settings.family]
+        return SearchSpace.of_family(settings.family, family, settings, training, task)
+    except InfeasibleError as error:
+        raise SpecError([problem(str(error), "space", error.field)]) from None
+
+
+def start_problems(family: str, training: Settings, task: Task) -> Iterator[SpecProblem]:
+    """Networks of a family that is for the task can be pretrained as the recipe may say."""
+    if task.name in spaces[family].tasks:
+        if refusal := pretraining_refusal(family, training, task):
+            yield problem(refusal, "training", "pretraining")
