@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from random import Random
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 class Purpose(StrEnum):
@@ -58,6 +60,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within it the generators that dropout draws from start from `seed`; after it they are as
     they were.
     """
+    import torch  # the streams of a search are drawn without it
+
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_new_stage_is_a_new_file_and_a_field(tmp_path: Path, database_url: str) -> None:
     program = [sys.executable, "-m", "tests.service.support.new_stage.search"]
     ended = subprocess.run(

@@ -93,7 +93,7 @@ class Reports:
             search = SearchRepository(session, tenant_id).get(search_id)
             outcomes = TrialRepository(session, tenant_id, search_id).outcomes()
             spec, dataset = stored_spec(search.spec), search.dataset_fingerprint
-        scores = [o.fitness for o in outcomes if o.counts and o.kind == "candidate"]
+        scores = [o.fitness for o in outcomes if o.counts and o.kind == CANDIDATE.name]
         return _Runs(
             dataset,
             {(o.metric, o.goal): column(scores, index) for index, o in enumerate(spec.objectives)},
