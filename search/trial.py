@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from models.architecture import Architecture
 from models.recipe import Recipe
-from search.trial_kind import TrialKind
+from search.trial_kind import TrialKind, trial_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,24 @@ class SupernetProposal:
     def to_json(self) -> dict[str, Any]:
         return {"method": self.method, "settings": dict(self.settings)}
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["method"], document["settings"])
+
 
 Proposal = Candidate | SupernetProposal
+
+
+def proposal_from_json(document: Mapping[str, Any]) -> Proposal:
+    """Of either kind, from its own JSON or from that of its trial."""
+    supernet = document if "method" in document else document.get("supernet")
+    return SupernetProposal.from_json(supernet) if supernet else Candidate.from_json(document)
+
+
+def shown(proposal: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of a proposal as the keys that it is in its trial's: null for the other kind's."""
+    nothing = dict.fromkeys(("architecture", "recipe", "weights_from", "supernet"))
+    return nothing | ({"supernet": proposal} if "method" in proposal else dict(proposal))
 
 
 class TrialState(StrEnum):
@@ -66,6 +82,14 @@ class TrialState(StrEnum):
     PRUNED = "pruned"
     FAILED = "failed"
     CACHED = "cached"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it stays so; a trial that has not ended runs, or is to go on."""
+        return self not in (TrialState.RUNNING, TrialState.PAUSED)
+
+
+UNENDED = tuple(state for state in TrialState if not state.has_ended)
 
 
 class FailureKind(StrEnum):
@@ -130,6 +154,46 @@ class Trial:
     worker: str | None = None
     derived: Architecture | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """The one form of a trial outside of Python: REST answers it, Ray carries it, rows and
+        events are made of its keys. Metrics that are not finite are left out.
+        """
+        return {
+            "number": self.number,
+            "kind": self.kind.name,
+            "state": self.state.value,
+            **shown(self.proposal.to_json()),
+            "architecture_key": self.architecture_key,
+            "recipe_key": self.recipe_key,
+            "seed": self.seed,
+            "metrics": finite(self.metrics),
+            "fitness": None if self.fitness is None else list(self.fitness),
+            "violation": self.violation,
+            "failure": None if self.failure is None else self.failure.to_json(),
+            "source": self.source,
+            "source_search": self.source_search,
+            "origin": self.origin,
+            "seconds": self.seconds,
+            "worker": self.worker,
+            "derived": None if self.derived is None else self.derived.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """A key that is null or missing has its default, so that what was written before there was
+        the key can be read; other keys are those of whoever keeps the trial.
+        """
+        known = {
+            name: read(value)
+            for name, read in _READ.items()
+            if (value := document.get(name)) is not None
+        }
+        return cls(proposal=proposal_from_json(document), **known)
+
+    def as_started(self) -> Self:
+        """As it was when it began, whatever came of it since."""
+        return replace(self, **_NOTHING_YET)
+
     @property
     def is_supernet(self) -> bool:
         return isinstance(self.proposal, SupernetProposal)
@@ -174,6 +238,40 @@ class Trial:
     def costs_budget(self) -> bool:
         """What a strategy asks for, but for duplicates and for what was refused before training."""
         return self.counts and self.kind.counter == "trials"
+
+
+_NOTHING_YET: Mapping[str, Any] = {
+    "state": TrialState.RUNNING,
+    "metrics": {},
+    "fitness": None,
+    "violation": 0.0,
+    "failure": None,
+    "seconds": 0.0,
+    "worker": None,
+    "derived": None,
+}
+
+OUTCOME = tuple(_NOTHING_YET)
+"""The fields that say what came of a trial; the others say what was asked for, and never change."""
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "number": int,
+    "kind": lambda name: trial_kinds[name],
+    "state": TrialState,
+    "architecture_key": str,
+    "recipe_key": str,
+    "seed": int,
+    "metrics": lambda metrics: {name: float(value) for name, value in metrics.items()},
+    "fitness": lambda values: tuple(float(value) for value in values),
+    "violation": float,
+    "failure": Failure.from_json,
+    "source": int,
+    "source_search": str,
+    "origin": str,
+    "seconds": float,
+    "worker": str,
+    "derived": Architecture.from_json,
+}
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -6,9 +6,10 @@ fresh strategy gives the strategy that crashed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from models.architecture import Architecture
 from search.trial import Trial
@@ -34,6 +35,24 @@ class EpochReported:
     metrics: Mapping[str, float]
     derived: Architecture | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """A metric that is not finite is null; `derived` only where it is set."""
+        metrics = {
+            name: value if math.isfinite(value) else None for name, value in self.metrics.items()
+        }
+        document = {"number": self.number, "epoch": self.epoch, "metrics": metrics}
+        return document if self.derived is None else document | {"derived": self.derived.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        derived = document.get("derived")
+        return cls(
+            document["number"],
+            document["epoch"],
+            document["metrics"],
+            None if derived is None else Architecture.from_json(derived),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
@@ -50,12 +69,26 @@ class TrialPaused:
     epoch: int
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number, "epoch": self.epoch, "seconds": self.seconds}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["number"], document["epoch"], document["seconds"])
+
 
 @dataclass(frozen=True, slots=True)
 class TrialResumed:
     """A paused trial goes on."""
 
     number: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["number"])
 
 
 Event = TrialStarted | EpochReported | TrialPaused | TrialResumed | TrialEnded

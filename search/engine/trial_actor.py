@@ -14,15 +14,7 @@ from ray import tune
 
 from models.architecture import Architecture
 from search.evaluation import Derivation, EvaluationError, Evaluator, Metrics, derived_from
-from search.trial import (
-    Candidate,
-    Failure,
-    FailureKind,
-    SupernetProposal,
-    Trial,
-    TrialState,
-)
-from search.trial_kind import trial_kinds
+from search.trial import Candidate, Failure, FailureKind, Trial
 
 TRIAL = "trial"
 """The one key of a trial's config: the trial as JSON text, which Tune passes on untouched. Beside
@@ -181,31 +173,11 @@ class BrokenEvaluatorError(RuntimeError):
 
 
 def trial_to_text(trial: Trial, last_epoch: int = 0) -> str:
-    """What an evaluator needs to know of a trial that begins, or goes on after `last_epoch`."""
-    return json.dumps(
-        {
-            "number": trial.number,
-            "kind": trial.kind.name,
-            "supernet": isinstance(trial.proposal, SupernetProposal),
-            "proposal": trial.proposal.to_json(),
-            "architecture_key": trial.architecture_key,
-            "recipe_key": trial.recipe_key,
-            "seed": trial.seed,
-            "source": trial.source,
-            "last_epoch": last_epoch,
-        }
-    )
+    """A trial that begins, or goes on after `last_epoch`."""
+    return json.dumps({**trial.to_json(), "last_epoch": last_epoch})
 
 
 def trial_from_text(text: str) -> tuple[Trial, int]:
     """The trial and `last_epoch`."""
     document = json.loads(text)
-    proposal, is_supernet = document.pop("proposal"), document.pop("supernet")
-    last_epoch: int = document.pop("last_epoch")
-    trial = Trial(
-        proposal=SupernetProposal(**proposal) if is_supernet else Candidate.from_json(proposal),
-        kind=trial_kinds[document.pop("kind")],
-        state=TrialState.RUNNING,
-        **document,
-    )
-    return trial, last_epoch
+    return Trial.from_json(document), document["last_epoch"]

@@ -51,11 +51,11 @@ class _Searches(Collector):
             counts, oldest = count_by_state(session), oldest_queued(session)
         searches = GaugeMetricFamily("nasmith_searches", "Searches by state", labels=["state"])
         for state in SearchState:
-            searches.add_metric([state.value], counts.get(state.value, 0))
+            searches.add_metric([state.value], counts.get(state, 0))
         yield searches
         age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
         yield GaugeMetricFamily(
-            "nasmith_queue_length", "Searches that wait", counts.get(SearchState.QUEUED.value, 0)
+            "nasmith_queue_length", "Searches that wait", counts.get(SearchState.QUEUED, 0)
         )
         yield GaugeMetricFamily(
             "nasmith_queue_oldest_seconds", "How long the first of the queue waits", max(0.0, age)

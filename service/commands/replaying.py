@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from models.architecture import Architecture
 from models.task import Task
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
@@ -16,15 +14,7 @@ from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.resolve import reopen
 from search.request.screening import Screening
 from search.spec import SearchSpec
-from search.trial import (
-    Candidate,
-    Failure,
-    Proposal,
-    SupernetProposal,
-    Trial,
-    TrialState,
-)
-from search.trial_kind import trial_kinds
+from search.trial import Trial
 
 
 def replayed(
@@ -62,52 +52,15 @@ def history(documents: Iterable[Mapping[str, Any]]) -> list[TrialStarted | Trial
     """The starts and ends of trials in the order of their events."""
     events: list[tuple[int, TrialStarted | TrialEnded]] = []
     for document in documents:
-        ended = trial_from(document)
-        started = replace(
-            ended,
-            derived=None,
-            state=TrialState.RUNNING,
-            metrics={},
-            fitness=None,
-            failure=None,
-            seconds=0.0,
-        )
-        asked = TrialStarted(started, document["asked_after"], tuple(document["asked_running"]))
+        trial, running = Trial.from_json(document), tuple(document["asked_running"])
         first, last = document["started_sequence"], document["ended_sequence"]
         if first != last:
+            asked = TrialStarted(trial.as_started(), document["asked_after"], running)
             events.append((first, asked))
         if last is not None:
-            events.append((last, TrialEnded(ended)))
+            events.append((last, TrialEnded(trial)))
     events.sort(key=lambda numbered: numbered[0])
     return [event for _, event in events]
-
-
-def trial_from(document: Mapping[str, Any]) -> Trial:
-    """The value of a trial in REST."""
-    fitness, failure = document["fitness"], document["failure"]
-    supernet, derived = document["supernet"], document["derived"]
-    proposal: Proposal = SupernetProposal(**supernet) if supernet else Candidate.from_json(document)
-    return Trial(
-        number=document["number"],
-        kind=trial_kinds[document["kind"]],
-        proposal=proposal,
-        state=TrialState(document["state"]),
-        architecture_key=document["architecture_key"],
-        recipe_key=(
-            proposal.recipe.key if isinstance(proposal, Candidate) else document["architecture_key"]
-        ),
-        seed=document["seed"],
-        metrics=document["metrics"],
-        fitness=None if fitness is None else tuple(fitness),
-        violation=document["violation"],
-        failure=None if failure is None else Failure.from_json(failure),
-        source=document["source"],
-        source_search=document["source_search"],
-        origin=document["origin"],
-        seconds=document["seconds"],
-        worker=document["worker"],
-        derived=None if derived is None else Architecture.from_json(derived),
-    )
 
 
 def facts_from(document: Mapping[str, Any]) -> DatasetFacts:

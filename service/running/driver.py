@@ -42,6 +42,7 @@ from service.sql.lease import Claim
 from service.sql.ledger import Ledger
 from service.sql.outages import is_outage
 from service.sql.queue import Queue
+from service.sql.states import SearchState
 from service.store.layout import checkpoints_url
 
 log = logging.getLogger(__name__)
@@ -105,19 +106,18 @@ class Driver:
             if reason is None:
                 state = self._queue.settle(self._claim)
             else:
-                self._queue.finish(self._claim, state := "succeeded", reason or None)
+                self._queue.finish(self._claim, state := SearchState.SUCCEEDED, reason or None)
         except (StaleOwnerError, SQLAlchemyError):
             raise
         except SearchFailedError as error:
-            self._queue.finish(self._claim, state := "failed", str(error))
+            self._queue.finish(self._claim, state := SearchState.FAILED, str(error))
         except Exception as error:  # a search always ends with a cause that its client can read
             if not is_connected():
                 log.exception("the Ray runtime is lost")
                 return Exit.NO_RAY
             log.exception("search %s failed", self._claim.search_id)
-            self._queue.finish(
-                self._claim, state := "failed", cause(error, _log_of(self._settings, self._claim))
-            )
+            reason = cause(error, _log_of(self._settings, self._claim))
+            self._queue.finish(self._claim, state := SearchState.FAILED, reason)
         log.info("search %s is %s", self._claim.search_id, state)
         return Exit.DONE
 

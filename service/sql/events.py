@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
+from service.sql.states import SearchState
 from service.sql.tables import Event, Search
 
 EventType = Literal[
@@ -32,14 +33,28 @@ EventType = Literal[
     "bundle.published",
 ]
 
-STATE_EVENTS: Mapping[str, EventType] = {
-    "queued": "search.queued",
-    "running": "search.running",
-    "paused": "search.paused",
-    "succeeded": "search.succeeded",
-    "failed": "search.failed",
-    "cancelled": "search.cancelled",
+STATE_EVENTS: Mapping[SearchState, EventType] = {
+    SearchState.QUEUED: "search.queued",
+    SearchState.RUNNING: "search.running",
+    SearchState.PAUSED: "search.paused",
+    SearchState.SUCCEEDED: "search.succeeded",
+    SearchState.FAILED: "search.failed",
+    SearchState.CANCELLED: "search.cancelled",
 }
+
+
+def event(
+    search_id: str, tenant_id: str, sequence: int, type: EventType, data: Mapping[str, Any]
+) -> Event:
+    """The event of a number that has been drawn for it."""
+    return Event(
+        search_id=search_id,
+        sequence=sequence,
+        tenant_id=tenant_id,
+        type=type,
+        data=dict(data),
+        created_at=datetime.now(UTC),
+    )
 
 
 def append_event(
@@ -60,18 +75,11 @@ def append_event(
     ).one()
     set_committed_value(search, "event_sequence", sequence)
     set_committed_value(search, "revision", revision)
-    event = Event(
-        search_id=search.id,
-        sequence=sequence,
-        tenant_id=search.tenant_id,
-        type=type,
-        data=dict(data),
-        created_at=datetime.now(UTC),
-    )
-    session.add(event)
+    appended = event(search.id, search.tenant_id, sequence, type, data)
+    session.add(appended)
     if type == "best.changed":
-        search.best = event.data
-    return event
+        search.best = appended.data
+    return appended
 
 
 @dataclass(frozen=True, slots=True)

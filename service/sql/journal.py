@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from models.architecture import Architecture
 from search.engine import journal as journal_events
 from search.engine.journal import (
     EpochReported,
@@ -24,15 +22,18 @@ from search.engine.journal import (
 from search.trial import Trial, TrialState, finite
 from service.sql import tables
 from service.sql.database import Sessions
-from service.sql.events import EventType
-from service.sql.lease import Claim, change, event
+from service.sql.events import EventType, event
+from service.sql.lease import Claim, change
 from service.sql.outages import OUTAGE_SECONDS, outlast
 from service.sql.tables import Event, Search
-from service.sql.trial_rows import end_columns, end_data, start_columns, summary, trial_of
-
-
-class TrialHasEndedError(RuntimeError):
-    """A second result for a trial: the first one counts and stays."""
+from service.sql.trial_ends import TrialHasEndedError, ended_event, write_end
+from service.sql.trial_rows import (
+    end_columns,
+    row_of_end,
+    start_columns,
+    start_data,
+    trial_of,
+)
 
 
 class SqlJournal:
@@ -59,7 +60,7 @@ class SqlJournal:
         """
         Raises:
             search.engine.journal.StaleOwnerError: another driver owns the search now.
-            service.sql.journal.TrialHasEndedError: the trial has a result already.
+            service.sql.trial_ends.TrialHasEndedError: the trial has a result already.
         """
         self.append_all([event])
 
@@ -89,7 +90,7 @@ class SqlJournal:
         told: list[Event] = []
 
         def tell(number: int, type: EventType, data: Mapping[str, Any]) -> None:
-            told.append(event(self._claim, tenant_id, first + number, type, data))
+            told.append(event(self._claim.search_id, tenant_id, first + number, type, data))
 
         for item in numbered:
             match item.event:
@@ -99,33 +100,26 @@ class SqlJournal:
                     )
                     asked = {"asked_after": known, "asked_running": list(running)}
                     rows[trial.number] = {**row, **asked}
-                    tell(item.sequence, "trial.started", summary(trial))
-                case EpochReported(number, epoch, metrics, derived):
+                    tell(item.sequence, "trial.started", start_data(trial))
+                case EpochReported(number, epoch) as report:
                     if self._memory.runs_again(number, epoch):
                         self._start_curve_again(session, number, epoch)
-                    point = {"number": number, "epoch": epoch, "metrics": _finite_or_null(metrics)}
                     key = {"search_id": self._claim.search_id, "tenant_id": tenant_id}
-                    if derived is not None:
-                        point["derived"] = derived.to_json()
-                    points.append({**key, "derived": None, **point})
-                    tell(item.sequence, "trial.epoch", point)
-                case TrialPaused(number, epoch, seconds):
+                    points.append({**key, "derived": None, **report.to_json()})
+                    tell(item.sequence, "trial.epoch", report.to_json())
+                case TrialPaused(number) as paused:
                     self._move(session, rows, number, TrialState.RUNNING, TrialState.PAUSED)
-                    data = {"number": number, "epoch": epoch, "seconds": seconds}
-                    tell(item.sequence, "trial.paused", data)
-                case TrialResumed(number):
+                    tell(item.sequence, "trial.paused", paused.to_json())
+                case TrialResumed(number) as resumed:
                     self._move(session, rows, number, TrialState.PAUSED, TrialState.RUNNING)
-                    tell(item.sequence, "trial.resumed", {"number": number})
+                    tell(item.sequence, "trial.resumed", resumed.to_json())
                 case TrialEnded(trial):
-                    result = end_columns(trial, first + item.sequence)
+                    search_id, sequence = self._claim.search_id, first + item.sequence
                     if trial.number in rows:
-                        rows[trial.number] |= result
-                    elif not self._end(session, trial, result):
-                        row = start_columns(
-                            self._claim.search_id, tenant_id, trial, first + item.sequence
-                        )
-                        rows[trial.number] = {**row, "asked_after": 0, "asked_running": []} | result
-                    tell(item.sequence, "trial.ended", end_data(trial))
+                        rows[trial.number] |= end_columns(trial, sequence)
+                    elif not write_end(session, search_id, trial, sequence):
+                        rows[trial.number] = row_of_end(search_id, tenant_id, trial, sequence)
+                    told.append(ended_event(search_id, tenant_id, trial, sequence))
                     if item.is_best:
                         tell(item.last, "best.changed", _best(trial))
             self._memory = self._memory.after(item.event)
@@ -147,17 +141,17 @@ class SqlJournal:
         """Whether the transaction before an outage has counted."""
         match event:
             case TrialStarted(trial):
-                return self._state(session, trial.number) == TrialState.RUNNING.value
-            case EpochReported(number, epoch, metrics):
+                return self._state(session, trial.number) is TrialState.RUNNING
+            case EpochReported(number, epoch) as report:
                 key = {"search_id": self._claim.search_id, "number": number, "epoch": epoch}
                 point = session.get(tables.Epoch, key)
-                return point is not None and point.metrics == _finite_or_null(metrics)
+                return point is not None and point.metrics == report.to_json()["metrics"]
             case TrialPaused(number):
-                return self._state(session, number) == TrialState.PAUSED.value
+                return self._state(session, number) is TrialState.PAUSED
             case TrialResumed(number):
-                return self._state(session, number) == TrialState.RUNNING.value
+                return self._state(session, number) is TrialState.RUNNING
             case TrialEnded(trial):
-                return self._state(session, trial.number) == trial.state.value
+                return self._state(session, trial.number) is trial.state
 
     def history(self) -> Sequence[TrialStarted | TrialEnded]:
         """Starts and ends in the order of their numbers; a trial that ended as it started (a
@@ -175,7 +169,7 @@ class SqlJournal:
                     Event.search_id == self._claim.search_id, Event.type.in_(_BETWEEN)
                 )
             )
-            events += [(sequence, _BETWEEN[type](**data)) for sequence, type, data in rows]
+            events += [(sequence, _BETWEEN[type].from_json(data)) for sequence, type, data in rows]
         events.sort(key=lambda numbered: numbered[0])
         return [item for _, item in events]
 
@@ -189,7 +183,9 @@ class SqlJournal:
             if row.ended_sequence is not None:
                 events.append((row.ended_sequence, TrialEnded(trial)))
             if row.started_sequence != row.ended_sequence:
-                started = TrialStarted(_unended(trial), row.asked_after, tuple(row.asked_running))
+                started = TrialStarted(
+                    trial.as_started(), row.asked_after, tuple(row.asked_running)
+                )
                 events.append((row.started_sequence, started))
         events.sort(key=lambda numbered: numbered[0])
         for _, item in events:
@@ -220,22 +216,12 @@ class SqlJournal:
     ) -> None:
         """To another state before the end; `rows` are those that have yet to be written."""
         state = rows[number]["state"] if number in rows else self._state(session, number)
-        if state != old.value:
+        if state is not old:
             raise TrialHasEndedError(f"trial {number} is {state}, not {old}")
         if number in rows:
-            rows[number]["state"] = new.value
+            rows[number]["state"] = new
         else:
-            session.execute(update(tables.Trial).where(*self._is(number)).values(state=new.value))
-
-    def _end(self, session: Session, trial: Trial, result: Mapping[str, Any]) -> bool:
-        """Write the end of a trial that runs; False where it has no row."""
-        ended = session.execute(
-            update(tables.Trial)
-            .where(*self._is(trial.number), tables.Trial.state.in_(tables.UNENDED))
-            .values(result)
-            .returning(tables.Trial.number)
-        ).first()
-        return ended is not None
+            session.execute(update(tables.Trial).where(*self._is(number)).values(state=new))
 
     def _refuse_known(self, session: Session, numbers: Collection[int]) -> None:
         """Trials that are about to get a row must have none."""
@@ -255,21 +241,19 @@ class SqlJournal:
     def _running(self) -> Select[int]:
         return select(tables.Trial.number).where(
             tables.Trial.search_id == self._claim.search_id,
-            tables.Trial.state == TrialState.RUNNING.value,
+            tables.Trial.state == TrialState.RUNNING,
         )
 
-    def _state(self, session: Session, number: int) -> str | None:
+    def _state(self, session: Session, number: int) -> TrialState | None:
         return session.scalar(select(tables.Trial.state).where(*self._is(number)))
 
 
-_BETWEEN: Mapping[str, Callable[..., journal_events.Event]] = {
-    "trial.epoch": lambda derived=None, **data: EpochReported(
-        **data, derived=derived and Architecture.from_json(derived)
-    ),
+_BETWEEN: Mapping[str, type[EpochReported | TrialPaused | TrialResumed]] = {
+    "trial.epoch": EpochReported,
     "trial.paused": TrialPaused,
     "trial.resumed": TrialResumed,
 }
-"""Events whose data are the fields of the journal's."""
+"""Events whose data are the JSON of the journal's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,21 +322,3 @@ class _Memory:
                 best = trial.fitness if self.is_better(trial) else self.best
                 return _Memory(self.interrupted - {trial.number}, reached, best)
         return self
-
-
-def _finite_or_null(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _unended(trial: Trial) -> Trial:
-    return replace(
-        trial,
-        state=TrialState.RUNNING,
-        metrics={},
-        fitness=None,
-        violation=0.0,
-        failure=None,
-        seconds=0.0,
-        worker=None,
-        derived=None,
-    )

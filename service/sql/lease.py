@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, update
 from sqlalchemy.orm import Session
 
 from search.engine.journal import StaleOwnerError
-from service.sql.events import EventType
-from service.sql.tables import Event, Search
+from service.sql.states import SearchState
+from service.sql.tables import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ def holds(claim: Claim) -> tuple[ColumnElement[bool], ...]:
         Search.id == claim.search_id,
         Search.lease_token == claim.token,
         Search.lease_owner == claim.owner,
-        Search.state == "running",
+        Search.state == SearchState.RUNNING,
     )
 
 
@@ -59,17 +57,3 @@ def change(session: Session, claim: Claim, events: int, **values: Any) -> Row[in
     if row is None:
         raise StaleOwnerError(f"{claim} no longer holds")
     return row
-
-
-def event(
-    claim: Claim, tenant_id: str, sequence: int, type: EventType, data: Mapping[str, Any]
-) -> Event:
-    """The event of a number that `change` drew."""
-    return Event(
-        search_id=claim.search_id,
-        sequence=sequence,
-        tenant_id=tenant_id,
-        type=type,
-        data=dict(data),
-        created_at=datetime.now(UTC),
-    )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from models.storage import StoredFile
 from search.trial import Failure, TrialState
 from service.sql.artifacts import BUNDLE
 from service.sql.database import Sessions
-from service.sql.lease import Claim, change, event
+from service.sql.events import event
+from service.sql.lease import Claim, change
 from service.sql.outages import outlast
 from service.sql.tables import Artifact, Trial
+from service.sql.trial_ends import end_trial
+from service.sql.trial_rows import trial_of
 
 
 class Ledger:
@@ -61,9 +65,8 @@ class Ledger:
                     "sha256": file.sha256,
                     "size_bytes": file.size_bytes,
                 }
-                session.add(
-                    event(self._claim, row.tenant_id, row.event_sequence, "bundle.published", data)
-                )
+                search_id, sequence = self._claim.search_id, row.event_sequence
+                session.add(event(search_id, row.tenant_id, sequence, "bundle.published", data))
 
         outlast(commit)
 
@@ -76,19 +79,19 @@ class Ledger:
 
         def commit(again: bool) -> None:
             with self._sessions.begin() as session:
-                row = change(session, self._claim, events=1)
-                session.execute(
-                    update(Trial)
-                    .where(Trial.search_id == self._claim.search_id, Trial.number == number)
-                    .values(state=TrialState.FAILED.value, fitness=None, failure=failure.to_json())
-                )
-                data = {
-                    "number": number,
-                    "state": TrialState.FAILED.value,
-                    "failure": failure.to_json(),
-                }
-                session.add(
-                    event(self._claim, row.tenant_id, row.event_sequence, "trial.ended", data)
+                search_id, row = self._claim.search_id, change(session, self._claim, events=1)
+                known = trial_of(session.get_one(Trial, (search_id, number)))
+                if again and known.failure == failure:
+                    session.rollback()
+                    return
+                failed = replace(known, state=TrialState.FAILED, fitness=None, failure=failure)
+                end_trial(
+                    session,
+                    search_id,
+                    row.tenant_id,
+                    failed,
+                    row.event_sequence,
+                    before=[TrialState.COMPLETED],
                 )
 
         outlast(commit)

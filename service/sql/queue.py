@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,19 +17,23 @@ from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from search.engine.journal import StaleOwnerError
-from search.trial import Failure, FailureKind, TrialState
+from search.trial import UNENDED, Failure, FailureKind, TrialState
 from service.sql.clock import database_time
 from service.sql.database import Sessions
-from service.sql.events import STATE_EVENTS, EventType
-from service.sql.lease import Claim, change, event, holds
-from service.sql.tables import UNENDED, Event, Search, Tenant, Trial
+from service.sql.events import EventType, event
+from service.sql.lease import Claim, change, holds
+from service.sql.states import SearchState
+from service.sql.tables import Event, Search, Tenant, Trial
+from service.sql.transitions import change_state
+from service.sql.trial_ends import end_trial
+from service.sql.trial_rows import trial_of
 
 if TYPE_CHECKING:
     from search.spec import SearchSpec
 
 LEASE_SECONDS = 15.0
 
-Ending = Literal["succeeded", "failed", "cancelled"]
+Ending = Literal[SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,9 @@ class Queue:
         with self._sessions.begin() as session:
             session.execute(
                 update(Search)
-                .where(Search.state == "queued", Search.state_reason.is_distinct_from(reason))
+                .where(
+                    Search.state == SearchState.QUEUED, Search.state_reason.is_distinct_from(reason)
+                )
                 .values(state_reason=reason, revision=Search.revision + 1)
                 .execution_options(synchronize_session=False)
             )
@@ -145,12 +151,13 @@ class Queue:
             if len(causes) >= limit:
                 reason = f"{len(causes)} drivers ended without progress, the last because {cause}"
                 with contextlib.suppress(StaleOwnerError):
-                    self.finish(claim, "failed", reason)
+                    self.finish(claim, SearchState.FAILED, reason)
                 return
         with self._sessions.begin() as session, contextlib.suppress(StaleOwnerError):
             row = change(session, claim, events=1, **_NO_LEASE)
             data = {"cause": cause, "blamed": blamed}
-            session.add(event(claim, row.tenant_id, row.event_sequence, "search.interrupted", data))
+            search_id, sequence = claim.search_id, row.event_sequence
+            session.add(event(search_id, row.tenant_id, sequence, "search.interrupted", data))
 
     def finish(self, claim: Claim, state: Ending, reason: str | None = None) -> None:
         """End the search. Trials that still ran are pruned: an ended search runs nothing.
@@ -161,9 +168,9 @@ class Queue:
         with self._sessions.begin() as session:
             self._finish(session, claim, state, reason)
 
-    def settle(self, claim: Claim) -> str:
-        """Do what was requested: `cancelled`, `paused`, or `running` (released) where the client
-        took the request back. The state is the answer.
+    def settle(self, claim: Claim) -> SearchState:
+        """Do what was requested: cancel, pause, or, where the client took the request back, give
+        the search back, which is `running`. The state is the answer.
 
         Raises:
             search.engine.journal.StaleOwnerError: the claim no longer holds.
@@ -171,22 +178,20 @@ class Queue:
         with self._sessions.begin() as session:
             requested = change(session, claim, events=0).requested
             if requested == "cancel":
-                self._finish(session, claim, "cancelled", None)
-                return "cancelled"
+                self._finish(session, claim, SearchState.CANCELLED, None)
+                return SearchState.CANCELLED
             if requested != "pause":
                 change(session, claim, events=0, **_NO_LEASE)
-                return "running"
-            values = {**_NO_LEASE, "state": "paused", "requested": None}
-            row = change(session, claim, events=1, **values)
-            session.add(_state_event(claim, row, "paused", None))
-            return "paused"
+                return SearchState.RUNNING
+            change_state(session, claim.search_id, SearchState.PAUSED, claim=claim)
+            return SearchState.PAUSED
 
     def held_by(self, owner: str) -> set[Claim]:
         """The claims of an owner that still hold."""
         with self._sessions.read() as session:
             rows = session.execute(
                 select(Search.id, Search.lease_token).where(
-                    Search.state == "running", Search.lease_owner == owner
+                    Search.state == SearchState.RUNNING, Search.lease_owner == owner
                 )
             ).all()
         return {Claim(search_id, token, owner) for search_id, token in rows}
@@ -198,7 +203,7 @@ class Queue:
         with self._sessions.read() as session:
             held = session.execute(
                 select(Search.id, Search.lease_token, Search.lease_owner).where(
-                    Search.state == "running", Search.lease_owner.is_not(None)
+                    Search.state == SearchState.RUNNING, Search.lease_owner.is_not(None)
                 )
             ).all()
         claims = [
@@ -234,7 +239,7 @@ class Queue:
     def _interrupted(self, session: Session) -> str | None:
         return session.scalar(
             select(Search.id)
-            .where(Search.state == "running", _lease_is_over())
+            .where(Search.state == SearchState.RUNNING, _lease_is_over())
             .order_by(Search.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -243,14 +248,14 @@ class Queue:
     def _queued(self, session: Session) -> str | None:
         waiting = session.execute(
             select(Search.tenant_id, func.min(Search.id))
-            .where(Search.state == "queued")
+            .where(Search.state == SearchState.QUEUED)
             .group_by(Search.tenant_id)
         ).all()
         if not waiting:
             return None
         counts = session.execute(
             select(Search.tenant_id, func.count())
-            .where(Search.state == "running")
+            .where(Search.state == SearchState.RUNNING)
             .group_by(Search.tenant_id)
         )
         running: dict[str, int] = {tenant_id: count for tenant_id, count in counts}
@@ -265,7 +270,7 @@ class Queue:
         for tenant_id, _ in sorted(waiting, key=turn):
             search_id = session.scalar(
                 select(Search.id)
-                .where(Search.state == "queued", Search.tenant_id == tenant_id)
+                .where(Search.state == SearchState.QUEUED, Search.tenant_id == tenant_id)
                 .order_by(Search.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -275,79 +280,45 @@ class Queue:
         return None
 
     def _take(self, session: Session, search_id: str, owner: str) -> Claim:
-        row = session.execute(
-            update(Search)
-            .where(Search.id == search_id)
-            .values(
-                state="running",
-                state_reason=None,
-                started_at=func.coalesce(Search.started_at, database_time()),
-                lease_owner=owner,
-                lease_token=Search.lease_token + 1,
-                lease_expires_at=database_time(self.lease_seconds),
-                revision=Search.revision + 1,
-                event_sequence=Search.event_sequence + 1,
-            )
-            .returning(Search.lease_token, Search.event_sequence, Search.tenant_id)
-            .execution_options(synchronize_session=False)
-        ).one()
+        token, tenant_id = change_state(
+            session,
+            search_id,
+            SearchState.RUNNING,
+            lease_owner=owner,
+            lease_token=Search.lease_token + 1,
+            lease_expires_at=database_time(self.lease_seconds),
+        )
         session.execute(
             update(Tenant)
-            .where(Tenant.id == row.tenant_id)
+            .where(Tenant.id == tenant_id)
             .values(last_claimed_at=database_time())
             .execution_options(synchronize_session=False)
         )
-        claim = Claim(search_id, row.lease_token, owner)
-        session.add(
-            event(
-                claim,
-                row.tenant_id,
-                row.event_sequence,
-                "search.running",
-                {"state": "running", "claim": claim.token},
-            )
-        )
-        return claim
+        return Claim(search_id, token, owner)
 
     def _finish(self, session: Session, claim: Claim, state: Ending, reason: str | None) -> None:
-        numbers = session.scalars(
-            select(Trial.number)
+        change(session, claim, events=0)
+        trials = session.scalars(
+            select(Trial)
             .where(Trial.search_id == claim.search_id, Trial.state.in_(UNENDED))
             .order_by(Trial.number)
         ).all()
-        values = {
-            **_NO_LEASE,
-            "state": state,
-            "state_reason": reason,
-            "requested": None,
-            "ended_at": database_time(),
-        }
-        row = change(session, claim, events=len(numbers) + 1, **values)
-        failure = Failure(FailureKind.CANCELLED, f"the search {_ENDINGS[state]}").to_json()
-        first = row.event_sequence - len(numbers)
-        for sequence, number in enumerate(numbers, first):
-            session.execute(
-                update(Trial)
-                .where(Trial.search_id == claim.search_id, Trial.number == number)
-                .values(
-                    state=TrialState.PRUNED.value,
-                    failure=failure,
-                    ended_sequence=sequence,
-                    ended_at=database_time(),
-                )
-                .execution_options(synchronize_session=False)
-            )
-            data = {"number": number, "state": TrialState.PRUNED.value, "failure": failure}
-            session.add(event(claim, row.tenant_id, sequence, "trial.ended", data))
-        session.add(_state_event(claim, row, state, reason))
+        if trials:
+            failure = Failure(FailureKind.CANCELLED, _ENDINGS[state])
+            row = change(session, claim, events=len(trials))
+            first = row.event_sequence - len(trials) + 1
+            for sequence, trial in enumerate(map(trial_of, trials), first):
+                pruned = replace(trial, state=TrialState.PRUNED, failure=failure)
+                end_trial(session, claim.search_id, row.tenant_id, pruned, sequence)
+        change_state(session, claim.search_id, state, reason, claim)
 
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 
-_ENDINGS: dict[str, str] = {
-    "succeeded": "ended",
-    "failed": "failed",
-    "cancelled": "was cancelled",
+_ENDINGS: dict[Ending, str] = {
+    SearchState.SUCCEEDED: "the search ended",
+    SearchState.FAILED: "the search failed",
+    SearchState.CANCELLED: "the search was cancelled",
 }
 
 
@@ -356,11 +327,6 @@ def _lease_is_over() -> ColumnElement[bool]:
 
 
 def _waiting() -> ColumnElement[bool]:
-    return or_(Search.state == "queued", (Search.state == "running") & _lease_is_over())
-
-
-def _state_event(
-    claim: Claim, row: Row[int, str, str | None], state: str, reason: str | None
-) -> Event:
-    data = {"state": state, "reason": reason}
-    return event(claim, row.tenant_id, row.event_sequence, STATE_EVENTS[state], data)
+    return or_(
+        Search.state == SearchState.QUEUED, (Search.state == SearchState.RUNNING) & _lease_is_over()
+    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class SearchStatus:
     """What tells a waiting client that something happened."""
 
-    state: str
+    state: SearchState
     revision: int
     event_sequence: int
 
@@ -89,7 +89,7 @@ class SearchRepository:
         if not revisions(self._session.connection(), self._tenant_id, [search_id]):
             raise NotFoundError("search", search_id)
 
-    def page(self, size: int, *, before: str | None, state: str | None) -> Sequence[Search]:
+    def page(self, size: int, *, before: str | None, state: SearchState | None) -> Sequence[Search]:
         """At most `size` searches older than `before`, newest first."""
         query = select(Search).where(Search.tenant_id == self._tenant_id)
         if state is not None:
@@ -127,7 +127,7 @@ class SearchRepository:
         search = Search(
             id=new_search_id(),
             tenant_id=self._tenant_id,
-            state=SearchState.QUEUED.value,
+            state=SearchState.QUEUED,
             **spec_columns(submission.spec),
             dataset_fingerprint=submission.dataset_fingerprint,
             versions=submission.versions,
@@ -225,7 +225,7 @@ def statuses(session: Session, search_ids: Sequence[str]) -> dict[str, SearchSta
     return found
 
 
-def count_by_state(session: Session) -> dict[str, int]:
+def count_by_state(session: Session) -> dict[SearchState, int]:
     """Searches of all tenants, for the operator's metrics."""
     rows = session.execute(select(Search.state, func.count()).group_by(Search.state))
     return {state: count for state, count in rows}
@@ -234,5 +234,5 @@ def count_by_state(session: Session) -> dict[str, int]:
 def oldest_queued(session: Session) -> datetime | None:
     """When the search was posted that waits longest in the queue."""
     return session.scalar(
-        select(func.min(Search.created_at)).where(Search.state == SearchState.QUEUED.value)
+        select(func.min(Search.created_at)).where(Search.state == SearchState.QUEUED)
     )

@@ -7,6 +7,7 @@ blobs; NaN and infinity never get here.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -24,6 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from search.trial import TrialState
+from service.sql.states import SearchState
 
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
@@ -43,6 +48,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def word(of: type[StrEnum]) -> Enum:
+    """A column of the values of an enumeration: text in the database, its members in Python."""
+    return Enum(
+        of,
+        values_callable=lambda members: [member.value for member in members],
+        native_enum=False,
+        create_constraint=False,
+        length=16,
+    )
 
 
 class Base(DeclarativeBase):
@@ -94,7 +110,7 @@ class Search(Base):
     id: Mapped[str] = mapped_column(String(41), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str] = mapped_column(String(200))
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[SearchState] = mapped_column(word(SearchState))
     state_reason: Mapped[str | None]
     requested: Mapped[str | None] = mapped_column(String(16))
     spec: Mapped[dict[str, Any]]
@@ -120,10 +136,6 @@ class Search(Base):
     lease_expires_at: Mapped[datetime | None]
 
 
-UNENDED = ("running", "paused")
-"""States of a trial without a result."""
-
-
 class Trial(Base):
     """`started_sequence` and `ended_sequence` are the search's event numbers: their order is the
     order in which the strategy was asked and told. `asked_after` and `asked_running` are what the
@@ -145,7 +157,7 @@ class Trial(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     kind: Mapped[str] = mapped_column(String(16))
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[TrialState] = mapped_column(word(TrialState))
     proposal: Mapped[dict[str, Any]]
     architecture_key: Mapped[str] = mapped_column(String(64))
     recipe_key: Mapped[str] = mapped_column(String(64))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from search.engine.stages.baseline import BASELINE
 from search.engine.stages.candidates import SUPERNET
+from search.trial import UNENDED, FailureKind, TrialState
 from search.trial_kind import kinds_where, trial_kinds
 from service.refusals import NotFoundError
 from service.sql.tables import Epoch, Trial
@@ -46,7 +47,7 @@ class TrialRepository:
         return trial
 
     def page(
-        self, size: int, *, after: int, state: str | None, kind: str | None
+        self, size: int, *, after: int, state: TrialState | None, kind: str | None
     ) -> Sequence[Trial]:
         """At most `size` trials with numbers above `after`, in order."""
         query = self._all().where(Trial.number > after)
@@ -79,7 +80,7 @@ class TrialRepository:
             .where(
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
-                or_(Trial.state == "completed", Trial.source_search.is_not(None)),
+                or_(Trial.state == TrialState.COMPLETED, Trial.source_search.is_not(None)),
                 Trial.kind.in_(kinds_where(lambda kind: kind.competes)),
                 Trial.fitness.is_not(None),
             )
@@ -94,7 +95,7 @@ class TrialRepository:
             .where(
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
-                Trial.state == "completed",
+                Trial.state == TrialState.COMPLETED,
                 Trial.kind.in_(kinds_where(lambda kind: kind.needs_objectives)),
                 Trial.fitness.is_not(None),
             )
@@ -116,7 +117,7 @@ class TrialRepository:
             .where(
                 Trial.search_id == self._search_id,
                 Trial.tenant_id == self._tenant_id,
-                Trial.state != "running",
+                Trial.state.not_in(UNENDED),
                 Trial.kind.in_(kinds_where(lambda kind: kind.needs_objectives)),
             )
             .order_by(Trial.number)
@@ -126,9 +127,9 @@ class TrialRepository:
                 row.number,
                 row.kind,
                 None if row.fitness is None else tuple(row.fitness),
-                (row.state != "cached" or trial_kinds[row.kind].counts_repeats)
-                and (row.failure or {}).get("kind") != "infeasible",
-                row.state != "cached" or row.source_search is not None,
+                (row.state is not TrialState.CACHED or trial_kinds[row.kind].counts_repeats)
+                and (row.failure or {}).get("kind") != FailureKind.INFEASIBLE,
+                row.state is not TrialState.CACHED or row.source_search is not None,
             )
             for row in rows
         ]

@@ -16,7 +16,8 @@ from service.sql import tables
 from service.sql.database import Sessions
 from service.sql.events import append_event
 from service.sql.searches import SearchRepository
-from service.sql.trial_rows import end_columns, end_data, start_columns, trial_of
+from service.sql.trial_ends import ended_event
+from service.sql.trial_rows import row_of_end, trial_of
 from service.sql.trials import TrialRepository
 
 
@@ -42,22 +43,11 @@ def take_over(session: Session, search: tables.Search, trials: Sequence[Trial]) 
     first = search.event_sequence + 1
     rows, events = [], []
     for sequence, trial in enumerate(trials, first):
-        started = start_columns(search.id, search.tenant_id, trial, sequence)
-        told = {"attempts": 0, "asked_after": trial.number, "asked_running": []}
-        ended = end_columns(trial, sequence)
-        rows.append({**started, **told, **ended})
-        events.append(
-            {
-                "search_id": search.id,
-                "sequence": sequence,
-                "tenant_id": search.tenant_id,
-                "type": "trial.ended",
-                "data": end_data(trial),
-                "created_at": ended["ended_at"],
-            }
-        )
+        row = row_of_end(search.id, search.tenant_id, trial, sequence)
+        rows.append({**row, "attempts": 0, "asked_after": trial.number})
+        events.append(ended_event(search.id, search.tenant_id, trial, sequence))
     session.execute(insert(tables.Trial), rows)
-    session.execute(insert(tables.Event), events)
+    session.add_all(events)
     search.event_sequence += len(trials)
     best = best_trials(trials, 1)[0]
     data = {"trial": best.number, "metrics": dict(best.metrics)}

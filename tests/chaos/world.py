@@ -20,8 +20,9 @@ from search.request.resolve import resolve
 from service.settings import ServiceSettings, environment
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
 from service.sql.searches import SearchRepository, Submission
-from service.sql.states import ENDED, SearchState, change_state
+from service.sql.states import ENDED, SearchState
 from service.sql.tables import Search, Trial
+from service.sql.transitions import change_state
 
 DISPATCH = (
     "from service.running.dispatcher import dispatch; "
@@ -106,7 +107,7 @@ class World:
     def resume(self, search_id: str) -> None:
         with self.sessions.begin() as session:
             search = SearchRepository(session, DEFAULT_TENANT).get(search_id, lock=True)
-            change_state(session, search, SearchState.QUEUED)
+            change_state(session, search.id, SearchState.QUEUED)
 
     def settle(self) -> None:
         """Cancel whatever a test left, and wait until the dispatcher has cleaned up."""
@@ -121,7 +122,7 @@ class World:
         with self.sessions.begin() as session:
             search = SearchRepository(session, DEFAULT_TENANT).get(search_id, lock=True)
             if search.state in (SearchState.QUEUED, SearchState.PAUSED):
-                change_state(session, search, SearchState.CANCELLED)
+                change_state(session, search.id, SearchState.CANCELLED)
             elif search.state == SearchState.RUNNING:
                 search.requested = "cancel"
         self.until_ended(search_id)

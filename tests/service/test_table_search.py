@@ -33,6 +33,7 @@ from service.sql.batched_journal import BatchedJournal
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
 from service.sql.queue import Queue
+from service.sql.states import SearchState
 from service.sql.tables import Event
 from tests.service.support.requests import problem
 from tests.service.support.rows import add_search, read_search
@@ -163,7 +164,7 @@ def test_what_was_not_written_before_a_crash_comes_again_the_same(
         first = add_search(sessions)
         _, journal = search_run(sessions, tmp_path, seconds=0)
         whole = told(journal.history())
-        Queue(sessions).finish(journal._journal._claim, "succeeded")
+        Queue(sessions).finish(journal._journal._claim, SearchState.SUCCEEDED)
 
         second = add_search(sessions)
         with pytest.raises(ZeroDivisionError):

@@ -6,6 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from search.engine.stages.candidates import CANDIDATE
+from search.trial import TrialState
+from service.sql.states import SearchState
+
 _SMALL: dict[str, Any] = {
     "dataset": "digits",
     "space": {"family": "cnn_cell"},
@@ -46,7 +50,7 @@ _PATH = f"/v1/searches/{_ID}"
 _READ: dict[str, Any] = {
     "id": _ID,
     "name": "digits-cnn",
-    "state": "running",
+    "state": SearchState.RUNNING,
     "state_reason": None,
     "progress": {
         "trials_done": 12,
@@ -84,11 +88,12 @@ _ARCHITECTURE: dict[str, Any] = {
 
 _TRIAL: dict[str, Any] = {
     "number": 9,
-    "kind": "candidate",
-    "state": "completed",
+    "kind": CANDIDATE.name,
+    "state": TrialState.COMPLETED,
     "architecture": _ARCHITECTURE,
     "architecture_key": "5f0c7d0e9b1a2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5",
     "recipe": {"epochs": 2, "optimizer": "adam", "learning_rate": 0.004},
+    "recipe_key": "1b9e2f4c6d8a0b3c5e7f9a1b2c4d6e8f0a2b4c6d8e0f1a3b5c7d9e1f2a4b6c8d",
     "weights_from": None,
     "supernet": None,
     "derived": None,
@@ -138,7 +143,7 @@ _REPORT: dict[str, Any] = {
         {
             "trial": 0,
             "method": "darts",
-            "state": "completed",
+            "state": TrialState.COMPLETED,
             "epochs": [1, 2],
             "rows": ["cell 0-1"],
             "entropy": [[0.99, 0.97]],
@@ -267,8 +272,8 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
         "Conflict",
         "the search is succeeded and cannot be paused; it could be while it is paused or queued "
         "or running",
-        state="succeeded",
-        allowed_states=["paused", "queued", "running"],
+        state=SearchState.SUCCEEDED,
+        allowed_states=[SearchState.PAUSED, SearchState.QUEUED, SearchState.RUNNING],
     ),
     ("*", "422"): _problem(
         422,

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from service.refusals import ConflictError
 from service.sql.events import append_event
 from service.sql.searches import spec_columns
-from service.sql.states import ENDED, SearchState, change_state
+from service.sql.states import ENDED, SearchState
 from service.sql.tables import Search
+from service.sql.transitions import change_state
 
 if TYPE_CHECKING:
     from search.spec import SearchSpec
@@ -31,7 +32,7 @@ def cancel(session: Session, search: Search) -> None:
     elif search.state in ENDED:
         raise _conflict(search, "cancelled", (*_ACTIVE, SearchState.CANCELLED.value))
     else:
-        change_state(session, search, SearchState.CANCELLED)
+        change_state(session, search.id, SearchState.CANCELLED)
 
 
 def pause(session: Session, search: Search) -> None:
@@ -47,7 +48,7 @@ def pause(session: Session, search: Search) -> None:
     if search.state == SearchState.RUNNING:
         _request(session, search, "pause")
     elif search.state == SearchState.QUEUED:
-        change_state(session, search, SearchState.PAUSED)
+        change_state(session, search.id, SearchState.PAUSED)
 
 
 def resume(session: Session, search: Search) -> None:
@@ -61,7 +62,7 @@ def resume(session: Session, search: Search) -> None:
     if search.requested == "cancel":
         raise ConflictError("the search is being cancelled", state=search.state, allowed=_ACTIVE)
     if search.state == SearchState.PAUSED:
-        change_state(session, search, SearchState.QUEUED)
+        change_state(session, search.id, SearchState.QUEUED)
     elif search.requested is not None:
         _request(session, search, None)
 

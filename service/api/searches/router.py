@@ -25,12 +25,13 @@ from service.api.pages import (
 from service.api.problems import problems
 from service.api.requests import ReadingDep, SearchId, SessionDep, StrictRoute, get_sessions
 from service.api.searches import actions, validation
-from service.api.searches.schemas import DryRun, SearchPage, SearchRead, StateFilter
+from service.api.searches.schemas import DryRun, SearchPage, SearchRead
 from service.api.security import TenantDep
 from service.identifiers import is_search_id
 from service.refusals import InvalidError, item
 from service.sql.datasets import DatasetRepository
 from service.sql.searches import KeyTakenError, SearchRepository
+from service.sql.states import SearchState
 from service.sql.tables import Search
 from service.store.store import Store
 
@@ -114,7 +115,7 @@ def create_search(
 def list_searches(
     session: ReadingDep,
     tenant: TenantDep,
-    state: Annotated[StateFilter | None, Query(description="only searches in this state")] = None,
+    state: Annotated[SearchState | None, Query(description="only searches in this state")] = None,
     page_size: PageSize = DEFAULT_SIZE,
     page_token: PageToken = None,
 ) -> SearchPage:

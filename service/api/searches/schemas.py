@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -81,7 +81,7 @@ class SearchRead(BaseModel):
         return cls(
             id=row.id,
             name=row.name,
-            state=SearchState(row.state),
+            state=row.state,
             state_reason=row.state_reason or _REQUESTED.get(row.requested or ""),
             progress=Progress(
                 trials_done=row.trials_done,
@@ -147,9 +147,6 @@ class DryRun(SpaceDryRun):
     epochs: int = Field(description="of all trainings together", ge=0)
     training_flops: float | None = Field(description="of all trainings together; null: unknown")
     seconds_limit: float | None = Field(description="the time budget of the search stage")
-
-
-StateFilter = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
 def _eta_seconds(row: Search) -> float | None:

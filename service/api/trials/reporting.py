@@ -13,7 +13,6 @@ from search.engine.stages.candidates import CANDIDATE
 from service.sql.database import Sessions
 from service.sql.dataset_facts import TenantDatasets
 from service.sql.searches import SearchRepository
-from service.sql.tables import UNENDED
 from service.sql.trials import Outcome, TrialRepository
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Reports:
                         row.metrics,
                         [(p.epoch, p.metrics, p.derived) for p in curves.get(row.number, ())],
                         None if row.failure is None else row.failure["message"],
-                        row.state in UNENDED,
+                        not row.state.has_ended,
                     ),
                 }
                 for row in rows

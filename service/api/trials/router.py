@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from search.trial import TrialState
 from service.api.pages import (
     DEFAULT_SIZE,
     PageSize,
@@ -30,11 +31,10 @@ from service.api.trials.schemas import (
     BestRead,
     ComparisonRead,
     HypervolumePoint,
-    KindFilter,
+    KindName,
     ReportRead,
     TrialPage,
     TrialRead,
-    TrialStateFilter,
 )
 from service.sql.artifacts import ArtifactRepository
 from service.sql.searches import SearchRepository
@@ -57,8 +57,8 @@ def list_trials(
     search_id: SearchId,
     session: ReadingDep,
     tenant: TenantDep,
-    state: Annotated[TrialStateFilter | None, Query(description="only in this state")] = None,
-    kind: Annotated[KindFilter | None, Query(description="only of this kind")] = None,
+    state: Annotated[TrialState | None, Query(description="only in this state")] = None,
+    kind: Annotated[KindName | None, Query(description="only of this kind")] = None,
     page_size: PageSize = DEFAULT_SIZE,
     page_token: PageToken = None,
 ) -> TrialPage:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from models.training.diagnosis import diagnosis
-from search.engine.stages.candidates import SUPERNET
+from search.trial import TrialState
 from search.trial_kind import trial_kinds
 from service.sql.tables import Epoch, Trial
+from service.sql.trial_rows import document_of
 
 if TYPE_CHECKING:
-    KindFilter = str
+    KindName = str
 else:
-    KindFilter = Literal[tuple(trial_kinds)]  # those of the stages that are here
-TrialStateFilter = Literal["running", "paused", "completed", "pruned", "failed", "cached"]
+    KindName = Literal[tuple(trial_kinds)]  # those of the stages that are here
 
 
 class ArchitectureRead(BaseModel):
@@ -45,11 +45,12 @@ class SupernetRead(BaseModel):
 
 class TrialRead(BaseModel):
     number: int = Field(description="counts from 0 in the order of asking", ge=0)
-    kind: KindFilter
-    state: TrialStateFilter
+    kind: KindName
+    state: TrialState
     architecture: ArchitectureRead | None = Field(description="null for a supernet")
     architecture_key: str = Field(description="the same for isomorphic architectures")
     recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
+    recipe_key: str = Field(description="the same for equal recipes")
     weights_from: int | None = Field(
         description="the supernet trial whose weights its training begins with; null: from scratch"
     )
@@ -99,30 +100,12 @@ class TrialRead(BaseModel):
         path = f"/v1/searches/{row.search_id}/trials/{row.number}/bundle"
         return cls.model_validate(
             {
-                "number": row.number,
-                "kind": row.kind,
-                "state": row.state,
-                "architecture": row.proposal.get("architecture"),
-                "architecture_key": row.architecture_key,
-                "recipe": row.proposal.get("recipe"),
-                "weights_from": row.proposal.get("weights_from"),
-                "supernet": row.proposal if row.kind == SUPERNET.name else None,
-                "derived": row.derived,
-                "metrics": row.metrics,
-                "fitness": row.fitness,
-                "violation": row.violation,
+                **document_of(row),
                 "curve": [
                     {"epoch": point.epoch, "metrics": point.metrics, "derived": point.derived}
                     for point in curve
                 ],
-                "seconds": row.seconds,
-                "worker": row.worker,
-                "failure": row.failure,
                 "diagnosis": diagnosis(row.metrics),
-                "source": row.source,
-                "source_search": row.source_search,
-                "origin": row.origin,
-                "seed": row.seed,
                 "asked_after": row.asked_after,
                 "asked_running": row.asked_running,
                 "started_sequence": row.started_sequence,
@@ -249,7 +232,7 @@ class SupernetReport(BaseModel):
 
     trial: int
     method: str
-    state: TrialStateFilter
+    state: TrialState
     epochs: list[int]
     rows: list[str] = Field(description="group and row of each list of `entropy`")
     entropy: list[list[float | None]] = Field(

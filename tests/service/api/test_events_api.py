@@ -15,8 +15,9 @@ from fastapi.testclient import TestClient
 from service.api.events.watcher import Watcher
 from service.sql.database import Sessions, connect
 from service.sql.events import append_event
-from service.sql.states import SearchState, change_state
+from service.sql.states import SearchState
 from service.sql.tables import Search
+from service.sql.transitions import change_state
 from tests.service.support.requests import Driver, problem, submit
 from tests.service.support.rows import add_search
 
@@ -127,7 +128,7 @@ def write(sessions: Sessions, search_id: str, events: int, pause: float) -> None
         time.sleep(pause)
     with sessions.begin() as session:
         search = session.get_one(Search, search_id, with_for_update=True)
-        change_state(session, search, SearchState.CANCELLED)
+        change_state(session, search.id, SearchState.CANCELLED)
 
 
 async def run_with_watcher(

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from search.trial import FailureKind, TrialState
 from service.settings import ServiceSettings
+from service.sql.states import SearchState
 from tests.service.support.requests import Driver, pointers, problem, submit
 
 
@@ -270,7 +271,7 @@ def test_a_cancelled_search_says_why_it_has_no_bundle(client: TestClient, search
 def test_a_failed_search_gives_its_reason(
     client: TestClient, search_id: str, driver: Driver
 ) -> None:
-    driver.queue.finish(driver.claim, "failed", "no trial completed")
+    driver.queue.finish(driver.claim, SearchState.FAILED, "no trial completed")
     document = problem(client.get(f"/v1/searches/{search_id}/best/bundle"), 409)
     assert "no trial completed" in document["detail"]
 

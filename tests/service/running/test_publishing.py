@@ -24,6 +24,7 @@ from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
 from service.sql.ledger import Ledger
 from service.sql.queue import Queue
+from service.sql.states import SearchState
 from service.sql.tables import Artifact, Event
 from service.sql.tables import Trial as TrialRow
 from service.store.layout import checkpoints_url
@@ -187,7 +188,7 @@ def test_what_is_left_behind_is_removed_and_what_is_published_stays(
     leftovers = Leftovers(finished.sessions, f"file://{finished.store}")
     leftovers.remove_all()
     assert orphan.exists(), "the search has not ended"
-    Queue(finished.sessions).finish(finished.claim, "succeeded")
+    Queue(finished.sessions).finish(finished.claim, SearchState.SUCCEEDED)
     leftovers.remove_all()
     left = [path for path in finished.store.rglob("*") if path.is_file()]
     assert left == [finished.store / artifact.path]

@@ -28,6 +28,7 @@ from service.sql.journal import SqlJournal, TrialHasEndedError
 from service.sql.lease import Claim
 from service.sql.outages import outlast
 from service.sql.queue import Queue
+from service.sql.states import SearchState
 from service.sql.tables import Epoch, Event, Search
 from service.sql.tables import Trial as TrialRow
 from tests.service.support.rows import add_search, read_search, running_trial
@@ -243,7 +244,7 @@ def test_a_paused_trial_waits_goes_on_and_ends_with_its_search(
     successor.append(TrialResumed(0))
     successor.append(EpochReported(0, 2, {"val_loss": 2.0}))  # no second attempt
     successor.append(TrialEnded(completed(running_trial(0), 0.5)))
-    Queue(sessions).finish(again, "cancelled", None)
+    Queue(sessions).finish(again, SearchState.CANCELLED, None)
     with sessions.read() as session:
         rows = session.scalars(select(TrialRow).order_by(TrialRow.number)).all()
     assert [(row.state, row.attempts) for row in rows] == [("completed", 1), ("pruned", 1)]
@@ -280,7 +281,7 @@ def test_a_stale_owner_writes_nothing(
 def test_an_owner_of_an_ended_search_writes_nothing(
     sessions: Sessions, claim: Claim, journal: SqlJournal
 ) -> None:
-    Queue(sessions).finish(claim, "cancelled")
+    Queue(sessions).finish(claim, SearchState.CANCELLED)
     with pytest.raises(StaleOwnerError):
         journal.append(TrialStarted(running_trial(0), told=0))
 

@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from search.engine.journal import EpochReported, StaleOwnerError, TrialStarted
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
-from service.sql.queue import Queue
+from service.sql.queue import Ending, Queue
+from service.sql.states import ENDED, SearchState
 from service.sql.tables import Event, Search, Trial
 from tests.service.support.rows import add_search, add_tenant, read_search, running_trial
 
@@ -87,7 +88,7 @@ def test_a_stale_owner_changes_nothing(sessions: Sessions, queue: Queue) -> None
     with pytest.raises(StaleOwnerError):
         queue.requests(stale)
     with pytest.raises(StaleOwnerError):
-        queue.finish(stale, "succeeded")
+        queue.finish(stale, SearchState.SUCCEEDED)
     with pytest.raises(StaleOwnerError):
         queue.settle(stale)
     assert not queue.release(stale)
@@ -123,7 +124,7 @@ def test_tenants_take_turns(sessions: Sessions, queue: Queue) -> None:
         claim = queue.claim("me")
         assert claim is not None
         served.append(owner_of[claim.search_id])
-        queue.finish(claim, "succeeded")
+        queue.finish(claim, SearchState.SUCCEEDED)
     assert Counter(served) == {big: 3, small: 3}
 
 
@@ -216,9 +217,9 @@ def test_settling_does_what_was_requested(
     assert (queue.claim("next") is not None) == (state == "running")
 
 
-@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("state", sorted(ENDED))
 def test_an_ended_search_leaves_no_trial_running(
-    sessions: Sessions, queue: Queue, state: str
+    sessions: Sessions, queue: Queue, state: Ending
 ) -> None:
     search_id = add_search(sessions)
     claim = queue.claim("me")
@@ -226,7 +227,7 @@ def test_an_ended_search_leaves_no_trial_running(
     journal = SqlJournal(sessions, claim, lambda: 0.0)
     for number in range(2):
         journal.append(TrialStarted(running_trial(number), told=0))
-    queue.finish(claim, state, "because")  # type: ignore[arg-type]  # a literal, parametrised
+    queue.finish(claim, state, "because")
     with sessions.read() as session:
         trials = session.scalars(select(Trial).order_by(Trial.number)).all()
         events = session.scalars(select(Event).order_by(Event.sequence)).all()

@@ -26,6 +26,7 @@ from service.sql.database import Sessions
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
 from service.sql.queue import Queue
+from service.sql.states import SearchState
 from service.sql.tables import Artifact, Search
 
 BODY: dict[str, Any] = {
@@ -143,7 +144,7 @@ class Driver:
         return path
 
     def finish(self) -> None:
-        self.queue.finish(self.claim, "succeeded")
+        self.queue.finish(self.claim, SearchState.SUCCEEDED)
 
 
 def derived(key: str) -> Architecture:
