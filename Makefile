@@ -4,15 +4,24 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 BIN := .venv/bin
 
+PROJECTS := pyproject.toml nasmith/pyproject.toml constraints.txt
+PIP_INSTALL = $(BIN)/pip install $(PIP_FLAGS) -q -c constraints.txt
+
+# Client and server, linked to this folder, with what the checks need.
 install: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install $(PIP_FLAGS) -q -c constraints.txt torch==2.13.0
-	$(BIN)/pip install $(PIP_FLAGS) -q -c constraints.txt -e '.[test,dev]'
+.venv/installed: .venv/server
+	$(PIP_INSTALL) -e nasmith -e '.[test,dev]'
 	touch .venv/installed
 
-demo: install
+# Client and server alone. torch comes first: by itself, and as constraints.txt has it.
+.venv/server: $(PROJECTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) -e nasmith -e .
+	touch .venv/server
+
+demo: .venv/server
 	$(BIN)/nasmith demo
 
 test: install
@@ -35,6 +44,7 @@ types: install
 # DATA is a folder with fashion_mnist.npz, cora.npz, MUTAG.zip, tinyshakespeare.txt and ETTh1.csv;
 # TABLES is one with tables of known results (*.npz).
 bench: install
+	$(PIP_INSTALL) -e nasmith -e '.[bench]'
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/first_result.py
 	$(BIN)/python benchmarks/polling.py
@@ -48,4 +58,4 @@ bench: install
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

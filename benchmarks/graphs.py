@@ -26,6 +26,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, median, stdev
 from time import perf_counter, process_time
@@ -258,6 +259,8 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=6, help="networks of the search trained anew")
     parser.add_argument("--epochs", type=int, default=100, help="of mutag")
     options = parser.parse_args()
+    if "time" in options.parts and find_spec("torch_geometric") is None:
+        parser.error("`time` compares with PyTorch Geometric: pip install 'nasmith-server[bench]'")
     torch.set_num_threads(1)
     with np.load(options.data / "cora.npz", allow_pickle=False) as file:
         arrays = dict(file)

@@ -105,7 +105,7 @@ outputs = network(model.preprocess({example}, preprocessing))
 
 {_FOUND_SPLITS if is_found else _TRAINED_SPLITS}
 
-{_scores(metrics)}
+{score_table(metrics)}
 
 {_FOUND_RUNS if is_found else _TRAINED_RUN}The weights here are those of seed \
 {metrics["seed"]}. Before publication this folder reproduced their test score in a process without \
@@ -154,18 +154,22 @@ def _listed(classes: list[Any]) -> str:
     return shown if len(classes) <= 20 else f"{shown}, ... ({len(classes)} in all)"
 
 
-def _scores(metrics: Mapping[str, Any]) -> str:
+def score_table(metrics: Mapping[str, Any]) -> str:
     rows = ["| metric | these weights | final runs | in the search |", "|---|---|---|---|"]
     for name in sorted(metrics["metrics"]):
         if not name.startswith(("val_", "test_")):
             continue
         spread = metrics["final_metrics"].get(name)
-        runs = (
-            f"{spread['mean']:.4f} ± {spread['std']:.4f} (n = {spread['seeds']})" if spread else ""
-        )
         found = metrics["search_metrics"].get(name)
         rows.append(
-            f"| {name} | {metrics['metrics'][name]:.4f} | {runs} | "
+            f"| {name} | {metrics['metrics'][name]:.4f} | {_spread(spread) if spread else ''} | "
             f"{'' if found is None else format(found, '.4f')} |"
         )
     return "\n".join(rows)
+
+
+def _spread(known: Mapping[str, Any]) -> str:
+    """One run has no deviation to tell."""
+    if known["seeds"] == 1:
+        return f"{known['mean']:.4f} (one run)"
+    return f"{known['mean']:.4f} ± {known['std']:.4f} (n = {known['seeds']})"

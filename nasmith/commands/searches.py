@@ -27,7 +27,10 @@ from nasmith.commands.requests import (
 if TYPE_CHECKING:
     from nasmith import Search
 
-_SHOWN_METRICS = ("val_", "test_", "parameters", "flops", "latency_ms", "train_seconds")
+_SHOWN_METRICS = (
+    *("search_score", "final_score"),  # of a table of known results
+    *("val_", "test_", "parameters", "flops", "latency_ms", "train_seconds"),
+)
 
 
 def submit(
@@ -111,7 +114,7 @@ def _watch(search: Search, patience: float, as_json: bool) -> None:
         print_json(search.document)
     else:
         print(f"{search.id} {summary(search)}")
-        if search.state == "succeeded":
+        if any(item["bundle"] for item in search.best()):  # a table has none
             note(f"Get the model with: nasmith download {search.id}")
     if search.state != "succeeded":
         raise typer.Exit(EXIT_FAILED_SEARCH)
@@ -241,8 +244,14 @@ def _scores(item: dict[str, Any]) -> Iterator[str]:
     for name in sorted(names, key=lambda name: _SHOWN_METRICS.index(_shown_as(name))):
         seen = f"{search[name]:.6g}" if name in search else ""
         spread = final.get(name)
-        retrained = f"final {spread['mean']:.6g} ± {spread['std']:.2g}" if spread else ""
+        retrained = f"final {_spread(spread)}" if spread else ""
         yield f"{name:<20}{seen:<14}{retrained}".rstrip()
+
+
+def _spread(known: dict[str, Any]) -> str:
+    """One run has no deviation to tell."""
+    mean = f"{known['mean']:.6g}"
+    return f"{mean} ± {known['std']:.2g}" if known["seeds"] > 1 else f"{mean} (one run)"
 
 
 def _shown_as(name: str) -> str:

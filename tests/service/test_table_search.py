@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from models.architecture import canonical_json
 from nasmith.commands.output import UsageError
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.run import SearchRun
@@ -37,25 +34,7 @@ from service.sql.states import SearchState
 from service.sql.tables import Event
 from tests.service.support.requests import problem
 from tests.service.support.rows import add_search, read_search
-
-DIMENSIONS = [{"name": name, "options": [0, 1, 2, 3, 4]} for name in "abc"]
-CODES = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3)[:-5]
-SCORES = (CODES * [25, 5, 1]).sum(axis=1)
-
-
-def table_file() -> bytes:
-    """120 of 125 combinations: the last five are infeasible. The best is (4, 3, 4), 119."""
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        dimensions=canonical_json(DIMENSIONS),
-        codes=CODES.astype(np.int8),
-        search_score=SCORES.astype(float),
-        final_score=SCORES / 2,
-        parameters=np.arange(120),
-    )
-    return buffer.getvalue()
-
+from tests.service.support.tables import table_file
 
 BODY: dict[str, Any] = {
     "dataset": "cells",

@@ -37,6 +37,7 @@ from models.exporters.bundle import (
     write_bundle,
     zip_bundle,
 )
+from models.exporters.card import score_table
 from models.exporters.sums import check_sums, write_sums
 from models.family import families
 from models.recipe import Recipe
@@ -194,6 +195,12 @@ def test_the_card_says_data_scores_and_origin(
     ):
         assert text in card
     assert f"{trained[1].metrics['test_accuracy']:.4f}" in card
+
+
+def test_one_run_has_no_deviation_in_the_card() -> None:
+    spread = {"val_accuracy": {"mean": 0.75, "std": 0.0, "seeds": 1}}
+    metrics = {"metrics": {"val_accuracy": 0.75}, "final_metrics": spread, "search_metrics": {}}
+    assert "| val_accuracy | 0.7500 | 0.7500 (one run) |  |" in score_table(metrics)
 
 
 def test_the_same_files_give_the_same_zip(

@@ -21,9 +21,14 @@ import pytest
 from nasmith import Client
 from nasmith.cli import main
 from search.engine.serial import run_serial
+from service.running.driver import Driver as SearchDriver
+from service.running.lease_keeper import Exit
 from service.server.local_server import LocalServer, running_server
+from service.settings import ServiceSettings
 from service.sql.database import connect
+from service.sql.queue import Queue
 from tests.service.support.requests import SMALL, Driver, Hashed
+from tests.service.support.tables import table_file
 
 REQUEST: dict[str, Any] = {
     "name": "from-a-test",
@@ -238,6 +243,33 @@ def test_looking_back_at_searches(nasmith: Nasmith, server: LocalServer, url: st
     database.close()
     forged = nasmith("replay", ids[0])
     assert forged.code == 1 and "trial 3 was asked for after 5 results" in forged.out
+
+
+def test_a_search_of_a_table_has_scores_and_no_model(
+    nasmith: Nasmith, server: LocalServer, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cells.npz").write_bytes(table_file())
+    assert nasmith("datasets", "add", "cells.npz", "--task", "table").code == 0
+    with Client(url) as client:
+        for search in client.searches.list(state="queued"):
+            search.cancel()
+        request = {"dataset": "cells", "strategy": {"name": "random"}, "budget": {"trials": 5}}
+        search_id = client.searches.create(request).id
+    settings = ServiceSettings(home=server.home)
+    sessions = connect(settings.database_url)
+    claim = Queue(sessions).claim("a test")
+    assert claim is not None and claim.search_id == search_id
+    assert SearchDriver(settings, sessions, claim).run() is Exit.DONE
+    sessions.engine.dispose()
+
+    watched = nasmith("watch", search_id)
+    assert (watched.code, "nasmith download" in watched.err) == (0, False)
+    (best,) = nasmith("show", search_id, "--json").data["best_items"]
+    lines = [line.split() for line in nasmith("show", search_id).out.splitlines()]
+    score = f"{best['search_metrics']['search_score']:.6g}"
+    assert ["search_score", score, "final", score, "(one", "run)"] in lines
+    final = f"{best['final_metrics']['final_score']['mean']:.6g}"
+    assert ["final_score", "final", final, "(one", "run)"] in lines
 
 
 @pytest.mark.parametrize(
