@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.datasets import Samples, Split
+from models.quiet import give_way
 from models.task import Task
 from models.training.metrics import scores
 
@@ -44,6 +45,7 @@ def evaluate(
             for start in range(0, len(split), batch_size):
                 x = channels_last(split.x[start : start + batch_size].to(device))
                 score.update(network(x), split.y[start : start + batch_size].to(device))
+                give_way()
             return {f"{prefix}_{name}": value for name, value in score.compute().items()}
     finally:
         network.train(was_training)

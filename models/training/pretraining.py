@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.datasets import Dataset
 from models.family import Body, Pretrainable
 from models.memory import largest_batch
+from models.quiet import give_way
 from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
 from models.training.diagnosis import NonFiniteError
@@ -109,6 +110,7 @@ def pretrain(
                         nn.utils.clip_grad_norm_(parameters, recipe.clip_norm, foreach=True)
                     adam.step()
                     total.add_(loss.detach(), alpha=len(index))
+                    give_way()
             mean = total.item() / len(samples)
             if not math.isfinite(mean):
                 raise NonFiniteError(f"exploded in epoch {epoch} of pretraining: loss is {mean}")

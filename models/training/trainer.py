@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
+from models.quiet import give_way
 from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
 from models.tensor_file import dense
@@ -300,6 +301,7 @@ class _Loop:
                 amounts = [rate * self._threshold * scale for scale in scales]
                 regularization.soft_threshold(self._weights, amounts)
             total.add_(loss.detach(), alpha=len(index))
+            give_way()
         return {"train_loss": total.item() / count, **health}
 
     def _batch(self, index: Tensor, shifts: augmentation.Shifts | None) -> Samples:

@@ -6,7 +6,7 @@ import gc
 import logging
 import math
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Literal
 
@@ -21,6 +21,7 @@ from models.family import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset
+from models.quiet import at_work, waited_seconds
 from models.training.initialization import build
 from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
@@ -51,9 +52,10 @@ class TrainEvaluator:
     """Runs trials of one search in this process.
 
     Every epoch reports the trainer's metrics and, with them, `parameters`, `flops`, `latency_ms`
-    (batch 1, on the training device), `train_seconds` (so far, without what the caller does
-    between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final trials add the
-    test metrics to their last report, and leave `{checkpoints}/{number}.safetensors`.
+    (batch 1, on the training device, alone on its machine), `train_seconds` (so far, without what
+    the caller does between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final
+    trials add the test metrics to their last report, and leave
+    `{checkpoints}/{number}.safetensors`.
 
     A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
     first step is infeasible, with both among its metrics. Of the memory only the least is known
@@ -118,7 +120,7 @@ class TrainEvaluator:
     def evaluate(self, trial: Trial) -> Iterator[Metrics]:
         failure, metrics = None, None
         try:
-            yield from self._run(trial)
+            yield from at_work(self._run(trial))
         except EvaluationError as error:
             failure, metrics = error.failure, error.metrics
         except Exception as error:  # whatever a candidate does, the search goes on
@@ -129,7 +131,7 @@ class TrainEvaluator:
             _release_memory()  # out here nothing holds the traceback, its frames or their tensors
             raise EvaluationError(failure.kind, failure.message, metrics)
 
-    def _run(self, trial: Trial) -> Iterator[Metrics]:
+    def _run(self, trial: Trial) -> Generator[Metrics]:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
         if isinstance(trial.proposal, SupernetProposal):
@@ -291,12 +293,12 @@ def _complete(
     with_validation: bool,
 ) -> Iterator[dict[str, float]]:
     """The trainer's reports with what is known and measured around them; `train_seconds` have been
-    spent before.
+    spent before. While others measure, nobody trains.
     """
     while True:
-        started = perf_counter()
+        started, waited = perf_counter(), waited_seconds()
         metrics = next(epochs, None)
-        train_seconds += perf_counter() - started
+        train_seconds += perf_counter() - started - (waited_seconds() - waited)
         if metrics is None:
             return
         shown = {

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
+from models.quiet import give_way
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.trainer import NonFiniteError, TrainingState, seeded
@@ -168,6 +169,7 @@ class SupernetTraining:
         search.supernet.train()
         for train, held_out in self._halves.batches(size, epoch):
             losses += torch.stack(search.step(train, held_out))
+            give_way()
         weight_loss, architecture_loss = (losses / self._halves.steps(size)).tolist()
         for name, loss in (("weight", weight_loss), ("architecture", architecture_loss)):
             if not math.isfinite(loss):

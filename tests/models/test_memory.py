@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import mmap
-import time
 
 import pytest
 import torch
 from torch import nn
 
 from models.family import families
-from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, largest_batch, training_bytes
 from models.presets import preset
 from models.recipe import Recipe
@@ -101,20 +99,3 @@ def test_the_peak_is_that_since_the_start() -> None:
 
 def test_the_limit_is_that_of_this_machine() -> None:
     assert 2**28 < available_bytes(CPU) < 2**44
-
-
-def test_latency_is_the_median_pass_of_one_sample_and_changes_nothing() -> None:
-    class Sleeper(nn.Module):
-        passes = 0
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            assert not self.training
-            assert x.shape == (1, 1, 8, 8)
-            self.passes += 1
-            time.sleep(0.5 if self.passes <= 2 else 0.005)  # a cold start and one hiccup
-            return x
-
-    network = Sleeper().train()
-    assert 5 <= latency_ms(network, TASK, CPU) < 100
-    assert network.training
-    assert network.passes == 4  # the warm-up and at least three, none after the budget is spent

@@ -7,6 +7,9 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +25,7 @@ from models.datasets.preprocess import apply
 from models.datasets.reference import load_dataset
 from models.domains import Scalar
 from models.family import InfeasibleError, families
+from models.quiet import alone
 from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.training.trainer import NonFiniteError
@@ -93,6 +97,30 @@ def test_a_candidate_reports_validation_and_costs_after_each_epoch(
     assert reports[1]["peak_memory_bytes"] > 50e6  # torch alone takes more
     assert reports[1]["val_accuracy"] > 0.2  # chance is 0.1
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_training_waits_for_a_measurement_elsewhere_and_does_not_count_it(
+    evaluator: TrainEvaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # a machine without other trials
+    epochs = evaluator.evaluate(trial())
+    before = next(epochs)
+    measures, is_done = threading.Event(), threading.Event()
+
+    def measure() -> None:
+        with alone():
+            measures.set()
+            is_done.wait()
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    measures.wait()
+    began = time.perf_counter()
+    threading.Timer(0.5, is_done.set).start()
+    after = next(epochs)
+    seconds = time.perf_counter() - began
+    thread.join()
+    assert 0 < after["train_seconds"] - before["train_seconds"] < seconds - 0.3
 
 
 def test_the_same_seed_gives_the_same_scores_on_a_warm_worker(evaluator: TrainEvaluator) -> None:
