@@ -29,6 +29,27 @@ def sha256_of(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class AllBut:
+    """Every value but `excluded`."""
+
+    excluded: tuple[Scalar, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value not in self.excluded
+
+
+Allowed = tuple[Scalar, ...] | AllBut
+
+When = tuple[tuple[str, Allowed], ...]
+"""Names of decisions, each with the values that it has to hold: all of them."""
+
+
+def is_met(when: When, values: Mapping[str, object]) -> bool:
+    """Whether `values`, the active decisions so far, fulfil a condition."""
+    return all(name in values and values[name] in allowed for name, allowed in when)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One point of choice.
 
@@ -38,14 +59,11 @@ class Decision:
 
     name: str
     domain: Domain
-    when: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    when: When = ()
 
-    def is_active(self, values: Mapping[str, Scalar]) -> bool:
+    def is_active(self, values: Mapping[str, object]) -> bool:
         """Whether `values`, the active decisions so far, switch this one on."""
-        for name, allowed in self.when:
-            if name not in values or values[name] not in allowed:
-                return False
-        return True
+        return is_met(self.when, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def load(url: str) -> Checkpoint:
             tensors,
             Architecture.from_json(document["architecture"]),
             Task.from_json(document["task"]),
-            Recipe.model_validate(document["recipe"]),
+            Recipe.from_json(document["recipe"]),
             document["extra"],
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
-from models.architecture import Architecture, Decision
+from models.architecture import Architecture, Decision, When
 from models.recipe import Recipe
 from models.registry import Registry
 from models.settings import Settings
@@ -69,12 +69,19 @@ class Pretrainable(Protocol):
     def body(self) -> Body: ...
 
 
+RecipeWhen = Mapping[str, When | None]
+"""By field of the recipe: the decisions under which a family's networks have a use for it; None:
+never. What is not named, they always have.
+"""
+
+
 class Family(Protocol):
     """One family. An instance has no state. `pretrainable`: its networks are `Pretrainable`."""
 
     Settings: type[FamilySettings]
     tasks: frozenset[str]
     pretrainable: bool
+    recipe_when: ClassVar[RecipeWhen] = {}
 
     def decisions(self, settings: FamilySettings, task: Task) -> Sequence[Decision]:
         """All points of choice, each after those that it depends on. Fixed ones have one option.

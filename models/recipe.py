@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from models.architecture import sha256_of
+from models.architecture import AllBut, Allowed, When, is_met, sha256_of
+from models.domains import Scalar
 from models.settings import Settings, searchable
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
@@ -14,6 +18,17 @@ ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "warmup_cosine
 Initialization = Literal["default", "kaiming", "xavier", "orthogonal"]
 Precision = Literal["float32", "bfloat16"]
 Pretraining = Literal["none", "masked", "contrastive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Of a field of the recipe: it counts only where an earlier field holds one of `allowed`."""
+
+    field: str
+    allowed: Allowed
+
+
+IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
 
 class Recipe(Settings):
@@ -28,11 +43,15 @@ class Recipe(Settings):
         "momentum", description="update rule; adamw is adam, as weight_decay is decoupled anyway"
     )
     learning_rate: float = Field(0.05, gt=0, le=10, description="initial or peak step size")
-    momentum: float = Field(0.9, ge=0, lt=1, description="gamma of momentum and nesterov")
+    momentum: Annotated[float, Needs("optimizer", ("momentum", "nesterov"))] = Field(
+        0.9, ge=0, lt=1, description="gamma of momentum and nesterov"
+    )
     schedule: ScheduleName = Field(
         "cosine", description="learning rate over the steps; step: a tenth at 1/2 and 3/4"
     )
-    warmup_epochs: int = Field(1, ge=0, le=10_000, description="linear warm-up of warmup_cosine")
+    warmup_epochs: Annotated[int, Needs("schedule", ("warmup_cosine",))] = Field(
+        1, ge=0, le=10_000, description="linear warm-up of warmup_cosine"
+    )
     l1: float = Field(0.0, ge=0, le=10, description="penalty l1 * sum |w| in the loss, of weights")
     l2: float = Field(
         0.0, ge=0, le=10, description="penalty l2 / 2 * sum w^2 in the loss, of weights"
@@ -57,7 +76,7 @@ class Recipe(Settings):
     )
     clip_norm: float = Field(0.0, ge=0, le=1e6, description="largest gradient norm; 0: no limit")
     precision: Precision = Field("float32", description="bfloat16 uses autocast")
-    l1_step: Literal["penalty", "proximal"] = Field(
+    l1_step: Annotated[Literal["penalty", "proximal"], Needs("l1", AllBut((0.0,)))] = Field(
         "penalty",
         description="how l1 acts; proximal: by a soft threshold after every step, so that weights "
         "become exact zeros",
@@ -67,20 +86,100 @@ class Recipe(Settings):
         description="what the network learns from the samples alone, labelled or not, before it is "
         "trained; masked: what is hidden of a sample; contrastive: which two views are of one",
     )
-    pretraining_epochs: int = Field(
+    pretraining_epochs: Annotated[int, IF_PRETRAINED] = Field(
         30, ge=1, le=10_000, description="passes over those samples, before the first epoch"
     )
-    pretraining_batch_size: int = Field(
+    pretraining_batch_size: Annotated[int, IF_PRETRAINED] = Field(
         256, ge=2, le=65_536, description="samples per step of pretraining, at most"
     )
-    pretraining_learning_rate: float = Field(
+    pretraining_learning_rate: Annotated[float, IF_PRETRAINED] = Field(
         0.001, gt=0, le=10, description="peak step size of pretraining, by adam along a cosine"
     )
 
+    def canonical(self) -> Self:
+        """The one recipe of all that train the same: what does not count has its recorded value."""
+        return self.model_copy(update=self._canonical_values())
+
     @property
     def key(self) -> str:
-        """SHA-256 of the canonical JSON: the same recipe has the same key."""
-        return sha256_of(self.model_dump(mode="json"))
+        """SHA-256 of what differs from the record, in canonical form: recipes that train the same
+        have the same key, in every version.
+        """
+        values = self._canonical_values()
+        values["optimizer"] = _SAME.get(self.optimizer, self.optimizer)
+        return sha256_of({n: value for n, value in values.items() if value != RECORDED[n]})
+
+    @property
+    def older_key(self) -> str:
+        """The key in searches of format 1: of every field that there was, whether it counts or
+        not.
+        """
+        return sha256_of(self.model_dump(mode="json", include=set(_RECORD[0])))
+
+    def _canonical_values(self) -> dict[str, Scalar]:
+        values = self.model_dump(mode="json")
+        for name, when in conditions().items():
+            if not is_met(when, values):
+                values[name] = RECORDED[name]
+        return values
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """A stored recipe; a field that its version did not have is as it was then."""
+        return cls.model_validate({**RECORDED, **document})
+
+
+@cache
+def conditions() -> Mapping[str, When]:
+    """Of the fields that do not always count; a field comes after those that it needs."""
+    return {
+        name: tuple((needed.field, needed.allowed) for needed in info.metadata if _is_need(needed))
+        for name, info in Recipe.model_fields.items()
+        if any(_is_need(needed) for needed in info.metadata)
+    }
+
+
+def _is_need(metadata: object) -> bool:
+    return isinstance(metadata, Needs)
+
+
+_RECORD: tuple[Mapping[str, Scalar], ...] = (
+    {
+        "epochs": 8,
+        "batch_size": 64,
+        "optimizer": "momentum",
+        "learning_rate": 0.05,
+        "momentum": 0.9,
+        "schedule": "cosine",
+        "warmup_epochs": 1,
+        "l1": 0.0,
+        "l2": 0.0,
+        "weight_decay": 0.0,
+        "dropout": 0.0,
+        "batch_norm": True,
+        "label_smoothing": 0.0,
+        "augmentation": "none",
+        "early_stopping": 0,
+        "initialization": "default",
+        "clip_norm": 0.0,
+        "precision": "float32",
+        "l1_step": "penalty",
+        "pretraining": "none",
+        "pretraining_epochs": 30,
+        "pretraining_batch_size": 256,
+        "pretraining_learning_rate": 0.001,
+    },
+)
+"""The fields of each version of the recipe that added some, with the values by which a network is
+trained as before. Append only: whatever the defaults become, what is written here stays.
+"""
+
+RECORDED: Mapping[str, Scalar] = {
+    name: value for version in _RECORD for name, value in version.items()
+}
+
+_SAME = {"adamw": "adam"}
+"""Optimizers that train the same under another name."""
 
 
 TrainingSettings = searchable(Recipe, "TrainingSettings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from models.architecture import Decision
+from models.architecture import AllBut, Allowed, Decision
 from models.domains import Domain, Scalar
 
 OTHERWISE = object()
@@ -44,7 +44,7 @@ def _point(
     values: dict[str, Scalar] = {}
     for first, *rest in _groups(decisions):
         index, place = divmod(index, int(_count([first, *rest], given)))
-        if not _is_active(first, given):
+        if not first.is_active(given):
             values |= _point(rest, place, given)[0]
         elif not rest:
             values[first.name] = first.domain.values()[place]
@@ -62,7 +62,7 @@ def _point(
 def _count(decisions: Sequence[Decision], values: Mapping[str, object]) -> int | float:
     total: int | float = 1
     for first, *rest in _groups(decisions):
-        if not _is_active(first, values):
+        if not first.is_active(values):
             count = _count(rest, values)
         elif not rest:
             count = first.domain.size
@@ -78,10 +78,6 @@ def _count(decisions: Sequence[Decision], values: Mapping[str, object]) -> int |
 def _product(first: int | float, second: int | float) -> int | float:
     """`first * second` of counts: integers may be too large for the product with an infinity."""
     return math.inf if math.inf in (first, second) else first * second
-
-
-def _is_active(decision: Decision, values: Mapping[str, object]) -> bool:
-    return all(name in values and values[name] in allowed for name, allowed in decision.when)
 
 
 def _groups(decisions: Sequence[Decision]) -> Iterator[list[Decision]]:
@@ -101,7 +97,10 @@ def _classes(decision: Decision, later: Sequence[Decision]) -> Iterator[tuple[ob
         allowed for other in later for name, allowed in other.when if name == decision.name
     ]
     named = {
-        value for allowed in conditions for value in allowed if _contains(decision.domain, value)
+        value
+        for allowed in conditions
+        for value in (allowed.excluded if isinstance(allowed, AllBut) else allowed)
+        if _contains(decision.domain, value)
     }
     sizes: dict[tuple[bool, ...], tuple[object, int]] = {}
     for value in named:
@@ -111,6 +110,13 @@ def _classes(decision: Decision, later: Sequence[Decision]) -> Iterator[tuple[ob
     yield from sizes.values()
     if decision.domain.size > len(named):
         yield OTHERWISE, decision.domain.size - len(named)
+
+
+def can_hold(domain: Domain, allowed: Allowed) -> bool:
+    """Whether a domain has one of the allowed values."""
+    if isinstance(allowed, AllBut):
+        return domain.size > sum(_contains(domain, value) for value in allowed.excluded)
+    return any(_contains(domain, value) for value in allowed)
 
 
 def _contains(domain: Domain, value: Scalar) -> bool:

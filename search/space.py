@@ -11,13 +11,14 @@ from functools import cached_property, lru_cache
 from random import Random
 from typing import Self
 
-from models.architecture import Architecture, Decision, active_values
+from models.architecture import Architecture, Decision, When, active_values
 from models.domains import Scalar, as_domain
-from models.family import Family, FamilySettings, families
-from models.recipe import Recipe
+from models.family import Family, FamilySettings, RecipeWhen, families
+from models.recipe import Recipe, conditions
 from models.settings import Settings
 from models.task import Task
-from search.counting import count_assignments
+from models.training.metrics import scores
+from search.counting import can_hold, count_assignments
 from search.trial import Candidate
 
 RECIPE_PREFIX = "training."
@@ -31,18 +32,18 @@ class SearchSpace:
         family_name: str,
         decisions: Sequence[Decision],
         canonical: Callable[[Architecture], Architecture],
-        training: Settings | None = None,
+        recipe: Sequence[Decision] = (),
+        *,
+        is_older: bool = False,
     ) -> None:
         """`decisions` are those of the architecture, each after those that it depends on;
-        `canonical` gives equal architectures one representative. Without `training` there is
-        nothing to train, as in a table of known results: the recipe is the default one.
+        `canonical` gives equal architectures one representative. `recipe`: what is decided of the
+        training, as `recipe_decisions` gives it; what is not, has its recorded value. There is none
+        where nothing is trained, as in a table of known results. `is_older`: of a search of
+        format 1.
         """
-        self._family_name, self._canonical = family_name, canonical
-        self._recipe_names = tuple(Recipe.model_fields) if training is not None else ()
-        recipe = tuple(
-            Decision(RECIPE_PREFIX + name, as_domain(getattr(training, name)))
-            for name in self._recipe_names
-        )
+        self._family_name, self._canonical, self._is_older = family_name, canonical, is_older
+        self._recipe = tuple(recipe)
         self.decisions: tuple[Decision, ...] = (*decisions, *recipe)
         self._values = lru_cache(REMEMBERED)(self._parsed)  # parents are mutated again and again
         known: set[str] = set()
@@ -53,14 +54,24 @@ class SearchSpace:
 
     @classmethod
     def of_family(
-        cls, name: str, family: Family, settings: FamilySettings, training: Settings, task: Task
+        cls,
+        name: str,
+        family: Family,
+        settings: FamilySettings,
+        training: Settings,
+        task: Task,
+        *,
+        is_older: bool = False,
     ) -> Self:
         """The space of a request.
 
         Raises:
             models.family.InfeasibleError: no network of these settings fits the task.
         """
-        return cls(name, family.decisions(settings, task), family.canonical, training)
+        when = {} if is_older else recipe_when(family, task)
+        decisions = family.decisions(settings, task)
+        recipe = recipe_decisions(training, when, decisions)
+        return cls(name, decisions, family.canonical, recipe, is_older=is_older)
 
     @classmethod
     def of_architectures(cls, name: str, settings: FamilySettings, task: Task) -> Self:
@@ -177,11 +188,17 @@ class SearchSpace:
         canonical = self._canonical
         if architecture.family != self._family_name:
             canonical = families[architecture.family].canonical
-        return canonical(architecture).key, candidate.recipe.key
+        recipe = candidate.recipe
+        return canonical(architecture).key, recipe.older_key if self._is_older else recipe.key
 
     def _parsed(self, candidate: Candidate) -> Mapping[str, Scalar]:
-        recipe = {RECIPE_PREFIX + n: getattr(candidate.recipe, n) for n in self._recipe_names}
-        return active_values(self.decisions, {**candidate.architecture.decisions, **recipe})
+        """What the recipe says in vain is left out."""
+        values = dict(candidate.architecture.decisions)
+        for decision in self._recipe:
+            if decision.is_active(values):
+                name = decision.name.removeprefix(RECIPE_PREFIX)
+                values[decision.name] = getattr(candidate.recipe, name)
+        return active_values(self.decisions, values)
 
     def _complete(self, wanted: Mapping[str, Scalar], rng: Random | None) -> Candidate:
         """The candidate with the wanted values where they are active; the rest is sampled, or
@@ -209,6 +226,31 @@ class SearchSpace:
                 recipe[name.removeprefix(RECIPE_PREFIX)] = value
             else:
                 architecture[name] = value
-        return Candidate(
-            Architecture(self._family_name, architecture), Recipe.model_validate(recipe)
-        )
+        return Candidate(Architecture(self._family_name, architecture), Recipe.from_json(recipe))
+
+
+def recipe_when(family: Family, task: Task) -> RecipeWhen:
+    """When each field of the recipe counts that does not always, for networks of a family."""
+    when: dict[str, When | None] = {name: None for name in scores[task.name].ignores}
+    for name, needed in conditions().items():
+        when[name] = tuple((RECIPE_PREFIX + field, allowed) for field, allowed in needed)
+    return {**when, **family.recipe_when}
+
+
+def recipe_decisions(
+    training: Settings, when: RecipeWhen, decisions: Sequence[Decision]
+) -> Sequence[Decision]:
+    """What is decided of the training, after the `decisions` of the architecture. What can never
+    count is left out.
+    """
+    domains = {decision.name: decision.domain for decision in decisions}
+    recipe = []
+    for field in Recipe.model_fields:
+        needed, name = when.get(field, ()), RECIPE_PREFIX + field
+        if needed is None or not all(
+            n in domains and can_hold(domains[n], allowed) for n, allowed in needed
+        ):
+            continue
+        domains[name] = as_domain(getattr(training, field))
+        recipe.append(Decision(name, domains[name], needed))
+    return recipe

@@ -40,7 +40,7 @@ class Candidate:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             Architecture.from_json(document["architecture"]),
-            Recipe.model_validate(document["recipe"]),
+            Recipe.from_json(document["recipe"]),
             document.get("weights_from"),
         )
 

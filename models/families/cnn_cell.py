@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -15,7 +15,7 @@ from models.cells.darts import Darts
 from models.cells.nasbench201 import NasBench201
 from models.decisions import domain_values, integer, option
 from models.domains import Choice, Range, as_domain
-from models.family import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations import allowed, operations
 from models.recipe import Recipe
 from models.settings import Items, Searchable
@@ -99,6 +99,7 @@ class CnnCell:
     Settings = CnnCellSettings
     tasks = frozenset({"image_classification"})
     pretrainable = True
+    recipe_when: ClassVar[RecipeWhen] = {}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

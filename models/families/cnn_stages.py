@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision, canonical_json
 from models.decisions import Values, condition, domain_values, integer, option, share
 from models.domains import Choice, Range, Scalar, as_domain
-from models.family import Body, Definition, FamilySettings, InfeasibleError, families
+from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.blocks import BLOCKS
 from models.recipe import Recipe
@@ -204,6 +204,7 @@ class CnnStages:
     Settings = CnnStagesSettings
     tasks = frozenset({"image_classification"})
     pretrainable = True
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": (("norm", ("batch",)),)}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -19,7 +19,7 @@ from models.architecture import Architecture, Decision
 from models.datasets.graphs import preprocess
 from models.decisions import Values, condition, domain_values, integer, option, share
 from models.domains import Choice, Range, Scalar, as_domain
-from models.family import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.graph import Features, Graph
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.message_passing import (
@@ -208,6 +208,7 @@ class Gnn:
     Settings = GnnSettings
     tasks = frozenset({NODES, GRAPHS})
     pretrainable = False
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": (("norm", ("batch",)),)}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

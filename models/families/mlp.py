@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import Values, condition, domain_values, flag, integer, option, share
 from models.domains import Choice, Range, as_domain
-from models.family import Body, Definition, FamilySettings, InfeasibleError, families
+from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.recipe import Recipe
 from models.settings import Searchable
@@ -118,6 +118,7 @@ class Mlp:
     Settings = MlpSettings
     tasks = frozenset({"tabular_classification", "tabular_regression"})
     pretrainable = True
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": (("norm", ("batch",)),)}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

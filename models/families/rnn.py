@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -20,7 +20,7 @@ from models.decisions import (
     share,
 )
 from models.domains import Choice, Range, Scalar, as_domain
-from models.family import Definition, FamilySettings, InfeasibleError, families
+from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsRNN
 from models.operations.relative import relative, relative_lines
 from models.recipe import Recipe
@@ -157,6 +157,7 @@ class Rnn:
     Settings = RnnSettings
     tasks = frozenset({"forecasting", "sequence_classification", "language_modeling"})
     pretrainable = False
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": None}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ from models.decisions import (
     share,
 )
 from models.domains import Choice, Range, as_domain
-from models.family import Body, Definition, FamilySettings, InfeasibleError, families
+from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.attention import (
     Attention,
@@ -249,6 +249,7 @@ class Transformer:
         }
     )
     pretrainable = True
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": None}
 
     @staticmethod
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:

@@ -27,6 +27,7 @@ class ClassificationScore:
     targets or predictions, as in scikit-learn. AUC: see `area_under_curve`.
     """
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
     goals: ClassVar[dict[str, Goal]] = {
         "accuracy": "maximize",
         "loss": "minimize",

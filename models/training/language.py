@@ -22,6 +22,7 @@ class LanguageScore:
         outputs: (N, length, vocabulary) logits; targets: (N, length) int64
     """
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
     goals: ClassVar[dict[str, Goal]] = {"perplexity": "minimize", "loss": "minimize"}
 
     def __init__(self, outputs: int, device: torch.device) -> None:

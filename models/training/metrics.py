@@ -21,6 +21,9 @@ class Score(Protocol):
     goals: ClassVar[dict[str, Goal]]
     """Each metric, without the prefix `val_` or `test_`; the first is the default objective."""
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the recipe that change nothing for this task."""
+
     def __init__(self, outputs: int, device: torch.device) -> None: ...
 
     @staticmethod

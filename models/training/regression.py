@@ -23,6 +23,7 @@ class RegressionScore:
     """
 
     goals: ClassVar[dict[str, Goal]] = {"mse": "minimize", "mae": "minimize", "loss": "minimize"}
+    ignores: ClassVar[frozenset[str]] = frozenset({"label_smoothing"})
 
     def __init__(self, outputs: int, device: torch.device) -> None:
         self._squared = torch.zeros((), dtype=torch.float64, device=device)

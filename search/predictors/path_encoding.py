@@ -20,7 +20,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
 
 from models.domains import Choice, Scalar
-from search.space import RECIPE_PREFIX, SearchSpace
+from search.space import SearchSpace
 from search.trial import Candidate
 
 Path = tuple[Scalar, ...]
@@ -37,13 +37,14 @@ class PathEncoding:
     """Features of the candidates of one space, sparse and by name: no list of all is needed."""
 
     def __init__(self, space: SearchSpace) -> None:
+        self._space = space
         self._others = [
             d for d in space.decisions if d.domain.size > 1 and not CELL.fullmatch(d.name)
         ]
 
     def __call__(self, candidate: Candidate) -> dict[Hashable, float]:
         """How often each path occurs; 1 for the option of a choice."""
-        architecture = candidate.architecture.decisions
+        architecture, values = candidate.architecture.decisions, self._space.values(candidate)
         features: dict[Hashable, float] = dict(
             Counter(
                 path
@@ -52,12 +53,9 @@ class PathEncoding:
             )
         )
         for decision in self._others:
-            if decision.name.startswith(RECIPE_PREFIX):
-                value = getattr(candidate.recipe, decision.name.removeprefix(RECIPE_PREFIX))
-            elif decision.name in architecture:
-                value = architecture[decision.name]
-            else:
+            if decision.name not in values:
                 continue
+            value = values[decision.name]
             if isinstance(decision.domain, Choice):
                 features[decision.name, value] = 1.0
             else:

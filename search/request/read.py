@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from models.recipe import RECORDED
 from search.body import Body
 from search.problems import (
     NOT_CALLED,
@@ -83,13 +84,18 @@ def read(model: type[B], body: object) -> Draft[B]:
 
 
 def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
-    """The spec that `SearchSpec.to_json` gave, in this version or an earlier one. It kept to the
-    rules when it was taken, so that it is not held to them again.
+    """The spec that `SearchSpec.to_json` gave, in this version or an earlier one: a field of the
+    recipe that its version did not have is as it was then. It kept to the rules when it was taken,
+    so that it is not held to them again.
 
     Raises:
         SpecError: it names what is not here any more.
     """
-    draft = read(SearchSpec, {"format": 1, **document})  # what says no format is of the first
+    training = document["training"]
+    if training:  # there is none of a table
+        training = {**RECORDED, **training}
+    whole = {"format": 1, **document, "training": training}  # what says no format is of the first
+    draft = read(SearchSpec, whole)
     if draft.problems:
         raise SpecError(draft.problems)
     return draft.spec

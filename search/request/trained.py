@@ -64,7 +64,7 @@ class Trained:
             yield from start_problems(draft.spec.space.family, draft.spec.training, self.task)
 
     def space(self, spec: SearchSpec) -> SearchSpace:
-        return space_for(spec.space, spec.training, self.task)
+        return space_for(spec.space, spec.training, self.task, is_older=spec.is_older)
 
     def cost(self, candidate: Candidate) -> dict[str, float]:
         """Parameters and FLOPs of one sample forward."""
@@ -83,7 +83,9 @@ class Trained:
         )
 
 
-def space_for(settings: FamilySettings, training: Settings, task: Task) -> SearchSpace:
+def space_for(
+    settings: FamilySettings, training: Settings, task: Task, *, is_older: bool = False
+) -> SearchSpace:
     """The space of a request.
 
     Raises:
@@ -100,7 +102,9 @@ def space_for(settings: FamilySettings, training: Settings, task: Task) -> Searc
         raise SpecError([problem(message, "space", "family")])
     try:
         family = families[settings.family]
-        return SearchSpace.of_family(settings.family, family, settings, training, task)
+        return SearchSpace.of_family(
+            settings.family, family, settings, training, task, is_older=is_older
+        )
     except InfeasibleError as error:
         raise SpecError([problem(str(error), "space", error.field)]) from None
 

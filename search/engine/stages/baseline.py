@@ -44,7 +44,8 @@ def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
         values[field] = domain.levels(1)[0]
         if domain.size > 1 and field in known.recipe:
             values[field] = known.recipe[field]
-    return Candidate(known.architecture, Recipe.model_validate(values))
+    recipe = Recipe.model_validate(values)
+    return Candidate(known.architecture, recipe if spec.is_older else recipe.canonical())
 
 
 @stages.register("baseline")
