@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models import checkpoint
-from models.architecture import Architecture, Decision, active_values
+from models.architecture import Architecture, Decision, active_values, is_met
 from models.cost import cost
 from models.domains import Scalar
 from models.exporters.source import source
@@ -153,6 +153,19 @@ def test_a_network_takes_samples_and_gives_outputs(name: str, task_name: str) ->
         again = Architecture.from_json(architecture.to_json())
         shapes = [p.shape for p in families[name].build(again, task, recipe).parameters()]
         assert shapes == [p.shape for p in network.parameters()]
+
+
+@pytest.mark.parametrize(("name", "task_name"), PAIRS)
+def test_a_family_says_when_batch_norm_counts(name: str, task_name: str) -> None:
+    """It counts where the networks with and without it differ."""
+    when = families[name].recipe_when.get("batch_norm", ())
+    for architecture, task, _, _ in networks(name, task_name, 10):
+        counts = when is not None and is_met(when, architecture.decisions)
+        on, off = (
+            families[name].build(architecture, task, Recipe(batch_norm=value)).state_dict().keys()
+            for value in (True, False)
+        )
+        assert (on != off) == counts, architecture
 
 
 @pytest.mark.parametrize(("name", "task_name"), PAIRS)

@@ -1,19 +1,26 @@
-"""A recipe says nothing in vain: every field changes the run, in the way that it is said to."""
+"""A recipe says nothing in vain: every field changes the run, in the way that it is said to, or
+counts for nothing and is no part of the recipe's identity.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError, create_model
 from torch import Tensor, nn
 
+from models import recipe as module
 from models.architecture import Architecture
 from models.datasets import Dataset, Split, datasets
 from models.family import families
-from models.recipe import Recipe, TrainingSettings
+from models.recipe import RECORDED, Recipe, TrainingSettings, conditions
 from models.training.trainer import train
 
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
@@ -46,6 +53,21 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "pretraining_batch_size": ({**PRETRAINED, "pretraining_epochs": 1}, 32),
     "pretraining_learning_rate": ({**PRETRAINED, "pretraining_epochs": 1}, 0.01),
 }
+
+IDLE: dict[str, tuple[dict[str, Any], Any]] = {
+    # field: (what else the recipe says, another value of the field, which changes nothing)
+    "momentum": ({"optimizer": "adam"}, 0.5),
+    "warmup_epochs": ({"schedule": "one_cycle"}, 2),
+    "l1_step": ({"l1": 0.0}, "proximal"),
+    "pretraining_epochs": ({}, 2),
+    "pretraining_batch_size": ({}, 32),
+    "pretraining_learning_rate": ({}, 0.01),
+}
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "recipes.json").read_text("utf-8"))
+"""`record`: append only. `format_1`: keys as commit b5ecb1a gave them. Nothing here ever changes,
+whatever fields and defaults a recipe has.
+"""
 
 ARCHITECTURE = Architecture(
     "cnn_cell",
@@ -95,6 +117,78 @@ def test_every_field_changes_the_run(field: str, digits: Dataset) -> None:
     else:
         assert curve[-1]["val_loss"] != other_curve[-1]["val_loss"]
         assert any(not torch.equal(a, b) for a, b in zip(weights, other_weights, strict=True))
+
+
+def test_every_condition_is_covered() -> None:
+    assert set(IDLE) == set(conditions())
+
+
+@pytest.mark.parametrize(
+    ("more", "other"),
+    [
+        *((more, {field: value}) for field, (more, value) in IDLE.items()),
+        ({"optimizer": "adam", "weight_decay": 0.1}, {"optimizer": "adamw"}),
+    ],
+)
+def test_recipes_that_train_the_same_have_one_key(
+    more: dict[str, Any], other: dict[str, Any], digits: Dataset
+) -> None:
+    recipe, same = Recipe(**BASE | more), Recipe(**BASE | more | other)
+    assert recipe != same and recipe.key == same.key
+    curve, weights = outcome(recipe, digits)
+    other_curve, other_weights = outcome(same, digits)
+    assert curve == other_curve
+    assert all(map(torch.equal, weights, other_weights))
+    assert recipe.older_key != same.older_key  # what older searches took for two
+
+
+@given(st.data())
+def test_the_canonical_recipe_is_one_of_those_with_its_key(data: st.DataObject) -> None:
+    values = {
+        "optimizer": data.draw(st.sampled_from(["sgd", "momentum", "nesterov", "adam"])),
+        "momentum": data.draw(st.sampled_from([0.0, 0.5, 0.9])),
+        "schedule": data.draw(st.sampled_from(["cosine", "warmup_cosine"])),
+        "warmup_epochs": data.draw(st.integers(0, 3)),
+        "l1": data.draw(st.sampled_from([0.0, 1e-4])),
+        "l1_step": data.draw(st.sampled_from(["penalty", "proximal"])),
+        "pretraining": data.draw(st.sampled_from(["none", "masked"])),
+        "pretraining_epochs": data.draw(st.integers(1, 3)),
+    }
+    recipe = Recipe.model_validate(values)
+    canonical = recipe.canonical()
+    assert canonical.canonical() == canonical and canonical.key == recipe.key
+    idle = {"momentum"} if recipe.optimizer in ("sgd", "adam") else set()
+    idle |= {"warmup_epochs"} if recipe.schedule == "cosine" else set()
+    idle |= set() if recipe.l1 else {"l1_step"}
+    idle |= {"pretraining_epochs"} if recipe.pretraining == "none" else set()
+    for name, value in recipe:
+        assert getattr(canonical, name) == (RECORDED[name] if name in idle else value)
+
+
+def test_the_record_is_only_appended_to() -> None:
+    recorded = [dict(version) for version in module._RECORD]
+    assert recorded[: len(GOLDEN["record"])] == GOLDEN["record"]
+    names = [name for version in recorded for name in version]
+    assert sorted(names) == sorted(Recipe.model_fields)
+    assert Recipe.model_validate(dict(RECORDED)).model_dump() == dict(RECORDED)
+
+
+@pytest.mark.parametrize("golden", GOLDEN["keys"])
+def test_keys_are_those_of_the_golden_record(golden: dict[str, Any]) -> None:
+    recipe = Recipe.from_json(golden["recipe"])
+    assert (recipe.older_key, recipe.key) == (golden["format_1"], golden["key"])
+
+
+def test_neither_a_new_field_nor_another_default_changes_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = create_model("Later", __base__=Recipe, mixup=(float, 0.2), epochs=(int, 30))
+    monkeypatch.setattr(module, "RECORDED", {**RECORDED, "mixup": 0.0})
+    for golden in GOLDEN["keys"]:
+        stored = later.from_json(golden["recipe"])
+        assert stored.mixup == 0.0  # type: ignore[attr-defined]  # as it was without that field
+        assert (stored.older_key, stored.key) == (golden["format_1"], golden["key"])
+    assert later().key != Recipe().key
 
 
 @pytest.mark.parametrize("amount", ["l1", "l2", "weight_decay"])
