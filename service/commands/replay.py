@@ -28,6 +28,7 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
         from search.request.read import stored_spec
         from search.request.resolve import SpecError
+        from search.streams import FORMAT
         from service.commands.replaying import facts_from, replayed
 
         try:
@@ -50,7 +51,9 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
     if as_json:
         print_json(answer)
     elif difference is None:
-        print(f"{search.id} {answer['asks']} proposals are the same again")
+        is_older = answer["format"] < FORMAT
+        how = ", by the random streams of the older version that began it" if is_older else ""
+        print(f"{search.id} {answer['asks']} proposals are the same again{how}")
     else:
         print(f"{search.id} {answer['differences']} of {answer['asks']} proposals differ")
         for name, value in difference.items():

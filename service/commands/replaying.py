@@ -22,20 +22,22 @@ def replayed(
 ) -> dict[str, Any]:
     """Whether the strategy of `spec` proposes the same again, told the same in the same order.
 
-    `asks` proposals were repeated, `differences` of them came out otherwise; `difference` is the
-    first of these, or why the record contradicts itself.
+    `format` is that of its streams (`search.streams`); `asks` proposals were repeated,
+    `differences` of them came out otherwise; `difference` is the first of these, or why the record
+    contradicts itself.
 
     Raises:
         search.problems.SpecError: the search cannot be reopened here.
     """
     resolved = reopen(spec, lookup)
+    answer: dict[str, Any] = {"format": resolved.spec.format}
     screening = Screening.of(resolved)
     suggestions = screening.suggestions if screening else no_suggestions
     given = Given(resolved.spec, resolved.space, resolved.strategy(), suggestions)
     try:
         proof = replay(given, history(trials))
     except ValueError as error:
-        return {"asks": 0, "differences": 1, "difference": {"reason": str(error)}}
+        return {**answer, "asks": 0, "differences": 1, "difference": {"reason": str(error)}}
     first = None
     if proof.differences:
         found = proof.differences[0]
@@ -45,7 +47,8 @@ def replayed(
             "recorded": found.recorded.to_json(),
             "replayed": found.replayed and found.replayed.to_json(),
         }
-    return {"asks": proof.asks, "differences": len(proof.differences), "difference": first}
+    asks, differences = proof.asks, len(proof.differences)
+    return {**answer, "asks": asks, "differences": differences, "difference": first}
 
 
 def history(documents: Iterable[Mapping[str, Any]]) -> list[TrialStarted | TrialEnded]:

@@ -1,19 +1,25 @@
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from models.architecture import Decision
+from models.architecture import Architecture, Decision
 from models.domains import Choice, Domain, Range, Scalar
+from models.family import FamilySettings, families
+from models.recipe import Recipe, TrainingSettings
+from models.task import Task
 from search.counting import count_assignments
 from search.space import SearchSpace
+from search.strategies.grid import Grid
 from search.trial import Candidate
-from tests.search.support.spaces import letters, space_of
+from tests.search.support.spaces import TASK, Listed, letters, space_of
 from tests.support.instructions import instructions
 
 FALSE_ALARM = 1e-6  # of each statistical test below
@@ -115,6 +121,84 @@ def test_a_mutation_changes_one_decision_and_what_hangs_on_it(
     switched = set(before) ^ set(after)
     conditions = {d.name: {name for name, _ in d.when} for d in decisions}
     assert all(conditions[name] & {*changed, *switched} for name in switched)
+
+
+CONDITIONAL: dict[str, Any] = {
+    "optimizer": {"choice": ["sgd", "momentum", "adam"]},
+    "momentum": {"choice": [0.5, 0.8, 0.9]},
+    "schedule": {"choice": ["cosine", "warmup_cosine"]},
+    "warmup_epochs": {"low": 1, "high": 4},
+    "l1": {"choice": [0.0, 1e-4, 1e-3]},
+    "l1_step": {"choice": ["penalty", "proximal"]},
+    "pretraining_epochs": {"choice": [5, 10]},
+}
+
+
+def test_what_does_not_count_is_not_decided() -> None:
+    """sgd and adam 1 each and momentum 3; cosine 1 and a warm-up 4; no l1 1 and 2 each of the
+    others. There is no pretraining.
+    """
+    space = space_of(**CONDITIONAL)
+    assert space.size == (2 + 3) * (1 + 4) * (1 + 2 * 2)
+    assert "training.pretraining_epochs" not in {d.name for d in space.decisions}
+    keys, drawn = set(), Grid(space, Grid.Settings(), seed=0)
+    for number in range(125):
+        candidate = drawn.ask(number, ())
+        assert isinstance(candidate, Candidate)
+        keys.add(space.keys(candidate))
+    assert len(keys) == 125
+    assert space_of(l1={"low": 0.0, "high": 0.1}, l1_step=CONDITIONAL["l1_step"]).size == math.inf
+    fixed = {**CONDITIONAL, "optimizer": "adam", "schedule": "cosine", "l1": 0.0}
+    assert space_of(**fixed).size == 1 and not space_of(**fixed).searches_recipe
+
+
+def test_a_search_of_format_1_decides_all_that_it_says() -> None:
+    recipe = TrainingSettings.model_validate(CONDITIONAL)
+    older = SearchSpace.of_family(
+        "listed", Listed(()), FamilySettings(), recipe, TASK, is_older=True
+    )
+    assert older.size == 3 * 3 * 2 * 4 * 3 * 2 * 2
+    one, two = (
+        Candidate(Architecture("listed", {}), Recipe(optimizer="adam", momentum=momentum))
+        for momentum in (0.5, 0.9)
+    )
+    assert older.keys(one) != older.keys(two)
+    assert space_of(**CONDITIONAL).keys(one) == space_of(**CONDITIONAL).keys(two)
+
+
+@given(seeds)
+def test_every_recipe_of_a_space_is_canonical(seed: int) -> None:
+    space, rng = space_of(**CONDITIONAL), Random(seed)
+    first, second = space.sample(rng), space.sample(rng)
+    made = [first, second, space.mutate(first, rng), space.crossover(first, second, rng)]
+    for candidate in (*made, *space.neighbours(first)):
+        assert candidate.recipe == candidate.recipe.canonical()
+        assert is_inside(space, candidate)
+    said = first.recipe.model_copy(update={"pretraining_epochs": 5})
+    assert space.candidate(space.values(replace(first, recipe=said))) == first
+
+
+def test_a_recipe_decides_what_its_networks_and_its_task_have_a_use_for() -> None:
+    training = TrainingSettings.model_validate(
+        {"batch_norm": {"choice": [True, False]}, "label_smoothing": {"choice": [0.0, 0.1]}}
+    )
+    sizes = {}
+    for name, settings, task in (
+        ("mlp", {"depth": 1, "norm": "batch"}, Task("tabular_classification", (4,), 3)),
+        ("mlp", {"depth": 1, "norm": "layer"}, Task("tabular_classification", (4,), 3)),
+        ("mlp", {"depth": 1, "norm": "batch"}, Task("tabular_regression", (4,), 1)),
+        ("transformer", {}, Task("image_classification", (1, 8, 8), 3)),
+    ):
+        parsed = families[name].Settings.model_validate(settings)
+        space = SearchSpace.of_family(name, families[name], parsed, training, task)
+        recipes = [d for d in space.decisions if d.name.startswith("training.")]
+        sizes[name, settings.get("norm"), task.name] = count_assignments(
+            [
+                replace(d, domain=Choice((d.domain.first,))) if d not in recipes else d
+                for d in space.decisions
+            ]
+        )
+    assert list(sizes.values()) == [4, 2, 2, 2]
 
 
 def test_a_space_of_one_point_has_nothing_to_mutate() -> None:

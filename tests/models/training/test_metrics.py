@@ -42,6 +42,13 @@ def test_every_task_has_a_score_that_computes_what_it_names(name: str) -> None:
     assert set(scores[name].goals.values()) <= {"maximize", "minimize"}
 
 
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_a_score_says_where_label_smoothing_changes_nothing(name: str) -> None:
+    outputs, targets = batch(name)
+    plain, smoothed = (scores[name].loss(outputs, targets, amount) for amount in (0.0, 0.2))
+    assert (plain.item() == smoothed.item()) == ("label_smoothing" in scores[name].ignores)
+
+
 def test_an_unknown_task_is_refused_by_name() -> None:
     with pytest.raises(
         UnknownNameError, match="unknown task 'painting', known are forecasting, gr"

@@ -32,7 +32,8 @@ def test_what_rest_says_proves_the_same_proposals(
     spec = stored_spec(client.get(f"/v1/searches/{search_id}").json()["spec"])
     path = f"/v1/searches/{search_id}/trials?page_size=100"
     trials: list[dict[str, Any]] = client.get(path).json()["items"]
-    assert replayed(spec, trials) == {"asks": len(trials), "differences": 0, "difference": None}
+    same = {"asks": len(trials), "differences": 0, "difference": None}
+    assert replayed(spec, trials) == {"format": 2, **same}
 
     other = replayed(spec.model_copy(update={"seed": 1}), trials)
     assert other["differences"] > 20
@@ -43,6 +44,10 @@ def test_what_rest_says_proves_the_same_proposals(
     forged = [{**trial, "fitness": [1.0]} if trial["number"] == 3 else trial for trial in trials]
     late = replayed(spec, forged)["difference"]
     assert late["trial"] > 3
+
+    stored = {name: value for name, value in spec.items() if name != "format"}
+    assert replayed(stored, trials)["format"] == 1  # stored before there were formats
+    assert replayed(stored, trials)["differences"] > 20
 
     torn = [trial for trial in trials if trial["number"] != 3]
     assert "trial 4 was asked for after" in replayed(spec, torn)["difference"]["reason"]
@@ -66,7 +71,8 @@ def test_rest_shows_what_supernets_derived_and_proves_what_came_of_it(
         assert candidate["derived"] is None and candidate["supernet"] is None
         assert candidate["weights_from"] == (supernet["number"] if inherits else None)
     assert [trial["weights_from"] for trial in (*trials[:2], trials[4])] == [None] * 3
-    assert replayed(spec, trials) == {"asks": 5, "differences": 0, "difference": None}
+    same = {"asks": 5, "differences": 0, "difference": None}
+    assert replayed(spec, trials) == {"format": 2, **same}
     forged = [{**t, "weights_from": 1} if t["number"] == 2 else t for t in trials]
     assert replayed(spec, forged)["difference"]["trial"] == 2
 
