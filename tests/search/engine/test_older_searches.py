@@ -18,7 +18,7 @@ from search.engine.journal import Event, MemoryJournal, TrialEnded, TrialStarted
 from search.engine.replay import Replay, replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.engine.stages.baseline import Baseline
+from search.engine.stage import Given
 from search.request.resolve import Resolved, resolve
 from search.request.warm_start import Earlier, taken_over
 from search.spec import stored
@@ -72,14 +72,14 @@ def older(**changes: Any) -> Resolved:
 
 
 def proof(resolved: Resolved) -> Replay:
-    baseline = Baseline(resolved.space, resolved.spec)
-    return replay(resolved.strategy(), recorded(), baseline)
+    given = Given(resolved.spec, resolved.space, resolved.strategy())
+    return replay(given, recorded())
 
 
 def test_an_older_search_replays() -> None:
     assert older().spec.format == 1
     found = proof(older())
-    assert (found.asks, found.is_same) == (32, True)
+    assert (found.asks, found.is_same) == (33, True)
 
 
 def test_by_the_streams_of_this_version_it_would_be_another() -> None:
