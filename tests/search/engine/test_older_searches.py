@@ -19,10 +19,11 @@ from search.engine.replay import Replay, replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stage import Given
-from search.request.resolve import Resolved, resolve
+from search.request.read import stored_spec
+from search.request.resolve import Resolved, reopen
 from search.request.warm_start import Earlier, taken_over
-from search.spec import stored
-from search.trial import Candidate, Trial, TrialKind, TrialState
+from search.trial import Candidate, Trial, TrialState
+from search.trial_kind import trial_kinds
 
 RECORD = json.loads(
     (Path(__file__).parents[2] / "golden" / "search_of_format_1.json").read_text("utf-8")
@@ -36,7 +37,7 @@ def recorded() -> list[TrialStarted | TrialEnded]:
         if "started" in document:
             trial = Trial(
                 document["started"],
-                TrialKind(document["kind"]),
+                trial_kinds[document["kind"]],
                 Candidate.from_json(document["proposal"]),
                 TrialState.RUNNING,
                 document["architecture_key"],
@@ -68,7 +69,7 @@ class Looked:
 
 
 def older(**changes: Any) -> Resolved:
-    return resolve({**stored(RECORD["spec"]), **changes})
+    return reopen(stored_spec(RECORD["spec"]).model_copy(update=changes))
 
 
 def proof(resolved: Resolved) -> Replay:
@@ -96,7 +97,7 @@ def test_an_older_search_goes_on_as_it_would_have(kept: int) -> None:
     run_serial(run, Looked())
     starts = [event.trial for event in journal.events if isinstance(event, TrialStarted)]
     expected = [event.trial for event in events if isinstance(event, TrialStarted)]
-    finals = TrialKind.FINAL  # their recipes have keys of this version
+    finals = trial_kinds["final"]  # their recipes have keys of this version
     assert [replace(t, recipe_key="") if t.kind is finals else t for t in starts] == [
         replace(t, recipe_key="") if t.kind is finals else t for t in expected
     ]
@@ -107,10 +108,11 @@ def test_its_results_are_taken_over_in_canonical_form() -> None:
     results = [
         event.trial
         for event in recorded()
-        if isinstance(event, TrialEnded) and event.trial.kind is TrialKind.CANDIDATE
+        if isinstance(event, TrialEnded) and event.trial.kind.is_told
     ]
-    resolved = resolve({**RECORD["spec"], "warm_start": ["srch_older"], "format": 2})
-    earlier = Earlier("srch_older", RECORD["spec"], resolved.dataset.fingerprint, results)
+    resolved = older(warm_start=("srch_older",), format=2)
+    spec = stored_spec(RECORD["spec"])
+    earlier = Earlier("srch_older", spec, resolved.dataset.fingerprint, results)
     taken = taken_over(resolved, lambda *_: earlier)
     assert len(taken) == len(results)
     idle = [trial.candidate.recipe for trial in results if trial.candidate.recipe.momentum == 0.5]

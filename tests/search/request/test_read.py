@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from models.proxies import proxies
+from models.recipe import RECORDED
 from search.predictors import proxy_scores
 from search.request.read import Draft, read, stored_spec
 from search.request.resolve import SpecError, reopen, resolve
@@ -121,7 +122,7 @@ def test_what_an_older_version_stored_keeps_its_meaning() -> None:
     assert [proxy.use for proxy in spec.proxies] == ["first", "filter"]
     assert (spec.format, spec.fidelity.name, spec.baselines, spec.warm_start) == (1, "none", (), ())
     again = spec.to_json()
-    assert again["training"] == RECIPE, "what it does not say is not put into its mouth"
+    assert again["training"] == {**RECORDED, **RECIPE}, "a field it had not is as it was then"
     assert stored_spec(again) == spec
     resolved = reopen(spec)
     assert resolved.space.size == 5**6 and resolved.spec is spec
