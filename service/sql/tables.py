@@ -241,7 +241,7 @@ class Artifact(Base):
 class Dataset(Base):
     """A dataset that somebody uploaded, read and split; the samples are a file in the store.
 
-    `facts` is what `models.datasets.sandbox.describe` says of it. `source_sha256` is of the file
+    `facts` is what `models.sandbox.describe` says of it. `source_sha256` is of the file
     as it came, `sha256` of the stored one, `fingerprint` of the content and its split.
     """
 

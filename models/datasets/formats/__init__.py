@@ -1,7 +1,7 @@
 """File formats that a dataset is uploaded in, one a file.
 
 What is read here comes from strangers: nothing is unpickled, no path of an archive is followed,
-and sizes are looked at before anything is unpacked. `models.datasets.sandbox` runs it in a process
+and sizes are looked at before anything is unpacked. `models.sandbox` runs it in a process
 with limits of its own.
 """
 

@@ -179,7 +179,7 @@ def _options(form: UploadForm) -> Options:
 
 def _parsed(form: UploadForm, source: Path, target: Path, options: Options) -> dict[str, Any]:
     from models.datasets.formats import FormatError, Upload
-    from models.datasets.sandbox import parse
+    from models.sandbox import parse
 
     try:
         return parse(Upload(source, form.name, form.task, options), target)

@@ -21,8 +21,8 @@ from models.datasets import Dataset, Split
 from models.datasets.formats import FormatError, format_of, formats, uploadable_tasks
 from models.datasets.preprocess import apply, encode
 from models.datasets.reference import DamagedDatasetError, StoredDataset, load_dataset
-from models.datasets.sandbox import Limits, parse
 from models.datasets.stored import load, save
+from models.sandbox import Limits, parse
 from models.storage import sha256_of_file, write_file
 from tests.models.support.uploads import csv, npz, people, read, upload
 

@@ -14,7 +14,7 @@ PARSE = """
 import sys
 from pathlib import Path
 from models.datasets.formats import Options, Upload
-from models.datasets.sandbox import parse
+from models.sandbox import parse
 parse(Upload(Path(sys.argv[1]), "mine", "tabular_classification", Options()), Path(sys.argv[2]))
 """
 

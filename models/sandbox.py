@@ -61,7 +61,7 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
     with temporary_folder("parse") as folder:
         try:
             done = subprocess.run(  # noqa: S603 - our interpreter, our module
-                child_command("models.datasets.sandbox"),
+                child_command("models.sandbox"),
                 input=json.dumps(request),
                 capture_output=True,
                 text=True,
