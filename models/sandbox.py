@@ -26,6 +26,7 @@ from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
 from models.processes.children import child_command
 from models.processes.folders import temporary_folder
+from models.training.baseline import baseline
 
 _LISTED = 1000
 
@@ -93,6 +94,9 @@ def describe(content: Content) -> dict[str, Any]:
         **facts,
         "task": content.task.to_json(),
         "classes": None if classes is None else classes[:_LISTED],
+        "columns": [column.to_json() for column in content.columns],
+        "warnings": [remark.to_json() for remark in content.remarks],
+        "baseline": baseline(content, "val"),
     }
 
 

@@ -5,8 +5,8 @@ A dataset is split once into train, validation and test; the split is part of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.graph_samples import Graphs, Nodes
 from models.registry import Registry
+from models.remarks import Column, Remark
 from models.task import Task
 
 Samples = Tensor | Nodes | Graphs
@@ -77,6 +78,9 @@ class Dataset:
     `unlabelled`: more samples of the train split, whose labels nobody knows, or None; what is
     fitted on the train split is fitted on them too. Pretraining alone looks at them.
 
+    `raw_rows`: of a table, the cells of the test split by column, as they stood in the file.
+    `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
+
     Shapes:
         unlabelled: (M, *task.input_shape), as `Split.x`
     """
@@ -90,6 +94,9 @@ class Dataset:
     preprocessing: Mapping[str, Any]
     fingerprint: str
     unlabelled: Tensor | None = None
+    raw_rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -1,22 +1,49 @@
-"""CSV and Parquet files as columns: floats, NaN where one is missing, or strings.
+"""CSV and Parquet files as columns of texts, as a person sees them.
 
 Rows count as in a spreadsheet: the header of a CSV is row 1. `pyarrow` reads both kinds.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, number_of
+from models.datasets.dialect import Dialect, dialect_of
+from models.datasets.formats import Options
+from models.remarks import Kind, Remark
+
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 20_000_000, 10_000, 500_000_000
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
 FIRST_ROW = 2
 
 Array = NDArray[Any]
+Texts = Any
+"""A `pyarrow.ChunkedArray` of strings without nulls and without blanks around them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """The cells of a file as text, by column.
+
+    kinds: what the file itself says of a column.
+    decimal: the sign that its numbers are written with.
+    """
+
+    texts: Mapping[str, Texts]
+    kinds: Mapping[str, Kind]
+    decimal: str
+    remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.texts.values())))
 
 
 def is_parquet(path: Path) -> bool:
@@ -25,48 +52,55 @@ def is_parquet(path: Path) -> bool:
 
 
 def is_text(path: Path) -> bool:
-    """Whether it begins like a text: no NUL, and not as any archive does."""
+    """Whether it begins like a text: no NUL but those of UTF-16, and not as any archive does."""
     with path.open("rb") as file:
         head = file.read(4096)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
     return b"\0" not in head and not head.startswith((b"PK", b"\x1f\x8b", b"PAR1"))
 
 
-def read_columns(path: Path) -> dict[str, Array]:
-    """Every column by name.
+def read_table(path: Path, options: Options | None = None) -> RawTable:
+    """Every column by name, as `options` say that it is written.
 
     Raises:
         ValueError: not such a file, or a larger one than is allowed; with row and column.
     """
-    return read_parquet(path) if is_parquet(path) else read_csv(path)
+    return read_parquet(path) if is_parquet(path) else read_csv(path, options or Options())
 
 
-def read_csv(path: Path) -> dict[str, Array]:
-    """A comma-separated file in UTF-8 with a header."""
-    texts = read_texts(path)
-    return {name: _typed(name, values) for name, values in texts.items()}
-
-
-def read_texts(path: Path) -> dict[str, Array]:
-    """The columns of a CSV as they are written."""
+def read_csv(path: Path, options: Options) -> RawTable:
+    """A text with a header, one row a line."""
     import pyarrow as pa
     from pyarrow import csv
 
+    dialect, remarks = dialect_of(
+        path, encoding=options.encoding, separator=options.separator, decimal=options.decimal
+    )
     try:
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(use_threads=False, block_size=16 * 2**20),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
+            read_options=csv.ReadOptions(
+                use_threads=False,
+                block_size=16 * 2**20,
+                encoding=dialect.encoding,
+                skip_rows=dialect.skipped_lines,
+            ),
+            parse_options=csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
             convert_options=csv.ConvertOptions(
                 default_column_type=pa.string(), strings_can_be_null=False
             ),
         )
-    except pa.ArrowInvalid as error:
-        raise ValueError(_plainer(str(error))) from None
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise ValueError(_plainer(str(error), dialect)) from None
+    table = _named(table)
     _check_size(table)
-    return {name: _strings(table.column(name)) for name in table.column_names}
+    texts = {name: _stripped(table.column(name)) for name in table.column_names}
+    return RawTable(texts, {}, dialect.decimal, remarks)
 
 
-def read_parquet(path: Path) -> dict[str, Array]:
+def read_parquet(path: Path) -> RawTable:
+    """A Parquet file; the index that pandas keeps in one is no column."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -80,13 +114,57 @@ def read_parquet(path: Path) -> dict[str, Array]:
         table = file.read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not a Parquet file: {_plainer(str(error))}") from None
+    remarks = []
+    for name in _pandas_index(table):
+        remarks.append(
+            Remark("index_ignored", "the index of pandas is no column of the data", name)
+        )
+        table = table.drop_columns([name])
+    table = _named(table)
     _check_size(table)
-    return {name: _of_arrow(name, table.column(name)) for name in table.column_names}
+    texts, kinds = {}, {}
+    for name in table.column_names:
+        texts[name], kind = _of_arrow(name, table.column(name))
+        if kind is not None:
+            kinds[name] = kind
+    return RawTable(texts, kinds, ".", remarks)
+
+
+def read_columns(path: Path, options: Options | None = None) -> dict[str, Array]:
+    """Every column by name: floats, NaN where one is missing, or strings.
+
+    Raises:
+        ValueError: not such a file, or a larger one than is allowed; with row and column.
+    """
+    table = read_table(path, options)
+    return {name: _typed(strings(texts), table.decimal) for name, texts in table.texts.items()}
+
+
+def read_texts(path: Path, options: Options | None = None) -> dict[str, Array]:
+    """The columns of a CSV as they are written."""
+    table = read_csv(path, options or Options())
+    return {name: strings(texts) for name, texts in table.texts.items()}
+
+
+def strings(column: Texts) -> Array:
+    """A column as an array of numpy.
+
+    Raises:
+        ValueError: it would be too large, as a numpy string is as long as the longest.
+    """
+    values = column.to_pylist()
+    longest = max(map(len, values), default=1)
+    if longest * len(values) > MAX_CELLS:
+        row = FIRST_ROW + next(i for i, text in enumerate(values) if len(text) == longest)
+        raise ValueError(f"row {row}: a text of {longest:,} characters is too long for a table")
+    return np.array(values, dtype=f"U{max(longest, 1)}")
 
 
 def is_missing(values: Array) -> NDArray[np.bool_]:
     """Where a column is empty."""
-    return np.isin(values, MISSING) if values.dtype.kind == "U" else np.isnan(values)
+    if values.dtype.kind != "U":
+        return np.isnan(values)
+    return np.isin(np.char.lower(values), EMPTY_WORDS)
 
 
 def numbers(name: str, values: Array, rows: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -98,13 +176,9 @@ def numbers(name: str, values: Array, rows: NDArray[Any] | None = None) -> NDArr
     rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
     if values.dtype.kind == "U":
         for row, text in zip(rows.tolist(), values.tolist(), strict=True):
-            try:
-                float(text)
-            except ValueError:
-                raise ValueError(
-                    f"row {row}, column {name!r}: {_shown(text)} is no number"
-                ) from None
-        values = values.astype(np.float64)
+            if number_of(text) is None:
+                raise ValueError(f"row {row}, column {name!r}: {shown(text)} is no number")
+        values = np.array([number_of(text) for text in values.tolist()], dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the number is missing")
@@ -112,63 +186,78 @@ def numbers(name: str, values: Array, rows: NDArray[Any] | None = None) -> NDArr
 
 
 def labels(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
-    """A column of classes: whole numbers as integers, else strings; none may be missing."""
+    """A column of classes as they are written; none may be missing."""
     rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
     wrong = np.flatnonzero(is_missing(values))
     if len(wrong):
         raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the class is missing")
-    if values.dtype.kind == "U":
-        return values
-    broken = np.flatnonzero((values != np.round(values)) | (np.abs(values) > 2**53))
-    if len(broken):
-        raise ValueError(
-            f"row {rows[broken[0]]}, column {name!r}: {values[broken[0]]:g} is no class; "
-            "classes are whole numbers or texts"
-        )
-    return values.astype(np.int64)
-
-
-def _typed(name: str, texts: Array) -> Array:
-    """Floats where every value is a number or missing, else the texts."""
-    missing = np.isin(texts, MISSING)
-    try:
-        values = np.full(len(texts), np.nan)
-        values[~missing] = texts[~missing].astype(np.float64)
-    except ValueError:
-        return np.where(missing, "", texts)
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0]) + FIRST_ROW
-        raise ValueError(f"row {row}, column {name!r}: infinity is no value")
     return values
 
 
-def _of_arrow(name: str, column: Any) -> Array:
+def shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def _typed(texts: Array, decimal: str) -> Array:
+    """Floats where every value is a number or missing, else the texts."""
+    missing = np.isin(np.char.lower(texts), MISSING_WORDS)
+    values = np.full(len(texts), np.nan)
+    for index in np.flatnonzero(~missing):
+        number = number_of(str(texts[index]), decimal)
+        if number is None:
+            return np.where(is_missing(texts), "", texts)
+        values[index] = number
+    return values
+
+
+def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
+    """A typed column as texts, and what its type says of it."""
     import pyarrow as pa
 
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-        column = column.cast(kind)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind):
-        return _strings(column.cast(pa.string()).fill_null(""))
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _strings(column.cast(pa.string()).fill_null(""))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values = column.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy()
-        if np.isinf(values).any():
-            row = int(np.flatnonzero(np.isinf(values))[0]) + FIRST_ROW
-            raise ValueError(f"row {row}, column {name!r}: infinity is no value")
-        return np.asarray(values, dtype=np.float64)
-    raise ValueError(f"column {name!r} holds {column.type}; numbers and texts are allowed")
+    kind: Kind | None = None
+    if pa.types.is_dictionary(column.type):
+        column, kind = column.cast(column.type.value_type), Kind.CATEGORY
+    of = column.type
+    if pa.types.is_boolean(of):
+        kind = Kind.BOOLEAN
+    elif pa.types.is_timestamp(of) or pa.types.is_date(of):
+        column = column.cast(pa.timestamp("us"), safe=False)
+        kind = Kind.DATE
+    elif pa.types.is_integer(of) or pa.types.is_floating(of) or pa.types.is_decimal(of):
+        if pa.types.is_float16(of):
+            column = column.cast(pa.float32())
+    elif not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_null(of)):
+        raise ValueError(
+            f"column {name!r} holds {of}; numbers, texts, dates and booleans are allowed"
+        )
+    return _stripped(column.cast(pa.string()).fill_null("")), kind
 
 
-def _strings(column: Any) -> Array:
-    values = column.to_pylist()
-    longest = max(map(len, values), default=1)
-    if longest * len(values) > MAX_CELLS:  # a numpy string is as long as the longest
-        row = FIRST_ROW + next(i for i, text in enumerate(values) if len(text) == longest)
-        raise ValueError(f"row {row}: a text of {longest:,} characters is too long for a table")
-    return np.array(values, dtype=f"U{max(longest, 1)}")
+def _pandas_index(table: Any) -> list[str]:
+    """The columns that pandas wrote for its index."""
+    names = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
+    try:
+        said = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+    except (ValueError, KeyError, TypeError):
+        return names
+    listed = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+    return [*names, *(n for n in listed if n in table.column_names and n not in names)]
+
+
+def _stripped(column: Any) -> Texts:
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim_whitespace(column)
+
+
+def _named(table: Any) -> Any:
+    """With a header without blanks around its names; a first one without a name is the index that
+    a table was saved with, and gets one.
+    """
+    names = [name.strip() for name in table.column_names]
+    if names and not names[0] and "index" not in names:
+        names[0] = "index"
+    return table.rename_columns(names)
 
 
 def _check_size(table: Any) -> None:
@@ -178,6 +267,8 @@ def _check_size(table: Any) -> None:
         raise ValueError(f"each column has a name of its own, got {repeated[0]!r} twice")
     if not all(names):
         raise ValueError(f"column {names.index('') + 1} has no name in the header")
+    if not table.num_rows:
+        raise ValueError("there is no row below the header")
 
 
 def _check_counts(rows: int, columns: int) -> None:
@@ -188,12 +279,10 @@ def _check_counts(rows: int, columns: int) -> None:
         )
 
 
-def _plainer(message: str) -> str:
+def _plainer(message: str, dialect: Dialect | None = None) -> str:
     """The message without what only pyarrow's own users know."""
     message = re.sub(r"^CSV parse error: ", "", message.splitlines()[0] if message else "")
     message = re.sub(r"Row #(\d+): ", r"row \1: ", message)
+    if dialect is not None and "columns" in message:
+        message += f" (the separator is {dialect.separator!r}; options.separator says another)"
     return message[:300]
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")

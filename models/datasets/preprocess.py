@@ -1,16 +1,27 @@
 """From the samples that a user has to what the network takes.
 
 The steps are data (the JSON of `Dataset.preprocessing`). `apply` runs them here, and the same text
-runs in a bundle's `model.py`: it knows nothing but torch.
+runs in a bundle's `model.py`: it knows nothing but torch, and `encode` the standard library beside.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+
+from models.datasets.cells import (
+    boolean_of,
+    bucket_of,
+    date_of,
+    date_parts,
+    number_of,
+    text_of,
+    text_parts,
+    words,
+)
 
 
 def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -37,7 +48,9 @@ def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
         elif step["op"] == "one_hot":  # options of each column; 0: a number, which stays
             x = torch.cat(
                 [
-                    (column == torch.arange(options, device=x.device)) if options else column
+                    (column == torch.arange(options, device=x.device)).to(x.dtype)
+                    if options
+                    else column
                     for column, options in zip(torch.split(x, 1, 1), step["options"], strict=True)
                 ],
                 dim=1,
@@ -53,23 +66,46 @@ def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
     return x.to(torch.float32).contiguous()
 
 
-def encode(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
-    """The raw tensor of samples as people write them: rows (mappings from a column to its value) of
-    a table, or texts. What is missing, and what the training split had not, is left open.
+def encode_rows(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
+    """The raw tensor of rows as people write them: mappings from a column to its value, or to what
+    a file shows of it. What is missing, and what the training split had not, is left open.
     """
-    if "columns" in preprocessing:
-        rows = []
-        for sample in samples:
-            row = []
-            for column in preprocessing["columns"]:
-                value = sample.get(column["name"])
-                if column["kind"] == "category":
-                    known = column["values"]
-                    row.append(float(known.index(str(value))) if str(value) in known else -1.0)
-                else:
-                    row.append(float("nan") if value in (None, "") else float(value))
-            rows.append(row)
-        return torch.tensor(rows, dtype=torch.float64)
+    rows = []
+    for sample in samples:
+        row: list[float] = []
+        for column in preprocessing["columns"]:
+            row += encode_cell(sample.get(column["name"]), column)
+        rows.append(row)
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
+    """The raw numbers of one cell; NaN for a number that is missing, -1 for a place."""
+    kind, text = column["kind"], text_of(value)
+    if kind == "category":
+        known, buckets = column["values"], column.get("buckets", 0)
+        if text in known:
+            return [float(known.index(text))]
+        return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
+    if kind == "text":
+        return text_parts(text, column["buckets"])
+    missing = text.lower() in column.get("missing", ("",))
+    if kind == "date":
+        date = None if missing else date_of(text, column["order"])
+        if date is None:
+            return [float("nan")] * (6 if column["time"] else 4) + [-1.0]
+        return date_parts(date, column["origin"], column["time"])
+    if kind == "boolean":
+        number = boolean_of(text)
+    else:
+        number = number_of(text, column.get("decimal", "."))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = float(value)
+    return [float("nan") if missing or number is None else number]
+
+
+def encode_texts(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
+    """The raw tensor of texts: token ids, 0 after the end of a text."""
     ids = {token: number for number, token in enumerate(preprocessing["vocabulary"])}
     length, unknown = preprocessing["input"]["shape"][0], preprocessing["unknown"]
     texts = []
@@ -80,20 +116,26 @@ def encode(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Te
     return torch.tensor(texts, dtype=torch.int64)
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words, and each sign between them."""
-    return "".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()
+def encode(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
+    """The raw tensor of samples as people write them: rows of a table, or texts."""
+    of_rows = "columns" in preprocessing
+    return encode_rows(samples, preprocessing) if of_rows else encode_texts(samples, preprocessing)
 
 
-def source() -> str:
-    """The text of `apply`, as a function `preprocess`, and of `encode`; they need `import torch`
-    and no more.
+def source(task_name: str) -> str:
+    """The text of `apply`, as a function `preprocess`, and of `encode` where samples of the task
+    are written by people; they need torch and the standard library.
     """
-    functions = [inspect.getsource(words)]
-    for function, head in (
-        (apply, "def preprocess(raw: torch.Tensor, preprocessing: dict) -> torch.Tensor:\n"),
-        (encode, "def encode(samples: list, preprocessing: dict) -> torch.Tensor:\n"),
-    ):
-        _, _, body = inspect.getsource(function).partition("-> torch.Tensor:\n")
-        functions.append(head + body)
-    return "\n\n".join(functions)
+    parts = []
+    if task_name.startswith("tabular"):
+        of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of, words)
+        parts = [_renamed(part, part.__name__) for part in (*of_cells, text_parts, encode_cell)]
+        parts.append(_renamed(encode_rows, "encode"))
+    elif task_name in ("text_classification", "language_modeling"):
+        parts = [inspect.getsource(words), _renamed(encode_texts, "encode")]
+    return "\n\n".join([*parts, _renamed(apply, "preprocess")])
+
+
+def _renamed(function: Callable[..., Any], name: str) -> str:
+    text = inspect.getsource(function).replace(f"def {function.__name__}(", f"def {name}(", 1)
+    return text.replace("Mapping[str, Any]", "dict").replace("Sequence[Any]", "list")

@@ -83,8 +83,12 @@ def _placed(
     return placed
 
 
-def shuffled(samples: int, shares: Sequence[float], seed: int) -> list[Indices]:
+def shuffled(
+    samples: int, shares: Sequence[float], seed: int, groups: Indices | None = None
+) -> list[Indices]:
     """As `stratified`, for targets without classes."""
+    if groups is not None:
+        return stratified(np.zeros(samples, dtype=np.int64), shares, seed, groups)
     order = np.random.Generator(np.random.PCG64(seed)).permutation(samples)
     return [np.sort(order[part]) for part in ordered(samples, shares)]
 

@@ -21,9 +21,11 @@ from models.datasets import Dataset, RawGraphs, Split
 from models.datasets.tables import KnownResults
 from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
+from models.remarks import Column, Remark
 from models.task import Task
 
 _HEADER = "nasmith"
+_RAW_ROWS = "raw_rows"
 _SPLITS = ("train", "validation", "test", "raw_test")
 
 
@@ -43,9 +45,14 @@ def save(content: Content, path: Path) -> None:
             "task": content.task.to_json(),
             "preprocessing": content.preprocessing,
             "fingerprint": content.fingerprint,
+            "columns": [column.to_json() for column in content.columns],
+            "remarks": [remark.to_json() for remark in content.remarks],
             "views": {},
         }
         tensors = {}
+        if content.raw_rows:
+            rows = json.dumps(content.raw_rows, ensure_ascii=False).encode("utf-8", "replace")
+            tensors[_RAW_ROWS] = torch.frombuffer(bytearray(rows), dtype=torch.uint8)
         storages: dict[int, str] = {}
         for name, tensor in _tensors(content):
             storage = tensor.untyped_storage()
@@ -92,6 +99,11 @@ def load(path: Path) -> Content:
         preprocessing=header["preprocessing"],
         fingerprint=header["fingerprint"],
         unlabelled=views.get("unlabelled.x"),
+        raw_rows=json.loads(rows.numpy().tobytes())
+        if (rows := tensors.get(_RAW_ROWS)) is not None
+        else {},
+        columns=tuple(Column.from_json(column) for column in header.get("columns", ())),
+        remarks=tuple(Remark.from_json(remark) for remark in header.get("remarks", ())),
     )
 
 

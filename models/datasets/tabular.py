@@ -1,4 +1,4 @@
-"""Tables: a column of numbers or of categories each, and one or more columns to predict."""
+"""Tables: a column of numbers, dates, categories or texts each, and one or more to predict."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, Split
 from models.datasets.fingerprint import fingerprint
+from models.datasets.inputs import INPUTS, Input, input_of
 from models.datasets.preprocess import apply
 from models.datasets.splits import Indices, shuffled, stratified
 from models.datasets.statistics import moments
@@ -18,23 +19,32 @@ from models.task import Task
 
 Array = NDArray[Any]
 
+FEW_KINDS = 50
+"""Different rows of a table, below which equal ones are no copies: its columns take few values."""
+
+_CHUNK_VALUES = 2**26
+
 
 def classification(
     name: str,
-    columns: Mapping[str, Array],
+    columns: Mapping[str, Array | Input],
     labels: Array,
-    unlabelled: Mapping[str, Array] | None = None,
+    unlabelled: Mapping[str, Array | Input] | None = None,
     *,
+    reading: Mapping[str, Mapping[str, Any]] | None = None,
+    cells: Mapping[str, Any] | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
     """A table with one class a row; classes are those of `labels` in ascending order.
 
-    A column of floats is a number each, NaN where it is missing; a column of strings is a category,
-    empty where it is missing. Numbers become (value - mean) / deviation, categories one-hot, all
-    fitted on the train split: a category that it lacks is zeros. `unlabelled` has the columns of
-    more samples of it, without a class.
+    A column is an `Input`, or an array: floats are a number each, NaN where it is missing; strings
+    a category, empty where it is missing. Numbers become (value - mean) / deviation, categories
+    one-hot, all fitted on the train split: a category that it lacks is zeros. Equal rows go to one
+    split. `unlabelled` has the columns of more samples of it, without a class. `reading` says of a
+    column how a person's cells are read, and `cells` are its texts in the file, of `pyarrow`: those
+    of the test split are kept, for the check of a bundle.
 
     Shapes:
         columns: (N,) each; labels: (N,) integers or strings; unlabelled: (M,) each
@@ -45,17 +55,21 @@ def classification(
     if len(classes) < 2:
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
-    sets = stratified(y, (validation, test), seed)
+    inputs = {key: input_of(values) for key, values in columns.items()}
+    sets = stratified(y, (validation, test), seed, groups_of(inputs))
     task = ("tabular_classification", len(classes))
-    return _dataset(name, task, columns, unlabelled, y, sets, {"classes": classes.tolist()})
+    extra = {"classes": classes.tolist()}
+    return _dataset(name, task, inputs, unlabelled, y, sets, extra, reading, cells)
 
 
 def regression(
     name: str,
-    columns: Mapping[str, Array],
+    columns: Mapping[str, Array | Input],
     targets: Mapping[str, Array],
-    unlabelled: Mapping[str, Array] | None = None,
+    unlabelled: Mapping[str, Array | Input] | None = None,
     *,
+    reading: Mapping[str, Mapping[str, Any]] | None = None,
+    cells: Mapping[str, Any] | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -67,53 +81,80 @@ def regression(
         ValueError: too few rows.
     """
     raw = np.stack(list(targets.values()), axis=1).astype(np.float64)
-    sets = shuffled(len(raw), (validation, test), seed)
+    inputs = {key: input_of(values) for key, values in columns.items()}
+    sets = shuffled(len(raw), (validation, test), seed, groups_of(inputs))
     mean, deviation = moments(raw[sets[0]])
     y = ((raw - mean) / deviation).astype(np.float32)
     target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
     task = ("tabular_regression", len(targets))
-    return _dataset(name, task, columns, unlabelled, y, sets, {"target": target}, raw)
+    return _dataset(
+        name, task, inputs, unlabelled, y, sets, {"target": target}, reading, cells, raw
+    )
+
+
+def groups_of(inputs: Mapping[str, Input]) -> Indices | None:
+    """Which rows are equal; None where none are, or where the columns take few values together.
+
+    Shapes:
+        (N,) number of the group, from 0
+    """
+    rng = np.random.Generator(np.random.PCG64(0))
+    mixed: Any = np.uint64(0)
+    for entry in inputs.values():
+        codes = entry.codes()
+        odd = rng.integers(2**63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        codes = (codes ^ (codes >> np.uint64(31))) * odd  # spread, so that sums hardly ever meet
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + (codes ^ (codes >> np.uint64(29)))
+    distinct, groups = np.unique(mixed, return_inverse=True)
+    if len(distinct) == len(groups) or len(distinct) < FEW_KINDS:
+        return None
+    return groups.astype(np.int64)
 
 
 def _dataset(
     name: str,
     task: tuple[Any, int],
-    columns: Mapping[str, Array],
-    unlabelled: Mapping[str, Array] | None,
+    inputs: Mapping[str, Input],
+    unlabelled: Mapping[str, Array | Input] | None,
     y: Array,
     sets: Sequence[Indices],
     extra: Mapping[str, Any],
+    reading: Mapping[str, Mapping[str, Any]] | None,
+    cells: Mapping[str, Any] | None,
     raw_targets: Array | None = None,
 ) -> Dataset:
-    more = unlabelled or {key: values[:0] for key, values in columns.items()}
+    more = {
+        key: input_of(unlabelled[key]) if unlabelled else entry.take(np.arange(0))
+        for key, entry in inputs.items()
+    }
     described = [
-        _described(key, np.concatenate([values[sets[0]], more[key]]))
-        for key, values in columns.items()
+        _described(key, entry.take(sets[0]).joined(more[key]), (reading or {}).get(key, {}))
+        for key, entry in inputs.items()
     ]
-    raw, raw_more = (
-        np.stack([_raw(entry, table[entry["name"]]) for entry in described], axis=1)
-        for table in (columns, more)
+    fitted = _raw(described, inputs, sets[0])
+    if unlabelled is not None:
+        fitted = np.concatenate([fitted, _raw(described, more)])
+    preprocessing = {**_fitted(described, fitted), **extra}
+    x = [_features(described, inputs, preprocessing, chosen) for chosen in sets]
+    train, val, held_out = (
+        Split(part, torch.from_numpy(y[chosen])) for part, chosen in zip(x, sets, strict=True)
     )
-    preprocessing = {**_fitted(described, np.concatenate([raw[sets[0]], raw_more])), **extra}
-    inputs = [apply(torch.from_numpy(raw[chosen]), preprocessing) for chosen in sets]
-    train, validation, test = (
-        Split(x, torch.from_numpy(y[chosen])) for x, chosen in zip(inputs, sets, strict=True)
-    )
-    content = {f"x.{key}": values for key, values in columns.items()}
+    content = {f"x.{key}": entry.content() for key, entry in inputs.items()}
     content["y"] = y if raw_targets is None else raw_targets
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     if unlabelled is not None:
-        content |= {f"unlabelled.{key}": values for key, values in unlabelled.items()}
+        content |= {f"unlabelled.{key}": entry.content() for key, entry in more.items()}
     return Dataset(
         name=name,
-        task=Task(task[0], (inputs[0].shape[1],), task[1]),
+        task=Task(task[0], (x[0].shape[1],), task[1]),
         train=train,
-        validation=validation,
-        test=test,
-        raw_test=Split(torch.from_numpy(raw[sets[2]]), test.y),
+        validation=val,
+        test=held_out,
+        raw_test=Split(torch.from_numpy(_raw(described, inputs, sets[2])), held_out.y),
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
-        unlabelled=None if unlabelled is None else apply(torch.from_numpy(raw_more), preprocessing),
+        unlabelled=None if unlabelled is None else _features(described, more, preprocessing),
+        raw_rows={key: texts.take(sets[2]).to_pylist() for key, texts in (cells or {}).items()},
     )
 
 
@@ -123,47 +164,79 @@ def columns_of_features(preprocessing: Mapping[str, Any]) -> torch.Tensor:
     Shapes:
         (features,) int64, ascending
     """
-    widths = torch.tensor([len(c.get("values", ())) or 1 for c in preprocessing["columns"]])
+    widths = torch.tensor(
+        [sum(max(options, 1) for options in _options(c)) for c in preprocessing["columns"]]
+    )
     return torch.arange(len(widths)).repeat_interleave(widths)
 
 
-def _described(name: str, values: Array) -> dict[str, Any]:
+def _options(column: Mapping[str, Any]) -> list[int]:
+    return INPUTS[column["kind"]].options(column)
+
+
+def _described(name: str, entry: Input, reading: Mapping[str, Any]) -> dict[str, Any]:
     """A column as `preprocessing.json` has it; categories are those of the train split."""
-    if values.dtype.kind == "U":
-        known = [value for value in np.unique(values).tolist() if value]
-        if not known:
-            raise ValueError(f"column {name!r} is empty in every row of the train split")
-        return {"name": name, "kind": "category", "values": known}
-    return {"name": name, "kind": "number"}
+    spec = entry.describe()
+    if spec.get("values") == []:
+        raise ValueError(f"column {name!r} is empty in every row of the train split")
+    return {"name": name, **spec, **reading}
 
 
-def _raw(column: Mapping[str, Any], values: Array) -> NDArray[np.float64]:
-    if column["kind"] == "number":
-        return values.astype(np.float64)
-    known = np.array(column["values"], dtype=str)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.where(known[places] == values, places, -1).astype(np.float64)
+def _raw(
+    described: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Input],
+    rows: Indices | None = None,
+) -> NDArray[np.float64]:
+    parts = []
+    for column in described:
+        entry = inputs[column["name"]]
+        parts.append((entry if rows is None else entry.take(rows)).raw(column))
+    return np.concatenate(parts, axis=1)
+
+
+def _features(
+    described: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Input],
+    preprocessing: Mapping[str, Any],
+    rows: Indices | None = None,
+) -> torch.Tensor:
+    """What a network takes, worked out in parts: the raw numbers take more than twice as much."""
+    count = len(next(iter(inputs.values())).values) if rows is None else len(rows)
+    rows = np.arange(count) if rows is None else rows
+    step = max(1, _CHUNK_VALUES // preprocessing["input"]["shape"][0])
+    parts = [
+        apply(torch.from_numpy(_raw(described, inputs, rows[i : i + step])), preprocessing)
+        for i in range(0, max(count, 1), step)
+    ]
+    return torch.cat(parts)
 
 
 def _fitted(columns: Sequence[Mapping[str, Any]], train: NDArray[np.float64]) -> dict[str, Any]:
-    """Fill what is missing with the mean, spread out categories, standardise numbers alone."""
-    options = [len(column.get("values", ())) for column in columns]
-    is_number = [column["kind"] == "number" for column in columns]
-    filled = np.zeros(len(columns))
+    """Fill what is missing with the mean, spread out categories, standardise numbers alone; the
+    places of a text share one deviation, or rare words would count most.
+    """
+    options = [number for column in columns for number in _options(column)]
+    is_text = [column["kind"] == "text" for column in columns for _ in _options(column)]
+    filled = np.zeros(len(options))
     means: list[float] = []
     deviations: list[float] = []
-    for index, column in enumerate(train.T):
-        if not is_number[index]:
+    spread = _spread_of_texts(columns, train)
+    for index, values in enumerate(train.T):
+        if options[index]:
             means += [0.0] * options[index]
             deviations += [1.0] * options[index]
             continue
-        present = column[~np.isnan(column)]
+        if is_text[index]:
+            means.append(0.0)
+            deviations.append(spread[index])
+            continue
+        present = values[~np.isnan(values)]
         mean, deviation = (v.item() for v in moments(present)) if len(present) else (0.0, 1.0)
         filled[index] = mean
         means.append(mean)
         deviations.append(deviation)
     return {
-        "input": {"shape": [len(columns)], "dtype": "float64"},
+        "input": {"shape": [len(options)], "dtype": "float64"},
         "columns": [dict(column) for column in columns],
         "steps": [
             {"op": "impute", "values": filled.tolist()},
@@ -171,3 +244,18 @@ def _fitted(columns: Sequence[Mapping[str, Any]], train: NDArray[np.float64]) ->
             {"op": "standardize", "mean": means, "std": deviations},
         ],
     }
+
+
+def _spread_of_texts(
+    columns: Sequence[Mapping[str, Any]], train: NDArray[np.float64]
+) -> dict[int, float]:
+    """The root mean square of a text's places, by the number of each."""
+    spread: dict[int, float] = {}
+    start = 0
+    for column in columns:
+        end = start + len(_options(column))
+        if column["kind"] == "text":
+            root = float(np.sqrt(np.mean(np.square(train[:, start:end])))) or 1.0
+            spread |= dict.fromkeys(range(start, end), root)
+        start = end
+    return spread

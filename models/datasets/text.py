@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, Split
+from models.datasets.cells import words
 from models.datasets.fingerprint import fingerprint
-from models.datasets.preprocess import encode, words
+from models.datasets.preprocess import encode
 from models.datasets.splits import ordered, stratified
 from models.task import Task
 

@@ -77,6 +77,10 @@ class Source:
             raise ValueError(f"model.py builds {built} parameters, metrics.json has {counted}")
 
 
+STANDARD_LIBRARY = ("datetime", "itertools", "math", "re", "zlib")
+"""Modules that the code of networks and of preprocessing may use."""
+
+
 def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     """The text of `model.py`: it imports torch only and defines `build` and `preprocess`.
 
@@ -85,7 +89,9 @@ def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     """
     definition = families[architecture.family].definition(network, architecture)
     parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
-    body = _spaced([*parts, definition.text, BUILD, definition.preprocess or preprocess.source()])
+    body = _spaced(
+        [*parts, definition.text, BUILD, definition.preprocess or preprocess.source(task.name)]
+    )
     header = HEADER.format(
         family=architecture.family,
         task=task.name,
@@ -100,9 +106,7 @@ def _spaced(parts: Iterable[str]) -> str:
 
 def _imports(body: str) -> str:
     names = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
-    lines = []
-    if "math" in names:
-        lines.append("import math")
+    lines = [f"import {module}" for module in STANDARD_LIBRARY if module in names]
     if "Any" in names:
         lines.append("from typing import Any")
     if lines:

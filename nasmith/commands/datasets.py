@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasmith.commands.options import Json, Url, client_at
+from nasmith.commands.options import Json, Url, client_at, key_values
 from nasmith.commands.output import UsageError, note, print_json, print_table
 
 app = typer.Typer(help="Your own data: add, list, show, delete.", no_args_is_help=True)
@@ -31,6 +31,14 @@ def add(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Keep what has no target, to pretrain on.")
     ] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND", help="number, boolean, category, date, text or ignore."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Any other option: decimal=, encoding=latin-1."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help='JSON: {"validation": 0.2, "test": 0.2, "seed": 0}')
     ] = None,
@@ -43,6 +51,11 @@ def add(
         options["target"] = target[0] if len(target) == 1 else target
     if unlabelled:
         options["unlabelled"] = True
+    if column:
+        options["columns"] = {
+            name: str(kind) for name, kind in key_values(column, "column").items()
+        }
+    options |= key_values(option or [], "option")
     if split is not None:
         try:
             options["split"] = json.loads(split)
@@ -55,6 +68,8 @@ def add(
     else:
         print(dataset["name"])
         note(dataset["description"])
+        for warning in dataset["warnings"] or ():
+            note(f"warning ({warning['code']}): {warning['message']}")
 
 
 @app.command("list")
@@ -77,7 +92,17 @@ def show(name: Name, url: Url = None, as_json: Json = False) -> None:
     if as_json:
         print_json(dataset)
         return
-    print_table(["", ""], [(key, value) for key, value in dataset.items() if value is not None])
+    apart = ("columns", "warnings")
+    rows = [
+        (key, value) for key, value in dataset.items() if value is not None and key not in apart
+    ]
+    print_table(["", ""], rows)
+    if columns := dataset["columns"]:
+        print()
+        shown = ("name", "kind", "role", "missing", "distinct", "example", "note")
+        print_table(shown, [[column[key] for key in shown] for column in columns])
+    for warning in dataset["warnings"] or ():
+        print(f"\n{warning['code']}: {warning['message']}")
 
 
 @app.command()

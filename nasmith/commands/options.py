@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+import math
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from nasmith.commands.output import UsageError
 
 if TYPE_CHECKING:
     from nasmith import Client
@@ -28,3 +32,23 @@ def client_at(url: str | None, patience: float = 3.0) -> Client:
     from nasmith import Client
 
     return Client(url, patience=patience)
+
+
+def key_values(given: list[str], option: str = "setting") -> dict[str, Any]:
+    """From `--setting key=value`, where a value is JSON, or else a string as it stands.
+
+    Raises:
+        UsageError: no `=`, or nothing before it.
+    """
+    return dict(_key_value(text, option) for text in given)
+
+
+def _key_value(setting: str, option: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not key or not equals:
+        raise UsageError(f"--{option} is KEY=VALUE, got {setting!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return key, text
+    return key, text if isinstance(value, float) and not math.isfinite(value) else value

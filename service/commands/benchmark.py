@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.commands.options import Json
+from nasmith.commands.options import Json, key_values
 from nasmith.commands.output import UsageError, note, print_json, print_table
-from service.commands.options import key_values, wrong_setting
+from service.commands.options import wrong_setting
 
 if TYPE_CHECKING:
     from search.benchmark import Course

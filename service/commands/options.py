@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,26 +46,6 @@ def settings_of(home: Path | None, **overrides: object) -> ServiceSettings:
             for problem in error.errors(include_input=False)
         ]
         raise UsageError("\n  ".join(["a setting is wrong", *problems])) from None
-
-
-def key_values(given: list[str]) -> dict[str, Any]:
-    """From `--setting key=value`, where a value is JSON, or else a string as it stands.
-
-    Raises:
-        UsageError: no `=`, or nothing before it.
-    """
-    return dict(map(_key_value, given))
-
-
-def _key_value(setting: str) -> tuple[str, Any]:
-    key, equals, text = setting.partition("=")
-    if not key or not equals:
-        raise UsageError(f"--setting is KEY=VALUE, got {setting!r}")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return key, text
-    return key, text if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def wrong_setting(whose: str, known: type[BaseModel], error: ValidationError) -> UsageError:

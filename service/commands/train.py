@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.processes.folders import temporary_folder
-from nasmith.commands.options import Json
+from nasmith.commands.options import Json, key_values
 from nasmith.commands.output import FailedError, UsageError, note, print_json
-from service.commands.options import key_values, wrong_setting
+from service.commands.options import wrong_setting
 
 if TYPE_CHECKING:
     from models.presets import Preset

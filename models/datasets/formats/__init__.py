@@ -7,12 +7,13 @@ with limits of its own.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from models.datasets.stored import Content
 from models.registry import Registry
@@ -44,6 +45,9 @@ class SplitOptions(Settings):
     seed: int = Field(0, ge=0, lt=2**31, description="of what is drawn at random")
 
 
+ColumnChoice = Literal["number", "boolean", "category", "date", "text", "ignore"]
+
+
 class Options(Settings):
     """What a file alone does not say. Each format takes some of them."""
 
@@ -61,7 +65,42 @@ class Options(Settings):
         description="whether rows without a target, or a folder of pictures named unlabelled, are "
         "samples to pretrain on instead of an error",
     )
+    columns: dict[str, ColumnChoice] = Field(
+        default_factory=dict,
+        max_length=10_000,
+        description="what a column is, by its name, where the file's reader would guess otherwise; "
+        "ignore leaves it out",
+    )
+    encoding: str | None = Field(
+        None, max_length=40, description="of a text; default: UTF-8, or what its first bytes say"
+    )
+    separator: Literal[",", ";", "\t", "|"] | None = Field(
+        None, description="between the cells of a row; default: what the rows say"
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None, description="the decimal sign; default: what the numbers say"
+    )
+    missing: Items[Annotated[str, Field(max_length=100)]] | None = Field(
+        None,
+        max_length=100,
+        description="what a cell without a value holds, whatever its case; an empty one is always "
+        "without. Default: the usual words, NA and ? among them, in columns of numbers, dates and "
+        "booleans",
+    )
     split: SplitOptions = Field(default_factory=SplitOptions)
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_a_text_encoding(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
+        try:
+            known = codecs.lookup(name)
+        except LookupError:
+            raise ValueError("no known encoding; for example utf-8, latin-1, cp1252") from None
+        if not known._is_text_encoding:
+            raise ValueError(f"{name} is no encoding of texts")
+        return known.name
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, tabular
+from models.datasets import Dataset, findings, tabular
+from models.datasets.cells import EMPTY_WORDS, number_of
 from models.datasets.columns import (
     FIRST_ROW,
+    RawTable,
     is_missing,
     is_parquet,
     is_text,
     labels,
-    numbers,
-    read_columns,
+    read_table,
+    shown,
+    strings,
 )
-from models.datasets.formats import FormatError, Upload, formats
+from models.datasets.formats import FormatError, Options, Upload, formats
+from models.datasets.kinds import ReadColumn, WrongKindError, read_column
+from models.remarks import Column, Kind, Role
 
-MAX_CATEGORIES = 256
-"""Different texts of a column that is no number; each becomes a feature."""
+WRITING = frozenset({"encoding", "separator", "decimal", "missing"})
+"""Options of how a table is written."""
+
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 
 
 @formats.register("tabular")
 class Tabular:
     tasks = frozenset({"tabular_classification", "tabular_regression"})
-    options = frozenset({"target", "unlabelled"})
+    options = frozenset({"target", "unlabelled", "columns"}) | WRITING
     description = "a CSV or Parquet file with a column to predict"
 
     @staticmethod
@@ -36,31 +46,133 @@ class Tabular:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        columns = read_columns(upload.path)
-        targets = chosen(columns, upload.options.targets, "target")
-        features = {name: values for name, values in columns.items() if name not in targets}
-        if not features:
-            raise FormatError(f"a column beside {', '.join(targets)} is needed to predict from")
-        for name, column in features.items():
-            _check_categories(name, column)
+        table, options = read_table(upload.path, upload.options), upload.options
+        targets = chosen(table.texts, options.targets, "target")
+        read = read_inputs(table, options, targets)
+        inputs = {name: found.entry for name, found in read.items() if found.entry is not None}
+        if not inputs:
+            raise FormatError(
+                f"a column beside {', '.join(targets)} is needed to predict from"
+                + "".join(
+                    f"; {column.column.name!r} is {column.column.note}" for column in read.values()
+                )
+            )
+        columns = {name: strings(table.texts[name]) for name in targets}
         known = labelled_rows(upload, columns, targets)
-        rows = known + FIRST_ROW
-        more = None
-        if len(known) < len(columns[targets[0]]):
-            more = {name: np.delete(column, known) for name, column in features.items()}
-            features = {name: column[known] for name, column in features.items()}
+        rows, more = known + FIRST_ROW, None
+        if len(known) < table.rows:
+            others = np.delete(np.arange(table.rows), known)
+            more = {name: entry.take(others) for name, entry in inputs.items()}
+            inputs = {name: entry.take(known) for name, entry in inputs.items()}
+        arguments = {
+            "reading": {name: read[name].extra for name in inputs},
+            "cells": {name: table.texts[name].take(known) for name in inputs},
+            **upload.shares,
+        }
+        remarks = [*table.remarks, *(r for found in read.values() for r in found.remarks)]
+        remarks += findings.of_equal_rows(tabular.groups_of(inputs), len(known))
         if upload.task == "tabular_classification":
             if len(targets) > 1:
                 raise FormatError(f"a classification has one, got {len(targets)}", "target")
             (target,) = targets
-            y = labels(target, columns[target][known], rows)
-            return tabular.classification(upload.name, features, y, more, **upload.shares)
-        values = {name: numbers(name, columns[name][known], rows) for name in targets}
-        return tabular.regression(upload.name, features, values, more, **upload.shares)
+            y = classes_of(target, columns[target][known], rows, options)
+            dataset = tabular.classification(upload.name, inputs, y, more, **arguments)
+            of_target: NDArray[Any] = np.unique(y, return_inverse=True)[1]
+            kind = Kind.CATEGORY
+        else:
+            values = {
+                name: values_of(name, columns[name][known], rows, table.decimal) for name in targets
+            }
+            dataset = tabular.regression(upload.name, inputs, values, more, **arguments)
+            kind, of_target = Kind.NUMBER, values[targets[0]]
+        remarks += findings.of_leaks(inputs, of_target)
+        remarks += findings.of_samples(dataset)
+        told = {name: found.column for name, found in read.items()}
+        told |= {name: target_column(name, columns[name], kind) for name in targets}
+        return replace(
+            dataset, columns=tuple(told[name] for name in table.texts), remarks=tuple(remarks)
+        )
+
+
+def read_inputs(table: RawTable, options: Options, others: Iterable[str]) -> dict[str, ReadColumn]:
+    """Every column beside `others`, read as the kind that it is.
+
+    Raises:
+        FormatError: the options name a column that is not there, or call one what it cannot be.
+    """
+    chosen(table.texts, tuple(options.columns), "columns", is_required=False)
+    if named := sorted(set(options.columns) & set(others)):
+        raise FormatError(
+            f"{named[0]!r} is the target, whose kind follows from the task", "columns"
+        )
+    found = {}
+    for name, texts in table.texts.items():
+        if name in others:
+            continue
+        try:
+            found[name] = read_column(
+                name,
+                texts,
+                decimal=table.decimal,
+                of_file=table.kinds.get(name),
+                wanted=options.columns.get(name),
+                missing=options.missing,
+            )
+        except WrongKindError as error:
+            raise FormatError(str(error), "columns") from None
+    return found
+
+
+def classes_of(
+    name: str, values: NDArray[Any], rows: NDArray[np.int64], options: Options
+) -> NDArray[Any]:
+    """The classes as they are spelled; whole numbers as integers, as far as none has a zero in
+    front: 01 and 1 are two.
+    """
+    if options.missing is not None:
+        words = [word.strip().lower() for word in options.missing]
+        values = np.where(np.isin(np.char.lower(values), words), "", values)
+    values = labels(name, values, rows)
+    distinct = np.unique(values).tolist()
+    if all(_WHOLE.fullmatch(text) for text in distinct):
+        return values.astype(np.int64)
+    fractions = [text for text in distinct if (number_of(text) or 0.0) % 1]
+    if fractions and all(number_of(text) is not None for text in distinct):
+        row = rows[np.flatnonzero(values == fractions[0])[0]]
+        raise FormatError(
+            f"row {row}, column {name!r}: {fractions[0]} is no class; classes are whole numbers or "
+            "texts, and numbers are predicted by tabular_regression"
+        )
+    return values
+
+
+def values_of(
+    name: str, values: NDArray[Any], rows: NDArray[np.int64], decimal: str
+) -> NDArray[np.float64]:
+    """The numbers to predict; every row has one.
+
+    Raises:
+        FormatError: with the first row that has none.
+    """
+    read = [number_of(text, decimal) for text in values.tolist()]
+    for row, number, text in zip(rows.tolist(), read, values.tolist(), strict=True):
+        if number is None:
+            what = "the number is missing"
+            if text.lower() not in EMPTY_WORDS:
+                what = f"{shown(text)} is no number that can be predicted"
+            raise FormatError(f"row {row}, column {name!r}: {what}", "target")
+    return np.array(read, dtype=np.float64)
+
+
+def target_column(name: str, values: NDArray[Any], kind: Kind) -> Column:
+    missing = is_missing(values)
+    known = np.unique(values[~missing]).tolist()
+    example = known[0][:80] if known else None
+    return Column(name, kind, Role.TARGET, int(missing.sum()), len(known), example)
 
 
 def labelled_rows(
-    upload: Upload, columns: dict[str, Any], targets: tuple[str, ...]
+    upload: Upload, columns: Mapping[str, Any], targets: tuple[str, ...]
 ) -> NDArray[np.int64]:
     """The rows, from 0 on, that have one of the targets; all of them where none may be without."""
     empty = np.all([is_missing(columns[name]) for name in targets], axis=0)
@@ -72,29 +184,19 @@ def labelled_rows(
     return known
 
 
-def chosen(columns: dict[str, Any], names: tuple[str, ...], option: str) -> tuple[str, ...]:
+def chosen(
+    columns: Iterable[str], names: tuple[str, ...], option: str, *, is_required: bool = True
+) -> tuple[str, ...]:
     """The columns that an option names.
 
     Raises:
         FormatError: it names none, or one that the file lacks.
     """
-    known = ", ".join(list(columns)[:50])
-    if not names:
+    columns = list(columns)
+    known = ", ".join(columns[:50])
+    if not names and is_required:
         raise FormatError(f"is required, the columns are {known}", option)
     for name in names:
         if name not in columns:
             raise FormatError(f"there is no column {name!r}, the columns are {known}", option)
     return names
-
-
-def _check_categories(name: str, values: NDArray[Any]) -> None:
-    if values.dtype.kind != "U" or len(known := np.unique(values)) <= MAX_CATEGORIES:
-        return
-    for row, text in enumerate(values.tolist(), FIRST_ROW):
-        try:
-            float(text or "nan")
-        except ValueError:
-            raise FormatError(
-                f"row {row}, column {name!r}: {text[:40]!r} is no number, and as a category the "
-                f"column has {len(known):,} values; at most {MAX_CATEGORIES} are allowed"
-            ) from None

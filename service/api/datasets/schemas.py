@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from models.remarks import Kind, Role
 from service.sql.tables import Dataset
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -18,6 +19,27 @@ class GraphRead(BaseModel):
     nodes: int = Field(description="of the graph")
     edges: int = Field(description="an undirected edge counts twice")
     entries: int | None = Field(None, description="features that are not zero; null: stored dense")
+
+
+class ColumnRead(BaseModel):
+    """A column of a table, a series or a file of texts."""
+
+    name: str
+    kind: Kind
+    role: Role
+    missing: int = Field(description="cells without a value", ge=0)
+    distinct: int = Field(description="different values", ge=0)
+    example: str | None = Field(None, description="a cell, as it is written")
+    note: str | None = Field(None, description="why it is left out, or how it is read")
+
+
+class DatasetWarning(BaseModel):
+    """Something that was guessed, left out, filled or mended when the file was read."""
+
+    code: str = Field(description="stable, for programs")
+    message: str = Field(description="for people")
+    where: str | None = Field(None, description="a column, row, entry, array or class")
+    count: int | None = Field(None, description="how often", ge=0)
 
 
 class DatasetRead(BaseModel):
@@ -38,6 +60,15 @@ class DatasetRead(BaseModel):
     targets: list[int] | None = Field(None, description="columns that are forecast; null: unknown")
     classes: list[str | int] | None = Field(None, description="the first 1,000, in order")
     samples: dict[str, int] | None = Field(None, description="by split; of a table its rows")
+    columns: list[ColumnRead] | None = Field(
+        None, description="of the file, in its order; null: it has none"
+    )
+    warnings: list[DatasetWarning] | None = Field(
+        None, description="everything that was guessed, left out or mended; null: unknown"
+    )
+    baseline: dict[str, float] | None = Field(
+        None, description="what knows nothing of the inputs scores on validation; null: unknown"
+    )
     fingerprint: str | None = Field(None, description="SHA-256 of the content and its split")
     sha256: str | None = Field(None, description="of the file that was uploaded")
     size_bytes: int | None = Field(None, description="stored", ge=0)
@@ -62,6 +93,9 @@ class DatasetRead(BaseModel):
             targets=task.get("targets"),
             classes=row.facts.get("classes"),
             samples=samples,
+            columns=row.facts.get("columns") or None,
+            warnings=row.facts.get("warnings"),
+            baseline=row.facts.get("baseline"),
             fingerprint=row.fingerprint,
             sha256=row.source_sha256,
             size_bytes=row.size_bytes,

@@ -281,7 +281,7 @@ def test_the_fingerprint_knows_byte_order_and_shape() -> None:
 
 def test_the_source_of_preprocess_runs_on_torch_alone(digits: Dataset) -> None:
     namespace: dict[str, Any] = {}
-    exec("import torch\n\n\n" + source(), namespace)  # noqa: S102 - our own text
+    exec("import torch\n\n\n" + source(digits.task.name), namespace)  # noqa: S102 - our own text
     preprocess = namespace["preprocess"]
     assert torch.equal(preprocess(digits.raw_test.x, dict(digits.preprocessing)), digits.test.x)
     as_a_user_has_them = torch.from_numpy(load_digits().images[:3])  # float64

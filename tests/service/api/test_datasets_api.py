@@ -102,6 +102,35 @@ def test_an_upload_becomes_a_dataset_that_searches_name(
     problem(client.post("/v1/searches", json={**BODY, "dataset": "mine"}), 422)
 
 
+def test_a_table_tells_its_columns_what_was_guessed_and_what_knows_nothing(
+    client: TestClient,
+) -> None:
+    rows = [f"k{i};{i * 7 % 50},5;{'ja' if i % 4 else 'nein'}" for i in range(100)]
+    rows[2] = "k2;odd;ja"
+    content = "\n".join(["key;size;bought", *rows]).encode()
+    response = add(
+        client,
+        content=content,
+        task="tabular_classification",
+        options='{"target": "bought", "columns": {"key": "ignore"}}',
+    )
+    assert response.status_code == 201, response.text
+    dataset = client.get("/v1/datasets/mine").json()
+    assert dataset == response.json()
+    told = {column["name"]: column for column in dataset["columns"]}
+    assert list(told) == ["key", "size", "bought"]
+    assert {name: (c["kind"], c["role"], c["missing"]) for name, c in told.items()} == {
+        "key": ("identifier", "ignored", 0),
+        "size": ("number", "input", 1),
+        "bought": ("category", "target", 0),
+    }
+    warnings = {warning["code"]: warning for warning in dataset["warnings"]}
+    assert {"separator_guessed", "decimal_guessed", "bad_cells", "few_samples"} <= warnings.keys()
+    assert warnings["bad_cells"]["where"] == "row 4, column 'size'"
+    assert warnings["bad_cells"]["count"] == 1
+    assert dataset["baseline"]["val_accuracy"] == pytest.approx(0.75, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer", "detail"),
     [

@@ -1,0 +1,176 @@
+"""What one cell of a table says. The same text runs in a bundle, so that a row means at prediction
+what it meant in training: nothing here needs more than the standard library.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import re
+import zlib
+from typing import Any
+
+MISSING_WORDS = (
+    "",
+    "-",
+    "--",
+    ".",
+    "?",
+    "#n/a",
+    "#na",
+    "#value!",
+    "<na>",
+    "n.a.",
+    "n/a",
+    "na",
+    "nan",
+    "nat",
+    "nil",
+    "none",
+    "null",
+)
+"""Of a column whose other cells are numbers, dates or booleans; in lower case."""
+
+EMPTY_WORDS = ("", "#n/a", "<na>", "nan", "null")
+"""Of a column of texts, where `None`, `NA` and `-` may be values like any other."""
+
+
+def text_of(value: Any) -> str:
+    """A cell as a table in text would show it: without blanks around it, `True` as true."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).strip()
+
+
+def number_of(text: str, decimal: str = ".") -> float | None:
+    """The finite number that a cell shows, with thousands marks, a currency, a percent sign or
+    accountants' parentheses; None where it shows none, or one beyond what float32 holds.
+    """
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    percent = text.endswith("%")
+    text = re.sub(
+        r"(?i)^([-+(]?)\s*(?:[$€£¥₹₩₽]|usd|eur|gbp|chf|jpy|r\$|rs\.?)\s*|"
+        r"\s*(?:[%$€£¥₹₩₽]|usd|eur|gbp|chf|jpy)$",
+        lambda match: match.group(1) or "",
+        text,
+    )
+    negative = text.startswith("(") and text.endswith(")")
+    if negative:
+        text = text[1:-1]
+    marks = "[,'\u2019 \u00a0\u202f]" if decimal == "." else "[.'\u2019 \u00a0\u202f]"
+    point = re.escape(decimal)
+    grouped = rf"[-+]?\d{{1,3}}({marks})\d{{3}}(?:\1\d{{3}})*(?:{point}\d*)?"
+    if re.fullmatch(grouped, text):
+        text = re.sub(marks, "", text)
+    elif not re.fullmatch(rf"[-+]?(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?", text):
+        return None
+    value = float(text.replace(decimal, "."))
+    if not abs(value) < 3e38:
+        return None
+    value = value / 100 if percent else value
+    return -value if negative else value
+
+
+def boolean_of(text: str) -> float | None:
+    """1 or 0 in every usual spelling, else None."""
+    word = text.strip().lower()
+    if word in ("true", "t", "yes", "y", "1", "1.0", "on", "ja", "oui", "si", "sí", "wahr"):
+        return 1.0
+    if word in ("false", "f", "no", "n", "0", "0.0", "off", "nein", "non", "falsch"):
+        return 0.0
+    return None
+
+
+def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
+    """The local time that a cell shows: ISO 8601, or day, month and year in `order` (`dmy`, `mdy`),
+    or with the month's English name; None where it shows none. A zone is left out.
+    """
+    text = text.strip()
+    match = re.fullmatch(
+        r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?", text
+    ) or re.fullmatch(r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?", text)
+    if match:
+        first, middle, last = match.group(1), match.group(3), match.group(4)
+        if len(first) == 4:
+            year, month, day = first, middle, last
+        elif len(last) in (2, 4):
+            day, month = (first, middle) if order == "dmy" else (middle, first)
+            year = last
+        else:
+            return None
+        clock = match.group(5)
+    else:
+        names = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+        text = re.sub(r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", "", text)
+        named = re.fullmatch(
+            r"(\d{1,2})[-. ]+([A-Za-z]{3})[a-z]*[-., ]+(\d{2,4})(?:[T ,]+(.+))?", text
+        )
+        turned = re.fullmatch(
+            r"([A-Za-z]{3})[a-z]*\.? +(\d{1,2})(?:st|nd|rd|th)?,? +(\d{4})(?:[T ,]+(.+))?", text
+        )
+        if named:
+            day, month, year, clock = named.groups()
+        elif turned:
+            month, day, year, clock = turned.groups()
+        else:
+            return None
+        if month.lower() not in names:
+            return None
+        month = str(names.index(month.lower()) + 1)
+    hour = minute = second = 0
+    if clock:
+        time = re.fullmatch(
+            r"(?i)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(am|pm)?\s*"
+            r"(?:z|utc|[-+]\d{2}:?(?:\d{2})?)?",
+            clock.strip(),
+        )
+        if not time:
+            return None
+        hour, minute, second = int(time.group(1)), int(time.group(2)), int(time.group(3) or 0)
+        if time.group(4):
+            hour = hour % 12 + (12 if time.group(4).lower() == "pm" else 0)
+    years = int(year) + (0 if len(year) == 4 else 1900 if int(year) > 68 else 2000)
+    try:
+        return datetime.datetime(years, int(month), int(day), hour, minute, second)
+    except ValueError:
+        return None
+
+
+def date_parts(date: datetime.datetime, origin: float, has_time: bool) -> list[float]:
+    """Days since `origin` (days since 1970), year, season as a circle, weekday (0 is Monday), and
+    where `has_time` the hour as a circle.
+    """
+    seconds = (date - datetime.datetime(1970, 1, 1)).total_seconds()
+    turn = 2 * math.pi * date.timetuple().tm_yday / 365.25
+    parts = [seconds / 86_400 - origin, float(date.year), math.sin(turn), math.cos(turn)]
+    if has_time:
+        turn = 2 * math.pi * (seconds % 86_400) / 86_400
+        parts += [math.sin(turn), math.cos(turn)]
+    return [*parts, float(date.weekday())]
+
+
+def bucket_of(text: str, buckets: int) -> int:
+    """One of `buckets` places for a text, the same everywhere."""
+    return zlib.crc32(text.encode("utf-8", "replace")) % buckets
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, and each sign between them."""
+    return "".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()
+
+
+def text_parts(text: str, buckets: int) -> list[float]:
+    """How often a text has each word and each pair of neighbours, hashed into `buckets` places:
+    logarithms of the counts, of length 1 together.
+    """
+    parts, tokens = [0.0] * buckets, words(text)
+    for token in [*tokens, *(f"{a} {b}" for a, b in itertools.pairwise(tokens))]:
+        parts[bucket_of(token, buckets)] += 1.0
+    parts = [math.log1p(count) for count in parts]
+    length = math.sqrt(sum(part * part for part in parts)) or 1.0
+    return [part / length for part in parts]

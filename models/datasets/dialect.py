@@ -1,0 +1,141 @@
+"""How a table in text is written: encoding, separator and decimal sign, found out or told."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.remarks import Remark
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+DECIMALS = (".", ",")
+
+_SAMPLE_BYTES, _SAMPLE_ROWS = 256 * 1024, 200
+_COMMA_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d+),(?:\d{1,2}|\d{4,})(?:\s*[%€])?")
+_POINT_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)\.\d+(?:\s*[%$])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`skipped_lines`: before the header."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    skipped_lines: int = 0
+
+
+def dialect_of(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+) -> tuple[Dialect, list[Remark]]:
+    """The dialect of a file, with what was guessed. What is given is taken as it is.
+
+    Raises:
+        ValueError: it is no text of that encoding; names the first byte that is not.
+    """
+    remarks = []
+    if encoding is None:
+        encoding = _encoding(path)
+        if not encoding.startswith("utf-8"):
+            message = f"read as {encoding}, which its first bytes say"
+            remarks.append(Remark("encoding_guessed", message))
+    _check(path, encoding)
+    with path.open(encoding=encoding, newline="") as file:
+        text = file.read(_SAMPLE_BYTES)
+    skipped = 0
+    if hint := re.match(r"sep=(.)\r?\n", text):  # a spreadsheet's own word
+        text, skipped = text[hint.end() :], 1
+        separator = separator or hint.group(1)
+    if separator is None:
+        separator = _separator(text)
+        if separator != ",":
+            message = f"columns are divided by {SEPARATORS[separator]}, which the file's lines say"
+            remarks.append(Remark("separator_guessed", message))
+    if decimal is None:
+        decimal = _decimal(_rows(text, separator)[1:])
+        if decimal != ".":
+            message = 'numbers are written with a decimal comma, as in "3,14"'
+            remarks.append(Remark("decimal_guessed", message))
+    return Dialect(encoding, separator, decimal, skipped), remarks
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
+
+
+def _check(path: Path, encoding: str) -> None:
+    """Every byte of the file is text of the encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    place, line = 0, 1
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            try:
+                text = decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                line += chunk[: error.start].count(b"\n")
+                advice = ""
+                if encoding.startswith("utf-8"):
+                    advice = '; if it was written by an older program, try the encoding "latin-1"'
+                raise ValueError(
+                    f"row {line}: byte {place + error.start:,} is no {encoding}{advice}"
+                ) from None
+            if (nul := text.find("\0")) >= 0:
+                row = line + text.count("\n", 0, nul)
+                raise ValueError(f"row {row} holds a NUL character, which no table has")
+            place, line = place + len(chunk), line + text.count("\n")
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    """The first rows; the last one of a cut sample may be half."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = []
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+            if len(rows) > _SAMPLE_ROWS:
+                break
+    except csv.Error:  # a field longer than the sample
+        return rows
+    return rows[:-1] if len(text) >= _SAMPLE_BYTES and len(rows) > 1 else rows
+
+
+def _separator(text: str) -> str:
+    """The one by which most rows have as many cells as the header, and more than one."""
+
+    def fit(separator: str) -> tuple[float, int]:
+        rows = _rows(text, separator)
+        if not rows or len(rows[0]) < 2:
+            return 0.0, 0
+        width = len(rows[0])
+        return sum(len(row) == width for row in rows) / len(rows), width
+
+    best = max(SEPARATORS, key=lambda separator: (*fit(separator), separator == ","))
+    return best if fit(best)[0] > 0 else ","
+
+
+def _decimal(rows: Sequence[Sequence[str]]) -> str:
+    """What the numbers that can be read in one way alone are written with."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        for cell in row:
+            cell = cell.strip()
+            if _COMMA_NUMBER.fullmatch(cell):
+                found[","] += 1
+            elif _POINT_NUMBER.fullmatch(cell):
+                found["."] += 1
+    return "," if found[","] > found["."] else "."

@@ -1,0 +1,124 @@
+"""What is noticed of samples and their targets when a dataset is made: told, not mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets import Dataset
+from models.datasets.inputs import Categories, Input, LongTexts
+from models.remarks import Remark
+
+FEW_SAMPLES = 200
+RARE = 5
+"""Samples of a class; fewer cannot be in every split with a meaning."""
+
+IMBALANCE = 0.1
+"""Share of the rarest class, times the number of classes; even classes have 1."""
+
+LEAK = 0.999
+"""Share of the rows that one column alone predicts, from which on it is told."""
+
+Array = NDArray[Any]
+
+
+def of_samples(dataset: Dataset) -> Iterator[Remark]:
+    """What the sizes of the splits and their classes say."""
+    total = sum(dataset.sizes[name] for name in ("train", "validation", "test"))
+    if total < FEW_SAMPLES:
+        sizes = f"{len(dataset.validation)} for validation and {len(dataset.test)} for the test"
+        message = f"{total} samples leave {sizes}: scores of so few are mostly chance"
+        yield Remark("few_samples", message, None, total)
+    classes = dataset.preprocessing.get("classes")
+    if classes is not None:
+        yield from _of_classes(dataset, classes)
+
+
+def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
+    counts = {
+        name: np.bincount(split.y.numpy(), minlength=len(classes))
+        for name, split in (
+            ("train", dataset.train),
+            ("validation", dataset.validation),
+            ("test", dataset.test),
+        )
+    }
+    whole = sum(counts.values())
+    assert isinstance(whole, np.ndarray)  # noqa: S101 - for the type checker
+    rarest, most = int(whole.argmin()), int(whole.argmax())
+    if whole.min() * len(classes) < IMBALANCE * whole.sum():
+        message = (
+            f"{whole[rarest] / whole.sum():.2%} of the samples are {classes[rarest]!r}, "
+            f"{whole[most] / whole.sum():.2%} are {classes[most]!r}: accuracy says little here"
+        )
+        yield Remark("class_imbalance", message, str(classes[rarest]), int(whole[rarest]))
+    for index in np.flatnonzero(whole < RARE)[:20]:
+        missing = [name for name, known in counts.items() if not known[index]]
+        nowhere = f", none of them in {' and '.join(missing)}" if missing else ""
+        message = f"{classes[index]!r} has {whole[index]} samples{nowhere}"
+        yield Remark("rare_class", message, str(classes[index]), int(whole[index]))
+
+
+def of_equal_rows(groups: NDArray[np.int64] | None, rows: int) -> Iterator[Remark]:
+    """`groups`: of `models.datasets.tabular.groups_of`."""
+    if groups is not None:
+        copies = rows - len(np.unique(groups))
+        are = "row is" if copies == 1 else "rows are"
+        message = f"{copies} {are} equal to an earlier one; equal rows are in one split"
+        yield Remark("duplicates", message, None, copies)
+
+
+def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:
+    """Columns that alone give the target: often its own consequence, unknown when one predicts.
+
+    Shapes:
+        target: (N,) classes as int64, or floats
+    """
+    for name, entry in inputs.items():
+        share = _explained(entry, target)
+        if share >= LEAK:
+            message = f"{name!r} alone gives the target; will it be known when one predicts?"
+            yield Remark("possible_leak", message, name)
+
+
+def _explained(entry: Input, target: Array) -> float:
+    """Share of the rows that one column predicts, beyond what its number of values would by
+    chance.
+    """
+    if isinstance(entry, LongTexts):
+        return 0.0
+    if isinstance(entry, Categories):
+        places = entry.codes().astype(np.int64)
+        if places.max() + 1 > 0.2 * len(target):
+            return 0.0
+        return _by_value(places, target)
+    values = entry.values.astype(np.float64)
+    known = np.isfinite(values)
+    if known.sum() < 10:
+        return 0.0
+    values, target = values[known], target[known]
+    if target.dtype.kind == "f":
+        if values.std() == 0 or target.std() == 0:
+            return 0.0
+        return float(np.corrcoef(values, target)[0, 1] ** 2)
+    order = np.argsort(values, kind="stable")
+    changes = int((np.diff(target[order]) != 0).sum())
+    classes = len(np.unique(target))
+    return 1.0 if changes == classes - 1 and classes > 1 else 0.0
+
+
+def _by_value(places: NDArray[np.int64], target: Array) -> float:
+    """Share of the target that the values of a category explain: rows of the most frequent class
+    of each, or the variance between them.
+    """
+    if target.dtype.kind == "f":
+        counts = np.bincount(places)
+        means = np.bincount(places, target) / np.maximum(counts, 1)
+        whole = float(np.square(target - target.mean()).sum())
+        return 1.0 - float(np.square(target - means[places]).sum()) / whole if whole else 0.0
+    classes = int(target.max()) + 1
+    pairs = np.bincount(places * classes + target, minlength=(int(places.max()) + 1) * classes)
+    return float(pairs.reshape(-1, classes).max(axis=1).sum()) / len(target)

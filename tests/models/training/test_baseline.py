@@ -1,0 +1,66 @@
+"""What knows nothing scores, beside plain formulas and scikit-learn's dummies."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from models.datasets import Dataset, datasets
+from models.datasets.series import forecasting
+from models.datasets.text import language_modeling
+from models.training.baseline import baseline, season_of
+
+
+def test_classes_are_guessed_by_their_shares() -> None:
+    dataset = datasets["breast_cancer"].load()
+    y, val = dataset.train.y.numpy(), dataset.validation.y.numpy()
+    dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(y), 1)), y)
+    guesses = dummy.predict(np.zeros((len(val), 1)))
+    shares = dummy.predict_proba(np.zeros((len(val), 1)))
+    assert baseline(dataset, "val") == pytest.approx(
+        {
+            "val_accuracy": accuracy_score(val, guesses),
+            "val_loss": log_loss(val, shares),
+            "val_f1": f1_score(val, guesses, average="macro"),
+            "val_auc": 0.5,
+        },
+        abs=1e-6,
+    )
+
+
+def test_values_are_guessed_by_their_mean() -> None:
+    dataset = datasets["diabetes"].load()
+    mean = dataset.train.y.double().mean()
+    errors = dataset.test.y.double() - mean
+    found = baseline(dataset, "test")
+    assert found["test_mse"] == pytest.approx(errors.square().mean().item(), rel=1e-5)
+    assert found["test_mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-5)
+
+
+def series(values: np.ndarray) -> Dataset:
+    return forecasting("s", values[:, None], ["v"], ["v"], window=24, horizon=6)
+
+
+def test_a_forecast_is_the_last_value_or_that_of_a_season_before() -> None:
+    rng = np.random.default_rng(0)
+    walk = series(rng.normal(size=600).cumsum())
+    assert season_of(walk) == 0
+    x, y = walk.validation.x, walk.validation.y
+    assert isinstance(x, torch.Tensor)
+    last = (x[:, -1:, 0] - y).square().double().mean().item()
+    assert baseline(walk, "val")["val_mse"] == pytest.approx(last, rel=1e-5)
+    week = series(np.sin(2 * np.pi * np.arange(600) / 7) + 0.01 * rng.normal(size=600))
+    assert season_of(week) == 7
+    assert baseline(week, "val")["val_mse"] < 0.001
+
+
+def test_a_text_is_guessed_by_the_shares_of_its_characters(tmp_path: Path) -> None:
+    dataset = language_modeling("t", "aab" * 400, window=10)
+    entropy = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))
+    assert baseline(dataset, "val")["val_loss"] == pytest.approx(entropy, abs=0.01)
