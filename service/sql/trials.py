@@ -14,7 +14,7 @@ from search.engine.stages.candidates import SUPERNET
 from search.trial import UNENDED, FailureKind, TrialState
 from search.trial_kind import kinds_where, trial_kinds
 from service.refusals import NotFoundError
-from service.sql.tables import Epoch, Trial
+from service.sql.tables import Epoch, Event, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,22 @@ class TrialRepository:
             )
             for row in rows
         ]
+
+    def last_end(self) -> int:
+        """The number of the last event that a trial ended; 0 before there is one. It grows with
+        all that `outcomes` shows, and a trial may end again.
+        """
+        last = self._session.scalar(
+            select(Event.sequence)
+            .where(
+                Event.search_id == self._search_id,
+                Event.tenant_id == self._tenant_id,
+                Event.type == "trial.ended",
+            )
+            .order_by(Event.sequence.desc())
+            .limit(1)
+        )
+        return last or 0
 
     def first_of_baseline(self) -> int | None:
         """The number of its first trial, running ones included; None before it has begun."""

@@ -48,25 +48,24 @@ class Reports:
     `search.results.rank_correlation`.
 
     A report takes a second of a core. They are worked out one at a time, with no connection held,
-    and kept until a further trial of their search has ended.
+    and kept until something has ended in their search, be it a trial that had ended before.
     """
 
     def __init__(self, sessions: Sessions, store_url: str) -> None:
         self._sessions, self._store_url = sessions, store_url
         self._working = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int], Document] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], Document] = OrderedDict()  # by search, last end
 
     def of(self, tenant_id: str, search_id: str) -> Document:
         """
         Raises:
             NotFoundError: the tenant has no such search.
         """
-        material = self._read(tenant_id, search_id)
-        key = search_id, len(material.outcomes)
+        key = search_id, self._last_end(tenant_id, search_id)
         with self._working:
             if key not in self._kept:
                 lookup = TenantDatasets(self._sessions, tenant_id, self._store_url)
-                self._kept[key] = _report(material, lookup)
+                self._kept[key] = _report(self._read(tenant_id, search_id), lookup)
             self._kept.move_to_end(key)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
@@ -97,6 +96,11 @@ class Reports:
             dataset,
             {(o.metric, o.goal): column(scores, index) for index, o in enumerate(spec.objectives)},
         )
+
+    def _last_end(self, tenant_id: str, search_id: str) -> int:
+        with self._sessions.read() as session:
+            SearchRepository(session, tenant_id).check(search_id)
+            return TrialRepository(session, tenant_id, search_id).last_end()
 
     def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
         """Always as they are now: their curves grow."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from search.engine.journal import TrialPaused, TrialResumed
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
 from search.request.read import stored_spec
@@ -161,3 +163,31 @@ def test_a_search_against_another(app: FastAPI, client: TestClient) -> None:
     other_data = client.get(f"/v1/searches/{first}/comparison/{elsewhere}")
     assert other_data.json() == {"differences": []}
     problem(client.get(f"/v1/searches/{first}/comparison/{second[:-1]}"), 404)
+
+
+def test_a_paused_trial_has_no_result_until_it_ends(app: FastAPI, client: TestClient) -> None:
+    """What was shown while it waited is not shown any more once it has ended better."""
+    search_id = submit(client, **SMALL)
+    driver = Driver(app.state.sessions, search_id)
+    driver.run(0, 0.5)
+    driver.start(1)
+    driver.report(1, 1, val_accuracy=0.25)
+    driver.journal.append(TrialPaused(1, 1, 0.5))
+
+    def shown() -> dict[str, Any]:
+        (item,) = client.get(f"/v1/searches/{search_id}/report").json()["objectives"]
+        return dict(item["strategy"])
+
+    assert shown() == {"trials": 1, "best_so_far": [{"trials": 1, "value": 0.5}]}
+    other = submit(client, **SMALL)
+    against = f"/v1/searches/{search_id}/comparison/{other}"
+    assert client.get(against).json() == {"differences": []}  # the other has no result
+    itself = client.get(f"/v1/searches/{search_id}/comparison/{search_id}").json()["differences"]
+    assert [found["trials"] for found in itself] == [1]
+
+    driver.journal.append(TrialResumed(1))
+    driver.end(1, 0.75)
+    steps = [{"trials": 1, "value": 0.5}, {"trials": 2, "value": 0.75}]
+    assert shown() == {"trials": 2, "best_so_far": steps}
+    itself = client.get(f"/v1/searches/{search_id}/comparison/{search_id}").json()["differences"]
+    assert [found["trials"] for found in itself] == [2]
