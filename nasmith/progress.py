@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from nasmith.states import SearchState
+
 if TYPE_CHECKING:
     from nasmith.search import Search
 
@@ -62,7 +64,7 @@ def remaining(search: Search) -> str:
     """
     progress = search.progress
     done, total = (progress[f"trials_{n}"] + progress[f"baseline_{n}"] for n in ("done", "total"))
-    if search.state == "running" and done >= total:
+    if search.state == SearchState.RUNNING and done >= total:
         final = search.spec["final"]
         return f"retraining the best {final['top']} on {final['seeds']} seeds"
     seconds = progress["eta_seconds"]

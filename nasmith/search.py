@@ -21,11 +21,11 @@ from nasmith.connection import (
     path_part,
 )
 from nasmith.errors import NasmithError, ProblemError, ServerError, UnreachableError
+from nasmith.states import ENDED, SearchState
 
 _LONG_POLL_SECONDS = 25
 _SILENCE_SECONDS = 60.0  # the server sends a comment every 15 s
 _SHORTEST_PERIOD = 0.2  # seconds from one request to the next while following a search
-ENDED_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class SearchFailedError(NasmithError):
@@ -68,7 +68,7 @@ class Search:
 
     @property
     def state(self) -> str:
-        """One of queued, running, paused, succeeded, failed, cancelled."""
+        """A value of `nasmith.states.SearchState`, or what a later server knows beside them."""
         return str(self.document["state"])
 
     @property
@@ -91,7 +91,7 @@ class Search:
 
     @property
     def has_ended(self) -> bool:
-        return self.state in ENDED_STATES
+        return self.state in ENDED
 
     def refresh(self) -> Self:
         """Fetch the present state."""
@@ -150,7 +150,7 @@ class Search:
         else:
             for _ in self.changes(timeout, patience):
                 pass
-        if self.state != "succeeded":
+        if self.state != SearchState.SUCCEEDED:
             raise SearchFailedError(self)
         return self
 

@@ -23,6 +23,7 @@ from nasmith.commands.requests import (
     print_estimate,
     read_request,
 )
+from nasmith.states import SearchState
 
 if TYPE_CHECKING:
     from nasmith import Search
@@ -116,7 +117,7 @@ def _watch(search: Search, patience: float, as_json: bool) -> None:
         print(f"{search.id} {summary(search)}")
         if any(item["bundle"] for item in search.best()):  # a table has none
             note(f"Get the model with: nasmith download {search.id}")
-    if search.state != "succeeded":
+    if search.state != SearchState.SUCCEEDED:
         raise typer.Exit(EXIT_FAILED_SEARCH)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from nasmith.commands.options import Json, SearchId, Url, client_at
 from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
+from nasmith.states import SearchState
 from service.commands.options import Home, settings_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
     """
     with client_at(url) as client:
         search = client.searches.get(search_id)
-        if search.state == "running":
+        if search.state == SearchState.RUNNING:
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
         from search.request.read import stored_spec
         from search.request.resolve import SpecError

@@ -30,7 +30,7 @@ def cancel(session: Session, search: Search) -> None:
     if search.state == SearchState.RUNNING:
         _request(session, search, "cancel")
     elif search.state in ENDED:
-        raise _conflict(search, "cancelled", (*_ACTIVE, SearchState.CANCELLED.value))
+        raise _conflict(search, SearchState.CANCELLED, (*_ACTIVE, SearchState.CANCELLED.value))
     else:
         change_state(session, search.id, SearchState.CANCELLED)
 
@@ -42,7 +42,7 @@ def pause(session: Session, search: Search) -> None:
         ConflictError: it has ended, or is about to be cancelled.
     """
     if search.state in ENDED:
-        raise _conflict(search, "paused", _ACTIVE)
+        raise _conflict(search, SearchState.PAUSED, _ACTIVE)
     if search.requested == "cancel":
         raise ConflictError("the search is being cancelled", state=search.state, allowed=_ACTIVE)
     if search.state == SearchState.RUNNING:

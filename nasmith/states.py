@@ -1,0 +1,17 @@
+"""The states of a search, as the server names them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SearchState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED})
