@@ -86,7 +86,7 @@ def sample(spec: SearchSpec, draws: int) -> list[tuple[float, Candidate]]:
     return list(found.values())
 
 
-def test_a_warm_start_tries_the_best_of_the_sample_first_and_tells_the_strategy() -> None:
+def test_the_best_of_the_sample_are_tried_first_and_the_strategy_is_told() -> None:
     spec = proxy(samples=40, top=6)
     ranked = sorted(sample(spec, 40), key=lambda pair: -pair[0])
     journal = MemoryJournal()
