@@ -33,6 +33,10 @@ def normal_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
+API_PATHS = frozenset({"docs", "healthz", "metrics", "openapi.json", "readyz", "v1", "version"})
+"""How the paths of the API begin."""
+
+
 class ServiceSettings(BaseSettings):
     """Everything that differs between a laptop and a cluster.
 
@@ -60,10 +64,22 @@ class ServiceSettings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="the prefix under which a proxy shows the API, like /nasmith",
+    )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
     max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
+
+    @field_validator("root_path")
+    @classmethod
+    def _not_of_the_api(cls, path: str) -> str:
+        if path.split("/")[1:2] and path.split("/")[1] in API_PATHS:
+            raise ValueError(f"{path} is a path of the API itself; a prefix begins otherwise")
+        return path
 
     @field_validator("home")
     @classmethod

@@ -52,7 +52,7 @@ class Source(Protocol):
         """What is known of a candidate before it is evaluated.
 
         Raises:
-            models.families.InfeasibleError: it cannot be evaluated.
+            models.family.InfeasibleError: it cannot be evaluated.
         """
 
     def work(

@@ -87,7 +87,7 @@ class ResolvedSpace:
         """Parameters and FLOPs of one sample forward.
 
         Raises:
-            models.families.InfeasibleError: no network can be built from the candidate.
+            models.family.InfeasibleError: no network can be built from the candidate.
         """
         return cost(candidate.architecture, self.task, candidate.recipe)
 

@@ -21,11 +21,14 @@ from service.api.events.router import NothingLeftError
 from service.api.events.router import router as events
 from service.api.events.watcher import Watcher
 from service.api.health.router import router as health
+from service.api.methods import HeadMiddleware
 from service.api.metrics import Metrics
 from service.api.middleware import RequestMiddleware
 from service.api.openapi.docs import router as docs
 from service.api.openapi.document import install_openapi
 from service.api.problems import install_handlers
+from service.api.root.router import router as root
+from service.api.root_path import RootPathMiddleware
 from service.api.searches import validation
 from service.api.searches.router import router as searches
 from service.api.trials.reporting import Reports
@@ -54,12 +57,24 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.reports = Reports(app.state.sessions, settings.store_url)
     app.state.intake = Intake(settings, app.state.sessions, app.state.store)
     app.state.metrics = Metrics(app.state.sessions)
-    for router in (searches, trials, artifacts, events, datasets, catalog_router, health, docs):
+    for router in (
+        searches,
+        trials,
+        artifacts,
+        events,
+        datasets,
+        catalog_router,
+        health,
+        root,
+        docs,
+    ):
         app.include_router(router)
     install_openapi(app)
     install_handlers(app)
     app.add_exception_handler(NothingLeftError, _nothing_left)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(RequestMiddleware, metrics=app.state.metrics)
+    app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app
 
 

@@ -10,7 +10,10 @@ from fastapi import Header
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 IfNoneMatch = Annotated[
-    str | None, Header(description="ETags that are held; 304 if one of them still holds")
+    str | None,
+    Header(
+        alias="If-None-Match", description="ETags that are held; 304 if one of them still holds"
+    ),
 ]
 
 

@@ -33,6 +33,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope, method = {**scope}, scope["method"]  # the server goes by its own to the end
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         started = time.perf_counter()
@@ -45,31 +46,31 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
-                self._observe(scope, status, time.perf_counter() - started)
+                self._observe(scope, method, status, time.perf_counter() - started)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                log.exception("a request broke", method=scope["method"], path=scope["path"])
+                log.exception("a request broke", method=method, path=scope["path"])
                 if status:
                     raise  # the answer has begun: only a broken connection can tell the client
                 response = problem_response(Request(scope), internal_error(request_id))
                 await response(scope, receive, send_with_id)
             seconds = time.perf_counter() - started
-            is_news = status >= 400 or scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            is_news = status >= 400 or method not in ("GET", "HEAD", "OPTIONS")
             if is_news or _std_log.isEnabledFor(logging.DEBUG):  # pollers are many
                 (log.info if is_news else log.debug)(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=status,
                     seconds=round(seconds, 4),
                 )
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+    def _observe(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = method if method in _METHODS else "other"
         self._metrics.requests.labels(method, route, status).inc()
         self._metrics.seconds.labels(method, route).observe(seconds)

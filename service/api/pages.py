@@ -6,19 +6,45 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, LiteralString
 
 from fastapi import Query
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from service.refusals import InvalidError, item
 
 DEFAULT_SIZE, LARGEST_SIZE = 20, 100
+_FOREIGN: LiteralString = "not a token of this list; take next_page_token of the page before"
 
 PageSize = Annotated[
     int, Query(ge=1, le=LARGEST_SIZE, description=f"items on a page, 1 to {LARGEST_SIZE}")
 ]
+
+
+def _read(token: str) -> tuple[str | int, object]:
+    """The position and the filters of a token.
+
+    Raises:
+        PydanticCustomError: no token of ours.
+    """
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        position, filters = json.loads(base64.b64decode(padded, b"-_", validate=True))
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        position, filters = None, None
+    if not isinstance(position, str | int) or isinstance(position, bool):
+        raise PydanticCustomError("page_token", _FOREIGN)
+    return position, filters
+
+
+def _checked(token: str) -> str:
+    _read(token)
+    return token
+
+
 PageToken = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_checked)] | None,
     Query(max_length=300, description="`next_page_token` of the page before; the filters stay"),
 ]
 
@@ -29,25 +55,19 @@ def encode_token(position: str | int, filters: Mapping[str, str | None]) -> str:
 
 
 def decode_token(token: str, filters: Mapping[str, str | None]) -> str | int:
-    """The position of a token.
+    """The position of a `PageToken`.
 
     Raises:
-        InvalidError: no token of ours, or one of other filters.
+        InvalidError: it is one of other filters.
     """
-    try:
-        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-        position, given = json.loads(base64.b64decode(padded, b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        position, given = None, None
-    if not isinstance(position, str | int) or isinstance(position, bool):
-        raise invalid_token()
+    position, given = _read(token)
     if given != _set(filters):
         raise _invalid(f"a token of other filters: {given}")
     return position
 
 
 def invalid_token() -> InvalidError:
-    return _invalid("not a token of this list; take next_page_token of the page before")
+    return _invalid(_FOREIGN)
 
 
 def _set(filters: Mapping[str, str | None]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +11,12 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
+from service.api.root_path import path_within
 from service.refusals import InvalidError, Part, ProblemError, ProblemItem, item, pointer
 from service.sql.outages import is_outage
 
@@ -26,7 +28,9 @@ log = structlog.get_logger("nasmith.api")
 
 
 class Problem(BaseModel):
-    """A problem document of RFC 9457."""
+    """A problem document of RFC 9457; some kinds have members of their own."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="URI of the kind of problem")
     title: str = Field(description="the kind of problem in words")
@@ -86,6 +90,8 @@ async def _http(request: Request, error: Exception) -> Response:
         detail = f"there is nothing at {request.url.path}"
     elif error.status_code == 405:
         allowed = ", ".join(_methods(request))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allowed})
         headers["Allow"] = allowed
         detail = f"{request.method} is not possible here; possible are {allowed}"
     return problem_response(request, ProblemError(error.status_code, detail, headers=headers))
@@ -93,14 +99,19 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    return problem_response(request, InvalidError(invalid_items(error.errors())))
+
+
+def invalid_items(errors: Iterable[Mapping[str, Any]]) -> list[ProblemItem]:
+    """What pydantic says of the parts of a request."""
     items = []
-    for found in error.errors():
+    for found in errors:
         part, *path = found["loc"]
         received = found.get("input")
         shown = f", got {str(received)[:100]!r}" if isinstance(received, str | int | float) else ""
         kind: Part = part if part in ("query", "path", "header", "body") else "body"
         items.append(item(kind, pointer(path), f"{found['msg']}{shown}"))
-    return problem_response(request, InvalidError(items))
+    return items
 
 
 async def _database(request: Request, error: Exception) -> Response:
@@ -121,13 +132,13 @@ async def _database(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods of every route that matches the path."""
-    path, methods = request.url.path, set()
+    """The methods of every route that matches the path; HEAD goes with GET, OPTIONS with all."""
+    path, methods = path_within(request), {"OPTIONS"}
     for context in iter_route_contexts(request.app.routes):
         route = context.original_route
-        if isinstance(route, APIRoute) and route.path_regex.match(path):
+        if isinstance(route, Route | APIRoute) and route.path_regex.match(path):
             methods |= set(route.methods or ())
-    return sorted(methods)
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

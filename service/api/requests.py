@@ -7,13 +7,17 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params, request_params_to_args
+from fastapi.params import Header, Param, Query
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
+from service.api.problems import invalid_items
 from service.identifiers import SEARCH_ID_PATTERN, is_search_id
-from service.refusals import InvalidError, NotFoundError, item, pointer
+from service.refusals import InvalidError, NotFoundError, ProblemItem, item, pointer
 from service.sql.database import Sessions
 
 _NUMBER = re.compile("^(0|[1-9][0-9]{0,8})$")
@@ -76,31 +80,40 @@ TrialNumber = Annotated[
 
 
 class StrictRoute(APIRoute):
-    """Refuses query parameters that it does not know: a misspelt one must not pass in silence."""
+    """Refuses query parameters that it does not know, beside whatever else is wrong with query and
+    headers: a misspelt one must not pass in silence.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        known = sorted(field.alias for field in self.dependant.query_params)
+        queries, headers = (_taken(self.dependant, part) for part in (Query, Header))
+        known = sorted(field.alias for field in queries)
 
         async def handle_known(request: Request) -> Response:
-            if request.scope["query_string"]:
-                _refuse_unknown(request.query_params, known)
+            given = request.query_params
+            if wrong := _unknown(given, known) if request.scope["query_string"] else []:
+                wrong += invalid_items(request_params_to_args(queries, given)[1])
+                wrong += invalid_items(request_params_to_args(headers, request.headers)[1])
+                raise InvalidError(wrong)
             return await handle(request)
 
         return handle_known
 
 
-def _refuse_unknown(given: QueryParams, known: list[str]) -> None:
+def _taken(dependant: Dependant, part: type[Param]) -> list[Any]:
+    """What a route takes from a part of the request, its dependencies included."""
+    return [field for field in get_flat_params(dependant) if isinstance(field.field_info, part)]
+
+
+def _unknown(given: QueryParams, known: list[str]) -> list[ProblemItem]:
     names = ", ".join(known) or "none"
     wrong = [
         item("query", pointer([name]), f"unknown parameter, known are {names}")
         for name in dict.fromkeys(given)
         if name not in known
     ]
-    wrong += [
+    return wrong + [
         item("query", pointer([name]), "given more than once")
         for name in known
         if len(given.getlist(name)) > 1
     ]
-    if wrong:
-        raise InvalidError(wrong)

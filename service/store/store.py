@@ -70,7 +70,6 @@ class Store:
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """The rest of a file; it is closed at the end."""
-    with file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+    """The rest of a file."""
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk

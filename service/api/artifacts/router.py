@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any
+from typing import IO, Any
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.api.etags import IfNoneMatch, is_held
 from service.api.problems import problems
@@ -101,6 +102,20 @@ def download_trial(
     return _send(request, artifact, if_none_match)
 
 
+class _Download(StreamingResponse):
+    """A file, closed however the download ends: at its end, or when the client goes away."""
+
+    def __init__(self, file: IO[bytes], **given: Any) -> None:
+        super().__init__(chunks(file), **given)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
 def _missing(search: Search, number: int | None = None) -> ConflictError:
     state = SearchState(search.state)
     whose = "the search" if number is None else f"trial {number}"
@@ -133,8 +148,8 @@ def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Re
     file.seek(0)
     digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
     name = f"nasmith-{artifact.search_id}-{artifact.number}.zip"
-    return StreamingResponse(
-        chunks(file),
+    return _Download(
+        file,
         media_type="application/zip",
         headers={
             "Content-Length": str(size),

@@ -21,6 +21,7 @@ from service.api.pages import (
 )
 from service.api.problems import problems
 from service.api.requests import ReadingDep, StrictRoute, get_sessions
+from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.refusals import NotFoundError
 from service.sql.datasets import DatasetRepository
@@ -53,7 +54,9 @@ DatasetName = Annotated[
     },
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-def create_dataset(form: UploadFormDep, request: Request, tenant: TenantDep) -> Response:
+def create_dataset(
+    form: UploadFormDep, request: Request, tenant: TenantDep, root: RootPath
+) -> Response:
     """A file as multipart/form-data, with a `name`, the `task` that it is for, and `options` as
     JSON. It is read, checked, split once, and stored as searches will use it. Rows count as in a
     spreadsheet: the header of a CSV is row 1.
@@ -64,7 +67,7 @@ def create_dataset(form: UploadFormDep, request: Request, tenant: TenantDep) -> 
         DatasetRead.of(dataset).model_dump_json(),
         status_code=201 if is_new else 200,
         media_type="application/json",
-        headers={"Location": f"/v1/datasets/{dataset.name}"},
+        headers={"Location": f"{root}/v1/datasets/{dataset.name}"},
     )
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from service.api.events.watcher import Watcher
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute, get_sessions
 from service.api.security import TenantDep
-from service.refusals import InvalidError, item
 from service.sql.searches import SearchRepository
 from service.sql.states import ENDED
 
@@ -24,11 +25,16 @@ router = APIRouter(
 )
 
 RETRY_MS = 1000
-_LARGEST = 2**62
 
 
 class NothingLeftError(Exception):
     """The client has every event of an ended search; 204 tells it not to come back."""
+
+
+def _checked_event(text: str | None) -> str | None:
+    if text is None or (text.isascii() and text.isdecimal() and len(text) <= 18):
+        return text
+    raise PydanticCustomError("event_id", "allowed is the id of an event: a whole number")
 
 
 async def _last_event(
@@ -38,25 +44,24 @@ async def _last_event(
     last_event_id: Annotated[
         str | None,
         Header(
+            alias="Last-Event-ID",
             description="go on after this event; browsers send it by themselves",
             json_schema_extra={"pattern": "^(0|[1-9][0-9]{0,17})$"},
         ),
+        AfterValidator(_checked_event),
     ] = None,
 ) -> int:
     """The number of the last event that the client has; checked before the stream begins."""
-    text = "0" if last_event_id is None else last_event_id
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) > _LARGEST:
-        detail = f"got {text[:40]!r}, allowed is the id of an event: a whole number"
-        raise InvalidError([item("header", "/Last-Event-ID", detail)])
+    last = int(last_event_id or 0)
 
     def has_all() -> bool:
         with get_sessions(request).read() as session:
             search = SearchRepository(session, tenant).get(search_id)
-        return search.state in ENDED and int(text) >= search.event_sequence
+        return search.state in ENDED and last >= search.event_sequence
 
     if await run_in_threadpool(has_all):
         raise NothingLeftError
-    return int(text)
+    return last
 
 
 @router.get(

@@ -1,6 +1,7 @@
 """`/docs`: Swagger UI 5.35.0 (`swagger-ui-dist` on npm), served from this package.
 
-The page loads nothing from elsewhere, and its policy forbids the browser to try.
+The page loads nothing from elsewhere, and its policy forbids the browser to try. What it loads
+is named beside it, so that it works under any prefix.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ _PAGE = """<!doctype html>
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>Nasmith API</title>
   <link rel="icon" href="data:,">
-  <link rel="stylesheet" href="/docs/swagger-ui.css">
+  <link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
 <body>
   <div id="swagger-ui"></div>
-  <script src="/docs/swagger-ui-bundle.js"></script>
-  <script src="/docs/start.js"></script>
+  <script src="docs/swagger-ui-bundle.js"></script>
+  <script src="docs/start.js"></script>
 </body>
 </html>
 """
 _START = """SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   validatorUrl: null,

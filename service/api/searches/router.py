@@ -24,6 +24,7 @@ from service.api.pages import (
 )
 from service.api.problems import problems
 from service.api.requests import ReadingDep, SearchId, SessionDep, StrictRoute, get_sessions
+from service.api.root_path import RootPath
 from service.api.searches import actions, validation
 from service.api.searches.schemas import DryRun, SearchPage, SearchRead
 from service.api.security import TenantDep
@@ -44,6 +45,7 @@ router = APIRouter(
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,255}$",
         description="the client's own text: the same key and body give the same search again",
     ),
@@ -66,6 +68,7 @@ def create_search(
     body: JsonBody,
     request: Request,
     tenant: TenantDep,
+    root: RootPath,
     dry_run: Annotated[bool, Query(description="only say what it would mean")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -103,7 +106,7 @@ def create_search(
                 )
             ]
         ) from None
-    return _accepted(search)
+    return _accepted(search, root)
 
 
 @router.get(
@@ -115,6 +118,7 @@ def create_search(
 def list_searches(
     session: ReadingDep,
     tenant: TenantDep,
+    root: RootPath,
     state: Annotated[SearchState | None, Query(description="only searches in this state")] = None,
     page_size: PageSize = DEFAULT_SIZE,
     page_token: PageToken = None,
@@ -129,7 +133,7 @@ def list_searches(
     rows = SearchRepository(session, tenant).page(page_size + 1, before=before, state=state)
     shown = rows[:page_size]
     return SearchPage(
-        items=[SearchRead.of(row) for row in shown],
+        items=[SearchRead.of(row, root) for row in shown],
         next_page_token=encode_token(shown[-1].id, filters) if len(rows) > page_size else None,
     )
 
@@ -145,6 +149,7 @@ async def read_search(
     search_id: SearchId,
     request: Request,
     tenant: TenantDep,
+    root: RootPath,
     wait: Annotated[
         int, Query(ge=0, le=60, description="seconds to wait for a change, or for the end")
     ] = 0,
@@ -157,7 +162,7 @@ async def read_search(
 
     def answer() -> Response:
         with sessions.read() as session:
-            return _answer(SearchRepository(session, tenant).get(search_id))
+            return _answer(SearchRepository(session, tenant).get(search_id), root)
 
     if if_none_match is None and not wait:
         return await run_in_threadpool(answer)
@@ -181,7 +186,7 @@ async def read_search(
     openapi_extra={"requestBody": {"$ref": "SearchPatch"}},
 )
 def update_search(
-    search_id: SearchId, body: JsonBody, session: SessionDep, tenant: TenantDep
+    search_id: SearchId, body: JsonBody, session: SessionDep, tenant: TenantDep, root: RootPath
 ) -> SearchRead:
     """A JSON merge patch (RFC 7396) of `name`, `budget.trials`, `budget.seconds` and
     `resources.parallel_trials` of a search that has not ended: what is left out stays, a budget of
@@ -189,7 +194,7 @@ def update_search(
     """
     search = SearchRepository(session, tenant).get(search_id, lock=True)
     actions.update(session, search, *validation.patched(search.spec, body))
-    return SearchRead.of(search)
+    return SearchRead.of(search, root)
 
 
 @router.delete(
@@ -224,41 +229,47 @@ def _action(name: str, summary: str) -> dict[str, Any]:
 
 
 @router.post(**_action("cancel", "End a search; its results stay"))
-def cancel_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+def cancel_search(
+    search_id: SearchId, session: SessionDep, tenant: TenantDep, root: RootPath
+) -> Response:
     """A search that does not run is cancelled at once, a running one within seconds."""
     search = SearchRepository(session, tenant).get(search_id, lock=True)
     actions.cancel(session, search)
-    return _accepted(search)
+    return _accepted(search, root)
 
 
 @router.post(**_action("pause", "Hold a search"))
-def pause_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+def pause_search(
+    search_id: SearchId, session: SessionDep, tenant: TenantDep, root: RootPath
+) -> Response:
     """Trials that run are finished, no further one is started."""
     search = SearchRepository(session, tenant).get(search_id, lock=True)
     actions.pause(session, search)
-    return _accepted(search)
+    return _accepted(search, root)
 
 
 @router.post(**_action("resume", "Go on with a paused search"))
-def resume_search(search_id: SearchId, session: SessionDep, tenant: TenantDep) -> Response:
+def resume_search(
+    search_id: SearchId, session: SessionDep, tenant: TenantDep, root: RootPath
+) -> Response:
     """The search goes back to the queue and on from where it was."""
     search = SearchRepository(session, tenant).get(search_id, lock=True)
     actions.resume(session, search)
-    return _accepted(search)
+    return _accepted(search, root)
 
 
 def _headers(revision: int) -> dict[str, str]:
     return {"ETag": weak(revision), "Cache-Control": "no-cache"}
 
 
-def _answer(search: Search, status: int = 200, **headers: str) -> Response:
+def _answer(search: Search, root: str, status: int = 200, **headers: str) -> Response:
     return Response(
-        SearchRead.of(search).model_dump_json(),
+        SearchRead.of(search, root).model_dump_json(),
         status_code=status,
         media_type="application/json",
         headers={**_headers(search.revision), **headers},
     )
 
 
-def _accepted(search: Search) -> Response:
-    return _answer(search, 202, Location=f"/v1/searches/{search.id}")
+def _accepted(search: Search, root: str) -> Response:
+    return _answer(search, root, 202, Location=f"{root}/v1/searches/{search.id}")

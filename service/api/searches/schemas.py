@@ -76,8 +76,9 @@ class SearchRead(BaseModel):
     links: Links
 
     @classmethod
-    def of(cls, row: Search) -> SearchRead:
-        path = f"/v1/searches/{row.id}"
+    def of(cls, row: Search, root: str) -> SearchRead:
+        """`root` stands before the paths of the links."""
+        path = f"{root}/v1/searches/{row.id}"
         return cls(
             id=row.id,
             name=row.name,

@@ -23,6 +23,7 @@ from service.api.requests import (
     TrialNumber,
     is_trial_number,
 )
+from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.api.trials.ranking import best_items, hypervolume_points
 from service.api.trials.reporting import Reports
@@ -57,6 +58,7 @@ def list_trials(
     search_id: SearchId,
     session: ReadingDep,
     tenant: TenantDep,
+    root: RootPath,
     state: Annotated[TrialState | None, Query(description="only in this state")] = None,
     kind: Annotated[KindName | None, Query(description="only of this kind")] = None,
     page_size: PageSize = DEFAULT_SIZE,
@@ -77,7 +79,8 @@ def list_trials(
     bundles = ArtifactRepository(session, tenant).bundles(search_id)
     return TrialPage(
         items=[
-            TrialRead.of(row, curves.get(row.number, ()), row.number in bundles) for row in shown
+            TrialRead.of(row, curves.get(row.number, ()), row.number in bundles, root)
+            for row in shown
         ],
         next_page_token=encode_token(shown[-1].number, filters) if len(rows) > page_size else None,
     )
@@ -90,13 +93,17 @@ def list_trials(
     responses=problems(404, 422, 503),
 )
 def read_trial(
-    search_id: SearchId, number: TrialNumber, session: ReadingDep, tenant: TenantDep
+    search_id: SearchId,
+    number: TrialNumber,
+    session: ReadingDep,
+    tenant: TenantDep,
+    root: RootPath,
 ) -> TrialRead:
     SearchRepository(session, tenant).check(search_id)
     trials = TrialRepository(session, tenant, search_id)
     trial = trials.get(number)
     bundles = ArtifactRepository(session, tenant).bundles(search_id)
-    return TrialRead.of(trial, trials.curves([number]).get(number, ()), number in bundles)
+    return TrialRead.of(trial, trials.curves([number]).get(number, ()), number in bundles, root)
 
 
 @router.get(
@@ -105,13 +112,15 @@ def read_trial(
     summary="The winner, or the Pareto set",
     responses=problems(404, 422, 503),
 )
-def read_best(search_id: SearchId, session: ReadingDep, tenant: TenantDep) -> BestRead:
+def read_best(
+    search_id: SearchId, session: ReadingDep, tenant: TenantDep, root: RootPath
+) -> BestRead:
     """Before the end, the best so far. Test metrics exist only after the final stage."""
     search = SearchRepository(session, tenant).get(search_id)
     trials = TrialRepository(session, tenant, search_id)
     items = best_items(search, trials)
     bundles = ArtifactRepository(session, tenant).bundles(search_id)
-    path = f"/v1/searches/{search_id}/trials"
+    path = f"{root}/v1/searches/{search_id}/trials"
     return BestRead(
         items=[
             BestItem.model_validate(

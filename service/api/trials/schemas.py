@@ -96,8 +96,9 @@ class TrialRead(BaseModel):
     bundle: str | None = Field(description="path of its bundle, if it has one")
 
     @classmethod
-    def of(cls, row: Trial, curve: Sequence[Epoch], has_bundle: bool) -> TrialRead:
-        path = f"/v1/searches/{row.search_id}/trials/{row.number}/bundle"
+    def of(cls, row: Trial, curve: Sequence[Epoch], has_bundle: bool, root: str) -> TrialRead:
+        """`root` stands before the path of the bundle."""
+        path = f"{root}/v1/searches/{row.search_id}/trials/{row.number}/bundle"
         return cls.model_validate(
             {
                 **document_of(row),

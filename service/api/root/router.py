@@ -1,0 +1,53 @@
+"""`/`: what this server is, and where to go on."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from service.api.problems import problems
+from service.api.requests import StrictRoute
+from service.api.root_path import RootPath
+
+router = APIRouter(tags=["health"], route_class=StrictRoute)
+
+
+class RootLinks(BaseModel):
+    """Paths on this server."""
+
+    docs: str = Field(description="the API, to read and to try")
+    openapi: str = Field(description="the API as a document")
+    catalog: str
+    searches: str
+    datasets: str
+    validate_space: str
+    health: str
+    readiness: str
+    version: str
+    metrics: str
+
+
+class Root(BaseModel):
+    name: str
+    version: str
+    links: RootLinks
+
+
+@router.get("/", operation_id="getRoot", summary="What is here", responses=problems(422))
+async def read_root(request: Request, root: RootPath) -> Root:
+    return Root(
+        name=request.app.title,
+        version=request.app.version,
+        links=RootLinks(
+            docs=f"{root}/docs",
+            openapi=f"{root}/openapi.json",
+            catalog=f"{root}/v1/catalog",
+            searches=f"{root}/v1/searches",
+            datasets=f"{root}/v1/datasets",
+            validate_space=f"{root}/v1/search-spaces/validate",
+            health=f"{root}/healthz",
+            readiness=f"{root}/readyz",
+            version=f"{root}/version",
+            metrics=f"{root}/metrics",
+        ),
+    )
