@@ -1,4 +1,4 @@
-.PHONY: install demo test format lint types bench clean
+.PHONY: install generators demo test format lint types bench clean
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -24,7 +24,18 @@ install: .venv/installed
 demo: .venv/server
 	$(BIN)/nasmith demo
 
-test: install
+# Generators of clients, for the tests of the OpenAPI document, in environments of their own.
+generators: .generators/installed
+
+.generators/installed: tests/generators/requirements.txt tests/generators/package-lock.json
+	@command -v npm >/dev/null || { echo "make test needs Node.js 20 or later with npm"; exit 1; }
+	$(PYTHON) -m venv .generators/python
+	.generators/python/bin/pip install $(PIP_FLAGS) -q -r tests/generators/requirements.txt
+	cp tests/generators/package.json tests/generators/package-lock.json .generators
+	npm ci --prefix .generators --no-audit --no-fund --loglevel=error
+	touch .generators/installed
+
+test: install generators
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,4 +69,4 @@ bench: install
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
 
 clean:
-	rm -rf .venv build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .generators build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

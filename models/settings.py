@@ -18,6 +18,7 @@ from pydantic import (
     create_model,
 )
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import PydanticCustomError, core_schema
 
 from models.domains import Choice, Range
@@ -31,12 +32,32 @@ _STRICT = core_schema.CoreConfig(strict=True, allow_inf_nan=False)
 """An object within a model does not inherit the model's own configuration."""
 
 
+class _JsonSchema(GenerateJsonSchema):
+    """A default that is a domain is written as a request would say it."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, Choice | Range):
+            return dft.to_json()
+        return super().encode_default(dft)
+
+
 class Settings(BaseModel):
     """Frozen; refuses unknown fields, strings for numbers, NaN and infinity."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
     )
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool | None = True,
+        ref_template: str = DEFAULT_REF_TEMPLATE,
+        schema_generator: type[GenerateJsonSchema] = _JsonSchema,
+        mode: JsonSchemaMode = "validation",
+        **given: Any,
+    ) -> dict[str, Any]:
+        return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **given)
 
 
 Items = Annotated[tuple[T, ...], Strict(False)]

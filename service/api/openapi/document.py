@@ -5,6 +5,7 @@ Built when it is first asked for, because the schema of a search imports torch.
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,21 @@ _TAGS = [
     {"name": "catalog", "description": "What a request can name"},
     {"name": "health", "description": "For operators"},
 ]
+_STREAM = (
+    "Server-sent events: each has an `id`, the number of the event; an `event`, its type; and "
+    "`data`, a JSON object."
+)
 _DESCRIPTION = """Post a *search*: a search space, a dataset, a training recipe, a strategy and a
 budget. Poll or stream its state, and download the best networks as trained models that run without
 Nasmith. Every refusal is a problem document (RFC 9457)."""
+
+
+_API_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Optional: there are no keys yet, and everybody who reaches the server is "
+    "answered. Let a client send one already, and it goes on when keys are asked for.",
+}
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -53,7 +66,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": app.state.settings.root_path or "/", "description": "this server"}],
     )
+    document["components"]["securitySchemes"] = {"apiKey": _API_KEY}
+    document["security"] = [{}, {"apiKey": []}]
     schemas = document["components"]["schemas"]
     models: list[type[BaseModel]] = [Problem, *_bodies()]
     for model in models:
@@ -62,6 +78,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas[model.__name__] = schema
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for schema in schemas.values():
+        _say_defaults(schema)
     for operations in document["paths"].values():
         for operation in operations.values():
             _finish(operation)
@@ -77,9 +95,25 @@ def _bodies() -> tuple[type[BaseModel], ...]:
     return SearchSpec, SpaceRequest, patch_model()
 
 
+def _say_defaults(schema: dict[str, Any]) -> None:
+    """Defaults that are objects or lists stand in the descriptions: generators of clients refuse
+    a field that has such a one, and with it the request.
+    """
+    for field in schema.get("properties", {}).values():
+        if isinstance(field.get("default"), dict | list):
+            default = json.dumps(field.pop("default"))
+            said = field.get("description")
+            field["description"] = f"{said}; default: {default}" if said else f"default: {default}"
+
+
 def _finish(operation: dict[str, Any]) -> None:
-    """Put in what FastAPI cannot know: the body's schema, problem documents, examples."""
+    """Put in what FastAPI cannot know: the body's schema, problem documents, examples; and take
+    out what is not OpenAPI 3.1.
+    """
     name = operation["operationId"]
+    for answer in operation["responses"].get("200", {}).get("content", {}).values():
+        if answer.pop("itemSchema", None) is not None:  # of 3.2
+            answer["schema"] = {"type": "string", "description": _STREAM}
     body = operation.get("requestBody", {})
     if "$ref" in body:
         schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}

@@ -61,7 +61,7 @@ _READ: dict[str, Any] = {
         "elapsed_seconds": 61.5,
         "eta_seconds": 92.3,
     },
-    "best": {"trial": 9, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}, "derived": None},
+    "best": {"trial": 9, "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071}},
     "created_at": "2026-11-22T13:00:00.120000Z",
     "started_at": "2026-11-22T13:00:00.480000Z",
     "ended_at": None,

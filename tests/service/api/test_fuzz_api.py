@@ -4,9 +4,6 @@ does not, gets a documented answer.
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,12 @@ from urllib.parse import quote
 import httpx2
 import pytest
 import schemathesis
-import uvicorn
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from service.api.app import create_app
 from service.settings import ServiceSettings
-from service.sql.database import migrate
 from tests.service.support.requests import BODY
+from tests.service.support.serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -53,20 +48,8 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server with an embedded database."""
-    home = Path(tmp_path_factory.mktemp("home"))
-    given = ServiceSettings(home=home)
-    migrate(given.database_url)
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(given), log_config=None, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with serving(ServiceSettings(home=Path(tmp_path_factory.mktemp("home")))) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api.openapi.examples import REQUESTS, RESPONSES
 from service.api.searches import validation
@@ -36,9 +38,21 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 
 
 def validate(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
-    whole = {**schema, "components": document["components"]}
+    """A key that the schema does not name is refused, but where it says that others may come."""
+    whole = closed({**schema, "components": document["components"]})
     Draft202012Validator.check_schema(schema)
     Draft202012Validator(whole).validate(value)
+
+
+def closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    if isinstance(found.get("properties"), dict) and "type" in found:
+        found.setdefault("additionalProperties", False)
+    return found
 
 
 def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
@@ -74,6 +88,41 @@ def test_every_schema_is_a_schema_and_every_reference_leads_somewhere(
     for name in re.findall(r"#/components/schemas/(\w+)", text):
         assert name in document["components"]["schemas"]
     assert "HTTPValidationError" not in text
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(document).validate()
+    stream = document["paths"]["/v1/searches/{search_id}/events"]["get"]["responses"]["200"]
+    content = stream["content"]["text/event-stream"]
+    assert content.keys() == {"schema"} and content["schema"]["type"] == "string"
+
+
+def test_the_document_says_where_the_server_is_and_what_key_it_takes(
+    document: dict[str, Any],
+) -> None:
+    assert [server["url"] for server in document["servers"]] == ["/"]
+    assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    assert document["security"] == [{}, {"apiKey": []}]  # optional
+
+
+def test_no_field_has_a_default_that_generators_cannot_write(document: dict[str, Any]) -> None:
+    defaults = {
+        f"{name}.{field}": described["default"]
+        for name, schema in document["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+        if "default" in described
+    }
+    assert {type(value) for value in defaults.values()} <= {bool, int, float, str, type(None)}
+    width = document["components"]["schemas"]["MlpSettings"]["properties"]["width"]
+    assert width["description"].endswith('default: {"choice": [16, 32, 64, 128]}')
+
+
+def test_an_example_with_a_key_of_its_own_is_refused(document: dict[str, Any]) -> None:
+    best = RESPONSES["getSearch", "200"]["best"]
+    wrong = {**RESPONSES["getSearch", "200"], "best": {**best, "derived": None}}
+    with pytest.raises(ValidationError, match="derived"):
+        validate(document, {"$ref": "#/components/schemas/SearchRead"}, wrong)
 
 
 def test_every_example_is_valid(document: dict[str, Any]) -> None:
@@ -135,8 +184,10 @@ def test_the_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src 'self'" in policy
     assert "http" not in policy
-    for source in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
-        asset = client.get(source)
+    sources = re.findall(r'(?:src|href)="([^":]+)"', page.text)
+    assert len(sources) == 3
+    for source in sources:
+        asset = client.get(urljoin("/docs", source))
         assert asset.status_code == 200
         assert asset.headers["content-type"].startswith(("text/javascript", "text/css"))
-    assert "/openapi.json" in client.get("/docs/start.js").text
+    assert '"openapi.json"' in client.get("/docs/start.js").text
