@@ -2,8 +2,8 @@
 
     python benchmarks/first_result.py [--starts 5] [--searches 5]
 
-- `serve_ready_seconds`: from starting the process `nasmith serve` on a fresh home until `/readyz`
-  answers 200: it takes searches from then on, while its dispatcher still starts Ray. The first
+- `serve_ready_seconds`: from starting the process `nasmith serve` on a fresh home until its API is
+  ready: it takes searches from then on, while its dispatcher still starts Ray. The first
   start, which warms the file cache, is left out. `stop_seconds`: from SIGTERM to its end.
 - `first_result_seconds`: from the request of a search that leaves everything to the defaults
   (digits, cnn_cell, regularized_evolution, two trials at a time) until a client hears that its

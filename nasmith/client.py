@@ -77,7 +77,8 @@ class Client:
         return _document(self._connection.request("GET", "/version").json())
 
     def is_ready(self) -> bool:
-        """Whether the server and its database answer now.
+        """Whether a search that is posted now would run: the server, its database and store, a
+        dispatcher and its Ray are there.
 
         Raises:
             UnreachableError: there is no server at this URL.

@@ -20,6 +20,7 @@ from service.api.events.revisions import Revisions
 from service.api.events.router import NothingLeftError
 from service.api.events.router import router as events
 from service.api.events.watcher import Watcher
+from service.api.health.absence import tell_absence
 from service.api.health.router import router as health
 from service.api.methods import HeadMiddleware
 from service.api.metrics import Metrics
@@ -83,16 +84,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watcher = Watcher(app.state.sessions)
     app.state.watcher = watcher
     app.state.revisions = Revisions(app.state.sessions)
-    watching = asyncio.create_task(watcher.run())
+    tasks = [
+        asyncio.create_task(watcher.run()),
+        asyncio.create_task(tell_absence(app.state.sessions)),
+    ]
     warming = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
     warming.start()
     try:
         yield
     finally:
         watcher.close()
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await asyncio.to_thread(warming.join)
         app.state.sessions.engine.dispose()
 

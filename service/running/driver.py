@@ -30,7 +30,8 @@ from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
 from service.logs import configure_logs
 from service.running.causes import cause
-from service.running.lease_keeper import Exit, LeaseKeeper
+from service.running.exits import Exit
+from service.running.lease_keeper import LeaseKeeper
 from service.running.publishing import Publisher
 from service.running.ray_runtime import is_connected, join, warm_up
 from service.settings import ServiceSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from typing import IO
 import psutil
 
 from models.processes.children import child_command
-from service.running.lease_keeper import Exit
 from service.sql.lease import Claim
 
 
@@ -60,6 +58,12 @@ class DriverProcess:
     def code(self) -> int | None:
         """The exit code once it has ended."""
         return self._process.poll()
+
+    @property
+    def end(self) -> int:
+        """Why it has ended: the reason for which it was killed, else its exit code."""
+        assert self.code is not None  # noqa: S101 - asked after its end
+        return self.code if self.killed_for is None else self.killed_for
 
     @property
     def is_frozen(self) -> bool:
@@ -111,25 +115,3 @@ class DriverProcess:
                     pipe.close()
                 except BrokenPipeError:
                     continue
-
-
-def cause_of(code: int) -> str:
-    """What an exit code says to the clients of the search."""
-    if code < 0:
-        return f"its driver was ended by {signal.Signals(-code).name}"
-    causes = {
-        Exit.DONE: "its driver ended and left it unfinished",
-        Exit.LOST: "its driver lost the lease",
-        Exit.OUTAGE: "the database stayed away",
-        Exit.STALLED: "its engine stood still",
-        Exit.NO_RAY: "the Ray runtime was lost",
-    }
-    try:
-        return causes[Exit(code)]
-    except ValueError:
-        return f"its driver ended with code {code}"
-
-
-def is_blamed(code: int) -> bool:
-    """Whether an unfinished search may itself be the reason for its driver's end."""
-    return code not in (Exit.LOST, Exit.OUTAGE, Exit.NO_RAY)

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from enum import IntEnum
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.engine.journal import StaleOwnerError
+from service.running.exits import Exit
 from service.sql.lease import Claim
 from service.sql.outages import OUTAGE_SECONDS, outlast
 from service.sql.queue import Queue, Requests
@@ -24,16 +24,6 @@ STALL_SECONDS = 90.0
 POLL_SECONDS = 0.5
 SETTLING_SECONDS = 1.0
 """Between the end of a search and `close`: a lease that is gone by then is lost."""
-
-
-class Exit(IntEnum):
-    """How a driver ends, for the dispatcher. Any other code is a crash."""
-
-    DONE = 0  # the search is settled in the database: ended, paused or given back
-    LOST = 3  # another owner has the search
-    OUTAGE = 4  # the database stayed away
-    STALLED = 5  # the engine made no turn of its loop
-    NO_RAY = 6  # the Ray runtime is lost
 
 
 class Stopwatch:

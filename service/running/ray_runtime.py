@@ -51,10 +51,10 @@ class RuntimeStartError(RuntimeError):
 
 
 class RayRuntime:
-    """Starts nothing where the settings name a cluster."""
+    """Starts nothing where the settings name a `cluster`."""
 
     def __init__(self, settings: ServiceSettings, cpus: int | None = None) -> None:
-        self._cluster, self._home = settings.ray_address, settings.home / "ray"
+        self.cluster, self._home = settings.ray_address, settings.home / "ray"
         self._log, self._cpus = settings.logs / "ray.log", cpus
         self._head: subprocess.Popen[bytes] | None = None
         self._address = ""
@@ -63,7 +63,7 @@ class RayRuntime:
     @property
     def address(self) -> str:
         """Of the cluster; empty before `start`."""
-        return self._cluster or self._address
+        return self.cluster or self._address
 
     def start(self) -> None:
         """Start a local head, in place of one that has died.
@@ -71,7 +71,7 @@ class RayRuntime:
         Raises:
             RuntimeStartError: it did not come up.
         """
-        if self._cluster or self.is_alive():
+        if self.cluster or self.is_alive():
             return
         self.stop()
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,14 +97,14 @@ class RayRuntime:
 
     def is_alive(self) -> bool:
         """Whether drivers can join. Of a cluster: whether its head answers."""
-        if self._cluster:
-            return _answers(self._cluster)
+        if self.cluster:
+            return _answers(self.cluster)
         return bool(self._address) and self._head is not None and self._head.poll() is None
 
     def environment(self) -> dict[str, str]:
         """What a driver's environment needs to join this runtime; `os.environ` goes below it."""
-        if self._cluster:
-            return {**QUIET, ADDRESS_VARIABLE: self._cluster}
+        if self.cluster:
+            return {**QUIET, ADDRESS_VARIABLE: self.cluster}
         return {**self._environment(), ADDRESS_VARIABLE: self._address}
 
     def stop(self) -> None:

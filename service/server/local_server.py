@@ -59,7 +59,8 @@ class LocalServer:
         return self._process.pid
 
     def start(self, seconds: float = START_SECONDS) -> float:
-        """Return when `/readyz` answers 200, with the seconds that it took.
+        """Return when the API is ready, with the seconds that it took; its dispatcher may still
+        start Ray.
 
         Raises:
             LocalServerError: it ended, or is not ready after `seconds`.
@@ -123,9 +124,10 @@ class LocalServer:
     def _is_ready(self, port_file: Path) -> bool:
         self._port = int(json.loads(port_file.read_text())["url"].rpartition(":")[2])
         try:
-            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == httpx2.codes.OK
+            answer = httpx2.get(f"{self.url}/readyz?exclude=dispatcher", timeout=5)
         except httpx2.TransportError:
             return False
+        return answer.status_code == httpx2.codes.OK
 
     def _end_of_log(self) -> str:
         return self.log.read_text(errors="replace")[-2000:].strip()

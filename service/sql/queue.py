@@ -82,19 +82,7 @@ class Queue:
     def has_waiting(self) -> bool:
         """Whether a search is up for a claim; takes no lock."""
         with self._sessions.read() as session:
-            return session.execute(select(Search.id).where(_waiting()).limit(1)).first() is not None
-
-    def explain(self, reason: str | None) -> None:
-        """Say in every queued search why it does not start; None: nothing stands in its way."""
-        with self._sessions.begin() as session:
-            session.execute(
-                update(Search)
-                .where(
-                    Search.state == SearchState.QUEUED, Search.state_reason.is_distinct_from(reason)
-                )
-                .values(state_reason=reason, revision=Search.revision + 1)
-                .execution_options(synchronize_session=False)
-            )
+            return session.execute(select(Search.id).where(waiting()).limit(1)).first() is not None
 
     def heartbeat(self, claim: Claim, elapsed_seconds: float) -> None:
         """Extend the lease.
@@ -326,7 +314,8 @@ def _lease_is_over() -> ColumnElement[bool]:
     return or_(Search.lease_expires_at.is_(None), Search.lease_expires_at < database_time())
 
 
-def _waiting() -> ColumnElement[bool]:
+def waiting() -> ColumnElement[bool]:
+    """Up for a claim."""
     return or_(
         Search.state == SearchState.QUEUED, (Search.state == SearchState.RUNNING) & _lease_is_over()
     )

@@ -1,7 +1,7 @@
 """The tables. Alembic's migrations are the only DDL; `alembic check` holds them to these models.
 
-Every row belongs to a tenant. Times are UTC. JSON columns hold documents that people query, never
-blobs; NaN and infinity never get here.
+Every row belongs to a tenant, but those of dispatchers. Times are UTC. JSON columns hold documents
+that people query, never blobs; NaN and infinity never get here.
 """
 
 from __future__ import annotations
@@ -263,6 +263,20 @@ class Dataset(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
+
+
+class Dispatcher(Base):
+    """A process that runs searches, alive until `expires_at` by the database's clock. `obstacle` is
+    what the searches wait for, null where it can run them.
+    """
+
+    __tablename__ = "dispatchers"
+
+    owner: Mapped[str] = mapped_column(String(200), primary_key=True)
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    obstacle: Mapped[str | None]
 
 
 class IdempotencyKey(Base):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 import structlog
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 _CHUNK_BYTES = 1024 * 1024
 _MEMORY_BYTES = 8 * 1024 * 1024
@@ -20,12 +23,35 @@ class DamagedError(RuntimeError):
     """A file that is missing, or not what was published."""
 
 
+class StoreError(RuntimeError):
+    """The store cannot be reached, or not be written."""
+
+
 class Store:
     """Paths are relative to the store's URL, with forward slashes."""
 
     def __init__(self, url: str) -> None:
         self._files, root = url_to_fs(url)
         self._root = root.rstrip("/")
+
+    def check(self) -> None:
+        """Whether the store is there. A look, no write: it may be asked every few seconds.
+
+        Raises:
+            StoreError: it cannot be reached; a local folder: or not be written.
+        """
+        try:
+            if isinstance(self._files, LocalFileSystem):
+                folder = _existing(Path(self._root))
+                if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+                    raise StoreError(f"{folder} cannot be written")
+            else:
+                self._files.invalidate_cache()
+                self._files.exists(self._root)
+        except StoreError:
+            raise
+        except Exception as error:  # each kind of store raises its own
+            raise StoreError(f"{type(error).__name__}: {error}"[:300]) from error
 
     def read_whole(self, path: str, sha256: str) -> IO[bytes]:
         """The content of a file, every byte of it checked, in memory or a temporary file that the
@@ -67,6 +93,13 @@ class Store:
         if path.startswith("/") or ".." in parts or "\\" in path:
             raise DamagedError(f"{path!r} lies outside of the store")
         return f"{self._root}/{path}"
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 from service.api.app import create_app
 from service.settings import ServiceSettings
 from service.sql.database import DEFAULT_TENANT, migrate
+from service.sql.dispatchers import Dispatchers
 from service.sql.tables import Base
 
 BACKENDS = ("sqlite", "postgresql")
@@ -114,7 +115,9 @@ def settings(database_url: str, tmp_path: Path) -> ServiceSettings:
 
 @pytest.fixture
 def app(settings: ServiceSettings) -> Iterator[FastAPI]:
+    """Of a service that has a dispatcher, though none that does anything."""
     app = create_app(settings)
+    Dispatchers(app.state.sessions).beat("elsewhere/1/0.00", 3600.0, None)
     yield app
     app.state.sessions.engine.dispose()
 

@@ -24,7 +24,7 @@ from search.trial import Candidate, Trial
 from service.commands.replay import own_facts
 from service.commands.replaying import replayed
 from service.running.driver import Driver
-from service.running.lease_keeper import Exit
+from service.running.exits import Exit
 from service.settings import ServiceSettings
 from service.sql.batched_journal import BatchedJournal
 from service.sql.database import Sessions, connect

@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import generate_latest
 from pydantic import BaseModel
 
+from service.api.health.readiness import Part, examine
 from service.api.metrics import Metrics
 from service.api.problems import RETRY_AFTER_SECONDS, problems
 from service.api.requests import StrictRoute, get_sessions
 from service.refusals import ProblemError
-from service.sql.database import is_migrated
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -24,6 +24,10 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 class Health(BaseModel):
     status: Literal["ok"]
+
+
+class Readiness(Health):
+    parts: list[Part]
 
 
 class Version(BaseModel):
@@ -42,17 +46,29 @@ async def health() -> Health:
 
 
 @router.get("/readyz", operation_id="getReadiness", responses=problems(422, 503))
-def readiness(request: Request) -> Health:
-    """The database can be reached and has the schema of this version."""
-    with get_sessions(request).read() as session:
-        if not is_migrated(session.connection()):
-            raise ProblemError(
-                503,
-                "the database has another schema than this version needs: migrate it",
-                kind="not-migrated",
-                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
-    return Health(status="ok")
+def readiness(
+    request: Request,
+    exclude: Annotated[
+        Literal["dispatcher"] | None,
+        Query(description="`dispatcher`: is the API ready, whoever runs the searches"),
+    ] = None,
+) -> Readiness:
+    """A search that is posted now would run. If not, the problem names the part that is missing:
+    `database`, `migrations`, `store`, `dispatcher` or `ray`.
+    """
+    parts = examine(get_sessions(request), request.app.state.store)
+    if exclude is not None:
+        parts = [part for part in parts if part.name not in ("dispatcher", "ray")]
+    if missing := [part for part in parts if part.status == "missing"]:
+        raise ProblemError(
+            503,
+            "; ".join(f"{part.name}: {part.detail}" for part in missing),
+            kind="not-ready",
+            title="Not ready",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            parts=[part.model_dump(mode="json") for part in parts],
+        )
+    return Readiness(status="ok", parts=parts)
 
 
 @router.get("/version", operation_id="getVersion", responses=problems(422))

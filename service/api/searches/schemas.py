@@ -63,7 +63,7 @@ class SearchRead(BaseModel):
     name: str
     state: SearchState
     state_reason: str | None = Field(
-        description="why it failed, or what was requested and is not done yet"
+        description="why it failed, what it waits for, or what was requested and is not done yet"
     )
     progress: Progress
     best: Best | None = Field(description="the best trial so far, by search score")
@@ -153,7 +153,9 @@ class DryRun(SpaceDryRun):
 def _eta_seconds(row: Search) -> float | None:
     """From the pace so far. The search stage never goes beyond the time budget."""
     done = row.trials_done + row.baseline_done
-    if row.state != SearchState.RUNNING or not done or row.elapsed_seconds <= 0:
+    if row.state != SearchState.RUNNING or row.state_reason is not None:
+        return None  # of one that waits, nobody knows
+    if not done or row.elapsed_seconds <= 0:
         return None
     pace = row.elapsed_seconds / done
     eta = pace * max(0, row.trials_total - row.trials_done)

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.family import families
 from models.operations import operations
+from models.processes.names import is_gone, process_name
 from search.fidelity import fidelities
 from search.spaces import spaces
 from search.strategy import strategies
+from service.api.health.absence import tell_absence
+from service.sql.dispatchers import Dispatchers
+from service.store.store import Store
 from tests.service.support.requests import Driver, problem, submit
+from tests.service.support.rows import add_search, read_search
 
 
 def samples(client: TestClient) -> dict[tuple[str, str], float]:
@@ -28,9 +37,91 @@ def samples(client: TestClient) -> dict[tuple[str, str], float]:
     }
 
 
+PARTS = ("database", "migrations", "store", "dispatcher", "ray")
+OWNER = "elsewhere/1/0.00"
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    return {part["name"]: part["status"] for part in document["parts"]}
+
+
 def test_a_migrated_server_is_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ok"}
+    document = client.get("/readyz").json()
+    assert document["status"] == "ok"
+    assert states(document) == dict.fromkeys(PARTS, "ok")
+
+
+@pytest.fixture
+def dispatchers(app: FastAPI) -> Dispatchers:
+    return Dispatchers(app.state.sessions)
+
+
+def test_without_a_dispatcher_nothing_runs(client: TestClient, dispatchers: Dispatchers) -> None:
+    dispatchers.leave(OWNER)
+    document = problem(client.get("/readyz"), 503)
+    assert document["type"] == "urn:nasmith:problem:not-ready"
+    assert states(document)["dispatcher"] == "missing"
+    assert states(document)["ray"] == "unknown"
+    assert "nasmith dispatch" in document["detail"]
+    assert client.get("/healthz").status_code == 200
+    alone = client.get("/readyz?exclude=dispatcher").json()
+    assert states(alone) == dict.fromkeys(PARTS[:3], "ok")
+
+
+def test_a_dispatcher_of_this_machine_that_was_killed_is_missing_at_once(
+    client: TestClient, dispatchers: Dispatchers
+) -> None:
+    dispatchers.leave(OWNER)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as dispatcher:
+        dispatchers.beat(process_name(dispatcher.pid), 3600.0, None)
+        assert client.get("/readyz").status_code == 200
+        dispatcher.kill()
+    assert states(problem(client.get("/readyz"), 503))["dispatcher"] == "missing"
+
+
+def test_without_ray_nothing_runs(client: TestClient, dispatchers: Dispatchers) -> None:
+    dispatchers.beat(OWNER, 3600.0, "Ray: no answer from the Ray cluster head:6379")
+    document = problem(client.get("/readyz"), 503)
+    assert document["detail"] == "ray: no answer from the Ray cluster head:6379"
+    assert states(document) == {**dict.fromkeys(PARTS, "ok"), "ray": "missing"}
+    dispatchers.beat("elsewhere/2/0.00", 3600.0, None)  # one that can run them is enough
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_dispatcher_without_drivers_is_not_enough(
+    client: TestClient, dispatchers: Dispatchers
+) -> None:
+    dispatchers.beat(OWNER, 3600.0, "a driver: the last one did not start (code 1)")
+    document = problem(client.get("/readyz"), 503)
+    assert states(document) == {**dict.fromkeys(PARTS, "ok"), "dispatcher": "missing"}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_store_that_is_missing_is_named(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    app.state.store = Store(f"file://{tmp_path}/file/store")
+    document = problem(client.get("/readyz"), 503)
+    assert states(document) == {**dict.fromkeys(PARTS, "ok"), "store": "missing"}
+    assert f"{tmp_path}/file" in document["detail"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_search_says_that_nobody_runs_it(app: FastAPI, dispatchers: Dispatchers) -> None:
+    dispatchers.leave(OWNER)
+    search_id = add_search(app.state.sessions)
+
+    async def look(until: str) -> None:
+        watching = asyncio.create_task(tell_absence(app.state.sessions, interval=0.02))
+        async with asyncio.timeout(30):
+            while until not in (read_search(app.state.sessions, search_id).state_reason or ""):
+                await asyncio.sleep(0.02)
+        watching.cancel()
+
+    asyncio.run(look("waiting for a dispatcher: none is alive"))
+    dispatchers.beat(OWNER, 3600.0, None)
+    dispatchers.explain(is_gone)
+    assert read_search(app.state.sessions, search_id).state_reason is None
 
 
 def test_the_version_names_what_shapes_results(client: TestClient) -> None:
@@ -122,7 +213,7 @@ def test_the_api_never_imports_ray(tmp_path: object) -> None:
         app = create_app(settings)
         assert "torch" not in sys.modules
         with TestClient(app) as client:
-            assert client.get("/readyz").status_code == 200
+            assert client.get("/readyz?exclude=dispatcher").status_code == 200
             body = {{
                 "dataset": "digits",
                 "space": {{"family": "cnn_cell"}},

@@ -247,6 +247,9 @@ def test_an_unmigrated_server_is_not_ready(empty_database_url: str, tmp_path: Pa
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         document = problem(client.get("/readyz"), 503)
     assert "migrate" in document["detail"]
+    parts = {part["name"]: part["status"] for part in document["parts"]}
+    assert parts["database"] == "ok" and parts["migrations"] == "missing"
+    assert parts["dispatcher"] == parts["ray"] == "unknown"
 
 
 def test_a_locked_database_is_a_503_and_then_answers(

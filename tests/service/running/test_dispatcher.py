@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,8 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.running.driver_process import cause_of, is_blamed
-from service.running.lease_keeper import Exit
 from service.settings import ServiceSettings, environment
 from service.sql.database import Sessions, connect
 from tests.service.support.rows import add_search, read_search
@@ -71,18 +68,3 @@ def test_a_dispatcher_imports_neither_torch_nor_ray(
     assert "libtorch" not in libraries
     assert "_raylet" not in libraries
     assert psutil.Process(dispatcher.pid).children() == []
-
-
-def test_an_end_is_told_in_words() -> None:
-    assert cause_of(-signal.SIGSEGV) == "its driver was ended by SIGSEGV"
-    assert cause_of(Exit.NO_RAY) == "the Ray runtime was lost"
-    assert cause_of(77) == "its driver ended with code 77"
-
-
-def test_a_search_is_blamed_for_what_it_may_have_done() -> None:
-    assert is_blamed(-signal.SIGKILL)
-    assert is_blamed(1)
-    assert is_blamed(Exit.STALLED)
-    assert not is_blamed(Exit.NO_RAY)
-    assert not is_blamed(Exit.OUTAGE)
-    assert not is_blamed(Exit.LOST)

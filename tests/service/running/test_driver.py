@@ -20,7 +20,8 @@ from search.request.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialState
 from service.running.driver import ClientControl, Driver
-from service.running.lease_keeper import Exit, LeaseKeeper
+from service.running.exits import Exit
+from service.running.lease_keeper import LeaseKeeper
 from service.settings import ServiceSettings
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal

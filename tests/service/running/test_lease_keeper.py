@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from service.running.lease_keeper import Exit, LeaseKeeper
+from service.running.exits import Exit
+from service.running.lease_keeper import LeaseKeeper
 from service.sql.database import Sessions, connect
 from service.sql.lease import Claim
 from service.sql.queue import Queue

@@ -90,7 +90,7 @@ def test_one_home_one_server_and_any_number_of_apis(tmp_path: Path) -> None:
         refused = serve(tmp_path, "--port", "0")
         assert refused.returncode == 2
         assert f"another server (process {server.pid}) at {server.url} uses" in refused.stderr
-        assert is_ready(server)
+        assert eventually(lambda: is_ready(server), 90)
 
         port_file = tmp_path / "second.json"
         command = [sys.executable, "-m", "service.cli", "serve", "--home", str(tmp_path)]
@@ -131,7 +131,7 @@ def test_a_killed_server_leaves_nothing_and_frees_its_home(tmp_path: Path) -> No
         server.kill()
         assert eventually(lambda: not server.processes()), server.processes()
         server.start()
-        assert is_ready(server)
+        assert eventually(lambda: is_ready(server), 90)
 
 
 def test_a_dead_dispatcher_is_replaced(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_dead_dispatcher_is_replaced(tmp_path: Path) -> None:
         first = dispatchers(server)[0]
         first.kill()
         assert eventually(lambda: {p.pid for p in dispatchers(server)} - {first.pid})
-        assert is_ready(server)
+        assert eventually(lambda: is_ready(server), 90)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.5])

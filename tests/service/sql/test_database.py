@@ -128,7 +128,7 @@ def test_a_failed_migration_leaves_nothing_behind(
 
 def test_every_row_belongs_to_a_tenant() -> None:
     for table in Base.metadata.sorted_tables:
-        if table.name != "tenants":
+        if table.name not in ("tenants", "dispatchers"):  # these run the searches of all
             assert not table.c.tenant_id.nullable, table.name
             targets = {key.target_fullname for key in table.c.tenant_id.foreign_keys}
             assert targets == {"tenants.id"}, table.name

@@ -1,0 +1,26 @@
+"""A dispatcher says that it is there, where the API sees it: in the database."""
+
+from __future__ import annotations
+
+from models.processes.names import is_gone
+from service.sql.dispatchers import Dispatchers
+
+ABSENT_SECONDS = 30.0
+"""Silent this long, a dispatcher counts as dead; on one machine it is seen at once."""
+
+
+class Presence:
+    def __init__(self, dispatchers: Dispatchers, owner: str) -> None:
+        self._dispatchers, self._owner = dispatchers, owner
+
+    def tell(self, obstacle: str | None, *, silent_seconds: float = 0.0) -> None:
+        """`obstacle`: what searches wait for. `silent_seconds`: it may be busy for so long now."""
+        self._dispatchers.beat(self._owner, ABSENT_SECONDS + silent_seconds, obstacle)
+        self._dispatchers.explain(is_gone)
+
+    def sweep(self) -> None:
+        """Remove the traces of dispatchers that are dead."""
+        self._dispatchers.sweep(is_gone)
+
+    def leave(self) -> None:
+        self._dispatchers.leave(self._owner)

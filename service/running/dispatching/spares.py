@@ -1,0 +1,62 @@
+"""One warm driver in reserve, because a fresh one takes seconds to import what a search needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from service.backoff import Backoff
+from service.running.dispatching.claims import Claims
+from service.running.dispatching.drivers import Drivers
+from service.running.driver_process import DriverProcess
+
+log = logging.getLogger(__name__)
+
+WARM_UP_SECONDS = 180.0
+CALM_SECONDS = 4.0
+"""A search that has just begun needs the cores more than the next spare driver does."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+class Spares:
+    """`obstacle`: why there is none, where one did not start."""
+
+    def __init__(self, drivers: Drivers, claims: Claims, log_file: Path) -> None:
+        self._drivers, self._claims, self._log_file = drivers, claims, log_file
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._next = 0.0
+        self.obstacle: str | None = None
+
+    def keep(self, environment: Mapping[str, str]) -> None:
+        """Start one where there is none, and nothing more urgent."""
+        if any(driver.claim is None for driver in self._drivers) or time.monotonic() < self._next:
+            return
+        is_calm = self._claims.seconds_since_last >= CALM_SECONDS
+        if is_calm or (self._claims.has_waiting() and not self._claims.is_full):
+            self._drivers.add(DriverProcess(environment, self._log_file))
+
+    def check(self) -> None:
+        """End those that do not get ready."""
+        for driver in self._drivers:
+            if driver.is_ready:
+                self.obstacle = None
+            elif time.monotonic() - driver.started > WARM_UP_SECONDS:
+                log.error("driver %d did not get ready, killing it", driver.pid)
+                driver.kill()
+
+    def lost(self, driver: DriverProcess) -> None:
+        """One has ended while it waited."""
+        if driver.is_ready:
+            self._backoff.reset()
+        else:
+            self.obstacle = f"a driver: the last one did not start (code {driver.end})"
+        pause = self._backoff.pause()
+        self._next = time.monotonic() + pause
+        log.error(
+            "a spare driver ended with code %d, see %s; the next in %.0f s",
+            driver.end,
+            self._log_file,
+            pause,
+        )

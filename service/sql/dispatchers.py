@@ -1,0 +1,114 @@
+"""Which dispatchers are alive, and what they wait for.
+
+Each writes its row every few seconds, by the database's clock. A search that waits says why in its
+`state_reason`: that no dispatcher is alive, or what keeps all that are from running it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import Session
+
+from service.sql.clock import database_time
+from service.sql.database import Sessions
+from service.sql.queue import waiting
+from service.sql.tables import Dispatcher, Search
+
+IsGone = Callable[[str], bool]
+"""Whether the process of a name is known to have ended."""
+
+NOBODY = "a dispatcher: none is alive, `nasmith dispatch` starts one"
+
+_KEPT_SECONDS = 3600.0
+"""Of a dispatcher on another machine that says nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """`obstacle`: what its searches wait for; None where it runs them."""
+
+    owner: str
+    seen_at: datetime
+    obstacle: str | None
+
+
+class Dispatchers:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def beat(self, owner: str, seconds: float, obstacle: str | None) -> None:
+        """The owner is alive, and counts as such for so many seconds."""
+        values = {
+            "seen_at": database_time(),
+            "expires_at": database_time(seconds),
+            "obstacle": obstacle,
+        }
+        with self._sessions.begin() as session:
+            known = session.execute(
+                update(Dispatcher)
+                .where(Dispatcher.owner == owner)
+                .values(**values)
+                .returning(Dispatcher.owner)
+                .execution_options(synchronize_session=False)
+            ).first()
+            if known is None:
+                session.add(Dispatcher(owner=owner, started_at=database_time(), **values))
+
+    def leave(self, owner: str) -> None:
+        with self._sessions.begin() as session:
+            session.execute(delete(Dispatcher).where(Dispatcher.owner == owner))
+
+    def alive(self, is_gone: IsGone) -> list[Alive]:
+        with self._sessions.read() as session:
+            return _alive(session, is_gone)
+
+    def explain(self, is_gone: IsGone) -> None:
+        """Say in every search that waits what it waits for; nothing where it is only its turn."""
+        with self._sessions.read() as session:
+            reason = _reason(_alive(session, is_gone))
+            if session.scalar(select(Search.id).where(_is_to_say(reason)).limit(1)) is None:
+                return
+        with self._sessions.begin() as session:
+            reason = _reason(_alive(session, is_gone))
+            session.execute(
+                update(Search)
+                .where(_is_to_say(reason))
+                .values(state_reason=reason, revision=Search.revision + 1)
+                .execution_options(synchronize_session=False)
+            )
+
+    def sweep(self, is_gone: IsGone) -> None:
+        """Forget those that are dead."""
+        with self._sessions.read() as session:
+            owners = session.scalars(select(Dispatcher.owner)).all()
+        gone = [owner for owner in owners if is_gone(owner)]
+        with self._sessions.begin() as session:
+            session.execute(
+                delete(Dispatcher).where(
+                    Dispatcher.owner.in_(gone)
+                    | (Dispatcher.expires_at < database_time(-_KEPT_SECONDS))
+                )
+            )
+
+
+def _alive(session: Session, is_gone: IsGone) -> list[Alive]:
+    rows = session.execute(
+        select(Dispatcher.owner, Dispatcher.seen_at, Dispatcher.obstacle)
+        .where(Dispatcher.expires_at >= database_time())
+        .order_by(Dispatcher.owner)
+    )
+    return [Alive(*row) for row in rows if not is_gone(row.owner)]
+
+
+def _reason(alive: Sequence[Alive]) -> str | None:
+    if any(dispatcher.obstacle is None for dispatcher in alive):
+        return None
+    return f"waiting for {alive[0].obstacle if alive else NOBODY}"
+
+
+def _is_to_say(reason: str | None) -> ColumnElement[bool]:
+    return waiting() & Search.state_reason.is_distinct_from(reason)
