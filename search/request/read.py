@@ -91,10 +91,9 @@ def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     Raises:
         SpecError: it names what is not here any more.
     """
-    training = document["training"]
-    if training:  # there is none of a table
-        training = {**RECORDED, **training}
-    whole = {"format": 1, **document, "training": training}  # what says no format is of the first
+    whole = {"format": 1, **document}  # what says no format is of the first
+    if training := document.get("training"):  # there is none of a table
+        whole["training"] = {**RECORDED, **training}
     draft = read(SearchSpec, whole)
     if draft.problems:
         raise SpecError(draft.problems)
