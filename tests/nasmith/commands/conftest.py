@@ -1,0 +1,3 @@
+from tests.support.command_line import nasmith
+
+__all__ = ["nasmith"]
