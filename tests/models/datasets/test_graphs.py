@@ -18,8 +18,8 @@ from models.datasets.graphs import of_graphs, of_nodes, preprocess
 from models.datasets.stored import load, save
 from models.graph import Features
 from models.graph_samples import Graphs, Nodes
+from search.testing.small_graphs import citations, molecules
 from tests.models.support.uploads import npz, read
-from tests.support.small_graphs import citations, molecules
 
 MASKS = {
     name: np.arange(60) % 5 == number

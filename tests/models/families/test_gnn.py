@@ -18,7 +18,7 @@ from models.graph_samples import Graphs
 from models.operations.message_passing import message_passings
 from models.recipe import Recipe
 from models.task import GraphSize, Task
-from tests.support.small_graphs import citations, molecules
+from search.testing.small_graphs import citations, molecules
 
 gnn = families["gnn"]
 PLAIN: dict[str, Any] = {

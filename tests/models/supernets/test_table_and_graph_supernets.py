@@ -19,7 +19,7 @@ from models.recipe import Recipe, TrainingSettings
 from models.supernets import Supernet, supernets
 from models.task import Task
 from search.space import SearchSpace
-from tests.support.small_graphs import citations, molecules
+from search.testing.small_graphs import citations, molecules
 
 TABLE = Task("tabular_classification", (8,), 3)
 CITATIONS, MOLECULES = of_nodes("nodes", citations()), of_graphs("graphs", molecules())

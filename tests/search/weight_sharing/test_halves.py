@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from models.datasets import Dataset, datasets, series, text
 from models.datasets.graphs import of_graphs, of_nodes
 from models.graph_samples import Graphs, Nodes
+from search.testing.small_graphs import citations, molecules
 from search.weight_sharing.halves import Halves, divided, statistics_batches
-from tests.support.small_graphs import citations, molecules
 
 CPU = torch.device("cpu")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

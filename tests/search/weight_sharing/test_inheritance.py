@@ -41,6 +41,7 @@ from search.request.resolve import Resolved, resolve
 from search.request.warm_start import Earlier, taken_over
 from search.space import SearchSpace
 from search.strategies.weight_sharing import WeightSharing
+from search.testing.small_graphs import citations
 from search.trial import Candidate, FailureKind, SupernetProposal, Trial, TrialState
 from search.weight_sharing import evaluation as supernet
 from search.weight_sharing.evaluation import train_supernet
@@ -50,7 +51,6 @@ from tests.search.support.spaces import letters as letter_space
 from tests.search.support.spaces import spec_of
 from tests.search.weight_sharing.test_sequence_sharing import BLOCKS, CELL, letters
 from tests.search.weight_sharing.test_weight_sharing import SHARING, request, run_of
-from tests.support.small_graphs import citations
 
 CNN = {"family": "cnn_cell", "nodes": 2, "cells": 2, "channels": 2}
 NASBENCH = {"family": "cnn_cell", "topology": "nasbench201", "nodes": 3, "cells": 1, "channels": 2}

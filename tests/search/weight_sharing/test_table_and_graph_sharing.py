@@ -26,10 +26,10 @@ from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
+from search.testing.small_graphs import citations, molecules
 from search.trial import SupernetProposal, Trial, TrialState
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.one_shot import OneShotSettings
-from tests.support.small_graphs import citations, molecules
 
 GUARD = {"every": 1, "warmup_share": 1.0}  # measures in every epoch, and stops in none
 TABLE = {"family": "mlp", "norm": "batch", "dropout": 0.1}

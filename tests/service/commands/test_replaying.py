@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from search.request.read import stored_spec
+from search.testing.small_graphs import citations
 from service.commands.replaying import facts_from, replayed
 from service.settings import ServiceSettings
 from service.sql.database import DEFAULT_TENANT
 from service.sql.dataset_facts import TenantDatasets
 from tests.service.support.requests import run_search
-from tests.support.small_graphs import citations
 
 
 @pytest.mark.parametrize(

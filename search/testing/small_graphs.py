@@ -1,4 +1,4 @@
-"""Small graphs for tests."""
+"""Small graphs, as arrays that an upload has."""
 
 from __future__ import annotations
 
