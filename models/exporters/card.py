@@ -40,7 +40,9 @@ class Card:
 
     @staticmethod
     def check(bundle: Bundle) -> None:
-        """Its Python block runs as it stands, and gives an output for one sample."""
+        """Its Python block runs as it stands, and gives an output for one sample; it has a line of
+        each file.
+        """
         import re
 
         card = (bundle.folder / "README.md").read_text()
@@ -50,6 +52,9 @@ class Card:
         outputs = names["outputs"]
         if len(outputs) != 1:
             raise ValueError(f"README.md gets {len(outputs)} outputs for a sample")
+        files = {path.name for path in bundle.folder.iterdir()}
+        if untold := sorted(file for file in files if f"`{file}`" not in card):
+            raise ValueError(f"README.md says nothing of {untold}")
 
 
 def model_card(

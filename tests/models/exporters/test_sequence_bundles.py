@@ -6,32 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from models import checkpoint
 from models.architecture import Architecture
-from models.datasets import Dataset, series, text
+from models.datasets import Dataset
 from models.exporters.bundle import BundleReport, write_bundle
 from models.family import families
 from models.recipe import Recipe
 from models.training.trainer import evaluate, train
-
-
-def waves() -> Dataset:
-    steps = np.arange(200)
-    values = np.stack([np.sin(steps / 5), 3 + np.cos(steps / 7)], axis=1)
-    return series.forecasting("waves", values, ["a", "b"], ["b"], window=8, horizon=3)
-
-
-def opinions() -> Dataset:
-    rng = np.random.default_rng(0)
-    words = np.array(["good", "bad", "the", "film", "was", "very"])
-    texts = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(120)]
-    labels = np.array(["for" if "good" in found else "against" for found in texts])
-    return text.classification("opinions", texts, labels)
-
+from search.testing.small_datasets import opinions, waves
 
 CELL = {"cell": "darts", "layers": 1, "hidden": 8, "direction": "bidirectional", "nodes": 2}
 CELL |= {"node_1_source": 0, "node_1_activation": "relu"}
