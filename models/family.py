@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
 from models.architecture import Architecture, Decision, When
+from models.plugins import require
 from models.recipe import Recipe
 from models.registry import Registry
 from models.settings import Settings
@@ -115,4 +116,13 @@ class Family(Protocol):
         """What `build` made of `architecture`, as text."""
 
 
-families: Registry[Family] = Registry("family", "models.families")
+def _check(entry: Any) -> None:
+    require(entry, "Settings", "tasks", "pretrainable", "recipe_when")
+    require(entry, "decisions", "build", "canonical", "definition")
+    if not (isinstance(entry.Settings, type) and issubclass(entry.Settings, FamilySettings)):
+        raise TypeError(f"{entry!r} has Settings that are no FamilySettings")
+
+
+families: Registry[Family] = Registry(
+    "family", "models.families", plugins="nasmith.families", check=_check
+)

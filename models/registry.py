@@ -1,12 +1,14 @@
-"""Name -> entry, filled by the files of one package."""
+"""Name -> entry, filled by the files of one package and by what other distributions add to them."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from models.plugins import BrokenPlugin, Source, own_source, plugins
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -26,12 +28,24 @@ class UnknownNameError(KeyError):
 class Registry(Mapping[str, T]):
     """A mapping that imports every module of `package` before it answers for the first time.
 
-    Adding an entry is adding a file with `@registry.register("name")`; nothing else changes.
+    Adding an entry is adding a file with `@registry.register("name")`; nothing else changes. Other
+    distributions add theirs by entry points of the group `plugins` (`models.plugins`), each an
+    object that `check` takes.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        *,
+        plugins: str | None = None,
+        check: Callable[[Any], None] = lambda entry: None,
+    ) -> None:
         self.kind, self._package = kind, package
+        self._group, self._check = plugins, check
         self._entries: dict[str, T] = {}
+        self._sources: dict[str, Source] = {}
+        self._broken: list[BrokenPlugin] = []
         self._discovered = self._discovering = False
         self._discovery = threading.RLock()
 
@@ -49,6 +63,17 @@ class Registry(Mapping[str, T]):
             return entry
 
         return add
+
+    def source(self, name: str) -> Source:
+        """The distribution that an entry comes from."""
+        self._discover()
+        return self._sources.get(name) or own_source()
+
+    @property
+    def broken(self) -> Sequence[BrokenPlugin]:
+        """What other distributions tried to add, and cannot be used."""
+        self._discover()
+        return tuple(self._broken)
 
     def __getitem__(self, name: str) -> T:
         self._discover()
@@ -69,6 +94,17 @@ class Registry(Mapping[str, T]):
         self._discover()
         return name in self._entries
 
+    def _take_plugins(self) -> None:
+        self._broken.clear()
+        if self._group is None:
+            return
+        for found in plugins(self._group, self._entries.__contains__, self._check):
+            if isinstance(found, BrokenPlugin):
+                self._broken.append(found)
+            else:
+                self._entries[found.name] = found.entry
+                self._sources[found.name] = found.source
+
     def _discover(self) -> None:
         """Import the package's modules once. Another thread waits; this one may ask meanwhile."""
         if self._discovered:
@@ -81,6 +117,7 @@ class Registry(Mapping[str, T]):
                 package = importlib.import_module(self._package)
                 for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
                     importlib.import_module(module.name)
+                self._take_plugins()
                 self._discovered = True
             finally:
                 self._discovering = False

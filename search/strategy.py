@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import Field, field_validator
 
+from models.plugins import require
 from models.registry import Registry
 from models.settings import Items, Settings
 from search.predictors.proxy_scores import ProxyName, Scorer
@@ -84,4 +85,13 @@ class ScoredStrategyClass(Protocol):
 
 MANY_OBJECTIVES = 8
 
-strategies: Registry[StrategyClass] = Registry("strategy", "search.strategies")
+
+def _check(entry: Any) -> None:
+    require(entry, "Settings", "objectives", "ask", "tell")
+    if not (isinstance(entry.Settings, type) and issubclass(entry.Settings, StrategySettings)):
+        raise TypeError(f"{entry!r} has Settings that are no StrategySettings")
+
+
+strategies: Registry[StrategyClass] = Registry(
+    "strategy", "search.strategies", plugins="nasmith.strategies", check=_check
+)

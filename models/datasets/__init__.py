@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from models.graph_samples import Graphs, Nodes
+from models.plugins import require
 from models.registry import Registry
 from models.remarks import Column, Remark
 from models.task import Task
@@ -122,4 +123,9 @@ class DatasetSource(Protocol):
     def load(self) -> Dataset: ...
 
 
-datasets: Registry[DatasetSource] = Registry("dataset", __name__)
+datasets: Registry[DatasetSource] = Registry(
+    "dataset",
+    __name__,
+    plugins="nasmith.datasets",
+    check=lambda entry: require(entry, "task_name", "description", "load"),
+)

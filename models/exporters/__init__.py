@@ -15,6 +15,7 @@ from torch import nn
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
 from models.exporters.report import BundleReport
+from models.plugins import require
 from models.registry import Registry
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ class Exporter(Protocol):
         """
 
 
-exporters: Registry[Exporter] = Registry("exporter", __name__)
+exporters: Registry[Exporter] = Registry(
+    "exporter",
+    __name__,
+    plugins="nasmith.exporters",
+    check=lambda entry: require(entry, "files", "card", "is_required", "turn", "write", "check"),
+)
 
 
 def what_checks(exporter: Exporter) -> str:

@@ -55,7 +55,14 @@ class Operation:
         return module(channels, stride, batch_norm)
 
 
-operations: Registry[Operation] = Registry("operation", __name__)
+def _check(entry: object) -> None:
+    if not isinstance(entry, Operation):
+        raise TypeError(f"{entry!r} is no Operation")
+
+
+operations: Registry[Operation] = Registry(
+    "operation", __name__, plugins="nasmith.operations", check=_check
+)
 
 
 def operation(

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from models.plugins import require
 from models.registry import Registry
 from models.settings import Settings
 from search.objectives import Objective
@@ -95,7 +96,17 @@ class FidelityRule(ABC):
         return None
 
 
-fidelities: Registry[type[FidelityRule]] = Registry("fidelity", __name__)
+def _check(entry: Any) -> None:
+    if not (isinstance(entry, type) and issubclass(entry, FidelityRule)):
+        raise TypeError(f"{entry!r} is no FidelityRule")
+    require(entry, "Settings")
+    if not (isinstance(entry.Settings, type) and issubclass(entry.Settings, FidelitySettings)):
+        raise TypeError(f"{entry!r} has Settings that are no FidelitySettings")
+
+
+fidelities: Registry[type[FidelityRule]] = Registry(
+    "fidelity", __name__, plugins="nasmith.fidelity", check=_check
+)
 
 
 def shown(objective: Objective, value: float) -> str:

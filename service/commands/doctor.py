@@ -71,6 +71,7 @@ def examine(home: Path | None) -> Iterator[Finding]:
     yield from _guarded("memory", _memory)
     if imports.status == "fail":  # the other checks are made by what is not there
         return
+    yield from _guarded("plug-ins", _plugins)
     try:
         settings = settings_of(home)
     except UsageError as error:
@@ -114,6 +115,22 @@ def _imports() -> Finding:
     except ForeignPackageError as error:
         return Finding("imports", "fail", str(error), "Give the server an environment of its own.")
     return Finding("imports", "ok", f"{', '.join(PACKAGES)} are the server's own")
+
+
+def _plugins() -> Finding:
+    from search.plugins import pluggable, plugin_versions
+
+    broken = [found for registry in pluggable() for found in registry.broken]
+    taken = ", ".join(f"{name} {version}" for name, version in plugin_versions().items()) or "none"
+    if broken:
+        left_out = "; ".join(
+            f"{found.name} of {found.group} from {found.source.distribution} "
+            f"{found.source.version}: {found.reason}"
+            for found in broken
+        )
+        advice = "Update or uninstall these distributions; the server goes on without the entries."
+        return Finding("plug-ins", "warn", f"taken: {taken}; left out: {left_out}", advice)
+    return Finding("plug-ins", "ok", taken)
 
 
 def _torch() -> Finding:

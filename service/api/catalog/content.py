@@ -10,14 +10,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from service.api.catalog.schemas import (
+    BrokenEntry,
     Catalog,
     DatasetEntry,
     Entry,
+    ExporterEntry,
     FamilyEntry,
     FidelityEntry,
     MetricEntry,
     OperationEntry,
     PresetEntry,
+    ProvidedBy,
     ProxyEntry,
     StrategyEntry,
     TaskEntry,
@@ -26,12 +29,16 @@ from service.api.catalog.schemas import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from models.plugins import Source
+
 
 @lru_cache(1)
 def catalog() -> Catalog:
     """Everything that is registered; it does not change while a process lives."""
     from models.datasets import datasets
     from models.datasets.tables import SCORES
+    from models.exporters import exporters
+    from models.family import families
     from models.operations import operations
     from models.presets import presets
     from models.proxies import proxies
@@ -39,6 +46,7 @@ def catalog() -> Catalog:
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from search.fidelity import fidelities
+    from search.plugins import pluggable
     from search.spaces import TABLE, spaces
     from search.strategy import strategies
 
@@ -49,6 +57,7 @@ def catalog() -> Catalog:
                 description=_summary(entry.Settings),
                 tasks=sorted(entry.tasks),
                 settings=_schema(entry.Settings, "family"),
+                provided_by=_provided(families.source(name)),
             )
             for name, entry in spaces.items()
         ],
@@ -57,6 +66,7 @@ def catalog() -> Catalog:
                 name=name,
                 description=_summary(entry.module) if entry.module else "the output is zero",
                 topologies=list(entry.topologies),
+                provided_by=_provided(operations.source(name)),
             )
             for name, entry in operations.items()
         ],
@@ -66,6 +76,7 @@ def catalog() -> Catalog:
                 description=_summary(entry),
                 objectives=entry.objectives,
                 settings=_schema(entry.Settings, "name"),
+                provided_by=_provided(strategies.source(name)),
             )
             for name, entry in strategies.items()
         ],
@@ -74,7 +85,10 @@ def catalog() -> Catalog:
         ],
         fidelities=[
             FidelityEntry(
-                name=name, description=_summary(entry), settings=_schema(entry.Settings, "name")
+                name=name,
+                description=_summary(entry),
+                settings=_schema(entry.Settings, "name"),
+                provided_by=_provided(fidelities.source(name)),
             )
             for name, entry in fidelities.items()
         ],
@@ -91,8 +105,22 @@ def catalog() -> Catalog:
             for name, entry in presets().items()
         ],
         datasets=[
-            DatasetEntry(name=name, task=entry.task_name, description=entry.description)
+            DatasetEntry(
+                name=name,
+                task=entry.task_name,
+                description=entry.description,
+                provided_by=_provided(datasets.source(name)),
+            )
             for name, entry in datasets.items()
+        ],
+        exporters=[
+            ExporterEntry(
+                name=name,
+                description=entry.card,
+                files=list(entry.files),
+                provided_by=_provided(exporters.source(name)),
+            )
+            for name, entry in exporters.items()
         ],
         tasks=[
             TaskEntry(
@@ -105,7 +133,21 @@ def catalog() -> Catalog:
         ]
         + [TaskEntry(name=TABLE, metrics=[SCORES[0]], default_metric=SCORES[0], training={})],
         metrics=_metrics(),
+        broken=[
+            BrokenEntry(
+                name=found.name,
+                group=found.group,
+                reason=found.reason,
+                provided_by=_provided(found.source),
+            )
+            for registry in pluggable()
+            for found in registry.broken
+        ],
     )
+
+
+def _provided(source: Source) -> ProvidedBy:
+    return ProvidedBy(distribution=source.distribution, version=source.version)
 
 
 def _metrics() -> list[MetricEntry]:

@@ -13,18 +13,38 @@ class Entry(BaseModel):
     name: str = Field(description="as it is written in a request")
 
 
-class FamilyEntry(Entry):
+class ProvidedBy(BaseModel):
+    """The installed distribution that an entry comes from."""
+
+    distribution: str
+    version: str
+
+
+class PluggableEntry(Entry):
+    """An entry of a kind that other distributions can add to."""
+
+    provided_by: ProvidedBy
+
+
+class BrokenEntry(PluggableEntry):
+    """What an installed distribution tried to add, and cannot be used."""
+
+    group: str = Field(description="the entry-point group, like nasmith.strategies")
+    reason: str
+
+
+class FamilyEntry(PluggableEntry):
     description: str
     tasks: list[str]
     settings: JsonSchema = Field(description="JSON Schema of the fields of `space`")
 
 
-class OperationEntry(Entry):
+class OperationEntry(PluggableEntry):
     description: str
     topologies: list[str]
 
 
-class StrategyEntry(Entry):
+class StrategyEntry(PluggableEntry):
     description: str
     objectives: int = Field(description="the largest number of objectives that it optimises", ge=1)
     settings: JsonSchema = Field(description="JSON Schema of the fields of `strategy`")
@@ -34,14 +54,19 @@ class ProxyEntry(Entry):
     description: str
 
 
-class FidelityEntry(Entry):
+class FidelityEntry(PluggableEntry):
     description: str
     settings: JsonSchema = Field(description="JSON Schema of the fields of `fidelity`")
 
 
-class DatasetEntry(Entry):
+class DatasetEntry(PluggableEntry):
     task: str
     description: str
+
+
+class ExporterEntry(PluggableEntry):
+    description: str = Field(description="what its files are for")
+    files: list[str] = Field(description="what it writes into a bundle")
 
 
 class TaskEntry(Entry):
@@ -71,5 +96,7 @@ class Catalog(BaseModel):
     training: JsonSchema = Field(description="JSON Schema of the fields of `training`")
     presets: list[PresetEntry]
     datasets: list[DatasetEntry]
+    exporters: list[ExporterEntry] = Field(description="what writes the files of a bundle")
     tasks: list[TaskEntry]
     metrics: list[MetricEntry]
+    broken: list[BrokenEntry] = Field(description="left out, though an installed plug-in names it")

@@ -180,4 +180,7 @@ def _item(found: Mapping[str, Any]) -> ProblemItem:
 @lru_cache(1)
 def _versions() -> dict[str, str]:
     """Of what shapes the result of a search."""
-    return {name: importlib.metadata.version(name) for name in ("nasmith", "torch", "ray", "numpy")}
+    from search.plugins import plugin_versions
+
+    own = {name: importlib.metadata.version(name) for name in ("nasmith", "torch", "ray", "numpy")}
+    return plugin_versions() | own
