@@ -241,11 +241,12 @@ def recipe_decisions(
     training: Settings, when: RecipeWhen, decisions: Sequence[Decision]
 ) -> Sequence[Decision]:
     """What is decided of the training, after the `decisions` of the architecture. What can never
-    count is left out.
+    count is left out. What needs a field follows it at once, so that a new field with one value
+    leaves the order of a grid as it was (`search.counting`).
     """
     domains = {decision.name: decision.domain for decision in decisions}
     recipe = []
-    for field in Recipe.model_fields:
+    for field in _in_order(when):
         needed, name = when.get(field, ()), RECIPE_PREFIX + field
         if needed is None or not all(
             n in domains and can_hold(domains[n], allowed) for n, allowed in needed
@@ -254,3 +255,19 @@ def recipe_decisions(
         domains[name] = as_domain(getattr(training, field))
         recipe.append(Decision(name, domains[name], needed))
     return recipe
+
+
+def _in_order(when: RecipeWhen) -> Iterator[str]:
+    """The fields of the recipe, each followed by those that need it."""
+    needs: dict[str, list[str]] = {}
+    for field in Recipe.model_fields:
+        for name, _ in when.get(field) or ():
+            needs.setdefault(name.removeprefix(RECIPE_PREFIX), []).append(field)
+    first = [field for field in Recipe.model_fields if not _names_a_field(when.get(field))]
+    while first:
+        yield (field := first.pop(0))
+        first = needs.get(field, []) + first
+
+
+def _names_a_field(when: When | None) -> bool:
+    return any(name.startswith(RECIPE_PREFIX) for name, _ in when or ())

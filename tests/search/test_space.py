@@ -152,6 +152,23 @@ def test_what_does_not_count_is_not_decided() -> None:
     assert space_of(**fixed).size == 1 and not space_of(**fixed).searches_recipe
 
 
+def test_a_field_with_one_value_leaves_a_grid_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the optimizer now stands in a group with a momentum."""
+    searched = {"optimizer": CONDITIONAL["optimizer"], "epochs": {"choice": [1, 2]}}
+    searched |= {"learning_rate": {"choice": [0.01, 0.1]}, "l1": CONDITIONAL["l1"]}
+
+    def asked() -> list[object]:
+        space = space_of(**searched)
+        grid = Grid(space, Grid.Settings(), seed=0)
+        assert space.size == 36
+        recipes = [grid.ask(number, ()).recipe.model_dump() for number in range(36)]
+        return [[recipe[name] for name in searched] for recipe in recipes]
+
+    with_momentum = asked()
+    monkeypatch.setattr("search.space.conditions", dict)
+    assert asked() == with_momentum
+
+
 def test_a_search_of_format_1_decides_all_that_it_says() -> None:
     recipe = TrainingSettings.model_validate(CONDITIONAL)
     older = SearchSpace.of_family(
