@@ -15,12 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+import models
 from service.running.ray_runtime import (
     LONGEST_FOLDER,
     RayRuntime,
     RuntimeStartError,
 )
 from service.settings import ServiceSettings
+from tests.support.strangers import imported_strangers, strange_folder
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,19 @@ print(ray.get(ray.remote(lambda: 6 * 7).remote()), is_connected(), flush=True)
 sys.stdin.readline()
 print(is_connected(), flush=True)
 import os
+os._exit(0)
+"""
+
+WORKER = """
+import os
+from service.running.ray_runtime import join
+from service.settings import ServiceSettings
+join(ServiceSettings())
+import ray
+def look():
+    import sys, models
+    return models.__file__, sys.path
+print(*ray.get(ray.remote(look).remote()), sep="\\n", flush=True)
 os._exit(0)
 """
 
@@ -124,6 +139,19 @@ def test_drivers_join_a_head_that_listens_on_loopback_alone(runtime: RayRuntime)
         assert driver.stdout is not None
         assert "True" not in driver.stdout.read()  # it noticed, or Ray has ended it
     assert wait_for_the_end_of(members, 20) == []
+
+
+def test_workers_import_nothing_from_where_a_driver_works(
+    runtime: RayRuntime, tmp_path: Path
+) -> None:
+    runtime.start()
+    folder = strange_folder(tmp_path / "project")
+    command = [sys.executable, "-P", "-c", WORKER]
+    environment = {**os.environ, **runtime.environment()}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.stdout.startswith(f"{models.__file__}\n"), done.stderr
+    assert str(folder) not in done.stdout
+    assert imported_strangers(folder) == []
 
 
 def test_nobody_joins_without_the_token(runtime: RayRuntime, tmp_path: Path) -> None:
