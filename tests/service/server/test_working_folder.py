@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ import psutil
 import pytest
 
 from models.processes.trees import end_tree
+from service.own_packages import PACKAGES
 from tests.support.environments import (
+    ROOT,
     build_wheel,
     new_environment,
     see_all_installed,
@@ -137,6 +140,14 @@ def test_a_stranger_on_the_path_is_refused(tmp_path: Path) -> None:
     assert f"fail  imports   models is {folder / 'models.py'}" in checked.stdout
     assert imported_strangers(folder) == []
     assert not (tmp_path / "home").exists()
+
+
+def test_the_wheel_holds_the_four_packages_whole_and_nothing_else(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel("nasmith-server", tmp_path)) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    files = (path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file())
+    ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    assert held == ours
 
 
 def test_a_package_that_another_distribution_wrote_over_is_refused(tmp_path: Path) -> None:
