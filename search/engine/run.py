@@ -310,7 +310,7 @@ class SearchRun:
             else:
                 self._answer(trial)
             return False
-        if not self._stages.of(trial).limits(trial):
+        if not self._stages.of(trial).is_limited(trial):
             return True
         failure, metrics = self._feasibility.refusal(trial)
         if failure is None:
@@ -329,7 +329,7 @@ class SearchRun:
         number = ended.number
         seconds += self._early_stopping.seconds_before(number)
         self._feasibility.forget(number)
-        is_limited = self._stages.of(ended).limits(ended)
+        is_limited = self._stages.of(ended).is_limited(ended)
         scored = self._scoring.scored(replace(ended, seconds=seconds), is_limited=is_limited)
         self._record(TrialEnded(scored))
         for repeat in self._waiting.pop(number, ()):

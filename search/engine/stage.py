@@ -83,7 +83,7 @@ class Stage(ABC):
     def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
         """What takes time before the first trial; else the first `next_trial` takes it."""
 
-    def limits(self, trial: Trial) -> bool:
+    def is_limited(self, trial: Trial) -> bool:
         """Whether one of its trials is held to the limits of the search."""
         return trial.kind.is_limited
 

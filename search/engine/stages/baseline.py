@@ -86,7 +86,7 @@ class Baseline(Stage):
             return True
         return self._is_random and self._counted < self._candidates.spent
 
-    def limits(self, trial: Trial) -> bool:
+    def is_limited(self, trial: Trial) -> bool:
         """Known networks are compared with, whatever they cost."""
         return not self._is_preset(trial)
 

@@ -75,9 +75,9 @@ def test_a_candidate_that_scored_the_test_split_is_refused(leak: dict[str, float
     run = started(space, strategy)
     trial = run.next_trial()
     assert trial
-    with pytest.raises(ValueError, match="trial 0 is no final one and must not report"):
+    with pytest.raises(ValueError, match="trial 0, a candidate, must not report"):
         run.report(trial.number, 1, {"val_accuracy": 0.5, **leak})
-    with pytest.raises(ValueError, match="trial 0 is no final one and must not report"):
+    with pytest.raises(ValueError, match="trial 0, a candidate, must not report"):
         complete(run, trial, **leak)
     assert strategy.told == []
 
