@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from fsspec.registry import known_implementations, registry
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
@@ -35,6 +40,25 @@ def normal_url(url: str) -> str:
 
 API_PATHS = frozenset({"docs", "healthz", "metrics", "openapi.json", "readyz", "v1", "version"})
 """How the paths of the API begin."""
+
+
+def missing_package(url: str) -> str | None:
+    """The package that a store at this fsspec URL needs and that is not installed.
+
+    Raises:
+        ValueError: no store of this kind is known.
+    """
+    for part in url.split("::"):
+        protocol = part.partition("://")[0] if "://" in part else "file"
+        if protocol in registry:
+            continue
+        if protocol not in known_implementations:
+            known = ", ".join(sorted({"file", "s3", "gs", "az"} & known_implementations.keys()))
+            raise ValueError(f"no store of the kind {protocol!r} is known; {known} and more are")
+        package = str(known_implementations[protocol]["class"]).partition(".")[0]
+        if find_spec(package) is None:
+            return package
+    return None
 
 
 class ServiceSettings(BaseSettings):
@@ -86,6 +110,16 @@ class ServiceSettings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("store_url")
+    @classmethod
+    def _can_be_used(cls, url: str) -> str:
+        package = missing_package(url) if url else None
+        if package is not None:
+            what = "'nasmith-server[s3]'" if package == "s3fs" else package
+            kind = url.partition("://")[0]
+            raise ValueError(f"a store at {kind}:// needs {package}: pip install {what}")
+        return url
+
     @model_validator(mode="after")
     def _follow_home(self) -> ServiceSettings:
         url = self.database_url or f"sqlite:///{self.home / 'nasmith.db'}"
@@ -95,12 +129,51 @@ class ServiceSettings(BaseSettings):
         return self
 
     @property
+    def database_file(self) -> Path | None:
+        """Of SQLite."""
+        url = make_url(self.database_url)
+        return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
     @property
     def checkpoints(self) -> Path:
         return self.home / "checkpoints"
+
+
+_PREFIX = "NASMITH_"
+_ELSEWHERE = (
+    "API_KEY URL DEBUG INSECURE_NO_AUTH",  # of the client and the command line
+    "GOLDEN CHAOS_SEED CHAOS_ROUNDS",  # of the tests
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownVariable:
+    """`nearest`: the name that was probably meant."""
+
+    name: str
+    nearest: str | None
+
+
+def known_variables() -> list[str]:
+    """Every environment variable that means something to Nasmith."""
+    names = [name.upper() for name in ServiceSettings.model_fields]
+    names += [name for line in _ELSEWHERE for name in line.split()]
+    return sorted(f"{_PREFIX}{name}" for name in names)
+
+
+def unknown_variables(environment: Iterable[str]) -> list[UnknownVariable]:
+    """Of the names that look like ours, those that mean nothing."""
+    known = known_variables()
+    unknown = []
+    for name in sorted(environment):
+        if name.upper().startswith(_PREFIX) and name.upper() not in known:
+            nearest = get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+            unknown.append(UnknownVariable(name, nearest[0] if nearest else None))
+    return unknown
 
 
 def environment(settings: ServiceSettings) -> dict[str, str]:

@@ -23,6 +23,10 @@ class UsageError(Exception):
     """What the person typed, or the file they named, cannot be used."""
 
 
+class AwayError(Exception):
+    """What the command needs does not answer now; the same command may succeed later."""
+
+
 class FailedError(Exception):
     """The command did its work and the outcome is a failure."""
 
@@ -77,7 +81,8 @@ def _verdict(error: Exception) -> tuple[int, str]:
         return EXIT_AUTHENTICATION, str(error)
     if isinstance(error, UnreachableError):
         return EXIT_SERVER, f"{error}\n  Start one with `nasmith serve`, or name another: --url."
-    if isinstance(error, ServerError | TooManyRequestsError | BundleError | TimeoutError):
+    away = AwayError | ServerError | TooManyRequestsError | TimeoutError
+    if isinstance(error, away | BundleError):
         return EXIT_SERVER, str(error)
     if isinstance(error, NasmithError | UsageError | OSError):
         return EXIT_USAGE, str(error)

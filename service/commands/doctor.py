@@ -11,14 +11,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from nasmith.commands.options import Json
 from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
+from service.commands.findings import Finding, dispatcher, store, variables
 from service.commands.options import Home, settings_of
 from service.own_packages import PACKAGES, ForeignPackageError, refuse_foreign_packages
 
@@ -29,18 +30,6 @@ _MIN_PYTHON = (3, 11)
 _LITTLE_DISK, _TOO_LITTLE_DISK = 5 * 2**30, 2**29
 _LITTLE_MEMORY = 4 * 2**30
 _SAFE_SQLITE = (3, 51, 3)
-
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `advice` says what to do where it is not ok."""
-
-    check: str
-    status: Status
-    message: str
-    advice: str = ""
 
 
 def doctor(home: Home = None, as_json: Json = False) -> None:
@@ -53,9 +42,9 @@ def doctor(home: Home = None, as_json: Json = False) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            print(f"{finding.status:<5} {finding.check:<9} {finding.message}")
+            print(f"{finding.status:<5} {finding.check:<10} {finding.message}")
             if finding.advice:
-                print(f"{'':<16}{finding.advice}")
+                print(f"{'':<17}{finding.advice}")
     if any(finding.status == "fail" for finding in findings):
         raise typer.Exit(EXIT_FAILED_SEARCH)
 
@@ -72,6 +61,10 @@ def examine(home: Path | None) -> Iterator[Finding]:
     if imports.status == "fail":  # the other checks are made by what is not there
         return
     yield from _guarded("plug-ins", _plugins)
+    known = variables()
+    yield known
+    if known.status == "fail":
+        return
     try:
         settings = settings_of(home)
     except UsageError as error:
@@ -80,6 +73,8 @@ def examine(home: Path | None) -> Iterator[Finding]:
     yield from _guarded("disk", lambda: _disk(settings.home))
     yield from _guarded("sqlite", lambda: _sqlite(settings))
     yield from _guarded("database", lambda: _database(settings))
+    yield from _guarded("store", lambda: store(settings))
+    yield from _guarded("dispatcher", lambda: dispatcher(settings))
     yield from _guarded("port", lambda: _port(settings.host, settings.port))
 
 
@@ -220,9 +215,8 @@ def _database(settings: ServiceSettings) -> Finding:
 
     from service.sql.database import create_engine, is_migrated
 
-    url = make_url(settings.database_url)
-    shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+    shown = make_url(settings.database_url).render_as_string(hide_password=True)
+    if settings.database_file is not None and not settings.database_file.exists():
         return Finding("database", "ok", f"{shown} does not exist yet; `serve` makes it")
     engine = create_engine(settings.database_url)
     try:

@@ -76,6 +76,8 @@ def own_facts(home: Path | None, search_id: str, name: str) -> DatasetFacts:
         f"the data of {name!r} are needed, which are only where its server runs, and "
         f"{settings.home} is not the home of that server: --home"
     )
+    if settings.database_file is not None and not settings.database_file.exists():
+        raise elsewhere  # and nothing is made there
     sessions = connect(settings.database_url)
     try:
         with sessions.read() as session:

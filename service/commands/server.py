@@ -9,7 +9,7 @@ import typer
 
 from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json
-from service.commands.options import Home, settings_of
+from service.commands.options import Home, database_is_needed, settings_of
 from service.own_packages import ForeignPackageError, refuse_foreign_packages
 
 
@@ -56,13 +56,14 @@ def serve(
             note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
 
     try:
-        run(
-            settings,
-            with_dispatcher=dispatcher,
-            port_file=port_file,
-            is_exposed_on_purpose=insecure_no_auth,
-            on_ready=on_ready,
-        )
+        with database_is_needed(settings):
+            run(
+                settings,
+                with_dispatcher=dispatcher,
+                port_file=port_file,
+                is_exposed_on_purpose=insecure_no_auth,
+                on_ready=on_ready,
+            )
     except ServeError as error:
         raise UsageError(str(error)) from None
 
@@ -81,7 +82,8 @@ def migrate(home: Home = None) -> None:
     settings = settings_of(home)
     from service.sql.database import migrate as run
 
-    run(settings.database_url)
+    with database_is_needed(settings):
+        run(settings.database_url)
     note("The database is up to date.")
 
 

@@ -63,8 +63,11 @@ def serve(
     os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
         port_file = settings.home / PORT_FILE
-    with _stopped_by_signals(), _only_one(settings.home, with_dispatcher):
-        listener = _bind(settings.host, settings.port)
+    with (
+        _stopped_by_signals(),
+        _only_one(settings.home, with_dispatcher),
+        _bind(settings.host, settings.port) as listener,
+    ):
         migrate(settings.database_url)
         dispatcher = EmbeddedDispatcher(settings) if with_dispatcher else None
         url = _url(settings.host, listener)

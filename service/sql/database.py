@@ -36,7 +36,6 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
     """
     parsed = make_url(normal_url(url))
     if parsed.get_backend_name() == "sqlite":
-        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = _create_engine(
             parsed,
             module=_sqlite_module(),
@@ -112,6 +111,8 @@ def migrate(url: str, revision: str = "head") -> None:
     the first one does it under a lock, the others wait and find nothing to do.
     """
     engine = create_engine(url, foreign_keys=False)
+    if engine.dialect.name == "sqlite":
+        Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":

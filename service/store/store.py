@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,6 +51,22 @@ class Store:
                 self._files.exists(self._root)
         except StoreError:
             raise
+        except Exception as error:  # each kind of store raises its own
+            raise StoreError(f"{type(error).__name__}: {error}"[:300]) from error
+
+    def probe(self) -> None:
+        """Write a file and remove it; into a local folder, if it is there.
+
+        Raises:
+            StoreError: that is not possible.
+        """
+        self.check()
+        if isinstance(self._files, LocalFileSystem) and not Path(self._root).exists():
+            return
+        path = f"{self._root}/probe-{secrets.token_hex(8)}"
+        try:
+            self._files.pipe_file(path, b"can this be written?")
+            self._files.rm_file(path)
         except Exception as error:  # each kind of store raises its own
             raise StoreError(f"{type(error).__name__}: {error}"[:300]) from error
 

@@ -18,7 +18,7 @@ import pytest
 
 from nasmith import Client
 from service.running.driver import Driver as SearchDriver
-from service.running.lease_keeper import Exit
+from service.running.exits import Exit
 from service.server.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 from service.sql.database import connect

@@ -1,0 +1,89 @@
+"""What `nasmith doctor` finds out about the service: its settings, its store, its dispatcher."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from service.settings import ServiceSettings
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `advice` says what to do where it is not ok."""
+
+    check: str
+    status: Status
+    message: str
+    advice: str = ""
+
+
+def variables() -> Finding:
+    """Of the environment, those that look like ours."""
+    from service.settings import unknown_variables
+
+    unknown = unknown_variables(os.environ)
+    meant = {variable.nearest for variable in unknown if variable.nearest is not None}
+    names = ", ".join(variable.name for variable in unknown)
+    if meant:
+        advice = f"Is {', '.join(sorted(meant))} meant?"
+        return Finding("variables", "fail", f"there is no {names}", advice)
+    if unknown:
+        return Finding("variables", "warn", f"no settings of Nasmith, and ignored: {names}")
+    return Finding("variables", "ok", "every NASMITH_... is known")
+
+
+def store(settings: ServiceSettings) -> Finding:
+    from service.store.store import Store, StoreError
+
+    try:
+        Store(settings.store_url).probe()
+    except StoreError as error:
+        return Finding("store", "fail", str(error), "Is NASMITH_STORE_URL right?")
+    return Finding("store", "ok", "it can be reached and written")
+
+
+def dispatcher(settings: ServiceSettings) -> Finding:
+    """Where a server of this home runs, something has to run its searches."""
+    from models.processes.names import is_gone
+    from service.sql.database import connect, is_migrated
+    from service.sql.dispatchers import Dispatchers
+
+    unused = Finding("dispatcher", "ok", "no server runs here, so none is needed")
+    file = settings.database_file
+    if file is not None and not file.exists():
+        return unused
+    sessions = connect(settings.database_url)
+    try:
+        with sessions.connect() as connection:
+            if not is_migrated(connection):
+                return unused
+        alive = Dispatchers(sessions).alive(is_gone)
+    finally:
+        sessions.engine.dispose()
+    if any(found.obstacle is None for found in alive):
+        return Finding("dispatcher", "ok", f"{len(alive)} alive")
+    if alive:
+        return Finding("dispatcher", "warn", f"it waits for {alive[0].obstacle}")
+    url = _served(settings.home)
+    if url is None:
+        return unused
+    advice = "`nasmith dispatch` starts one; `nasmith serve` has one of its own."
+    return Finding("dispatcher", "fail", f"none is alive, and {url} takes searches", advice)
+
+
+def _served(home: Path) -> str | None:
+    """Where a server of this home is, if one runs."""
+    import psutil
+
+    try:
+        served = json.loads((home / "server.json").read_text())
+        return str(served["url"]) if psutil.pid_exists(served["pid"]) else None
+    except (OSError, ValueError, KeyError):
+        return None
