@@ -163,6 +163,8 @@ def constant(parameters: Iterable[Tensor]) -> Iterator[None]:
 def gradients(loss: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
     """Of `loss`; zero for what it does not depend on."""
     parameters = list(parameters)
+    if not loss.requires_grad:  # as of a subnet all of whose operations are none
+        return [torch.zeros_like(parameter) for parameter in parameters]
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     return [
         torch.zeros_like(parameter) if gradient is None else gradient

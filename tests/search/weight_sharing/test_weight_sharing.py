@@ -203,6 +203,19 @@ def test_a_search_goes_on_from_its_state_as_if_it_had_never_stopped(name: str) -
     assert all(torch.equal(found[key], expected[key]) for key in found)
 
 
+def test_a_subnet_of_nothing_but_none_moves_no_architecture() -> None:
+    """Its loss depends on no alpha; of a small space such a subnet is drawn sooner or later."""
+    settings = GdasSettings(architecture_weight_decay=0.0)
+    search = search_of(GdasSearch, settings, nodes=2)
+    for name, group in search.supernet.groups.items():
+        with torch.no_grad():
+            search.alphas[name][:, group.options.index("none")] = 1000.0
+    before = {name: alpha.detach().clone() for name, alpha in search.alphas.items()}
+    losses = search.step(batch(2), batch(3))
+    assert all(loss.isfinite() for loss in losses)
+    assert all(torch.equal(alpha, before[name]) for name, alpha in search.alphas.items())
+
+
 def request(name: str, **strategy: Any) -> dict[str, Any]:
     return {
         "dataset": "digits",
