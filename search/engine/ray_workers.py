@@ -29,6 +29,7 @@ NODE_ENVIRONMENT = {
     "RAY_preload_python_modules": ",".join(PRELOADED_MODULES),
     "RAY_prestart_worker_first_driver": "0",  # one process a core is too many for a large machine
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_worker_niceness": "0",  # at Ray's 15, searches starve where anything else runs
     "PYTHONSAFEPATH": "1",  # workers import nothing that lies beside Ray's own script
 }
 """Of a Ray node that runs our trials, set where the node is started."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 _MIN_PYTHON = (3, 11)
+_IMPORT_SECONDS = 180
 _LITTLE_DISK, _TOO_LITTLE_DISK = 5 * 2**30, 2**29
 _LITTLE_MEMORY = 4 * 2**30
 _SAFE_SQLITE = (3, 51, 3)
@@ -152,11 +153,13 @@ def _ray() -> Finding:
             [sys.executable, "-P", "-c", code],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=_IMPORT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding("ray", "fail", "import takes more than 60 s", "Is the disk overloaded?")
+        return Finding(
+            "ray", "fail", f"import takes more than {_IMPORT_SECONDS} s", "Is the disk overloaded?"
+        )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return Finding("ray", "fail", f"cannot be imported: {reason}", "Run `make install`.")

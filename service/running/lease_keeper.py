@@ -20,7 +20,7 @@ from service.sql.queue import Queue, Requests
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS = 90.0
+STALL_SECONDS = 300.0  # a turn may hold a long thought of the strategy, on a busy machine
 POLL_SECONDS = 0.5
 SETTLING_SECONDS = 1.0
 """Between the end of a search and `close`: a lease that is gone by then is lost."""

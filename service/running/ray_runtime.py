@@ -23,7 +23,7 @@ from models.processes.trees import end_tree
 from search.engine import ray_workers
 from service.settings import ServiceSettings
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0  # three, where nothing else runs
 STOP_SECONDS = 5.0
 
 OBJECT_STORE_BYTES = 256 * 2**20

@@ -20,7 +20,7 @@ import psutil
 from models.processes.children import child_command
 from models.processes.trees import end_tree, kill_all
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0  # a second, where nothing else runs
 STOP_SECONDS = 15.0
 
 
@@ -124,7 +124,7 @@ class LocalServer:
     def _is_ready(self, port_file: Path) -> bool:
         self._port = int(json.loads(port_file.read_text())["url"].rpartition(":")[2])
         try:
-            answer = httpx2.get(f"{self.url}/readyz?exclude=dispatcher", timeout=5)
+            answer = httpx2.get(f"{self.url}/readyz?exclude=dispatcher", timeout=30)
         except httpx2.TransportError:
             return False
         return answer.status_code == httpx2.codes.OK

@@ -174,7 +174,7 @@ def test_watch_draws_a_bar_on_a_terminal(url: str) -> None:
         assert "queued" in shown
         assert "━" in shown
         search.cancel()
-        out, _ = watcher.communicate(timeout=30)
+        out, _ = watcher.communicate(timeout=240)
         os.close(controller)
     assert watcher.returncode == 1
     assert out == f"{search.id} cancelled, 0/21 trials\n"
@@ -206,14 +206,14 @@ def test_watch_outlives_a_restart_and_ctrl_c_leaves_the_search(tmp_path: Path) -
         time.sleep(1)
         server.start()
         searches[0].cancel()
-        out, err = watchers[0].communicate(timeout=60)
+        out, err = watchers[0].communicate(timeout=240)
         assert watchers[0].returncode == 1
         assert out.startswith(f"{searches[0].id} cancelled")
         assert err.count("trying again") == 1  # one line an outage, however many attempts
         assert "is back" in err
 
         watchers[1].send_signal(signal.SIGINT)
-        out, err = watchers[1].communicate(timeout=60)
+        out, err = watchers[1].communicate(timeout=240)
         assert watchers[1].returncode == 130
         assert f"nasmith watch {searches[1].id}" in err
         assert searches[1].refresh().state == "queued"

@@ -124,6 +124,8 @@ def test_drivers_join_a_head_that_listens_on_loopback_alone(runtime: RayRuntime)
     with asking(runtime) as driver:
         assert line(driver) == "42 True"
         members = processes_of(folder_of(runtime))
+        (worker, *_) = [p for p in members if p.name().startswith("ray::IDLE")]
+        assert worker.nice() == psutil.Process().nice()  # busy neighbours do not starve it
         listening = {
             connection.laddr.ip
             for process in members
@@ -138,7 +140,7 @@ def test_drivers_join_a_head_that_listens_on_loopback_alone(runtime: RayRuntime)
         driver.stdin.flush()
         assert driver.stdout is not None
         assert "True" not in driver.stdout.read()  # it noticed, or Ray has ended it
-    assert wait_for_the_end_of(members, 20) == []
+    assert wait_for_the_end_of(members, 90) == []
 
 
 def test_workers_import_nothing_from_where_a_driver_works(
@@ -189,7 +191,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
         members = [head, *head.children(recursive=True)]
         assert len(members) >= 3  # among them gcs_server and raylet
         owner.kill()
-    assert wait_for_the_end_of(members, 20) == []
+    assert wait_for_the_end_of(members, 90) == []
     assert not list(tmp_path.glob("ray/nasmith-ray-*/ray"))  # it cleaned up after itself
 
 
@@ -199,13 +201,13 @@ def test_a_head_that_lost_a_part_is_dead_and_has_a_successor(runtime: RayRuntime
     members = processes_of(first)
     (gcs,) = [process for process in members if process.name() == "gcs_server"]
     gcs.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while runtime.is_alive() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not runtime.is_alive()
     runtime.start()
     assert runtime.is_alive() and runtime.address != address
-    assert wait_for_the_end_of(members, 20) == []
+    assert wait_for_the_end_of(members, 90) == []
     assert not Path(first).exists()
 
 
@@ -218,7 +220,7 @@ def test_a_killed_head_takes_its_processes_along(runtime: RayRuntime) -> None:
     head.wait()
     assert not runtime.is_alive()
     runtime.stop()
-    assert wait_for_the_end_of(members, 20) == []
+    assert wait_for_the_end_of(members, 90) == []
     assert not Path(folder).exists()
 
 
