@@ -34,6 +34,9 @@ class TrainingPurpose(Purpose):
     EPOCH = "epoch"
     """Dropout in epoch `number`."""
 
+    STATISTICS = "statistics"
+    """The training samples that batch normalisation is fitted to before the network is scored."""
+
     PRETEXT = "pretext"
     """Weights of what stands in for the head in pretraining."""
 

@@ -22,7 +22,7 @@ from models.quiet import give_way
 from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
 from models.tensor_file import dense
-from models.training import augmentation, gradients, regularization
+from models.training import augmentation, gradients, normalization, regularization
 from models.training.diagnosis import NonFiniteError, diagnosis
 from models.training.evaluation import channels_last, evaluate
 from models.training.initialization import initialize
@@ -236,6 +236,8 @@ class _Loop:
             Split(held_out.x.to(device), held_out.y.to(device)) if data == "train" else None
         )
 
+        generator = torch.Generator().manual_seed(seed_for(seed, TrainingPurpose.STATISTICS))
+        self._sample = self._move(torch.randperm(len(self._y), generator=generator))
         self._steps = math.ceil(len(self._y) / recipe.batch_size)
         self._learning_rate = schedule(recipe, self._steps)
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -259,6 +261,7 @@ class _Loop:
         with seeded(seed_for(self._seed, TrainingPurpose.EPOCH, number), self._device):
             metrics = {"epoch": number, **self._pass(number)}
         self._check(number, "training", metrics["train_loss"])
+        normalization.renew(self._network, partial(self._batch, shifts=None), self._sample)
         if self._validation is not None:
             metrics |= evaluate(self._network, self._validation, self._task, "val")
             self._check(number, "validation", metrics["val_loss"])
