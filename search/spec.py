@@ -113,6 +113,9 @@ class SearchSpec(Body):
         description="presets to compare with, trained by the same recipe after the strategy's "
         "trials; never among the best, whatever the constraints",
     )
+    force: bool = Field(
+        False, description="whether to run what is refused as a likely mistake all the same"
+    )
     resources: Resources = Field(default_factory=Resources)
     final: Final = Field(default_factory=Final)
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random in the search")

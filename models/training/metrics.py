@@ -49,6 +49,16 @@ def metric_names(task_name: str) -> tuple[str, ...]:
     return tuple(scores[task_name].goals)
 
 
+def goal_of(task_name: str, metric: str) -> Goal | None:
+    """Which way a metric of validation is better, by its whole name; None for other metrics.
+
+    Raises:
+        models.registry.UnknownNameError: no such task can be trained.
+    """
+    prefix, _, name = metric.partition("_")
+    return scores[task_name].goals.get(name) if prefix == "val" else None
+
+
 def default_metric(task_name: str) -> tuple[str, Goal]:
     """The metric, without prefix, that a search of this task optimises by default, and its goal.
 

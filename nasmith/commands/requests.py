@@ -64,6 +64,10 @@ def print_estimate(answer: dict[str, Any]) -> None:
         ("cost", "unknown" if flops is None else f"about {flops:.2g} FLOPs of training"),
         ("time", "no limit" if limit is None else f"the search stage ends after {limit:g} s"),
     ]
+    if answer.get("baseline"):  # older servers give none
+        metrics = [o["metric"] for o in spec["objectives"] if o["metric"] in answer["baseline"]]
+        floor = ", ".join(f"{metric} {answer['baseline'][metric]:.4g}" for metric in metrics)
+        rows.append(("floor", f"{floor} by what knows nothing"))
     for name, value in rows:
         print(f"{name:<8}{value}")
     print("\nNetworks of this space, drawn at random:")

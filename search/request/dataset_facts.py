@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from models.datasets import datasets
 from models.datasets.reference import DatasetReference
+from models.remarks import Remark
 from models.task import Task
+from models.training.baseline import baseline
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """`task` is None for a table of known results. `reference` is what workers load it by."""
+    """`task` is None for a table of known results. `reference` is what workers load it by.
+
+    baseline: what knows nothing scores on validation; it lacks a metric that is not defined there.
+        None: unknown, as of a table and of what older versions stored.
+    remarks: what the dataset tells of itself.
+    """
 
     task: Task | None
     sizes: Mapping[str, int]
     fingerprint: str
     reference: DatasetReference
+    baseline: Mapping[str, float] | None = None
+    remarks: Sequence[Remark] = ()
 
 
 Lookup = Callable[[str], DatasetFacts]
@@ -36,4 +45,5 @@ def named_facts(name: str) -> DatasetFacts:
         models.datasets.UnavailableDatasetError: it cannot be downloaded now.
     """
     dataset = datasets[name].load()
-    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, name)
+    known = baseline(dataset, "val")
+    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, name, known)

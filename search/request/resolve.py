@@ -77,7 +77,7 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
     problems = [*draft.problems, *refused, *rules(draft, source, space)]
     if problems or source is None or space is None:
         raise SpecError(capped(problems))
-    resolved = Resolved(draft.spec, source, space, draft.warnings)
+    resolved = Resolved(draft.spec, source, space, (*draft.warnings, *_told(source.dataset)))
     if problems := list(_impossible_costs(resolved)):
         raise SpecError(problems)
     return resolved
@@ -119,3 +119,8 @@ def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
     for index, limit in enumerate(resolved.spec.constraints):
         if limit in resolved.spec.cost_limits and (reason := limit.violation(metrics)):
             yield problem(f"the only network of the space has {reason}", "constraints", index)
+
+
+def _told(dataset: DatasetFacts) -> Iterator[SpecWarning]:
+    for remark in dataset.remarks:
+        yield SpecWarning(remark.code, remark.message, "/dataset")

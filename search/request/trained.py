@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from models.cost import cost
+from models.domains import as_domain
 from models.family import FamilySettings, InfeasibleError, families
 from models.settings import Settings
 from models.task import Task
 from models.training.defaults import with_task_defaults
-from models.training.metrics import default_metric, metric_names
+from models.training.metrics import default_metric, goal_of, metric_names
 from search.evaluation import Evaluator
 from search.evaluators.train import TrainEvaluator
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective
-from search.problems import SpecError, SpecProblem, problem
+from search.problems import SpecError, SpecProblem, problem, shown
 from search.request.dataset_facts import DatasetFacts
 from search.request.pretraining import pretraining_inputs, pretraining_refusal
 from search.request.read import Draft
@@ -60,6 +61,10 @@ class Trained:
         return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
 
     def problems(self, draft: Draft[SearchSpec]) -> Iterator[SpecProblem]:
+        if draft.has("training"):
+            yield from augmentation_problems(draft.spec.training, self.task)
+        if draft.has("objectives"):
+            yield from objective_problems(draft.spec, self.dataset, self.task)
         if draft.has("space", "training"):
             yield from start_problems(draft.spec.space.family, draft.spec.training, self.task)
 
@@ -81,6 +86,39 @@ class Trained:
         return functools.partial(
             TrainEvaluator.for_search, spec, checkpoints, self.dataset.reference
         )
+
+
+def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+    """Pictures alone are shifted and mirrored."""
+    wanted = as_domain(training.augmentation).values()  # type: ignore[attr-defined]  # of Recipe
+    if task.name != "image_classification" and (other := [v for v in wanted if v != "none"]):
+        message = f"{shown(other[0])} is for pictures, and this is {task.name}; allowed is none"
+        yield problem(message, "training", "augmentation")
+
+
+def objective_problems(
+    spec: SearchSpec, dataset: DatasetFacts, task: Task
+) -> Iterator[SpecProblem]:
+    """Objectives can be computed on the validation split, and go the way that they are meant."""
+    for index, objective in enumerate(spec.objectives):
+        goal = goal_of(task.name, objective.metric)
+        if goal is None:
+            continue
+        if dataset.baseline is not None and objective.metric not in dataset.baseline:
+            message = (
+                f"{objective.metric} cannot be computed: every sample of the validation split is "
+                f"of one class; known here are {', '.join(sorted(dataset.baseline))}"
+            )
+            yield problem(message, "objectives", index, "metric")
+        if objective.goal != goal and not spec.force:
+            message = (
+                f"{objective.metric} is better where it is {_BETTER[goal]}, got "
+                f'{shown(objective.goal)}; "force": true searches for it all the same'
+            )
+            yield problem(message, "objectives", index, "goal")
+
+
+_BETTER = {"maximize": "larger", "minimize": "smaller"}
 
 
 def space_for(

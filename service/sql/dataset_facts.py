@@ -40,6 +40,7 @@ class TenantDatasets:
 
 def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
     from models.datasets.reference import StoredDataset
+    from models.remarks import Remark
     from models.task import Task
     from search.request.dataset_facts import DatasetFacts
 
@@ -48,4 +49,6 @@ def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
         row.facts["samples"],
         row.fingerprint,
         StoredDataset(f"{store_url.rstrip('/')}/{row.path}", row.sha256),
+        row.facts.get("baseline"),
+        [Remark.from_json(found) for found in row.facts.get("warnings", ())],
     )

@@ -53,7 +53,7 @@ class Links(BaseModel):
 class RequestWarning(BaseModel):
     """What a client should change in a request that was taken."""
 
-    code: str = Field(description="deprecated_word: it has another name now")
+    code: str = Field(description="deprecated_word, or one of the dataset")
     message: str
     where: str = Field(description="JSON Pointer into the body of the request")
 
@@ -148,6 +148,9 @@ class DryRun(SpaceDryRun):
     epochs: int = Field(description="of all trainings together", ge=0)
     training_flops: float | None = Field(description="of all trainings together; null: unknown")
     seconds_limit: float | None = Field(description="the time budget of the search stage")
+    baseline: dict[str, float] | None = Field(
+        description="what knows nothing of the inputs scores on validation; null: unknown"
+    )
 
 
 def _eta_seconds(row: Search) -> float | None:

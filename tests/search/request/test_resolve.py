@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,10 +8,13 @@ from ray import cloudpickle
 from models.domains import Range
 from models.family import families
 from models.recipe import TrainingSettings
+from models.remarks import Remark
 from models.task import GraphSize, Task
 from models.training.defaults import default_recipe, with_task_defaults
 from search.objectives import Objective
+from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts, named_facts
+from search.request.dry_run import estimate
 from search.request.resolve import resolve
 from tests.search.support.bodies import FULL, MINIMAL, problems
 
@@ -109,3 +113,50 @@ def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
         assert filled.optimizer == default_recipe(name).optimizer  # type: ignore[arg-type]
         assert with_task_defaults(filled, "forecasting") == filled
         assert TrainingSettings.model_validate(filled.model_dump(mode="json")) == filled
+
+
+def refusals(body: dict[str, Any], **facts: Any) -> dict[str, str]:
+    """What is refused of a body on digits, or on a dataset with other facts."""
+    known = replace(named_facts(body["dataset"]), **facts)
+    try:
+        resolve(body, lambda name: known)
+    except SpecError as error:
+        return {found.pointer: found.message for found in error.problems}
+    return {}
+
+
+BASE = {"dataset": "wine", "space": {"family": "mlp"}, "strategy": {"name": "random"}}
+
+
+def test_an_objective_against_its_own_sense_is_refused_unless_it_is_meant() -> None:
+    body = {**BASE, "objectives": [{"metric": "val_loss", "goal": "maximize"}]}
+    assert "better where it is smaller" in refusals(body)["/objectives/0/goal"]
+    assert refusals({**body, "force": True}) == {}
+    costs = [{"metric": "parameters", "goal": "maximize"}]
+    assert refusals({**BASE, "objectives": costs}) == {}
+
+
+def test_a_metric_that_the_data_cannot_give_is_refused() -> None:
+    body = {**BASE, "objectives": [{"metric": "val_auc", "goal": "maximize"}]}
+    assert refusals(body) == {}
+    one_class = {"val_accuracy": 1.0, "val_loss": 0.1, "val_f1": 1.0}
+    assert "of one class" in refusals(body, baseline=one_class)["/objectives/0/metric"]
+    assert refusals(body, baseline=None) == {}, "older datasets do not say it"
+
+
+def test_pictures_alone_are_augmented() -> None:
+    body = {**BASE, "training": {"augmentation": {"choice": ["none", "shift"]}}}
+    assert refusals(body) == {
+        "/training/augmentation": '"shift" is for pictures, and this is tabular_classification; '
+        "allowed is none"
+    }
+
+
+def test_what_a_dataset_tells_is_told_of_a_search_on_it() -> None:
+    remark = Remark("duplicates", "3 rows are equal to an earlier one", None, 3)
+    facts = replace(named_facts("wine"), remarks=[remark])
+    found = resolve(BASE, lambda name: facts)
+    assert [warning.to_json() for warning in found.warnings] == [
+        {"code": "duplicates", "message": remark.message, "where": "/dataset"}
+    ]
+    assert estimate(found)["baseline"] == named_facts("wine").baseline
