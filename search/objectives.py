@@ -24,7 +24,17 @@ MEASURED_METRICS = ("latency_ms", "train_seconds", "peak_memory_bytes")
 
 class Objective(Settings):
     metric: str = Field(description="a metric of the task, or a cost", max_length=64)
-    goal: Goal = Field("maximize", description="maximize or minimize")
+    goal: Goal = Field(
+        "maximize",
+        description="maximize or minimize; default: the metric's own, so a loss and a cost are "
+        "minimized",
+    )
+
+    def towards(self, own: Goal) -> Objective:
+        """With the metric's `own` goal, where the request left it open."""
+        if "goal" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"goal": own})
 
 
 class Constraint(Settings):

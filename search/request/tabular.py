@@ -45,7 +45,11 @@ class Tabular:
             draft = draft.filled(space=TableSettings(family=TABLE))
         open_fields = FINAL.keys() - spec.final.model_fields_set
         return draft.filled(
-            objectives=spec.objectives or (Objective(metric=SCORES[0]),),
+            objectives=tuple(
+                objective.towards("maximize" if objective.metric in SCORES else "minimize")
+                for objective in spec.objectives
+            )
+            or (Objective(metric=SCORES[0]),),
             final=spec.final.model_copy(update={name: FINAL[name] for name in open_fields}),
         )
 

@@ -53,7 +53,11 @@ class Trained:
             draft = draft.filled(strategy=spec.strategy.for_task(task))
         return draft.filled(
             training=training,
-            objectives=spec.objectives or (Objective(metric=f"val_{metric}", goal=goal),),
+            objectives=tuple(
+                objective.towards(goal_of(task, objective.metric) or "minimize")
+                for objective in spec.objectives
+            )
+            or (Objective(metric=f"val_{metric}", goal=goal),),
             final=spec.final.model_copy(update={"epochs": epochs}),
         )
 

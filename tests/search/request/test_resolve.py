@@ -132,6 +132,9 @@ def test_an_objective_against_its_own_sense_is_refused_unless_it_is_meant() -> N
     body = {**BASE, "objectives": [{"metric": "val_loss", "goal": "maximize"}]}
     assert "better where it is smaller" in refusals(body)["/objectives/0/goal"]
     assert refusals({**body, "force": True}) == {}
+    left_open = [{"metric": "val_loss"}, {"metric": "flops"}, {"metric": "val_accuracy"}]
+    found = resolve({**BASE, "objectives": left_open}).spec.objectives
+    assert [objective.goal for objective in found] == ["minimize", "minimize", "maximize"]
     costs = [{"metric": "parameters", "goal": "maximize"}]
     assert refusals({**BASE, "objectives": costs}) == {}
 

@@ -33,6 +33,7 @@ STORED: dict[str, Any] = {
     "baselines": [],
     "resources": {"parallel_trials": 2, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0},
     "final": {"top": 1, "seeds": 1, "epochs": None, "data": "train"},
+    "force": False,
     "seed": 0,
     "format": 2,
 }
