@@ -62,12 +62,11 @@ def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
         yield Remark("rare_class", message, str(classes[index]), int(whole[index]))
 
 
-def of_equal_rows(groups: NDArray[np.int64] | None, rows: int) -> Iterator[Remark]:
-    """`groups`: of `models.datasets.tabular.groups_of`."""
+def of_equal_samples(groups: NDArray[np.int64] | None, count: int, what: str) -> Iterator[Remark]:
+    """`groups`: the number of each sample's group, None where all differ."""
     if groups is not None:
-        copies = rows - len(np.unique(groups))
-        are = "row is" if copies == 1 else "rows are"
-        message = f"{copies} {are} equal to an earlier one; equal rows are in one split"
+        copies = count - len(np.unique(groups))
+        message = f"{copies} of {count} {what} are equal to an earlier one; equals are in one split"
         yield Remark("duplicates", message, None, copies)
 
 

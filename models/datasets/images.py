@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split
+from models.datasets import Dataset, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
 from models.datasets.splits import stratified
@@ -25,20 +27,22 @@ def from_arrays(
     y_test: Array | None = None,
     unlabelled: Array | None = None,
     *,
+    x_val: Array | None = None,
+    y_val: Array | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
     """An image classification dataset.
 
-    A test set that comes with the data is kept as it is, and `validation` is drawn from `x`;
-    without one, both shares are. Labels may be numbers or strings; classes are those of `y` in
-    ascending order. The network's input is (C, H, W), each channel with mean 0 and deviation 1 on
+    What comes divided stays so: of validation and test, those that are not given are drawn from
+    `x`, equal pictures into one split. Labels may be numbers or strings; classes are those of `y`
+    in ascending order. The network takes (C, H, W), each channel with mean 0 and deviation 1 on
     the train split, to which `unlabelled` adds samples without a label.
 
     Shapes:
-        x, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
-        y, y_test: (N,)
+        x, x_val, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
+        y, y_val, y_test: (N,)
 
     Raises:
         ValueError: shapes, types or values that make no such dataset, with the array at fault.
@@ -52,35 +56,62 @@ def from_arrays(
         )
     labels = labels.astype(np.int64)
     arrays = {"x": x, "y": labels}
-    if x_test is None or y_test is None:
-        if x_test is not None or y_test is not None:
-            raise ValueError("x_test and y_test come together")
-        train, val, held_out = stratified(labels, (validation, test), seed)
-        raw_x, raw_y = x[held_out], labels[held_out]
-        arrays |= {"train": train, "validation": val, "test": held_out}
-    else:
-        _check("x_test", x_test, x)
-        _check_labels("y_test", y_test, len(x_test))
-        train, val = stratified(labels, (validation,), seed)
-        raw_x, raw_y = x_test, _index(y_test, classes)
-        arrays |= {"x_test": raw_x, "y_test": raw_y, "train": train, "validation": val}
+    given: dict[str, tuple[Array, NDArray[np.int64]]] = {}
+    for part, part_x, part_y in (("val", x_val, y_val), ("test", x_test, y_test)):
+        if (part_x is None) != (part_y is None):
+            raise ValueError(f"x_{part} and y_{part} come together")
+        if part_x is not None and part_y is not None:
+            _check(f"x_{part}", part_x, x)
+            _check_labels(f"y_{part}", part_y, len(part_x))
+            given[part] = part_x, _index(f"y_{part}", part_y, classes)
+            arrays |= {f"x_{part}": given[part][0], f"y_{part}": given[part][1]}
+    shares = {"val": validation, "test": test}
+    groups = groups_of(x)
+    drawn = [part for part in shares if part not in given]
+    train, *sets = (
+        stratified(labels, [shares[part] for part in drawn], seed, groups)
+        if drawn
+        else [np.arange(len(x))]
+    )
+    if drawn:  # the names are part of every fingerprint
+        arrays["train"] = train
+        names = {"val": "validation", "test": "test"}
+        arrays |= {names[part]: chosen for part, chosen in zip(drawn, sets, strict=True)}
+    parts = given | {
+        part: (x[chosen], labels[chosen]) for part, chosen in zip(drawn, sets, strict=True)
+    }
+    raw_x, raw_y = parts["test"]
     whole = x[train]
     if unlabelled is not None:
         _check("x_unlabelled", unlabelled, x)
         whole = np.concatenate([whole, unlabelled])
         arrays["x_unlabelled"] = unlabelled
     preprocessing = _fit(whole, classes.tolist())
-    return Dataset(
+    dataset = Dataset(
         name=name,
         task=Task("image_classification", _channels_first(x.shape[1:]), len(classes)),
         train=_split(x[train], labels[train], preprocessing),
-        validation=_split(x[val], labels[val], preprocessing),
+        validation=_split(parts["val"][0], parts["val"][1], preprocessing),
         test=_split(raw_x, raw_y, preprocessing),
         raw_test=Split(torch.tensor(raw_x), torch.tensor(raw_y)),
         preprocessing=preprocessing,
         fingerprint=fingerprint(arrays),
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
     )
+    told = [*findings.of_equal_samples(groups, len(x), "pictures"), *findings.of_samples(dataset)]
+    return replace(dataset, remarks=tuple(told))
+
+
+def groups_of(x: Array) -> NDArray[np.int64] | None:
+    """Which pictures are equal; None where none are.
+
+    Shapes:
+        (N,) number of the group, from 0
+    """
+    digests = [hashlib.sha256(np.ascontiguousarray(sample).data).digest() for sample in x]
+    numbers: dict[bytes, int] = {}
+    groups = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests])
+    return None if len(numbers) == len(x) else groups
 
 
 def _check(x_name: str, x: Array, like: Array | None = None) -> None:
@@ -104,9 +135,9 @@ def _check_labels(y_name: str, y: Array, samples: int) -> None:
         raise ValueError(f"{y_name} holds integers or strings, got {y.dtype}")
 
 
-def _index(y: Array, classes: Array) -> NDArray[np.int64]:
+def _index(name: str, y: Array, classes: Array) -> NDArray[np.int64]:
     if unknown := sorted(set(y.tolist()) - set(classes.tolist())):
-        raise ValueError(f"y_test has classes that y has not: {unknown[:5]}")
+        raise ValueError(f"{name} has classes that y has not: {unknown[:5]}")
     return np.searchsorted(classes, y).astype(np.int64)
 
 

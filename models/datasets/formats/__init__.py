@@ -45,6 +45,8 @@ class SplitOptions(Settings):
     seed: int = Field(0, ge=0, lt=2**31, description="of what is drawn at random")
 
 
+PictureSize = Annotated[int, Field(ge=1, le=2048)]
+
 ColumnChoice = Literal["number", "boolean", "category", "date", "text", "ignore"]
 
 
@@ -87,7 +89,28 @@ class Options(Settings):
         "without. Default: the usual words, NA and ? among them, in columns of numbers, dates and "
         "booleans",
     )
+    size: PictureSize | Items[PictureSize] | None = Field(
+        None,
+        description="height and width, or both as one number, that pictures are scaled to; "
+        "default: their median",
+    )
     split: SplitOptions = Field(default_factory=SplitOptions)
+
+    @field_validator("size")
+    @classmethod
+    def _has_two_sides(cls, size: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
+        if isinstance(size, tuple) and len(size) != 2:
+            raise ValueError(f"height and width are two numbers, got {len(size)}")
+        return size
+
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """Height and width."""
+        if self.size is None:
+            return None
+        return (
+            (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+        )
 
     @field_validator("encoding")
     @classmethod

@@ -1,10 +1,11 @@
-"""A zip of PNG and JPEG files, in one folder a class."""
+"""A zip of pictures, in one folder a class."""
 
 from __future__ import annotations
 
-import warnings
+import statistics
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,29 +15,52 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, images
 from models.datasets.archive import BROKEN, names_in
 from models.datasets.formats import MAX_RATIO, MAX_VALUES, FormatError, Upload, formats
+from models.datasets.pictures import (
+    ENDINGS,
+    PictureError,
+    fitted,
+    picture_size,
+    read_picture,
+    stacked,
+)
+from models.remarks import Remark
 
 MAX_ENTRIES = 500_000
-MAX_PIXELS = 4096 * 4096
 MAX_DEPTH = 8
-_ENDINGS = (".png", ".jpg", ".jpeg")
-_SPLITS = ("train", "test")
+MAX_BROKEN = 0.05
+"""Share of the pictures that may be unreadable; they are left out and told."""
+
+SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""The usual names of folders that divide a dataset."""
+
 UNLABELLED = "unlabelled"
+
+_OF_SYSTEMS = ("__MACOSX", "Thumbs.db", "desktop.ini", ".DS_Store")
 
 
 @formats.register("image_folders")
 class ImageFolders:
-    """`class/name.png`, or `train/class/name.png` and `test/class/name.png`; a folder around it all
-    is passed over. All pictures have one size; colour and grey together become colour. With the
-    option `unlabelled` the folder of that name holds pictures without a class.
+    """`class/name.png`, or the same within folders `train`, `val` and `test`, which divide the
+    pictures then; a folder around it all is passed over. Colour and grey together become colour,
+    and pictures of several sizes one of `size`, by default their median. With the option
+    `unlabelled` the folder of that name holds pictures without a class.
     """
 
     tasks = frozenset({"image_classification"})
-    options = frozenset({"unlabelled"})
-    description = "a zip with a folder of PNG or JPEG files a class"
+    options = frozenset({"unlabelled", "size"})
+    description = "a zip with a folder of PNG, JPEG, WebP, BMP or GIF files a class"
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        return any(name.lower().endswith(_ENDINGS) for name in names_in(path))
+        return any(name.lower().endswith(ENDINGS) for name in names_in(path))
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
@@ -48,99 +72,151 @@ class ImageFolders:
 
 
 def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
-    members = _members(archive)
-    places = [PurePosixPath(member.filename).parts for member in members]
+    members, remarks = _members(archive)
+    members, x, told = _pictures(archive, members, upload)
+    places = [_place(member).parts for member in members]
     while len({place[0] for place in places}) == 1 and min(map(len, places)) > 2:
         places = [place[1:] for place in places]
-    has_split = {place[0] for place in places} == set(_SPLITS) and min(map(len, places)) > 2
-    depth = 3 if has_split else 2
+    has_split = _has_split(places)
     for member, place in zip(members, places, strict=True):
-        if len(place) != depth:
-            raise FormatError(f"{member.filename}: a picture lies in the folder of its class")
-    pictures = _pictures(archive, members)
+        if len(place) != (3 if has_split else 2):
+            raise FormatError(f"{member.filename}: {_expected(has_split)}")
     labels = np.array([place[-2] for place in places])
-    shares: dict[str, Any] = dict(upload.shares)
-    train = np.array([place[0] == "train" or not has_split for place in places])
+    parts = np.array([SPLITS[place[0].lower()] if has_split else "train" for place in places])
+    arrays: dict[str, Any] = dict(upload.shares)
     if upload.options.unlabelled:
         known = labels != UNLABELLED
-        for member, is_known, is_train in zip(members, known, train, strict=True):
-            if not (is_known or is_train):
-                raise FormatError(f"{member.filename}: a picture of the test split has a class")
-        shares["unlabelled"] = None if known.all() else pictures[~known]
-        pictures, labels, train = pictures[known], labels[known], train[known]
-    if not has_split:
-        return images.from_arrays(upload.name, pictures, labels, **shares)
-    return images.from_arrays(
-        upload.name, pictures[train], labels[train], pictures[~train], labels[~train], **shares
+        for member, is_known, part in zip(members, known, parts, strict=True):
+            if not is_known and part != "train":
+                raise FormatError(f"{member.filename}: a picture of the {part} split has a class")
+        arrays["unlabelled"] = None if known.all() else x[~known]
+        x, labels, parts = x[known], labels[known], parts[known]
+    for part, name in (("validation", "val"), ("test", "test")):
+        if (chosen := parts == part).any():
+            arrays |= {f"x_{name}": x[chosen], f"y_{name}": labels[chosen]}
+    train = parts == "train"
+    dataset = images.from_arrays(upload.name, x[train], labels[train], **arrays)
+    return replace(dataset, remarks=(*remarks, *told, *dataset.remarks))
+
+
+def _has_split(places: Sequence[tuple[str, ...]]) -> bool:
+    names = {place[0].lower() for place in places}
+    found = {SPLITS[name] for name in names if name in SPLITS}
+    return names <= SPLITS.keys() and "train" in found and len(found) > 1
+
+
+def _expected(has_split: bool) -> str:
+    if has_split:
+        return "a picture lies in the folder of its class, as in train/cat/1.png"
+    return (
+        "a picture lies in the folder of its class, as in cat/1.png; or in folders train, val and "
+        "test first, as in train/cat/1.png"
     )
 
 
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The pictures, sorted by name."""
+def _place(member: zipfile.ZipInfo) -> PurePosixPath:
+    """Older programs of Windows divide folders by back slashes."""
+    return PurePosixPath(member.filename.replace("\\", "/"))
+
+
+def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], list[Remark]]:
+    """The pictures, sorted by name, and what else there is."""
     found = archive.infolist()
     if len(found) > MAX_ENTRIES:
         raise FormatError(f"at most {MAX_ENTRIES:,} entries are allowed, got {len(found):,}")
-    members = []
+    members, others = [], []
     for member in sorted(found, key=lambda entry: entry.filename):
-        path = PurePosixPath(member.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
+        path = _place(member)
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             raise FormatError(f"{member.filename!r} points out of the zip")
         if len(path.parts) > MAX_DEPTH:
             raise FormatError(f"{member.filename}: nested deeper than {MAX_DEPTH} folders")
-        if member.is_dir() or path.parts[0] == "__MACOSX" or path.name.startswith("."):
+        if member.is_dir() or member.filename.endswith("\\"):
             continue
-        if not path.name.lower().endswith(_ENDINGS):
-            raise FormatError(f"{member.filename}: neither PNG nor JPEG")
+        is_systems = any(part in _OF_SYSTEMS or part.startswith("._") for part in path.parts)
+        if is_systems or not path.name.lower().endswith(ENDINGS):
+            others.append(member.filename)
+            continue
         if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
             raise FormatError(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
         members.append(member)
     if not members:
         raise FormatError("the zip has no picture")
-    return members
+    remarks = []
+    if others:
+        message = f"passed over what is no picture: {', '.join(others[:10])}"
+        remarks.append(Remark("files_ignored", message, others[0], len(others)))
+    return members, remarks
 
 
-def _pictures(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) -> NDArray[np.uint8]:
-    pictures: list[NDArray[Any]] = []
-    size: tuple[int, int] | None = None
+def _pictures(
+    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], upload: Upload
+) -> tuple[list[zipfile.ZipInfo], NDArray[Any], list[Remark]]:
+    """Those that can be read, in one size."""
+    sizes: dict[str, tuple[int, int]] = {}
+    broken: dict[str, str] = {}
     for member in members:
-        picture = _picture(archive, member)
-        if size is None:
-            size = picture.shape[0], picture.shape[1]
-            if size[0] * size[1] * 3 * len(members) > MAX_VALUES:
-                raise FormatError(
-                    f"{len(members):,} pictures of {size[1]}x{size[0]} are more than "
-                    f"{MAX_VALUES:,} values"
-                )
-        if picture.shape[:2] != size:
-            height, width = picture.shape[:2]
-            raise FormatError(
-                f"{member.filename}: {width}x{height} pixels; all have one size, and "
-                f"{members[0].filename} has {size[1]}x{size[0]}"
-            )
-        pictures.append(picture)
-    if any(picture.ndim == 3 for picture in pictures):
-        pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]
-    return np.stack(pictures)
+        try:
+            with archive.open(member) as file:
+                sizes[member.filename] = picture_size(file)
+        except PictureError as error:
+            broken[member.filename] = str(error)
+    _check_broken(broken, len(members))
+    height, width = _size(list(sizes.values()), upload)
+    able, pictures = [], []
+    for member in (member for member in members if member.filename in sizes):
+        try:
+            with archive.open(member) as file:
+                pictures.append(fitted(read_picture(file), height, width))
+            able.append(member)
+        except PictureError as error:
+            broken[member.filename] = str(error)
+    _check_broken(broken, len(members))
+    remarks = list(_of_broken(broken, len(members)))
+    remarks += _of_sizes({m.filename: sizes[m.filename] for m in able}, (height, width), upload)
+    return able, stacked(pictures), remarks
 
 
-def _picture(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.uint8]:
-    """(H, W) of a grey picture, (H, W, 3) of any other; its size is known before it is unpacked."""
-    from PIL import Image
+def _check_broken(broken: Mapping[str, str], count: int) -> None:
+    if len(broken) > MAX_BROKEN * count:
+        raise FormatError(
+            f"{len(broken)} of {count} pictures cannot be read, more than {MAX_BROKEN:.0%}: "
+            f"{_listed(broken)}"
+        )
 
-    try:
-        with (
-            warnings.catch_warnings(),
-            archive.open(member) as file,
-            Image.open(file, formats=("PNG", "JPEG")) as image,
-        ):
-            warnings.simplefilter("ignore")
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise FormatError(
-                    f"{member.filename}: at most {MAX_PIXELS:,} pixels, got {width}x{height}"
-                )
-            return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except FormatError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FormatError(f"{member.filename}: not a picture that can be read: {error}") from None
+
+def _of_broken(broken: Mapping[str, str], count: int) -> Iterator[Remark]:
+    if broken:
+        message = f"{len(broken)} of {count} pictures cannot be read and were left out: "
+        yield Remark("broken_pictures", message + _listed(broken), next(iter(broken)), len(broken))
+
+
+def _listed(broken: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:10])
+
+
+def _size(sizes: Sequence[tuple[int, int]], upload: Upload) -> tuple[int, int]:
+    """Height and width of all pictures."""
+    if upload.options.picture_size is not None:
+        height, width = upload.options.picture_size
+    else:
+        height, width = (round(statistics.median(size[axis] for size in sizes)) for axis in (0, 1))
+    if height * width * 3 * len(sizes) > MAX_VALUES:
+        raise FormatError(
+            f"{len(sizes):,} pictures of {width}x{height} are more than {MAX_VALUES:,} values",
+            "size",
+        )
+    return height, width
+
+
+def _of_sizes(
+    sizes: Mapping[str, tuple[int, int]], size: tuple[int, int], upload: Upload
+) -> Iterator[Remark]:
+    others = [name for name, found in sizes.items() if found != size]
+    if others:
+        message = (
+            f"{len(others)} of {len(sizes)} pictures, of {len(set(sizes.values()))} sizes, were "
+            f"scaled to {size[1]}x{size[0]}, with their edges repeated where the shape differs"
+        )
+        code = "mixed_sizes" if upload.options.picture_size is None else "resized"
+        yield Remark(code, message, others[0], len(others))

@@ -70,7 +70,7 @@ class Tabular:
             **upload.shares,
         }
         remarks = [*table.remarks, *(r for found in read.values() for r in found.remarks)]
-        remarks += findings.of_equal_rows(tabular.groups_of(inputs), len(known))
+        remarks += findings.of_equal_samples(tabular.groups_of(inputs), len(known), "rows")
         if upload.task == "tabular_classification":
             if len(targets) > 1:
                 raise FormatError(f"a classification has one, got {len(targets)}", "target")

@@ -247,8 +247,6 @@ def changed(columns: dict[str, list[str]], name: str, row: int, value: str) -> b
         ("graph_classification", zipped(**{"A_graph_indicator.txt": b"1\n1"}), {},
          "no file NAME_A.txt with a line in the zip"),
         ("graph_classification", zipped(**{"x.txt": b"1"}), {}, "not a file for graph_class"),
-        ("image_classification", pictures({"a/1.png": ("L", (4, 4)), "b/1.png": ("L", (4, 5))}),
-         {}, "b/1.png: 4x5 pixels; all have one size"),
         ("image_classification", pictures({"../a/1.png": ("L", (4, 4))}), {}, "points out of"),
         ("image_classification", pictures({"1.png": ("L", (4, 4))}), {}, "folder of its class"),
         ("image_classification", zipped(**{"a/1.png": b"no picture"}), {},

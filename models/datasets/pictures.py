@@ -1,0 +1,110 @@
+"""Pictures of strangers as arrays: what a person sees, whatever the file's mode."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+MAX_PIXELS = 4096 * 4096
+_ORIENTATION = 0x0112
+
+Picture = NDArray[Any]
+"""(H, W) of a grey picture, (H, W, 3) of any other; uint8, or of 16 bits float32 in 0..255."""
+
+
+class PictureError(ValueError):
+    """A file that shows no picture, or too large a one."""
+
+
+def picture_size(file: IO[bytes]) -> tuple[int, int]:
+    """Height and width, by the file's header alone.
+
+    Raises:
+        PictureError: no picture, or too large a one.
+    """
+    with _opened(file) as image:
+        width, height = image.size
+        is_turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        return (width, height) if is_turned else (height, width)
+
+
+def read_picture(file: IO[bytes]) -> Picture:
+    """The first frame, turned as its camera says, on white where it is transparent.
+
+    Raises:
+        PictureError: with what is wrong; its size is looked at before it is unpacked.
+    """
+    from PIL import ImageOps
+
+    with _opened(file) as image:
+        image.load()
+        return _array(ImageOps.exif_transpose(image))
+
+
+@contextmanager
+def _opened(file: IO[bytes]) -> Iterator[Any]:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as image:
+            warnings.simplefilter("ignore")
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PictureError(f"at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+            yield image
+    except PictureError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise PictureError(f"not a picture that can be read: {error}") from None
+
+
+def _array(image: Any) -> Picture:
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits, of one channel
+        return np.asarray(image, dtype=np.float32) / np.float32(257)
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        is_grey = image.mode in ("LA", "La", "L", "1")
+        colour = image.convert("RGBA")
+        white = Image.new("RGBA", colour.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, colour).convert("L" if is_grey else "RGB")
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def fitted(picture: Picture, height: int, width: int) -> Picture:
+    """The picture in another size: scaled to fit, its edges repeated to fill the rest."""
+    from PIL import Image
+
+    rows, columns = picture.shape[:2]
+    if (rows, columns) == (height, width):
+        return picture
+    scale = min(height / rows, width / columns)
+    inner = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    if picture.dtype == np.uint8:
+        scaled = np.asarray(Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR))
+    else:
+        image = Image.fromarray(picture)  # mode F
+        scaled = np.asarray(image.resize(inner, Image.Resampling.BILINEAR), dtype=np.float32)
+    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+    edges = [(top, height - inner[1] - top), (left, width - inner[0] - left)]
+    return np.pad(scaled, [*edges, *[(0, 0)] * (scaled.ndim - 2)], mode="edge")
+
+
+def stacked(pictures: list[Picture]) -> Picture:
+    """Pictures of one size as one array; grey ones become colour beside colour, all of them floats
+    beside 16 bits.
+
+    Shapes:
+        (N, H, W) or (N, H, W, 3)
+    """
+    if any(picture.ndim == 3 for picture in pictures):
+        pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]
+    exact = any(picture.dtype != np.uint8 for picture in pictures)
+    return np.stack([p.astype(np.float32) if exact else p for p in pictures])

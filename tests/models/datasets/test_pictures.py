@@ -1,0 +1,204 @@
+"""Pictures as people have them, beside what Pillow and a spreadsheet of colours say."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.datasets import Dataset
+from models.datasets.formats import FormatError
+from models.datasets.pictures import fitted, read_picture
+from models.remarks import Remark
+from tests.models.support.uploads import npz, read
+
+TASK = "image_classification"
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 8), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def shown(content: bytes) -> NDArray[Any]:
+    return read_picture(io.BytesIO(content))
+
+
+def test_grey_and_colour_are_as_they_are() -> None:
+    np.testing.assert_array_equal(shown(encoded(Image.fromarray(GREY))), GREY)
+    for kind in ("PNG", "BMP"):
+        np.testing.assert_array_equal(shown(encoded(Image.fromarray(COLOUR), kind)), COLOUR)
+    webp = shown(encoded(Image.fromarray(COLOUR), "WEBP", lossless=True))
+    np.testing.assert_array_equal(webp, COLOUR)
+
+
+def test_sixteen_bits_keep_their_steps() -> None:
+    deep = GREY.astype(np.uint16) * 257
+    deep[0, :4] = (0, 100, 1000, 65535)
+    found = shown(encoded(Image.fromarray(deep)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, deep / 257.0, rtol=1e-6)
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    alpha = np.zeros((6, 8), dtype=np.uint8)
+    alpha[:, :4] = 255
+    seen = shown(encoded(Image.fromarray(np.dstack([COLOUR, alpha]))))
+    np.testing.assert_array_equal(seen[:, :4], COLOUR[:, :4])
+    assert (seen[:, 4:] == 255).all()
+    grey = shown(encoded(Image.fromarray(np.dstack([GREY, alpha]))))
+    assert grey.ndim == 2 and (grey[:, 4:] == 255).all()
+    np.testing.assert_array_equal(grey[:, :4], GREY[:, :4])
+    palette = Image.fromarray(COLOUR).quantize(8)
+    clear = shown(encoded(palette, transparency=int(np.asarray(palette)[0, 0])))
+    assert (clear[0, 0] == 255).all()
+
+
+def test_a_palette_and_print_colours_become_colours() -> None:
+    palette = Image.fromarray(COLOUR).quantize(16)
+    np.testing.assert_array_equal(shown(encoded(palette)), np.asarray(palette.convert("RGB")))
+    np.testing.assert_array_equal(
+        shown(encoded(palette, "GIF")), np.asarray(palette.convert("RGB"))
+    )
+    ink = Image.fromarray(np.full((6, 8, 3), (200, 30, 30), np.uint8)).convert("CMYK")
+    found = shown(encoded(ink, "JPEG", quality=100))
+    assert np.abs(found.astype(int) - (200, 30, 30)).max() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_camera_says(orientation: int) -> None:
+    upright = np.kron(
+        np.array([[0, 80, 160], [240, 200, 120]], np.uint8), np.ones((8, 8), np.uint8)
+    )
+    turns = {  # how the camera held it: the stored picture of each orientation
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: np.rot90(upright), 7: np.rot90(upright, 2).T, 8: np.rot90(upright, -1),
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(turns[orientation]))
+    np.testing.assert_array_equal(shown(encoded(stored, exif=exif)), upright)
+
+
+def test_a_picture_keeps_its_shape_in_another_size() -> None:
+    square = fitted(np.full((10, 20), 7, np.uint8), 8, 8)
+    assert square.shape == (8, 8) and (square == 7).all()
+    half = np.zeros((4, 8), np.uint8)
+    half[:, 4:] = 200
+    found = fitted(half, 8, 8)
+    assert (found[:, 0] == 0).all() and (found[:, -1] == 200).all()
+    deep = fitted(half.astype(np.float32) + 0.5, 2, 4)
+    assert deep.dtype == np.float32 and deep[0, 0] == 0.5
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def pictures(
+    folder: str, count: int, shade: int, size: tuple[int, int] = (8, 8)
+) -> dict[str, bytes]:
+    found = {}
+    for number in range(count):
+        pixels = RNG.integers(shade, shade + 50, size, dtype=np.uint8)
+        found[f"{folder}/{number}.png"] = encoded(Image.fromarray(pixels))
+    return found
+
+
+TWO = {**pictures("dark", 20, 0), **pictures("light", 20, 200)}
+
+
+def remark(found: Dataset, code: str) -> Remark:
+    (one,) = [remark for remark in found.remarks if remark.code == code]
+    return one
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "Testing")])
+def test_folders_that_divide_the_pictures_are_kept(tmp_path: Path, names: tuple[str, ...]) -> None:
+    files: dict[str, bytes] = {}
+    for name, count in zip(names, (12, 5, 4), strict=True):
+        files |= pictures(f"set/{name}/a", count, 0) | pictures(f"set/{name}/b", count, 200)
+    found = read(tmp_path, zipped(files), TASK)
+    assert found.sizes == {"train": 24, "validation": 10, "test": 8}
+    part = {n: c for n, c in files.items() if names[1] not in n}
+    drawn = read(tmp_path, zipped(part), TASK)
+    assert drawn.sizes["test"] == 8 and drawn.sizes["train"] + drawn.sizes["validation"] == 24
+    without = {n: c for n, c in files.items() if names[2] not in n}
+    assert read(tmp_path, zipped(without), TASK).sizes["validation"] == 10
+
+
+def test_files_of_systems_and_programs_are_passed_over_and_told(tmp_path: Path) -> None:
+    more = {"dark/Thumbs.db": b"x", "__MACOSX/dark/._1.png": b"x", ".DS_Store": b"x",
+            "README.txt": b"x", "light/desktop.ini": b"x"}  # fmt: skip
+    found = read(tmp_path, zipped({**TWO, **more}), TASK)
+    assert sum(found.sizes.values()) == 40 and remark(found, "files_ignored").count == 5
+
+
+def test_back_slashes_of_older_programs_are_folders(tmp_path: Path) -> None:
+    content = zipped(TWO).replace(b"dark/", b"dark\\").replace(b"light/", b"light\\")
+    assert (
+        read(tmp_path, content, TASK).fingerprint == read(tmp_path, zipped(TWO), TASK).fingerprint
+    )
+    with pytest.raises(FormatError, match="points out of the zip"):
+        read(tmp_path, zipped({**TWO, "..\\..\\dark\\1.png": b"x"}), TASK)
+
+
+def test_a_few_broken_pictures_are_left_out_and_told_all_at_once(tmp_path: Path) -> None:
+    bad = {"dark/bad.png": b"no picture", "light/cut.png": TWO["light/0.png"][:60]}
+    found = read(tmp_path, zipped({**TWO, **bad}), TASK)
+    told = remark(found, "broken_pictures")
+    assert told.count == 2 and "dark/bad.png" in told.message and "light/cut.png" in told.message
+    worse = {f"dark/bad{i}.png": b"no picture" for i in range(5)}
+    with pytest.raises(FormatError, match=r"5 of 45 pictures cannot be read.*bad0.*bad4"):
+        read(tmp_path, zipped({**TWO, **worse}), TASK)
+
+
+def test_sizes_are_made_one_and_told(tmp_path: Path) -> None:
+    files = {**TWO, **pictures("light/more", 0, 0), "light/wide.png": encoded(
+        Image.fromarray(np.full((8, 30), 230, np.uint8)))}  # fmt: skip
+    found = read(tmp_path, zipped(files), TASK)
+    assert found.task.input_shape == (1, 8, 8)
+    assert remark(found, "mixed_sizes").count == 1
+    smaller = read(tmp_path, zipped(TWO), TASK, size=[4, 6])
+    assert smaller.task.input_shape == (1, 4, 6) and remark(smaller, "resized").count == 40
+    with pytest.raises(ValueError, match="height and width are two numbers"):
+        read(tmp_path, zipped(TWO), TASK, size=[1, 2, 3])
+
+
+def test_equal_pictures_are_in_one_split(tmp_path: Path) -> None:
+    files = {f"{name}-{copy}.png": content for name, content in TWO.items() for copy in range(3)}
+    found = read(tmp_path, zipped({n.replace(".png-", "-"): c for n, c in files.items()}), TASK)
+    assert remark(found, "duplicates").count == 80
+    seen = [{x.numpy().tobytes() for x in split.x} for split in
+            (found.train, found.validation, found.test)]  # fmt: skip
+    assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
+
+
+def test_arrays_that_divide_the_pictures_are_kept_and_strange_ones_refused(tmp_path: Path) -> None:
+    x = RNG.integers(0, 255, (60, 5, 5), dtype=np.uint8)
+    y = np.arange(60) % 2
+    parts = {"x": x[:30], "y": y[:30], "x_valid": x[30:40], "y_valid": y[30:40],
+             "x_test": x[40:], "y_test": y[40:]}  # fmt: skip
+    found = read(tmp_path, npz(**parts), TASK)
+    assert found.sizes == {"train": 30, "validation": 10, "test": 20}
+    parts = {"x": x[:40], "y": y[:40], "x_test": x[40:], "y_test": y[40:]}
+    assert read(tmp_path, npz(**parts), TASK).sizes["test"] == 20
+    with pytest.raises(FormatError, match=r"unknown array 'holdout'; expected is .*x_val"):
+        read(tmp_path, npz(x=x, y=y, holdout=x), TASK)
+    with pytest.raises(ValueError, match="x_test and y_test come together"):
+        read(tmp_path, npz(x=x, y=y, x_test=x), TASK)
