@@ -174,7 +174,7 @@ def test_a_search_on_digits_runs_to_its_end_in_processes_that_were_there_before(
     candidates = [t for t in run.trials if t.kind is CANDIDATE]
     assert sum(trial.state is TrialState.COMPLETED for trial in candidates) == 12
     epochs = [event.epoch for event in journal.events if isinstance(event, EpochReported)]
-    trained = [trial for trial in candidates if trial.source is None]
+    trained = [t for t in candidates if t.source is None and not t.is_refused]
     assert len(epochs) == 2 * len(trained) + 2 * 3
     finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert all(0 <= trial.metrics["test_accuracy"] <= 1 for trial in finals)
@@ -205,7 +205,7 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
             "resources": {"parallel_trials": 1},  # who waits and who goes on is then known
             "budget": {"trials": 4},
             "final": {"top": 1, "seeds": 1, "epochs": 1},
-            "seed": 1,  # draws the large rate, the small one twice, the large one
+            "seed": 35,  # draws the large rate, the small one twice, the large one
         }
     )
     journal = MemoryJournal()
@@ -320,8 +320,9 @@ def _idle_workers(count: int) -> set[int]:
     while time.monotonic() < deadline:
         (raylet,) = [
             process
-            for process in psutil.process_iter()
-            if process.name() == "raylet" and f"--gcs-address={address}" in process.cmdline()
+            for process in psutil.process_iter(["name", "cmdline"])  # any other may end meanwhile
+            if process.info["name"] == "raylet"
+            and f"--gcs-address={address}" in (process.info["cmdline"] or ())
         ]
         found = {child.pid for child in raylet.children() if child.cmdline()[:1] == ["ray::IDLE"]}
         if len(found) >= count:

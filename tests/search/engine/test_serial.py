@@ -17,7 +17,7 @@ from tests.search.support.spaces import Scored, letters, share_of_a, spec_of
 
 
 def run_of(trials: int = 4, seconds: float | None = None) -> tuple[SearchRun, MemoryJournal]:
-    space, journal = letters(4), MemoryJournal()
+    space, journal = letters(5), MemoryJournal()
     spec = spec_of(budget=Budget(trials=trials, seconds=seconds))
     entry = strategies["random"]
     return SearchRun(spec, space, entry(space, entry.Settings(), 0), journal, lambda c: {}), journal
@@ -89,7 +89,7 @@ def test_a_pause_comes_after_the_running_trial_and_the_search_goes_on_later() ->
     run, journal = run_of()
     run_serial(run, Scored(), Script(Orders(), Orders("pause")))
     assert not run.finished and run.running == () and run.trials_spent == 1
-    space, entry = letters(4), strategies["random"]
+    space, entry = letters(5), strategies["random"]
     resumed = SearchRun(spec_of(4), space, entry(space, entry.Settings(), 0), journal, lambda c: {})
     run_serial(resumed, evaluator := Scored())
     assert resumed.finished and [trial.number for trial in evaluator.seen] == [1, 2, 3, 4, 5]
