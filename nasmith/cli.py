@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -23,10 +24,11 @@ from nasmith.commands.output import UsageError, end_with, note
 
 GROUP = "nasmith.commands"
 
+SERVER = "nasmith-server"
 OF_THE_SERVER = frozenset(
     {"validate", "replay", "train", "benchmark", "demo", "serve", "dispatch", "migrate", "doctor"}
 )
-"""Commands of the distribution `nasmith-server`."""
+"""Its commands."""
 
 _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Searches": {
@@ -54,9 +56,10 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in OF_THE_SERVER and args[0] not in self.commands:
+            state = "does not work" if version.installed(SERVER) else "is not installed"
             raise UsageError(
-                f"`nasmith {args[0]}` comes with the distribution nasmith-server, which is not "
-                "installed here\n  It wants an environment of its own: see Install in the README."
+                f"`nasmith {args[0]}` comes with the distribution {SERVER}, which {state} here\n"
+                "  It wants an environment of its own: see Install in the README."
             )
         return super().resolve_command(ctx, args)
 
@@ -81,7 +84,7 @@ def application() -> typer.Typer:
         try:
             entry.load()(app)
         except Exception as error:  # whatever it is, the other commands work
-            note(f"nasmith: the commands of {_whose(entry)} are left out: {error}")
+            note(f"nasmith: the commands of {_whose(entry)} are left out: {error}{_where(entry)}")
     return app
 
 
@@ -98,6 +101,13 @@ def _options(
 
 def _whose(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else entry.value
+
+
+def _where(entry: EntryPoint) -> str:
+    """Where its package was found: it may be somebody else's of the same name."""
+    package = entry.module.partition(".")[0]
+    spec = find_spec(package)
+    return f"; {package} is {spec.origin}" if spec and spec.origin else ""
 
 
 def main() -> None:

@@ -39,19 +39,27 @@ REQUEST = {
 ROWS = [f"{number},{'ab'[number % 2]}" for number in range(60)]
 
 
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("wheels")
+    return {name: build_wheel(name, folder) for name in ("nasmith", "nasmith-server")}
+
+
+@pytest.fixture
+def from_wheels(wheels: dict[str, Path], tmp_path: Path) -> Path:
+    """Where `python` and `nasmith` are, installed from wheels."""
+    python = new_environment(tmp_path / "venv", *wheels.values())
+    see_all_installed(tmp_path / "venv")
+    return python.parent
+
+
 @pytest.fixture(params=["checkout", "wheel"])
-def binaries(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where `python` and `nasmith` are: linked to the checkout, or installed from wheels."""
+def binaries(request: pytest.FixtureRequest) -> Path:
+    """Linked to the checkout, or installed from wheels."""
     if request.param == "checkout":
         return Path(sys.executable).parent
-    return installed_from_wheels(tmp_path / "environment").parent
-
-
-def installed_from_wheels(folder: Path) -> Path:
-    wheels = [build_wheel(name, folder / "built") for name in ("nasmith", "nasmith-server")]
-    python = new_environment(folder / "venv", *wheels)
-    see_all_installed(folder / "venv")
-    return python
+    found: Path = request.getfixturevalue("from_wheels")
+    return found
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -142,21 +150,41 @@ def test_a_stranger_on_the_path_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_the_wheel_holds_the_four_packages_whole_and_nothing_else(tmp_path: Path) -> None:
-    with zipfile.ZipFile(build_wheel("nasmith-server", tmp_path)) as archive:
+def test_the_wheel_holds_the_four_packages_whole_and_nothing_else(wheels: dict[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["nasmith-server"]) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = (path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file())
     ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     assert held == ours
 
 
-def test_a_package_that_another_distribution_wrote_over_is_refused(tmp_path: Path) -> None:
-    python = installed_from_wheels(tmp_path)
+def test_a_package_that_another_distribution_wrote_over_is_refused(
+    from_wheels: Path, tmp_path: Path
+) -> None:
     check = "from service.own_packages import refuse_foreign_packages as check; check()"
-    command = [python, "-P", "-c", check]
+    command = [from_wheels / "python", "-P", "-c", check]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ours = site_packages(tmp_path / "venv") / "search" / "__init__.py"
     ours.write_text("# of somebody else\n")
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert f"search is {ours} of another distribution" in done.stderr
+
+
+def test_the_client_goes_on_where_the_server_is_hidden(from_wheels: Path, tmp_path: Path) -> None:
+    hiding = tmp_path / "project" / "service" / "__init__.py"
+    hiding.parent.mkdir(parents=True)
+    hiding.touch()
+    for arguments, code in ((["init", tmp_path / "search.toml"], 0), (["serve"], 2)):
+        done = subprocess.run(
+            [from_wheels / "nasmith", *arguments],
+            env=environment(PYTHONPATH=str(tmp_path / "project")),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code
+        assert "the commands of nasmith-server are left out" in done.stderr
+        assert f"service is {hiding}" in done.stderr
+    assert (
+        "`nasmith serve` comes with the distribution nasmith-server, which does not" in done.stderr
+    )
