@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models.processes.folders import temporary_folder
 from nasmith.commands.options import Json, key_values
 from nasmith.commands.output import FailedError, UsageError, note, print_json
 from service.commands.options import wrong_setting
@@ -41,6 +40,7 @@ def train(
     from models.datasets.reference import load_dataset
     from models.exporters.bundle import BundleError, BundleReport, write_bundle
     from models.presets import preset as preset_named
+    from models.processes.folders import temporary_folder
     from models.registry import UnknownNameError
     from models.training.pretexts import allowed
     from search.engine.stages.finals import FINAL

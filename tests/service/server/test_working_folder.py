@@ -139,13 +139,21 @@ def test_a_stranger_on_the_path_is_refused(tmp_path: Path) -> None:
         for name in ("models", "search", "migrations"):
             assert f"{name} is {folder / name}" in done.stderr
     checked = subprocess.run(
-        [Path(sys.executable).with_name("nasmith"), "doctor", "--home", tmp_path / "home"],
+        [
+            Path(sys.executable).with_name("nasmith"),
+            "doctor",
+            "--json",
+            "--home",
+            tmp_path / "home",
+        ],
         env=environment(PYTHONPATH=str(folder)),
         capture_output=True,
         text=True,
     )
     assert checked.returncode == 1
-    assert f"fail  imports   models is {folder / 'models.py'}" in checked.stdout
+    findings = {finding["check"]: finding for finding in json.loads(checked.stdout)}
+    assert findings["imports"]["status"] == "fail"
+    assert findings["imports"]["message"].startswith(f"models is {folder / 'models.py'}; ")
     assert imported_strangers(folder) == []
     assert not (tmp_path / "home").exists()
 
