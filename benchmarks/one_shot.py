@@ -52,7 +52,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE, SUPERNET
 from search.engine.stages.finals import FINAL
-from search.evaluation import Metrics, derived_from
+from search.evaluation import Measurement
 from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
@@ -98,16 +98,16 @@ class Metered:
     def __init__(self, evaluator: TrainEvaluator, limit: float) -> None:
         self._evaluator, self._limit, self.seconds = evaluator, limit, 0.0
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         epochs = self._evaluator.evaluate(trial)
         while True:
             started = process_time()
-            metrics = next(epochs, None)
+            measured = next(epochs, None)
             if trial.kind is not FINAL:
                 self.seconds += process_time() - started
-            if metrics is None:
+            if measured is None:
                 return
-            yield metrics
+            yield measured
             if trial.kind is not FINAL and self.seconds > self._limit:
                 self.run.stop_searching("its seconds are spent")
 
@@ -269,11 +269,10 @@ def recurrent_cell(dataset: Dataset, options: argparse.Namespace) -> dict[str, A
         stored = stored_in(folder, dataset)
         started = process_time()
         *_, last = TrainEvaluator(stored, folder, space=space).evaluate(trial)
-    derived = derived_from(last)
     return {
         "search_seconds": round(process_time() - started, 1),
-        **{name: last[name] for name in ("supernet_loss", "derived_loss")},
-        "architecture": dict(derived.decisions),
+        **{name: last.metrics[name] for name in ("supernet_loss", "derived_loss")},
+        "architecture": dict(last.derived.decisions),
     }
 
 

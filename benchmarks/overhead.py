@@ -22,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from search.evaluation import Measurement
 from search.trial import Trial
 
 TRIALS, PLAIN_TRIALS, PARALLEL, WARM = 200, 6, 2, 10
@@ -52,9 +53,9 @@ class Work:
             matrix = (matrix @ self._matrix).clamp(-1, 1)
         return time.perf_counter() - start
 
-    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         seconds = self.compute()
-        yield {"epoch": 1.0, "val_accuracy": 0.5, "train_seconds": seconds}
+        yield Measurement({"epoch": 1.0, "val_accuracy": 0.5, "train_seconds": seconds})
 
 
 def calibrate() -> int:

@@ -160,7 +160,8 @@ def _looked_up(
 ) -> Trial:
     running = Trial(number, CANDIDATE, proposal, TrialState.RUNNING, *keys)
     try:
-        (metrics,) = evaluator.evaluate(running)
+        (measured,) = evaluator.evaluate(running)
+        metrics = measured.metrics
     except EvaluationError as error:
         return replace(running, state=TrialState.FAILED, failure=error.failure)
     return replace(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 from models.architecture import Architecture
 from search.trial import Failure, FailureKind, Trial
@@ -11,24 +12,36 @@ from search.trial import Failure, FailureKind, Trial
 Metrics = Mapping[str, float]
 
 
-class Derivation(dict[str, float]):
-    """The metrics of an epoch of a supernet, with the architecture that stands out after it."""
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What an evaluator says of a trial after an epoch.
 
-    def __init__(self, metrics: Metrics, architecture: Architecture) -> None:
-        super().__init__(metrics)
-        self.architecture = architecture
+    derived: of a supernet, the architecture that stands out by then.
+    """
+
+    metrics: Metrics
+    derived: Architecture | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        derived = None if self.derived is None else self.derived.to_json()
+        return {"metrics": dict(self.metrics), "derived": derived}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        derived = document["derived"]
+        return cls(
+            document["metrics"], None if derived is None else Architecture.from_json(derived)
+        )
 
 
-def derived_from(metrics: Metrics) -> Architecture | None:
-    """What a supernet derived; None for other trials."""
-    return metrics.architecture if isinstance(metrics, Derivation) else None
+NOTHING = Measurement({})
 
 
 class Evaluator(Protocol):
     """Runs trials one after another in one worker process; what it loads stays warm."""
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
-        """Train `trial` and yield its metrics after each epoch; the last ones are its result.
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
+        """Train `trial` and measure it after each epoch; the last measurement is its result.
 
         An iterator, not a callback: whoever drives it (a Ray trainable's `step`, a loop) decides
         after each epoch whether to go on, and closing the iterator prunes the trial.

@@ -6,49 +6,46 @@ import logging
 from time import monotonic
 from typing import Any
 
-from models.architecture import Architecture
 from models.tensor_file import CheckpointError
 from models.training.state import load_state, save_state
 from models.training.trainer import TrainingState
-from search.evaluation import Derivation, Metrics, derived_from
+from search.evaluation import NOTHING, Measurement
 from search.trial import Trial
 
 log = logging.getLogger(__name__)
 
 
-def save(url: str, trial: Trial, state: TrainingState, report: Metrics) -> None:
+def save(url: str, trial: Trial, state: TrainingState, report: Measurement) -> None:
     """`report`: of the epoch after which the state was taken."""
     save_state(url, state, _document(trial, report))
 
 
-def left(url: str, trial: Trial) -> tuple[TrainingState | None, Metrics]:
+def left(url: str, trial: Trial) -> tuple[TrainingState | None, Measurement]:
     """Where an earlier evaluation of the same trial was left, and its last report; None and empty
     where the trial begins at the start.
     """
     try:
         state, document = load_state(url)
     except FileNotFoundError:
-        return None, {}
+        return None, NOTHING
     except CheckpointError as error:
         log.warning("trial %d starts over: %s", trial.number, error)
-        return None, {}
-    report: Metrics = document["report"]
-    if document.get("derived"):
-        report = Derivation(report, Architecture.from_json(document["derived"]))
+        return None, NOTHING
+    report = Measurement.from_json({**document, "metrics": document["report"]})
     if document != _document(trial, report):
         log.warning("trial %d starts over: what lies there is another trial's", trial.number)
-        return None, {}
+        return None, NOTHING
     return state, report
 
 
-def _document(trial: Trial, report: Metrics) -> dict[str, Any]:
+def _document(trial: Trial, report: Measurement) -> dict[str, Any]:
     """What a state belongs to."""
-    derived = derived_from(report)
+    known = report.to_json()
     return {
         "proposal": trial.proposal.to_json(),
         "seed": trial.seed,
-        "report": dict(report),
-        "derived": derived and derived.to_json(),
+        "report": known["metrics"],
+        "derived": known["derived"],
     }
 
 

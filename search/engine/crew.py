@@ -198,14 +198,17 @@ class Crew:
 
     def _journal(self, attempt: Attempt, report: Report, *, is_last: bool) -> None:
         number, seconds, worker = attempt.trial.number, report.seconds, report.worker
+        measured = report.measured
         if report.epoch is not None:
-            self._run.report(number, report.epoch, report.metrics, seconds, worker)
+            self._run.report(
+                number, report.epoch, measured.metrics, seconds, worker, measured.derived
+            )
         if report.broken is not None:
             raise EngineError(f"the evaluator cannot be built: {report.broken}")
         if report.failure is not None:
-            self._run.fail(number, report.failure, seconds, worker, report.metrics)
+            self._run.fail(number, report.failure, seconds, worker, measured.metrics)
         elif is_last and attempt.orphaned is None:
-            self._run.complete(number, report.metrics, seconds, worker)
+            self._run.complete(number, measured.metrics, seconds, worker, measured.derived)
 
     def _retry(self, attempt: Attempt, failure: Failure) -> None:
         self._let_go(attempt)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
+from models.architecture import Architecture
 from search.engine.early_stopping import EarlyStopping
 from search.engine.feasibility import Cost, Feasibility, Screen
 from search.engine.journal import EpochReported, Event, Journal, TrialEnded, TrialStarted
@@ -18,7 +19,6 @@ from search.engine.scoring import Scoring
 from search.engine.stage import Given, Stage, Stages
 from search.engine.stages.candidates import Candidates
 from search.engine.suggestions import Suggestions, no_suggestions
-from search.evaluation import derived_from
 from search.fidelity import Action, Verdict
 from search.space import SearchSpace
 from search.spec import SearchSpec
@@ -179,6 +179,7 @@ class SearchRun:
         metrics: Mapping[str, float],
         seconds: float = 0.0,
         worker: str | None = None,
+        derived: Architecture | None = None,
     ) -> None:
         """One epoch of a running trial; ignored after its end and while it is paused. Leaves out
         what is not finite. Afterwards the trial may have been pruned or paused: `is_active` says.
@@ -189,11 +190,16 @@ class SearchRun:
         trial = self._get(number)
         if trial is not None and self.is_active(number):
             self._scoring.refuse_test_metrics(trial, metrics)
-            self._record(EpochReported(number, epoch, finite(metrics), derived_from(metrics)))
+            self._record(EpochReported(number, epoch, finite(metrics), derived))
             self._carry_out(seconds, worker)
 
     def complete(
-        self, number: int, metrics: Mapping[str, float], seconds: float, worker: str | None = None
+        self,
+        number: int,
+        metrics: Mapping[str, float],
+        seconds: float,
+        worker: str | None = None,
+        derived: Architecture | None = None,
     ) -> None:
         """The result of a running trial; what comes after a trial's end is ignored.
 
@@ -214,7 +220,7 @@ class SearchRun:
             state=TrialState.COMPLETED,
             metrics={**self._feasibility.scores(trial), **finite(metrics)},
             worker=worker,
-            derived=derived_from(metrics),
+            derived=derived,
         )
         self._end(ended, seconds)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from search.engine.control import Control, Steering
 from search.engine.run import SearchRun
-from search.evaluation import EvaluationError, Evaluator, Metrics
+from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement
 from search.trial import FailureKind, Trial
 
 WORKER = "serial"
@@ -35,27 +35,27 @@ def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Ste
     started = time.monotonic()
     epochs = evaluator.evaluate(trial)
     last = run.last_epoch_of(trial)
-    metrics: Metrics = {}
+    measured = NOTHING
     while True:
         result = _next_epoch(epochs)
         seconds = time.monotonic() - started
         if isinstance(result, EvaluationError):
             return run.fail(trial.number, result.failure, seconds, WORKER, result.metrics)
         if result is None:
-            return run.complete(trial.number, metrics, seconds, WORKER)
-        metrics = result
-        epoch = int(metrics.get("epoch", last + 1))
+            return run.complete(trial.number, measured.metrics, seconds, WORKER, measured.derived)
+        measured = result
+        epoch = int(measured.metrics.get("epoch", last + 1))
         if epoch > last:  # the epoch of restored weights is told twice
             last = epoch
-            run.report(trial.number, epoch, metrics, seconds, WORKER)
+            run.report(trial.number, epoch, measured.metrics, seconds, WORKER, measured.derived)
         if steering.check().action == "cancel":
             run.cancel()
         if not run.is_active(trial.number):
             return None
 
 
-def _next_epoch(epochs: Iterator[Metrics]) -> Metrics | EvaluationError | None:
-    """The metrics of the next epoch, why there is none, or None after the last."""
+def _next_epoch(epochs: Iterator[Measurement]) -> Measurement | EvaluationError | None:
+    """The measurement after the next epoch, why there is none, or None after the last."""
     try:
         return next(epochs, None)
     except EvaluationError as error:

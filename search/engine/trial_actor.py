@@ -12,8 +12,7 @@ from typing import Any
 
 from ray import tune
 
-from models.architecture import Architecture
-from search.evaluation import Derivation, EvaluationError, Evaluator, Metrics, derived_from
+from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement
 from search.trial import Candidate, Failure, FailureKind, Trial
 
 TRIAL = "trial"
@@ -31,48 +30,51 @@ every number that it sees, for every trial, for as long as it runs.
 class Report:
     """What an actor says after one step.
 
-    epoch: of these metrics; None where they were reported before, or there are none.
-    metrics: of the epoch; in the last report, those of the trial; with a failure, what was found
-        out before it.
+    epoch: of the measurement; None where it was reported before, or there is none.
+    measured: after the epoch; in the last report, the result of the trial; with a failure, what was
+        found out before it.
     seconds: since the actor began with the trial.
     failure: why the trial has no result.
     broken: why this actor cannot evaluate any trial.
     """
 
     epoch: int | None
-    metrics: Metrics
+    measured: Measurement
     seconds: float
     worker: str
     failure: Failure | None = None
     broken: str | None = None
 
     def to_text(self) -> str:
-        failure, derived = self.failure and self.failure.to_json(), derived_from(self.metrics)
         return json.dumps(
-            [
-                self.epoch,
-                dict(self.metrics),
-                derived and derived.to_json(),
-                self.seconds,
-                self.worker,
-                failure,
-                self.broken,
-            ]
+            {
+                "epoch": self.epoch,
+                **self.measured.to_json(),
+                "seconds": self.seconds,
+                "worker": self.worker,
+                "failure": None if self.failure is None else self.failure.to_json(),
+                "broken": self.broken,
+            }
         )
 
     @classmethod
     def from_text(cls, text: str) -> Report:
-        epoch, metrics, derived, seconds, worker, failure, broken = json.loads(text)
-        if derived:
-            metrics = Derivation(metrics, Architecture.from_json(derived))
-        failure = failure and Failure.from_json(failure)
-        return cls(epoch, metrics, seconds, worker, failure, broken)
+        document = json.loads(text)
+        failure = document["failure"]
+        return cls(
+            document["epoch"],
+            Measurement.from_json(document),
+            document["seconds"],
+            document["worker"],
+            None if failure is None else Failure.from_json(failure),
+            document["broken"],
+        )
 
 
 class TrialActor(tune.Trainable):
     """One step is one epoch. The evaluator is built once and serves every trial of the actor."""
 
-    _metrics: Metrics
+    _measured: Measurement
     _last_epoch: int
 
     def setup(  # type: ignore[override]  # the second argument is from `tune.with_parameters`
@@ -81,7 +83,7 @@ class TrialActor(tune.Trainable):
         self._make_evaluator = make_evaluator
         self._evaluator: Evaluator | None = None
         self._worker = f"{platform.node()}:{os.getpid()}"
-        self._epochs: Iterator[Metrics] | None = None
+        self._epochs: Iterator[Measurement] | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -91,22 +93,20 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         try:
-            metrics = self._next()
+            measured = self._next()
         except BrokenEvaluatorError as error:
             return self._result(done=True, broken=str(error))
         except EvaluationError as error:
-            self._metrics = error.metrics
+            self._measured = Measurement(error.metrics)
             return self._result(done=True, failure=error.failure)
         except Exception as error:  # whatever a trial raises is its own failure
-            failure, self._metrics = (
-                Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}"),
-                {},
-            )
+            self._measured = NOTHING
+            failure = Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")
             return self._result(done=True, failure=failure)
-        if metrics is None:
+        if measured is None:
             return self._result(done=True)
-        self._metrics = metrics
-        epoch = int(metrics.get("epoch", self._last_epoch + 1))
+        self._measured = measured
+        epoch = int(measured.metrics.get("epoch", self._last_epoch + 1))
         is_new = epoch > self._last_epoch  # the epoch of restored weights is told twice
         self._last_epoch = max(epoch, self._last_epoch)
         return self._result(done=self._is_over(), epoch=epoch if is_new else None)
@@ -120,8 +120,8 @@ class TrialActor(tune.Trainable):
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._trial, self._last_epoch = trial_from_text(config[TRIAL])
-        self._ahead: Metrics | None = None
-        self._metrics = {}
+        self._ahead: Measurement | None = None
+        self._measured = NOTHING
         self._started = time.monotonic()
 
     def _close(self) -> None:
@@ -130,8 +130,8 @@ class TrialActor(tune.Trainable):
             self._epochs.close()
         self._epochs = None
 
-    def _next(self) -> Metrics | None:
-        """The metrics of the next epoch; None after the last."""
+    def _next(self) -> Measurement | None:
+        """The measurement after the next epoch; None after the last."""
         if self._epochs is None:
             if self._evaluator is None:
                 try:
@@ -140,8 +140,8 @@ class TrialActor(tune.Trainable):
                     raise BrokenEvaluatorError(f"{type(error).__name__}: {error}") from error
             self._epochs = iter(self._evaluator.evaluate(self._trial))
         if self._ahead is not None:
-            metrics, self._ahead = self._ahead, None
-            return metrics
+            measured, self._ahead = self._ahead, None
+            return measured
         return next(self._epochs, None)
 
     def _is_over(self) -> bool:
@@ -164,7 +164,7 @@ class TrialActor(tune.Trainable):
         broken: str | None = None,
     ) -> dict[str, Any]:
         seconds = time.monotonic() - self._started
-        report = Report(epoch, self._metrics, seconds, self._worker, failure, broken)
+        report = Report(epoch, self._measured, seconds, self._worker, failure, broken)
         return {REPORT: report.to_text(), "done": done}
 
 

@@ -15,7 +15,7 @@ from models.architecture import Architecture
 from models.datasets.reference import DatasetReference, load_content
 from models.datasets.tables import COSTS, SCORES, Column, KnownResults, TableError, read_table
 from models.family import InfeasibleError
-from search.evaluation import EvaluationError, Metrics
+from search.evaluation import EvaluationError, Measurement
 from search.space import SearchSpace
 from search.spaces import TABLE
 from search.trial import Candidate, FailureKind, Trial
@@ -141,7 +141,7 @@ class TableEvaluator:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         """One epoch that gives the whole row.
 
         Raises:
@@ -154,4 +154,4 @@ class TableEvaluator:
         metrics = self._table.visible(row)
         if trial.kind.sees_test:
             metrics["final_score"] = float(self._table.columns["final_score"][row])
-        yield metrics
+        yield Measurement(metrics)

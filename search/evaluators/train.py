@@ -26,7 +26,7 @@ from models.training.initialization import build
 from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
 from search import saved
-from search.evaluation import EvaluationError, Metrics
+from search.evaluation import NOTHING, EvaluationError, Measurement
 from search.objectives import COST_METRICS, Constraint
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
@@ -117,7 +117,7 @@ class TrainEvaluator:
             free=[preset(name).architecture for name in spec.baselines],
         )
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         failure, metrics = None, None
         try:
             yield from at_work(self._run(trial))
@@ -131,7 +131,7 @@ class TrainEvaluator:
             _release_memory()  # out here nothing holds the traceback, its frames or their tensors
             raise EvaluationError(failure.kind, failure.message, metrics)
 
-    def _run(self, trial: Trial) -> Generator[Metrics]:
+    def _run(self, trial: Trial) -> Generator[Measurement]:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
         if isinstance(trial.proposal, SupernetProposal):
@@ -158,7 +158,9 @@ class TrainEvaluator:
         peak = PeakMemory(device)
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
-        start, before = (None, {}) if is_final else saved.left(self._state_url(trial), trial)
+        url = self._state_url(trial)
+        start, left = (None, NOTHING) if is_final else saved.left(url, trial)
+        before = left.metrics
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
         if not is_final and not before and candidate.architecture not in self._free:
             self._keep_limits(candidate, known, peak)
@@ -179,21 +181,21 @@ class TrainEvaluator:
         reports = _complete(epochs, known, peak, spent, with_validation=data == "train")
         if not is_final:
             if before:
-                yield before
+                yield left
             for report in reports:
                 epoch = report["epoch"]
                 if epoch in self._save_after and epoch < candidate.recipe.epochs:
-                    saved.save(self._state_url(trial), trial, training.state(), report)
-                yield report
+                    saved.save(url, trial, training.state(), Measurement(report))
+                yield Measurement(report)
             return
         held = next(reports)  # one report behind, because only the last one carries the test score
         for report in reports:
-            yield held
+            yield Measurement(held)
             held = report
         network.to("cpu")  # the test score is the one that a user of the bundle gets
         held |= _finite(evaluate(network, dataset.test, dataset.task, "test"), "the test split")
         self._save(trial, network, held)
-        yield held
+        yield Measurement(held)
 
     def _keep_limits(
         self, candidate: Candidate, known: Mapping[str, float], peak: PeakMemory

@@ -24,7 +24,7 @@ from models.task import Task
 from models.training.metrics import scores
 from models.training.trainer import evaluate, seeded
 from search import saved
-from search.evaluation import Derivation, EvaluationError
+from search.evaluation import EvaluationError, Measurement
 from search.objectives import COST_METRICS, Constraint, excess
 from search.saved import Spacing
 from search.space import SearchSpace
@@ -52,7 +52,7 @@ def train_supernet(
     limits: Sequence[Constraint] = (),
     memory_limit_bytes: int | None = None,
     weights_url: str | None = None,
-) -> Iterator[Derivation]:
+) -> Iterator[Measurement]:
     """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
     The state goes to `state_url` after the first epoch, and then as often as it costs little. The
@@ -84,18 +84,18 @@ def train_supernet(
     within = _within(dataset.task, limits)
     training = SupernetTraining(begin, halves, seed, device, start, within)
     spacing = Spacing(SAVING_SHARE)
-    if isinstance(last, Derivation):
+    if start is not None:
         yield last
     for found in training.epochs():
-        last = {**found, "peak_memory_bytes": float(peak.bytes())}
-        report = Derivation(last, found.architecture)
+        metrics = {**found.metrics, "peak_memory_bytes": float(peak.bytes())}
+        last = Measurement(metrics, found.derived)
         if spacing.is_due():
             began = monotonic()
-            saved.save(state_url, trial, training.state(), report)
+            saved.save(state_url, trial, training.state(), last)
             spacing.saved(began)
-        yield report
+        yield last
     outcome, supernet = training.outcome, training.search.supernet
-    closing = {**last, "derived_epoch": float(outcome.number)}
+    closing = {**last.metrics, "derived_epoch": float(outcome.number)}
     mixes = {"supernet": outcome.mix, "derived": supernet.mix_of(outcome.derived)}
     for name, mix in mixes.items():
         with seeded(seed_for(seed, SupernetPurpose.CLOSING), device):
@@ -108,7 +108,7 @@ def train_supernet(
         if "supernet_accuracy" in closing
         else closing["derived_loss"] - closing["supernet_loss"]
     )
-    yield Derivation(closing, outcome.derived)
+    yield Measurement(closing, outcome.derived)
 
 
 class Fixed(nn.Module):

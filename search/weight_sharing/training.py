@@ -16,7 +16,7 @@ from models.quiet import give_way
 from models.supernets import Mix, Supernet
 from models.tensor_file import dense
 from models.training.trainer import NonFiniteError, TrainingState, seeded
-from search.evaluation import Derivation
+from search.evaluation import Measurement
 from search.streams import SupernetPurpose, seed_for
 from search.weight_sharing.collapse import (
     Sign,
@@ -82,7 +82,7 @@ class SupernetTraining:
         if start is not None:
             self._load(start)
 
-    def epochs(self) -> Iterator[Derivation]:
+    def epochs(self) -> Iterator[Measurement]:
         """Those that remain: their metrics, and the architecture derived after each.
 
         `weight_loss` and `architecture_loss` are means over the epoch's steps, each on its half.
@@ -130,7 +130,7 @@ class SupernetTraining:
         if values["outcome"] is not None:
             self.outcome = self._course[values["outcome"]]
 
-    def _epoch(self) -> Derivation:
+    def _epoch(self) -> Measurement:
         search, epoch = self.search, len(self._course) + 1
         self._number += 1
         search.begin_epoch(epoch)
@@ -160,7 +160,7 @@ class SupernetTraining:
         if sign is not None and self._guard.action != "off":
             metrics[f"collapse {sign.signal}"] = sign.value
             self._heed(sign)
-        return Derivation(metrics, derived)
+        return Measurement(metrics, derived)
 
     def _pass(self, epoch: int) -> dict[str, float]:
         """The hot loop."""

@@ -68,7 +68,7 @@ def train(
     with temporary_folder("train") as checkpoints:
         try:
             for epoch in TrainEvaluator(dataset, str(checkpoints)).evaluate(trial):
-                metrics = dict(epoch)
+                metrics = dict(epoch.metrics)
                 note(_line(metrics, recipe.epochs))
         except EvaluationError as error:
             raise FailedError(f"{preset} on {dataset}: {error}") from None

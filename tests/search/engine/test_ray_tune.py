@@ -32,7 +32,7 @@ from search.engine.run import SearchRun
 from search.engine.stages.candidates import CANDIDATE, SUPERNET
 from search.engine.stages.finals import FINAL
 from search.engine.trial_actor import Report, trial_from_text, trial_to_text
-from search.evaluation import derived_from
+from search.evaluation import Measurement
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.spec import Budget, Final, Resources
@@ -229,7 +229,7 @@ def test_asha_prunes_and_a_promoted_trial_goes_on_where_it_was_left(folder: Path
     assert [trial.number for trial in run.trials if trial.state is TrialState.PRUNED] == [1, 2]
     assert [trial.number for trial in completed] == [0]
     alone = TrainEvaluator(resolved.spec.dataset, str(folder / "alone")).evaluate(completed[0])
-    assert [metrics["val_loss"] for metrics in alone] == [
+    assert [measured.metrics["val_loss"] for measured in alone] == [
         point.metrics["val_loss"] for point in curves[completed[0].number]
     ]
 
@@ -260,8 +260,8 @@ def test_supernets_of_two_seeds_run_side_by_side_and_derive_what_they_derive_alo
         assert trial.kind is SUPERNET and trial.state is TrialState.COMPLETED
         alone = TrainEvaluator.for_search(resolved.spec, str(folder / "alone"))
         *_, last = alone.evaluate(trial)
-        assert derived_from(last) == trial.derived
-        assert last["weight_loss"] == trial.metrics["weight_loss"]
+        assert last.derived == trial.derived
+        assert last.metrics["weight_loss"] == trial.metrics["weight_loss"]
 
 
 @on_ray
@@ -303,14 +303,14 @@ def test_a_supernet_whose_worker_is_killed_ends_as_one_that_was_left_in_peace(fo
     curve = {point.epoch: point for point in told if point.number == supernet.number}
     memory = "peak_memory_bytes"
     for report in course:
-        point = curve[int(report["epoch"])]
-        assert point.derived == derived_from(report)
-        assert {**point.metrics, memory: 0} == {**report, memory: 0}
-    assert supernet.derived == derived_from(closing) == candidate.candidate.architecture
-    assert {**supernet.metrics, memory: 0} == {**closing, memory: 0}
+        point = curve[int(report.metrics["epoch"])]
+        assert point.derived == report.derived
+        assert {**point.metrics, memory: 0} == {**report.metrics, memory: 0}
+    assert supernet.derived == closing.derived == candidate.candidate.architecture
+    assert {**supernet.metrics, memory: 0} == {**closing.metrics, memory: 0}
     (trained,) = alone.evaluate(candidate)
     assert candidate.candidate.weights_from == supernet.number
-    assert candidate.metrics["val_loss"] == trained["val_loss"]
+    assert candidate.metrics["val_loss"] == trained.metrics["val_loss"]
 
 
 def _idle_workers(count: int) -> set[int]:
@@ -501,5 +501,5 @@ def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:
         assert trial_from_text(trial_to_text(trial)) == (trial, 0)
         assert trial_from_text(trial_to_text(trial, 3)) == (trial, 3)
     failure = Failure(FailureKind.NON_FINITE, "loss is nan")
-    report = Report(2, {"val_accuracy": 0.1}, 1.5, f"host:{os.getpid()}", failure)
+    report = Report(2, Measurement({"val_accuracy": 0.1}), 1.5, f"host:{os.getpid()}", failure)
     assert Report.from_text(report.to_text()) == report

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,7 +9,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
-from search.evaluation import EvaluationError
+from search.evaluation import EvaluationError, Measurement
 from search.spec import Budget
 from search.strategy import strategies
 from search.trial import FailureKind, Trial, TrialState
@@ -49,7 +49,7 @@ def test_a_search_runs_to_its_end() -> None:
 
 def test_what_a_trial_raises_is_its_failure_alone() -> None:
     class Failing(Scored):
-        def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+        def evaluate(self, trial: Trial) -> Iterator[Measurement]:
             if trial.number == 0:
                 known = {"flops": 3.0, "latency_ms": math.nan}
                 raise EvaluationError(FailureKind.OUT_OF_MEMORY, "3 GB are not there", known)
@@ -68,9 +68,9 @@ def test_what_a_trial_raises_is_its_failure_alone() -> None:
 
 def test_an_epoch_told_again_for_restored_weights_is_the_result_and_no_new_epoch() -> None:
     class Restoring(Scored):
-        def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+        def evaluate(self, trial: Trial) -> Iterator[Measurement]:
             for epoch, score in ((1, 0.9), (2, 0.1), (1, 0.9)):
-                yield {"epoch": float(epoch), "val_accuracy": score}
+                yield Measurement({"epoch": float(epoch), "val_accuracy": score})
 
     run, journal = run_of(1)
     run_serial(run, Restoring())
@@ -113,12 +113,12 @@ def test_the_end_of_the_time_budget_leads_to_the_finals_of_the_best_so_far() -> 
     run, _ = run_of(1000, seconds=0.3)
 
     class Slow(Scored):
-        def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+        def evaluate(self, trial: Trial) -> Iterator[Measurement]:
             from time import sleep
 
-            for metrics in super().evaluate(trial):
+            for measured in super().evaluate(trial):
                 sleep(0.02)
-                yield metrics
+                yield measured
 
     run_serial(run, Slow())
     assert run.finished and run.failed_reason is None

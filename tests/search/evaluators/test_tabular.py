@@ -16,7 +16,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
-from search.evaluation import EvaluationError
+from search.evaluation import EvaluationError, Measurement
 from search.evaluators.tabular import Table, TableError, TableEvaluator
 from search.spec import SearchSpec
 from search.strategy import strategies
@@ -52,10 +52,10 @@ def test_a_trial_is_looked_up_and_its_final_score_kept_for_final_trials(tmp_path
     table = Table.load(written(tmp_path, parameters=np.array([5, 4, 3, 2, 1])))
     evaluator = TableEvaluator(table)
     assert list(evaluator.evaluate(trial(table, "y", 1))) == [
-        {"search_score": 30.0, "parameters": 3.0}
+        Measurement({"search_score": 30.0, "parameters": 3.0})
     ]
     assert list(evaluator.evaluate(trial(table, "y", 1, FINAL))) == [
-        {"search_score": 30.0, "parameters": 3.0, "final_score": 55.0}
+        Measurement({"search_score": 30.0, "parameters": 3.0, "final_score": 55.0})
     ]
 
 

@@ -65,7 +65,7 @@ def trial(
 
 
 def run(evaluator: TrainEvaluator, of: Trial) -> list[Metrics]:
-    return list(evaluator.evaluate(of))
+    return [measured.metrics for measured in evaluator.evaluate(of)]
 
 
 MEASURED = ("latency_ms", "train_seconds", "peak_memory_bytes")
@@ -104,7 +104,7 @@ def test_training_waits_for_a_measurement_elsewhere_and_does_not_count_it(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # a machine without other trials
     epochs = evaluator.evaluate(trial())
-    before = next(epochs)
+    before = next(epochs).metrics
     measures, is_done = threading.Event(), threading.Event()
 
     def measure() -> None:
@@ -117,7 +117,7 @@ def test_training_waits_for_a_measurement_elsewhere_and_does_not_count_it(
     measures.wait()
     began = time.perf_counter()
     threading.Timer(0.5, is_done.set).start()
-    after = next(epochs)
+    after = next(epochs).metrics
     seconds = time.perf_counter() - began
     thread.join()
     assert 0 < after["train_seconds"] - before["train_seconds"] < seconds - 0.3
@@ -136,7 +136,7 @@ def test_a_trial_goes_on_in_another_worker_where_it_was_left(tmp_path: Path) -> 
 
     url = str(tmp_path / "left")
     epochs = TrainEvaluator("digits", url, save_after=(1, 2, 3)).evaluate(of)
-    before = [next(epochs) for _ in range(2)]
+    before = [next(epochs).metrics for _ in range(2)]
     epochs.close()  # type: ignore[attr-defined] # it is a generator
     after = run(TrainEvaluator("digits", url, save_after=(1, 2, 3)), of)
     assert after[0] == before[1] and len(after) == 2
@@ -255,11 +255,11 @@ def test_a_limit_is_kept_before_training_where_it_can_be(
 def test_limits_are_for_candidates_and_for_what_is_known_before(tmp_path: Path) -> None:
     narrow = [Constraint(metric="latency_ms", max=1e-6)]
     evaluator = TrainEvaluator("digits", str(tmp_path), limits=narrow, free=[architecture()])
-    assert next(evaluator.evaluate(trial()))["epoch"] == 1
+    assert next(evaluator.evaluate(trial())).metrics["epoch"] == 1
     other = architecture(1)
     with pytest.raises(EvaluationError):
         next(evaluator.evaluate(trial(of=other)))
-    assert next(evaluator.evaluate(trial(1, FINAL, of=other)))["epoch"] == 1
+    assert next(evaluator.evaluate(trial(1, FINAL, of=other))).metrics["epoch"] == 1
     later = [
         Constraint(metric="latency_ms", max=1e6),
         Constraint(metric="peak_memory_bytes", min=1e15),  # only the least is known
@@ -267,7 +267,7 @@ def test_limits_are_for_candidates_and_for_what_is_known_before(tmp_path: Path) 
         Constraint(metric="train_seconds", max=1e-6),
     ]
     patient = TrainEvaluator("digits", str(tmp_path), limits=later)
-    assert next(patient.evaluate(trial()))["epoch"] == 1
+    assert next(patient.evaluate(trial())).metrics["epoch"] == 1
 
 
 def test_a_limit_on_the_memory_is_held_against_the_step_of_the_training(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def run(number, candidate):
     trial = Trial(number, CANDIDATE, Candidate.from_json(candidate), TrialState.RUNNING)
     try:
         *_, last = evaluator.evaluate(trial)
-        return last["val_accuracy"]
+        return last.metrics["val_accuracy"]
     except EvaluationError as error:
         return [error.failure.kind.value, error.failure.message]
 

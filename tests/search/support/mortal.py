@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from search.evaluation import Metrics
+from search.evaluation import Measurement
 from search.evaluators.train import TrainEvaluator
 from search.spec import SearchSpec
 from search.strategies.darts import DartsSearch
@@ -27,7 +27,7 @@ class Mortal:
         self._folder, self._kill_at = folder, kill_at
         self._evaluator = TrainEvaluator.for_search(spec, str(folder))
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         if not trial.is_supernet:
             yield from self._evaluator.evaluate(trial)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -12,6 +12,7 @@ from models.domains import Choice, Scalar
 from models.family import Definition, Family, FamilySettings
 from models.recipe import Recipe, TrainingSettings
 from models.task import Task
+from search.evaluation import Measurement
 from search.objectives import Objective
 from search.space import SearchSpace
 from search.spec import Budget, Final, SearchSpec
@@ -89,10 +90,10 @@ class Scored:
         self._score, self._epochs = score, epochs
         self.seen: list[Trial] = []
 
-    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         self.seen.append(trial)
         for epoch in range(1, self._epochs + 1):
             metrics = {"epoch": float(epoch), "val_accuracy": self._score(trial)}
             if trial.kind.sees_test and epoch == self._epochs:
                 metrics["test_accuracy"] = self._score(trial) - 0.01
-            yield metrics
+            yield Measurement(metrics)

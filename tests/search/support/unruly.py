@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from search.evaluation import EvaluationError
+from search.evaluation import EvaluationError, Measurement
 from search.trial import FailureKind, Trial
 
 
@@ -30,12 +30,12 @@ class Unruly:
         self._folder, self._orders = folder, orders or {}
         self._epochs, self._seconds = epochs, seconds
 
-    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         attempts = sum(path.name.startswith(f"{trial.number}-") for path in self._folder.iterdir())
         (self._folder / f"{trial.number}-{attempts}").write_text(str(os.getpid()))
         score = 0.5 + trial.number / 100
         for epoch in range(1, self._epochs + 1):
-            yield {"epoch": float(epoch), "val_accuracy": score}
+            yield Measurement({"epoch": float(epoch), "val_accuracy": score})
             time.sleep(self._seconds)
             if not trial.kind.sees_test:
                 self._obey(self._orders.get(trial.number, ""), attempts)
@@ -57,7 +57,7 @@ class Unbuildable:
     def __init__(self) -> None:
         raise FileNotFoundError("no dataset here")
 
-    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         raise AssertionError("never built")
 
 

@@ -34,7 +34,7 @@ from search.engine.stage import Given
 from search.engine.stages.baseline import BASELINE
 from search.engine.stages.candidates import CANDIDATE, SUPERNET
 from search.engine.stages.finals import FINAL
-from search.evaluation import EvaluationError, Metrics, derived_from
+from search.evaluation import EvaluationError, Measurement, Metrics
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.resolve import Resolved, resolve
@@ -147,7 +147,7 @@ def test_a_candidate_begins_where_its_subnet_ended(
     dataset = MAKERS[kind]()
     trains = evaluator(dataset, tmp_path, space)
     *_, closing = trains.evaluate(supernet_trial(method, **settings))
-    architecture = derived_from(closing)
+    architecture = closing.derived
     assert architecture is not None
 
     state, _ = load_state(f"{tmp_path}/0.state.safetensors")
@@ -162,13 +162,13 @@ def test_a_candidate_begins_where_its_subnet_ended(
     outputs = shared.train()(dataset.train.x, shared.mix_of(architecture))
     expected = scores[dataset.task.name].loss(outputs, dataset.train.y).item()
     (first,) = trains.evaluate(candidate_trial(architecture))
-    assert first["train_loss"] == pytest.approx(expected, rel=1e-6)
+    assert first.metrics["train_loss"] == pytest.approx(expected, rel=1e-6)
     (scratch,) = trains.evaluate(candidate_trial(architecture, weights_from=None))
-    assert abs(scratch["train_loss"] - expected) > 1e-3
+    assert abs(scratch.metrics["train_loss"] - expected) > 1e-3
 
     network = checkpoint.load(f"{tmp_path}/{FILE}").network()
     found = evaluate(network, dataset.validation, dataset.task, "val")
-    assert found["val_loss"] == pytest.approx(closing["derived_loss"], rel=1e-6)
+    assert found["val_loss"] == pytest.approx(closing.metrics["derived_loss"], rel=1e-6)
 
 
 def test_only_the_weights_are_others(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ def test_only_the_weights_are_others(tmp_path: Path) -> None:
     network = build(architecture, dataset.task, recipe, scratch.seed)
     checkpoint.save(f"{tmp_path}/{FILE}", network, architecture, dataset.task, recipe, {})
     inheriting = candidate_trial(architecture, recipe)
-    expected = [timeless(report) for report in trained.evaluate(scratch)]
-    assert [timeless(report) for report in trained.evaluate(inheriting)] == expected
+    expected = [timeless(report.metrics) for report in trained.evaluate(scratch)]
+    assert [timeless(report.metrics) for report in trained.evaluate(inheriting)] == expected
 
 
 def test_a_paused_candidate_goes_on_from_its_own_state(tmp_path: Path) -> None:
@@ -191,9 +191,9 @@ def test_a_paused_candidate_goes_on_from_its_own_state(tmp_path: Path) -> None:
     other = build(architecture, dataset.task, Recipe(), 4)
     checkpoint.save(f"{tmp_path}/{FILE}", other, architecture, dataset.task, Recipe(), {})
     trial = candidate_trial(architecture, Recipe(epochs=2, batch_size=32))
-    expected = [timeless(report) for report in trained.evaluate(trial)]
+    expected = [timeless(report.metrics) for report in trained.evaluate(trial)]
     (tmp_path / FILE).unlink()
-    assert [timeless(report) for report in trained.evaluate(trial)] == expected
+    assert [timeless(report.metrics) for report in trained.evaluate(trial)] == expected
 
 
 def test_after_a_collapse_the_weights_are_of_the_healthy_architecture(tmp_path: Path) -> None:
@@ -211,16 +211,16 @@ def test_after_a_collapse_the_weights_are_of_the_healthy_architecture(tmp_path: 
         return list(run)
 
     free = reports(tmp_path / "free", action="off")
-    limit = (free[0]["entropy"] + free[1]["entropy"]) / 2
+    limit = (free[0].metrics["entropy"] + free[1].metrics["entropy"]) / 2
     healthy = {"min_entropy": limit, "patience": 1, "warmup_share": 0.0}
     *course, closing = reports(tmp_path / "stopped", **healthy)
-    assert closing["derived_epoch"] == 1 and course[-1]["epoch"] == 2
-    assert course[0].architecture != course[-1].architecture
+    assert closing.metrics["derived_epoch"] == 1 and course[-1].metrics["epoch"] == 2
+    assert course[0].derived != course[-1].derived
     left = checkpoint.load(f"{tmp_path}/stopped/{FILE}")
-    assert left.architecture == closing.architecture == course[0].architecture
+    assert left.architecture == closing.derived == course[0].derived
     assert left.extra == {"trial": 0}
     found = evaluate(left.network(), images().validation, left.task, "val")
-    assert found["val_accuracy"] == closing["derived_accuracy"]
+    assert found["val_accuracy"] == closing.metrics["derived_accuracy"]
 
 
 def damaged(path: Path) -> None:
@@ -272,7 +272,7 @@ class Mortal:
     def __init__(self, evaluator: TrainEvaluator) -> None:
         self._evaluator = evaluator
 
-    def evaluate(self, trial: Trial) -> Iterator[Metrics]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         if trial.kind is CANDIDATE:
             raise Crash
         return self._evaluator.evaluate(trial)

@@ -18,7 +18,7 @@ from models.families.cnn_cell import CnnCellSettings
 from models.family import InfeasibleError
 from models.recipe import Recipe
 from search.engine.stages.candidates import SUPERNET
-from search.evaluation import Derivation, EvaluationError
+from search.evaluation import EvaluationError, Measurement
 from search.objectives import Constraint
 from search.trial import SupernetProposal, Trial, TrialState
 from search.weight_sharing import evaluation as supernet
@@ -60,42 +60,46 @@ def trial(method: str = "darts", **settings: Any) -> Trial:
 
 def reports(
     digits: Dataset, folder: Path, trial: Trial, *limits: Constraint
-) -> Iterator[Derivation]:
+) -> Iterator[Measurement]:
     url = f"{folder}/{trial.number}.state.safetensors"
     return train_supernet(trial, SPACE, digits, torch.device("cpu"), url, limits)
 
 
-def shown(report: Derivation) -> tuple[Mapping[str, float], str]:
+def shown(report: Measurement) -> tuple[Mapping[str, float], str]:
     """What does not depend on the machine."""
     left_out = ("peak_memory_bytes",)
-    kept = {name: value for name, value in report.items() if name not in left_out}
-    return kept, report.architecture.key
+    kept = {name: value for name, value in report.metrics.items() if name not in left_out}
+    assert report.derived is not None
+    return kept, report.derived.key
 
 
 def test_the_guard_stops_at_the_last_healthy_epoch(digits: Dataset, tmp_path: Path) -> None:
     free = list(reports(digits, tmp_path / "free", trial(guard=OFF)))
-    entropies = [report["entropy"] for report in free[:-1]]
+    entropies = [report.metrics["entropy"] for report in free[:-1]]
     assert entropies == sorted(entropies, reverse=True)
     limit = (entropies[1] + entropies[2]) / 2
     guard = {"min_entropy": limit, "max_skip_share": 1.0, "patience": 1, "warmup_share": 0.0}
     stopped = list(reports(digits, tmp_path / "stopped", trial(guard=guard)))
     *course, closing = stopped
-    assert [report["epoch"] for report in stopped] == [1, 2, 3, 3]
+    assert [report.metrics["epoch"] for report in stopped] == [1, 2, 3, 3]
     for report, unguarded in zip(course, free, strict=False):
-        assert report.items() - {("peak_memory_bytes", report["peak_memory_bytes"])} >= {
+        memory = ("peak_memory_bytes", report.metrics["peak_memory_bytes"])
+        assert report.metrics.items() - {memory} >= {
             (name, value)
-            for name, value in unguarded.items()
+            for name, value in unguarded.metrics.items()
             if name not in ("peak_memory_bytes", "hessian_eigenvalue")
         }
-        assert report.architecture == unguarded.architecture
-    assert course[-1]["collapse entropy"] == entropies[2]
-    assert "collapse entropy" not in course[1]
-    assert closing["derived_epoch"] == 2
-    assert closing.architecture == course[1].architecture
-    gap = closing["supernet_accuracy"] - closing["derived_accuracy"]
-    assert closing["discretisation_gap"] == gap
-    assert "hessian_eigenvalue" in course[2] and "hessian_eigenvalue" not in course[1]
-    assert not any("hessian_eigenvalue" in report for report in free)
+        assert report.derived == unguarded.derived
+    assert course[-1].metrics["collapse entropy"] == entropies[2]
+    assert "collapse entropy" not in course[1].metrics
+    assert closing.metrics["derived_epoch"] == 2
+    assert closing.derived == course[1].derived
+    gap = closing.metrics["supernet_accuracy"] - closing.metrics["derived_accuracy"]
+    assert closing.metrics["discretisation_gap"] == gap
+    assert (
+        "hessian_eigenvalue" in course[2].metrics and "hessian_eigenvalue" not in course[1].metrics
+    )
+    assert not any("hessian_eigenvalue" in report.metrics for report in free)
 
 
 def test_a_restart_is_the_training_with_the_stronger_decay(digits: Dataset, tmp_path: Path) -> None:
@@ -104,15 +108,15 @@ def test_a_restart_is_the_training_with_the_stronger_decay(digits: Dataset, tmp_
     restarted = list(reports(digits, tmp_path / "restarted", trial(guard=guard)))
     stronger = trial(guard=OFF, weight_decay=3e-3)
     expected = list(reports(digits, tmp_path / "stronger", stronger))
-    assert [report["epoch"] for report in restarted] == [1, 2, 3, 4, 5, 6, 6]
-    assert [report["restarts"] for report in restarted] == [0, 0, 1, 1, 1, 1, 1]
-    assert "collapse entropy" in restarted[1]
+    assert [report.metrics["epoch"] for report in restarted] == [1, 2, 3, 4, 5, 6, 6]
+    assert [report.metrics["restarts"] for report in restarted] == [0, 0, 1, 1, 1, 1, 1]
+    assert "collapse entropy" in restarted[1].metrics
     for report, other in zip(restarted[2:-1], expected[:-1], strict=True):
-        assert report["weight_loss"] == other["weight_loss"]
-        assert report["architecture_loss"] == other["architecture_loss"]
-        assert report.architecture == other.architecture
-    assert restarted[-1]["derived_epoch"] == 6  # no epoch was healthy: the last one counts
-    assert restarted[-1]["derived_accuracy"] == expected[-1]["derived_accuracy"]
+        assert report.metrics["weight_loss"] == other.metrics["weight_loss"]
+        assert report.metrics["architecture_loss"] == other.metrics["architecture_loss"]
+        assert report.derived == other.derived
+    assert restarted[-1].metrics["derived_epoch"] == 6  # no epoch was healthy: the last one counts
+    assert restarted[-1].metrics["derived_accuracy"] == expected[-1].metrics["derived_accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -172,11 +176,11 @@ def test_what_a_supernet_derives_keeps_the_limits_of_the_search(
     digits: Dataset, tmp_path: Path
 ) -> None:
     free = list(reports(digits, tmp_path / "free", trial()))
-    costs = [cost(report.architecture, digits.task, Recipe())["flops"] for report in free]
+    costs = [cost(report.derived, digits.task, Recipe())["flops"] for report in free]
     assert max(costs) > 17_000
     few = Constraint(metric="flops", max=17_000)  # without convolutions: 16,840
     for report in reports(digits, tmp_path / "few", trial(), few):
-        assert cost(report.architecture, digits.task, Recipe())["flops"] <= 17_000
+        assert cost(report.derived, digits.task, Recipe())["flops"] <= 17_000
     none = Constraint(metric="flops", max=1000)
     with pytest.raises(InfeasibleError, match=r"flops .* is above the constraint's max 1000"):
         next(reports(digits, tmp_path / "none", trial(), none))
@@ -190,8 +194,8 @@ def test_the_best_path_within_the_limits_is_derived(digits: Dataset, tmp_path: P
         reports(digits, tmp_path / name, paths, *limits)
         for name, limits in (("free", ()), ("few", (Constraint(metric="flops", max=17_000),)))
     )
-    assert cost(free.architecture, digits.task, Recipe())["flops"] > 17_000
-    assert cost(few.architecture, digits.task, Recipe())["flops"] <= 17_000
+    assert cost(free.derived, digits.task, Recipe())["flops"] > 17_000
+    assert cost(few.derived, digits.task, Recipe())["flops"] <= 17_000
 
 
 def test_a_penalty_on_what_is_not_decided_is_refused(digits: Dataset, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.candidates import SUPERNET
 from search.engine.stages.finals import FINAL
-from search.evaluation import Derivation
+from search.evaluation import Measurement
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts
@@ -61,7 +61,7 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
 
 def trained(
     strategy: dict[str, Any], space: FamilySettings, dataset: Dataset, folder: Path
-) -> Iterator[Derivation]:
+) -> Iterator[Measurement]:
     trial = Trial(0, SUPERNET, SupernetProposal("darts", strategy), TrialState.RUNNING)
     return train_supernet(trial, space, dataset, torch.device("cpu"), f"{folder}/0")
 
@@ -114,7 +114,7 @@ def test_a_mixture_learns_three_classes(kind: str, space: dict[str, Any], tmp_pa
     fast = {"epochs": 15, "batch_size": 32, "seed": 0}
     fast |= usual.model_dump(include={"optimizer", "learning_rate"})
     *_, last = trained(fast, settings, dataset, tmp_path)
-    assert last["supernet_accuracy"] > 0.7
+    assert last.metrics["supernet_accuracy"] > 0.7
 
 
 def test_a_supernet_with_dropout_is_a_function_of_its_seed(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_supernet_with_dropout_is_a_function_of_its_seed(tmp_path: Path) -> No
         torch.manual_seed(before)
         brief = {"epochs": 2, "batch_size": 64, "seed": seed}
         *_, last = trained(brief, settings, MAKERS["nodes"](), tmp_path / f"{before} {seed}")
-        found.append({name: value for name, value in last.items() if "memory" not in name})
+        found.append({name: value for name, value in last.metrics.items() if "memory" not in name})
         assert torch.initial_seed() == before
     assert found[0] == found[1] != found[2]
 

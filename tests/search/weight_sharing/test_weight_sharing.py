@@ -25,7 +25,7 @@ from search.engine.serial import run_serial
 from search.engine.stages.candidates import SUPERNET
 from search.engine.stages.finals import FINAL
 from search.engine.trial_actor import Report
-from search.evaluation import Derivation, derived_from
+from search.evaluation import Measurement
 from search.evaluators.train import TrainEvaluator
 from search.problems import SpecError
 from search.request.resolve import Resolved, resolve
@@ -288,15 +288,15 @@ def test_a_search_waits_for_its_supernets_and_ends_with_what_they_derived() -> N
     assert first.proposal != second.proposal
     assert run.next_trial() is None and run.phase == "searching"
     architecture = resolved.space.sample(Random(0)).architecture
-    report = Report(1, Derivation({"weight_loss": 1.0}, architecture), 2.0, "worker")
-    metrics = Report.from_text(report.to_text()).metrics
-    assert derived_from(metrics) == architecture
-    run.report(first.number, 1, metrics)
-    run.complete(first.number, metrics, 1.0)
+    report = Report(1, Measurement({"weight_loss": 1.0}, architecture), 2.0, "worker")
+    measured = Report.from_text(report.to_text()).measured
+    assert measured == Measurement({"weight_loss": 1.0}, architecture)
+    run.report(first.number, 1, measured.metrics, derived=measured.derived)
+    run.complete(first.number, measured.metrics, 1.0, derived=measured.derived)
     candidate = run.next_trial()
     assert candidate is not None and candidate.candidate.architecture == architecture
     assert run.next_trial() is None
-    run.complete(second.number, metrics, 1.0)  # derives the same network again
+    run.complete(second.number, {}, 1.0, derived=architecture)  # the same network again
     run.complete(candidate.number, {"val_accuracy": 0.5}, 1.0)
     final = run.next_trial()
     assert final is not None and final.kind is FINAL

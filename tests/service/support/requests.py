@@ -19,7 +19,7 @@ from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
-from search.evaluation import Derivation
+from search.evaluation import Measurement
 from search.request.resolve import reopen
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from service.sql.database import Sessions
@@ -158,15 +158,16 @@ def derived(key: str) -> Architecture:
 class Hashed:
     """An evaluator without training: the score is drawn from the architecture's key."""
 
-    def evaluate(self, trial: Trial) -> Iterator[dict[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         score = int(trial.architecture_key[:8], 16) / 16**8
         if trial.is_supernet:
-            yield Derivation({"epoch": 1.0, "weight_loss": score}, derived(trial.architecture_key))
+            metrics = {"epoch": 1.0, "weight_loss": score}
+            yield Measurement(metrics, derived(trial.architecture_key))
             return
         metrics = {"val_accuracy": score, "parameters": 1000.0 * score}
         if trial.kind is FINAL:
             metrics["test_accuracy"] = score / 2
-        yield {"epoch": 1.0, **metrics}
+        yield Measurement({"epoch": 1.0, **metrics})
 
 
 SMALL: dict[str, Any] = {
