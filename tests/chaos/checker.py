@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from search.trial import TrialState
 from service.sql.database import Sessions
 from service.sql.states import ENDED, NEXT, SearchState
 from service.sql.tables import Artifact, Epoch, Event, Search, Trial
@@ -53,8 +54,7 @@ def _of_search(session: Session, search: Search) -> list[str]:
     for event in events:
         if event.type.startswith("search.") and "state" in event.data:
             following = SearchState(event.data["state"])
-            taken_over = state is following is SearchState.RUNNING
-            if event.sequence > 1 and not taken_over and following not in NEXT[state]:
+            if event.sequence > 1 and following not in NEXT[state]:
                 problems.append(f"event {event.sequence}: {following} after {state}")
             state = following
     if state != search.state:
@@ -86,17 +86,14 @@ def _of_trials(search: Search, trials: list[Trial], events: list[Event]) -> list
             problems.append(f"trial {number} goes on in event {event.sequence} after its end")
     done = 0
     for trial in trials:
-        expected = 0 if trial.state in ("running", "paused") else 1
+        expected = int(trial.state.has_ended)
         if len(ends[trial.number]) != expected:
             problems.append(f"trial {trial.number} is {trial.state} and ended {ends[trial.number]}")
-        if trial.state in ("running", "paused") and search.state in ENDED:
+        if not trial.state.has_ended and search.state in ENDED:
             problems.append(f"trial {trial.number} runs in an ended search")
         failure = (trial.failure or {}).get("kind")
-        counts = trial.kind not in ("baseline", "final") and trial.state not in (
-            "cached",
-            "running",
-            "paused",
-        )
+        is_own = trial.state.has_ended and trial.state is not TrialState.CACHED
+        counts = is_own and trial.kind not in ("baseline", "final")
         done += counts and failure not in ("infeasible", "cancelled")
     if search.state != "cancelled" and search.trials_done != done:
         problems.append(f"{search.trials_done=}, {done} have ended")
