@@ -45,7 +45,8 @@ def _reports(evaluator: Evaluator, trial: Trial) -> list[Metrics]:
     """What a trial reports, without what a clock measures."""
     found: list[Metrics] = []
     epoch = 0.0
-    for report in evaluator.evaluate(trial):
+    for measured in evaluator.evaluate(trial):
+        report = measured.metrics
         json.dumps(dict(report), allow_nan=False)
         strange = {name: value for name, value in report.items() if not math.isfinite(value)}
         assert not strange, f"not finite: {strange}"

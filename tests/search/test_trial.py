@@ -127,18 +127,3 @@ def test_every_field_is_asked_for_or_an_outcome() -> None:
 def test_a_state_says_whether_it_is_the_last() -> None:
     going_on = {TrialState.RUNNING, TrialState.PAUSED}
     assert {state for state in TrialState if not state.has_ended} == going_on
-
-
-RECIPES = {
-    "default": Recipe(),
-    "sgd": Recipe(optimizer="sgd", learning_rate=0.1, epochs=3, batch_size=32),
-    "regularised": Recipe(l1=1e-5, l2=1e-4, dropout=0.25, label_smoothing=0.1, weight_decay=0.01),
-    "scheduled": Recipe(
-        optimizer="momentum", schedule="cosine", warmup_epochs=2, precision="bfloat16"
-    ),
-}
-
-
-def test_the_keys_of_recipes_are_those_that_searches_have_stored() -> None:
-    keys = {name: recipe.key for name, recipe in RECIPES.items()}
-    assert golden("recipe_keys", keys) == keys
