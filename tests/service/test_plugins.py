@@ -153,3 +153,19 @@ def test_its_settings_are_held_to_their_rules(server: LocalServer) -> None:
         assert refused["spec"]["strategy"] == {"name": "coin", "bias": 0.25}
         with pytest.raises(Exception, match="bias"):
             client.validate({**BODY, "strategy": {"name": "coin", "bias": 2}})
+
+
+def test_the_contract_tests_take_its_entries(environment: dict[str, str]) -> None:
+    script = """
+        from search.testing.fidelities import check_fidelity
+        from search.testing.strategies import check_strategy
+        check_strategy("coin")
+        check_fidelity("patient")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(line.strip() for line in script.splitlines())],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
