@@ -7,7 +7,7 @@ momentum and how l1 acts are searched together, by tpe and then by random search
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from search.engine.replay import Replay, replay
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stage import Given
+from search.evaluation import Measurement
 from search.request.read import stored_spec
 from search.request.resolve import Resolved, reopen
 from search.request.warm_start import Earlier, taken_over
@@ -63,9 +64,9 @@ def recorded() -> list[TrialStarted | TrialEnded]:
 class Looked:
     """The results of the record, by number."""
 
-    def evaluate(self, trial: Trial) -> Iterator[Mapping[str, float]]:
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         ended = [event for event in RECORD["events"] if event.get("ended") == trial.number]
-        yield {"epoch": 1.0, **ended[0]["metrics"]}
+        yield Measurement({"epoch": 1.0, **ended[0]["metrics"]})
 
 
 def older(**changes: Any) -> Resolved:
