@@ -16,6 +16,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
 from service.settings import ServiceSettings
+from service.sql.database import connect
+from service.sql.dispatchers import Dispatchers
 from tests.service.support.requests import BODY
 from tests.service.support.serving import serving
 
@@ -47,8 +49,12 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server with an embedded database."""
-    with serving(ServiceSettings(home=Path(tmp_path_factory.mktemp("home")))) as url:
+    """The URL of a server with an embedded database; it is ready, though nobody runs searches."""
+    settings = ServiceSettings(home=Path(tmp_path_factory.mktemp("home")))
+    with serving(settings) as url:
+        sessions = connect(settings.database_url)
+        Dispatchers(sessions).beat("elsewhere/1/0.00", 36_000.0, None)
+        sessions.engine.dispose()
         yield url
 
 
