@@ -103,7 +103,7 @@ def _check_options(name: str, example: FormatExample, folder: Path) -> None:
     """What has no meaning here is refused by name."""
     entry = formats[name]
     for option in sorted(Options.model_fields.keys() - entry.options - {"split"}):
-        value = {"unlabelled": True, "window": 3, "horizon": 3}.get(option, "x")
+        value = Options.model_fields[option].get_default(call_default_factory=True)
         given = FormatExample(example.task, example.content, {**example.options, option: value})
         try:
             format_of(_upload(given, folder))
