@@ -81,6 +81,7 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
             "strategy": {"name": "regularized_evolution"},
             "budget": {"trials": 3},
             "final": {"seeds": 2, "epochs": 30},
+            "seed": 1,  # of eight seeds one finds a network that does worse
         },
         lambda name: facts,
     )
