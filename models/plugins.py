@@ -29,6 +29,9 @@ class Source:
     distribution: str
     version: str
 
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
     @property
     def is_own(self) -> bool:
         return self.distribution == OWN_DISTRIBUTION

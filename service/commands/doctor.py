@@ -120,9 +120,7 @@ def _plugins() -> Finding:
     taken = ", ".join(f"{name} {version}" for name, version in plugin_versions().items()) or "none"
     if broken:
         left_out = "; ".join(
-            f"{found.name} of {found.group} from {found.source.distribution} "
-            f"{found.source.version}: {found.reason}"
-            for found in broken
+            f"{found.name} of {found.group} from {found.source}: {found.reason}" for found in broken
         )
         advice = "Update or uninstall these distributions; the server goes on without the entries."
         return Finding("plug-ins", "warn", f"taken: {taken}; left out: {left_out}", advice)
