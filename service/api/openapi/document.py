@@ -111,9 +111,10 @@ def _finish(operation: dict[str, Any]) -> None:
     out what is not OpenAPI 3.1.
     """
     name = operation["operationId"]
-    for answer in operation["responses"].get("200", {}).get("content", {}).values():
-        if answer.pop("itemSchema", None) is not None:  # of 3.2
-            answer["schema"] = {"type": "string", "description": _STREAM}
+    answer = operation["responses"].get("200", {})
+    for stream in answer.get("content", {}).values():
+        if stream.pop("itemSchema", None) is not None:  # of 3.2
+            answer["description"] = _STREAM
     body = operation.get("requestBody", {})
     if "$ref" in body:
         schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}

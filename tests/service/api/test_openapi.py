@@ -94,8 +94,8 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(document).validate()
     stream = document["paths"]["/v1/searches/{search_id}/events"]["get"]["responses"]["200"]
-    content = stream["content"]["text/event-stream"]
-    assert content.keys() == {"schema"} and content["schema"]["type"] == "string"
+    assert stream["content"] == {"text/event-stream": {}}  # 3.1 has no word for a stream's items
+    assert "number of the event" in stream["description"]
 
 
 def test_the_document_says_where_the_server_is_and_what_key_it_takes(
