@@ -4,7 +4,8 @@ A raw graph is a set of arrays, the same in an upload, in the check of a bundle 
 
     x                               (nodes, features), or its parts by rows (CSR)
     x_data, x_indices, x_indptr     (entries,), (entries,), (nodes + 1,)
-    edge_index                      (2, edges): source, target; both directions of an undirected one
+    edge_index                      (2, edges): source, target; both directions of an undirected
+                                    one, or one of them where a step takes it in both
     picked                          (samples,) nodes whose classes are asked for; left out: all
     graph_of                        (nodes,) ascending, where there are many graphs
 """
@@ -12,7 +13,8 @@ A raw graph is a set of arrays, the same in an upload, in the check of a bundle 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.datasets import Dataset, RawGraphs, Split
+from models.datasets import Dataset, RawGraphs, Split, findings
+from models.datasets.edges import features_from, of_edges, of_weights
 from models.datasets.fingerprint import fingerprint
+from models.datasets.graph_labels import read_labels
+from models.datasets.masks import divided
 from models.datasets.splits import stratified
 from models.graph import Features, Graph, Sparse
 from models.graph_samples import Graphs, Nodes
+from models.remarks import Remark
 from models.task import GraphSize, Task
 
 Array = NDArray[Any]
-MASKS = ("train_mask", "val_mask", "test_mask")
 CSR = ("x_data", "x_indices", "x_indptr", "x_shape")
 SPARSE_SHARE = 0.2
 """Features with fewer entries that are not zero are a bag of words, and stored by rows."""
@@ -51,8 +56,11 @@ def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
         rows = torch.arange(nodes, device=starts.device).repeat_interleave(starts.diff())
         columns = raw["x_indices"].to(torch.int64)
         x = Features(Sparse(rows, columns, nodes, features), raw["x_data"].to(torch.float32))
+    edges = raw["edge_index"].to(torch.int64)
     for step in preprocessing["steps"]:
-        if step["op"] == "normalize_rows":  # every node's magnitudes add up to 1
+        if step["op"] == "undirected":
+            edges = torch.cat([edges, edges.flip(0)], dim=1)
+        elif step["op"] == "normalize_rows":  # every node's magnitudes add up to 1
             if isinstance(x, Tensor):
                 x = x / x.abs().sum(1, keepdim=True).clamp(min=1e-12)
             else:
@@ -67,7 +75,7 @@ def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
             x = (x - mean) / deviation
         else:
             raise ValueError(f"unknown preprocessing step {step['op']!r}")
-    source, target = raw["edge_index"].to(torch.int64)
+    source, target = edges
     loops = torch.arange(nodes, device=source.device)
     links = torch.cat([target * nodes + source, loops * nodes + loops])
     graph_of = raw.get("graph_of")
@@ -84,21 +92,31 @@ def of_nodes(
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
+    undirected: bool = False,
 ) -> Dataset:
     """One graph whose nodes have classes.
 
-    `arrays`: `x`, or `x_data`, `x_indices`, `x_indptr` and `x_shape`; `edge_index`; `y`, one class
-    a node; `train_mask`, `val_mask` and `test_mask`, or none of them, and the split is drawn,
-    stratified. Every split is of nodes of the one graph: a network sees the features and edges of
-    all, and is trained by the classes of some (transductive).
+    `arrays`: `x`, or `x_data`, `x_indices`, `x_indptr` and `x_shape`, or none of them, and the
+    degree stands in; `edge_index`; `y`, one class a node as `graph_labels.read_labels` takes it;
+    `train_mask`, `val_mask` and `test_mask`, or what `masks.NAMES` calls them, or none of them, and
+    the split is drawn, stratified. Every split is of nodes of the one graph that have a class: a
+    network sees the features and edges of all, and is trained by the classes of some
+    (transductive). `undirected`: an edge counts in both directions, also of a graph to predict.
 
     Raises:
         ValueError: arrays that make no such dataset, with the array at fault.
     """
-    nodes, features, raw = _check(arrays)
-    classes, labels = _labels(arrays, nodes, "node")
-    picked = _masks(arrays, nodes) or stratified(labels, (validation, test), seed)
-    preprocessing = _fit(raw, picked[0], classes, features)
+    classes, labels, remarks = read_labels(arrays.get("y"), "node")
+    nodes, features, raw, told = _check(arrays, len(labels))
+    if len(labels) != nodes:
+        raise ValueError(
+            f"y is integers or strings, one class a node of {nodes}, "
+            f"got {arrays['y'].dtype} {arrays['y'].shape}"
+        )
+    picked, of_masks = divided(arrays, labels >= 0)
+    if picked is None:
+        picked = _drawn(labels, (validation, test), seed)
+    preprocessing = _fit(raw, picked[0], classes, features, undirected)
     graph = preprocess(raw, preprocessing)
     task = Task("node_classification", (features,), len(classes), graph=_size(graph))
     splits = [
@@ -106,7 +124,10 @@ def of_nodes(
         for chosen in picked
     ]
     asked = raw | {"picked": torch.from_numpy(picked[2])}
-    return _dataset(name, task, splits, asked, preprocessing, raw, labels, picked)
+    found = _dataset(
+        name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
+    )
+    return _told(found, [*remarks, *of_masks, *told], arrays, raw, nodes, undirected)
 
 
 def of_graphs(
@@ -117,28 +138,31 @@ def of_graphs(
     test: float = 0.2,
     seed: int = 0,
     sets: list[NDArray[np.int64]] | None = None,
+    undirected: bool = False,
 ) -> Dataset:
     """Many graphs with a class each.
 
     `arrays`: the features and `edge_index` of all nodes, `graph_of`, and `y`, one class a graph.
-    `sets`: the graphs of train, validation and test; else they are drawn, stratified.
+    `sets`: the graphs of train, validation and test; else they are drawn, stratified, of those that
+    have a class. `undirected`: as of `of_nodes`.
 
     Raises:
         ValueError: arrays that make no such dataset, with the array at fault.
     """
-    nodes, features, raw = _check(arrays)
+    nodes, features, raw, told = _check(arrays, len(arrays.get("graph_of", ())))
     graph_of = _integers(arrays, "graph_of", (nodes,))
     if (np.diff(graph_of) < 0).any() or graph_of[0] != 0:
         raise ValueError("graph_of is ascending from 0: the nodes of a graph are together")
-    classes, labels = _labels(arrays, None, "graph")
+    classes, labels, remarks = read_labels(arrays.get("y"), "graph")
     if len(np.unique(graph_of)) != len(labels) or graph_of[-1] + 1 != len(labels):
         raise ValueError(f"graph_of has {len(np.unique(graph_of))} graphs, y {len(labels)}")
     edges = raw["edge_index"].numpy()
     if (crossing := np.flatnonzero(graph_of[edges[0]] != graph_of[edges[1]])).size:
         raise ValueError(f"edge {crossing[0]} of edge_index leads from one graph to another")
     raw["graph_of"] = torch.from_numpy(graph_of)
-    picked = sets or stratified(labels, (validation, test), seed)
-    preprocessing = _fit(raw, np.flatnonzero(np.isin(graph_of, picked[0])), classes, features)
+    picked = sets or _drawn(labels, (validation, test), seed)
+    train = np.flatnonzero(np.isin(graph_of, picked[0]))
+    preprocessing = _fit(raw, train, classes, features, undirected)
     graph = preprocess(raw, preprocessing)
     every = Graphs(graph.x, graph.links, raw["graph_of"], len(labels))
     task = Task("graph_classification", (features,), len(classes), graph=_size(graph))
@@ -146,22 +170,42 @@ def of_graphs(
         Split(every.index_select(0, torch.from_numpy(chosen)), torch.from_numpy(labels[chosen]))
         for chosen in picked
     ]
-    return _dataset(name, task, splits, _subset(raw, picked[2]), preprocessing, raw, labels, picked)
+    asked = _subset(raw, picked[2])
+    found = _dataset(
+        name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
+    )
+    return _told(found, [*remarks, *told], arrays, raw, nodes, undirected)
+
+
+def _drawn(
+    labels: NDArray[np.int64], shares: Sequence[float], seed: int
+) -> list[NDArray[np.int64]]:
+    known = np.flatnonzero(labels >= 0)
+    return [known[chosen] for chosen in stratified(labels[known], shares, seed)]
+
+
+def _content(
+    raw: Mapping[str, Tensor],
+    labels: NDArray[np.int64],
+    undirected: bool,
+    picked: Sequence[NDArray[np.int64]],
+) -> dict[str, Array]:
+    """What makes it this dataset."""
+    content: dict[str, Array] = {key: part.numpy() for key, part in raw.items()} | {"y": labels}
+    if undirected:
+        content["undirected"] = np.array([True])
+    return content | dict(zip(("train", "validation", "test"), picked, strict=True))
 
 
 def _dataset(
     name: str,
     task: Task,
-    splits: list[Split],
+    splits: Sequence[Split],
     raw_test: Mapping[str, Tensor],
     preprocessing: dict[str, Any],
-    raw: Mapping[str, Tensor],
-    labels: NDArray[np.int64],
-    picked: list[NDArray[np.int64]],
+    content: Mapping[str, Array],
 ) -> Dataset:
     train, validation, test = splits
-    content: dict[str, Array] = {key: part.numpy() for key, part in raw.items()} | {"y": labels}
-    content |= dict(zip(("train", "validation", "test"), picked, strict=True))
     return Dataset(
         name=name,
         task=task,
@@ -174,8 +218,31 @@ def _dataset(
     )
 
 
-def _check(arrays: Mapping[str, Array]) -> tuple[int, int, dict[str, Tensor]]:
-    """The numbers of nodes and features, and the raw graph, by rows where most features are 0."""
+def _told(
+    dataset: Dataset,
+    remarks: Iterable[Remark],
+    arrays: Mapping[str, Array],
+    raw: Mapping[str, Tensor],
+    nodes: int,
+    undirected: bool,
+) -> Dataset:
+    edges = raw["edge_index"].numpy()
+    of_links = [*of_edges(edges, nodes, undirected), *of_weights(arrays, edges.shape[1])]
+    return replace(dataset, remarks=(*remarks, *of_links, *findings.of_samples(dataset)))
+
+
+def _check(
+    arrays: Mapping[str, Array], nodes: int
+) -> tuple[int, int, dict[str, Tensor], list[Remark]]:
+    """The numbers of nodes and features, and the raw graph, by rows where most features are 0.
+
+    `nodes`: where there are no features.
+    """
+    remarks = []
+    if not any(name in arrays for name in ("x", *CSR)):
+        arrays = {**arrays, "x": features_from(_edges(arrays, nodes), nodes)}
+        message = "there is no x: log(1 + number of neighbours) is the one feature of a node"
+        remarks.append(Remark("features_from_degree", message, "x", nodes))
     parts = _dense(arrays["x"]) if "x" in arrays else _rows(arrays)
     values = parts["x"] if "x" in parts else parts["x_data"]
     finite = np.isfinite(values)
@@ -183,6 +250,14 @@ def _check(arrays: Mapping[str, Array]) -> tuple[int, int, dict[str, Tensor]]:
         array = "x" if "x" in parts else "x_data"
         raise ValueError(f"{array} is not finite, first at {np.argwhere(~finite)[0].tolist()}")
     nodes = len(parts["x"]) if "x" in parts else len(parts["x_indptr"]) - 1
+    edges = _edges(arrays, nodes)
+    types = {"x": np.float32, "x_data": np.float32}
+    raw = {key: torch.tensor(part.astype(types.get(key, np.int64))) for key, part in parts.items()}
+    features = int(arrays["x"].shape[1] if "x" in arrays else arrays["x_shape"][1])
+    return nodes, features, raw | {"edge_index": torch.from_numpy(edges)}, remarks
+
+
+def _edges(arrays: Mapping[str, Array], nodes: int) -> NDArray[np.int64]:
     edges = _integers(arrays, "edge_index", (2, None))
     if edges.size and not (0 <= edges.min() and edges.max() < nodes):
         row, edge = np.argwhere((edges < 0) | (edges >= nodes))[0]
@@ -190,10 +265,7 @@ def _check(arrays: Mapping[str, Array]) -> tuple[int, int, dict[str, Tensor]]:
             f"edge_index names nodes from 0 to {nodes - 1}, got {edges[row, edge]} "
             f"at [{row}, {edge}]"
         )
-    types = {"x": np.float32, "x_data": np.float32}
-    raw = {key: torch.tensor(part.astype(types.get(key, np.int64))) for key, part in parts.items()}
-    features = int(arrays["x"].shape[1] if "x" in arrays else arrays["x_shape"][1])
-    return nodes, features, raw | {"edge_index": torch.from_numpy(edges)}
+    return edges
 
 
 def _dense(x: Array) -> dict[str, Array]:
@@ -241,43 +313,12 @@ def _integers(
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def _labels(
-    arrays: Mapping[str, Array], count: int | None, what: str
-) -> tuple[list[Any], NDArray[np.int64]]:
-    y = arrays.get("y")
-    if y is None:
-        raise ValueError("y is missing")
-    if y.ndim != 1 or y.dtype.kind not in "iuU" or (count is not None and len(y) != count):
-        raise ValueError(
-            f"y is integers or strings, one class a {what}"
-            f"{'' if count is None else f' of {count}'}, got {y.dtype} {y.shape}"
-        )
-    classes, labels = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError("y has one class; a classification needs two or more")
-    return classes.tolist(), labels.astype(np.int64)
-
-
-def _masks(arrays: Mapping[str, Array], nodes: int) -> list[NDArray[np.int64]] | None:
-    given = [name for name in MASKS if name in arrays]
-    if not given:
-        return None
-    if len(given) < len(MASKS):
-        raise ValueError(f"{', '.join(MASKS)} come together, got only {', '.join(given)}")
-    masks = [arrays[name] for name in MASKS]
-    for name, mask in zip(MASKS, masks, strict=True):
-        if mask.shape != (nodes,) or mask.dtype != np.bool_ or not mask.any():
-            raise ValueError(
-                f"{name} is true or false for each of {nodes} nodes, once true at least, "
-                f"got {mask.dtype} {mask.shape}"
-            )
-    if (twice := np.flatnonzero(np.sum(masks, axis=0) > 1)).size:
-        raise ValueError(f"node {twice[0]} is in two of {', '.join(MASKS)}")
-    return [np.flatnonzero(mask).astype(np.int64) for mask in masks]
-
-
 def _fit(
-    raw: Mapping[str, Tensor], train: NDArray[np.int64], classes: list[Any], features: int
+    raw: Mapping[str, Tensor],
+    train: NDArray[np.int64],
+    classes: list[Any],
+    features: int,
+    undirected: bool,
 ) -> dict[str, Any]:
     """Bags of words by rows, which needs no statistics; other features standardised by the nodes
     of the train split.
@@ -289,7 +330,8 @@ def _fit(
         mean = torch.where(variance > 0, mean, mean - 1)  # what never changes becomes 1
         step = {"op": "standardize", "mean": mean.tolist(), "std": deviation.tolist()}
     shape = {"kind": "graph", "shape": [features], "dtype": "float32"}
-    return {"input": shape, "steps": [step], "classes": classes}
+    steps = [{"op": "undirected"}, step] if undirected else [step]
+    return {"input": shape, "steps": steps, "classes": classes}
 
 
 def _size(graph: Graph) -> GraphSize:

@@ -94,6 +94,10 @@ class Options(Settings):
         description="height and width, or both as one number, that pictures are scaled to; "
         "default: their median",
     )
+    undirected: bool = Field(
+        False,
+        description="whether edges of a graph count in both directions, however they are given",
+    )
     split: SplitOptions = Field(default_factory=SplitOptions)
 
     @field_validator("size")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.datasets import Dataset, graphs
-from models.datasets.formats import MAX_VALUES, Upload, formats
+from models.datasets import Dataset, graphs, masks
+from models.datasets.edges import WEIGHTS
+from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.npz import is_npz, read_npz
+
+_MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
+KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS
 
 
 @formats.register("graph_arrays")
@@ -14,9 +18,9 @@ class GraphArrays:
     """Arrays as `models.datasets.graphs.of_nodes` takes them."""
 
     tasks = frozenset({"node_classification"})
-    options: frozenset[str] = frozenset()
+    options = frozenset({"undirected"})
     description = (
-        "an .npz with x (or x_data, x_indices, x_indptr and x_shape), edge_index and y, and "
+        "an .npz with edge_index and y, mostly x (or x_data, x_indices, x_indptr and x_shape), and "
         "train_mask, val_mask and test_mask or none of them"
     )
 
@@ -26,4 +30,11 @@ class GraphArrays:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        return graphs.of_nodes(upload.name, read_npz(upload.path, 4 * MAX_VALUES), **upload.shares)
+        arrays = read_npz(upload.path, 4 * MAX_VALUES)
+        if unknown := sorted(arrays.keys() - KNOWN):
+            raise FormatError(
+                f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
+                f"{', '.join(sorted(KNOWN))}"
+            )
+        undirected = upload.options.undirected
+        return graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)

@@ -6,6 +6,7 @@ Morris et al., 2020, https://arxiv.org/abs/2007.08663.
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,23 +15,29 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, graphs
 from models.datasets.archive import BROKEN, names_in
+from models.datasets.edges import degrees
 from models.datasets.formats import MAX_RATIO, MAX_VALUES, FormatError, Upload, formats
+from models.remarks import Remark
 
 MAX_BYTES = 2**30
 MAX_LABELS = 4096
 MAX_DEGREE = 64
 """From this degree on, nodes without labels and attributes look the same."""
 
+USED = ("A", "graph_indicator", "graph_labels", "node_attributes", "node_labels")
+OF_EDGES = ("edge_attributes", "edge_labels")
+
 
 @formats.register("graph_zip")
 class GraphZip:
     """`NAME_A.txt`, `NAME_graph_indicator.txt` and `NAME_graph_labels.txt`; a node's features are
     its attributes (`NAME_node_attributes.txt`) and its labels (`NAME_node_labels.txt`), one-hot,
-    or its degree, one-hot, where there are neither. Labels and attributes of edges are not used.
+    or its degree, one-hot, where there are neither. Labels and attributes of edges are not used. A
+    graph whose label is NaN has no class.
     """
 
     tasks = frozenset({"graph_classification"})
-    options: frozenset[str] = frozenset()
+    options = frozenset({"undirected"})
     description = "a zip with NAME_A.txt, NAME_graph_indicator.txt and NAME_graph_labels.txt"
 
     @staticmethod
@@ -39,18 +46,25 @@ class GraphZip:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        return graphs.of_graphs(upload.name, read_arrays(upload.path), **upload.shares)
+        undirected = upload.options.undirected
+        arrays, remarks = read_arrays(upload.path, undirected)
+        found = graphs.of_graphs(upload.name, arrays, undirected=undirected, **upload.shares)
+        return replace(found, remarks=(*remarks, *found.remarks))
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of `models.datasets.graphs.of_graphs`.
+def read_arrays(
+    path: Path, undirected: bool = False
+) -> tuple[dict[str, NDArray[Any]], list[Remark]]:
+    """The arrays of `models.datasets.graphs.of_graphs`, and what was not used or made up.
 
     Raises:
         FormatError: a file is missing or damaged; the message names file and line.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(_Files(archive))
+            files = _Files(archive)
+            arrays, remarks = _read(files, undirected)
+            return arrays, [*remarks, *files.unused()]
     except BROKEN as error:
         raise FormatError(f"the zip cannot be read: {error}") from None
 
@@ -61,15 +75,33 @@ class _Files:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._others: list[str] = []
         self._lines: dict[str, list[int]] = {}
         for member in archive.infolist():
             name = PurePosixPath(member.filename).name
-            if name.endswith("_A.txt") or "_graph_" in name or "_node_" in name:
-                kind = "A" if name.endswith("_A.txt") else "_".join(name[:-4].split("_")[-2:])
+            kind = "A" if name.endswith("_A.txt") else "_".join(name[:-4].split("_")[-2:])
+            if kind in (*USED, *OF_EDGES) and name.endswith(".txt") and not name.startswith("._"):
                 self._members[kind] = member
+            elif not member.is_dir():
+                self._others.append(member.filename)
 
-    def numbers(self, kind: str, columns: int | None) -> NDArray[np.float64] | None:
-        """(lines, columns) of the file, or None where there is none."""
+    def unused(self) -> list[Remark]:
+        remarks = []
+        for kind in OF_EDGES:
+            if (member := self._members.get(kind)) is not None:
+                message = f"{member.filename} is not used: no operation knows more of an edge"
+                remarks.append(Remark("edge_weights_ignored", message, member.filename))
+        if self._others:
+            message = f"passed over what is no part of a graph: {', '.join(self._others[:10])}"
+            remarks.append(Remark("files_ignored", message, self._others[0], len(self._others)))
+        return remarks
+
+    def numbers(
+        self, kind: str, columns: int | None, missing: bool = False
+    ) -> NDArray[np.float64] | None:
+        """(lines, columns) of the file, or None where there is none; NaN where one may be
+        `missing`.
+        """
         member = self._members.get(kind)
         if member is None:
             return None
@@ -94,16 +126,25 @@ class _Files:
                 rows.append(row)
                 numbers.append(number)
         table = np.array(rows).reshape(len(rows), -1)
-        self.refuse(kind, ~np.isfinite(table).all(axis=1), "a number is not finite")
+        fits = np.isfinite(table) | (missing & np.isnan(table))
+        self.refuse(kind, ~fits.all(axis=1), "a number is not finite")
         return table
 
     def integers(self, kind: str, columns: int) -> NDArray[np.int64]:
-        table = self.numbers(kind, columns)
+        return self._whole(kind, columns).astype(np.int64)
+
+    def labels(self) -> NDArray[Any]:
+        """One a graph, as integers, or as floats where some are NaN."""
+        labels = self._whole("graph_labels", 1, missing=True)[:, 0]
+        return labels if np.isnan(labels).any() else labels.astype(np.int64)
+
+    def _whole(self, kind: str, columns: int, missing: bool = False) -> NDArray[np.float64]:
+        table = self.numbers(kind, columns, missing)
         if table is None or not len(table):
             raise FormatError(f"there is no file NAME_{kind}.txt with a line in the zip")
-        whole = (table == np.rint(table)) & (np.abs(table) <= 2**53)
+        whole = np.isnan(table) | ((table == np.rint(table)) & (np.abs(table) <= 2**53))
         self.refuse(kind, ~whole.all(axis=1), "a number is no integer")
-        return table.astype(np.int64)
+        return table
 
     def refuse(self, kind: str, wrong: NDArray[np.bool_], why: str) -> None:
         """
@@ -115,10 +156,10 @@ class _Files:
             raise FormatError(f"{self._members[kind].filename}, line {line}: {why}")
 
 
-def _read(files: _Files) -> dict[str, NDArray[Any]]:
+def _read(files: _Files, undirected: bool) -> tuple[dict[str, NDArray[Any]], list[Remark]]:
     graph_of = files.integers("graph_indicator", 1)[:, 0] - 1
     edges = files.integers("A", 2).T - 1
-    labels = files.integers("graph_labels", 1)[:, 0]
+    labels = files.labels()
     steps = np.diff(graph_of, prepend=-1)
     files.refuse(
         "graph_indicator",
@@ -141,13 +182,17 @@ def _read(files: _Files) -> dict[str, NDArray[Any]]:
     if node_labels is not None:
         known = _of_every_node(node_labels, len(graph_of), "labels")
         features += [_one_hot(column) for column in known.T]
+    remarks = []
     if not features:
-        degree = np.bincount(edges[1], minlength=len(graph_of))
+        nodes = len(graph_of)
+        degree = degrees(edges, nodes) if undirected else np.bincount(edges[1], minlength=nodes)
         features.append(_one_hot(np.minimum(degree, MAX_DEGREE)))
+        message = "nodes have no labels and attributes: the number of their edges, one of n, is"
+        remarks.append(Remark("features_from_degree", f"{message} what they have", None, nodes))
     x = np.hstack(features).astype(np.float32)
     if x.size > MAX_VALUES:
         raise FormatError(f"at most {MAX_VALUES:,} features in all are allowed, got {x.size:,}")
-    return {"x": x, "edge_index": edges, "graph_of": graph_of, "y": labels}
+    return {"x": x, "edge_index": edges, "graph_of": graph_of, "y": labels}, remarks
 
 
 def _of_every_node(table: NDArray[np.float64], nodes: int, what: str) -> NDArray[np.float64]:

@@ -151,7 +151,10 @@ def test_a_wrong_zip_is_refused_by_file_and_line(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": None}, "there is no x, and of its parts by rows no x_data, x_indices"),
+        (
+            {"x": None, "x_data": np.ones(3)},
+            "there is no x, and of its parts by rows no x_indices, x_indptr, x_shape",
+        ),
         (
             {"x": np.where(np.arange(180) == 17, np.nan, 1.0).reshape(60, 3)},
             r"x is not finite, first at \[5, 2\]",

@@ -1,0 +1,68 @@
+"""Classes of nodes or of graphs, some of which nobody knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.remarks import Remark
+
+UNLABELLED = -1
+"""The class of what has none."""
+
+
+def read_labels(
+    y: NDArray[Any] | None, what: str
+) -> tuple[list[Any], NDArray[np.int64], list[Remark]]:
+    """The classes in ascending order, and the index of each sample's, `UNLABELLED` where it has
+    none: NaN, an empty text, or -1 beside two or more classes from 0 on. Beside one, -1 is a class.
+
+    Shapes:
+        y: (N,) or (N, 1) integers, whole numbers or strings; what: "node" or "graph"
+
+    Raises:
+        ValueError: no such array, or fewer than two classes.
+    """
+    if y is None:
+        raise ValueError("y is missing")
+    flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if flat.ndim != 1 or flat.dtype.kind not in "iufU":
+        raise ValueError(f"y is integers or strings, one class a {what}, got {y.dtype} {y.shape}")
+    known, values, remarks = _known(flat)
+    if not known.any():
+        raise ValueError("y has no class")
+    classes, places = np.unique(values[known], return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class, {classes.tolist()[0]!r}; a classification needs two or more"
+        )
+    labels = np.full(len(flat), UNLABELLED, dtype=np.int64)
+    labels[known] = places
+    if without := int((~known).sum()):
+        message = f"{without} of {len(flat)} {what}s have no class and are in no split"
+        remarks.append(Remark(f"unlabelled_{what}s", message, "y", without))
+    return classes.tolist(), labels, remarks
+
+
+def _known(y: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any], list[Remark]]:
+    """Which have a class, and the classes as integers or strings."""
+    if y.dtype.kind == "U":
+        return (y != "") & (y != "nan"), y, []  # NumPy spells NaN so among strings
+    known = np.ones(len(y), dtype=np.bool_)
+    if y.dtype.kind == "f":
+        known = ~np.isnan(y)
+        whole = (y == np.rint(y)) & (np.abs(y) <= 2**53)
+        if (wrong := np.flatnonzero(known & ~whole)).size:
+            raise ValueError(f"y is whole numbers or NaN, got {y[wrong[0]]} at [{wrong[0]}]")
+        y = np.where(known, y, 0).astype(np.int64)
+    if y.dtype.kind == "u" or not (known & (y == -1)).any():
+        return known, y, []
+    others = np.unique(y[known & (y != -1)])
+    if len(others) >= 2 and others[0] >= 0:
+        return known & (y != -1), y, []
+    count = int((known & (y == -1)).sum())
+    reason = "there are other negative ones" if (others < 0).any() else "there is but one other"
+    message = f"-1 counts as a class, since {reason}; NaN says that there is none"
+    return known, y, [Remark("minus_one_is_a_class", message, "y", count)]
