@@ -82,6 +82,9 @@ def encode_rows(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> tor
 def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
     """The raw numbers of one cell; NaN for a number that is missing, -1 for a place."""
     kind, text = column["kind"], text_of(value)
+    missing = text.lower() in column.get("missing", ("",))
+    if missing:
+        text = ""
     if kind == "category":
         known, buckets = column["values"], column.get("buckets", 0)
         if text in known:
@@ -89,7 +92,6 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
         return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
     if kind == "text":
         return text_parts(text, column["buckets"])
-    missing = text.lower() in column.get("missing", ("",))
     if kind == "date":
         date = None if missing else date_of(text, column["order"])
         if date is None:

@@ -94,7 +94,7 @@ def model_card(
 ## Use
 
 `pip install torch safetensors`, then, in this folder:
-
+{_predicting(missing, preprocessing)}
 ```python
 import json, pathlib, torch, safetensors.torch, model
 network = model.build().eval()
@@ -127,6 +127,25 @@ Nasmith.
 ## Files
 
 {_files(missing)}
+"""
+
+
+def _predicting(missing: Mapping[str, str], preprocessing: Mapping[str, Any]) -> str:
+    """How to ask the model with data as people have them, where that is possible."""
+    if "predict.py" in missing:
+        return ""
+    what = "INPUT"
+    if columns := [column["name"] for column in preprocessing.get("columns", ())]:
+        what = "FILE.csv"
+        needs = f" with the columns {_listed([f'`{name}`' for name in columns])}"
+    else:
+        needs = ", as the model was trained on"
+    return f"""
+```sh
+python predict.py {what} > predictions.csv
+```
+
+for data{needs}; `predict.load(".").predict(...)` in Python. Or by the network itself:
 """
 
 

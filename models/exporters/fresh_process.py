@@ -36,6 +36,8 @@ class Bundle:
         arrays = numpy.load(samples, allow_pickle=False)
         self.raw = {name: torch.from_numpy(arrays[name]) for name in arrays}
         self.targets = self.raw.pop("y")
+        rows = self.raw.pop("rows", None)
+        self.rows: dict[str, list[str]] = {} if rows is None else json.loads(bytes(rows.tolist()))
 
     def json(self, name: str) -> Any:
         """The content of a file."""
@@ -147,7 +149,8 @@ def serve(samples: Path) -> None:
 def opened(folder: Path, samples: Path) -> Bundle:
     """A bundle, in whose folder the process now stands."""
     os.chdir(folder)
-    sys.modules.pop("model", None)
+    for name in ("model", "predict"):
+        sys.modules.pop(name, None)
     importlib.invalidate_caches()
     sys.path[0] = str(folder)
     return Bundle(folder, samples)

@@ -146,11 +146,17 @@ def verify_bundle(directory: Path, dataset: Dataset, expected: Mapping[str, floa
 
 
 def _raw_samples(dataset: Dataset) -> dict[str, NDArray[Any]]:
-    """The raw test split by name: `y`, and `x` or the arrays of graphs."""
+    """The raw test split by name: `y`, and `x` or the arrays of graphs; as `rows` the cells of a
+    table by column, as they stood in the file, in JSON.
+    """
     raw = dataset.raw_test
     parts = {"y": raw.y}
     if isinstance(raw, RawGraphs):
         parts |= raw.x
     elif isinstance(raw.x, Tensor):
         parts["x"] = raw.x
-    return {name: part.numpy() for name, part in parts.items()}
+    arrays: dict[str, NDArray[Any]] = {name: part.numpy() for name, part in parts.items()}
+    if dataset.raw_rows:
+        rows = json.dumps(dataset.raw_rows).encode("utf-8", "surrogatepass")
+        arrays["rows"] = np.frombuffer(rows, dtype=np.uint8)
+    return arrays

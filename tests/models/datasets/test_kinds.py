@@ -328,9 +328,9 @@ def test_a_number_to_predict_is_one(tmp_path: Path, text: str) -> None:
 CELLS = {
     "number": st.sampled_from(["1", "2.5", "-3e2", "1,000", "7 %", "?", "", "odd"]),
     "boolean": st.sampled_from(["yes", "no", "", "NA"]),
-    "category": st.sampled_from(["a", "b", "None", "ä", "", " a"]),
+    "category": st.sampled_from(["a", "b", "None", "ä", "", " a", "null"]),
     "date": st.sampled_from(["2026-01-31", "31.12.2025", "1 Feb 2024 13:05", "", "never"]),
-    "text": st.text(max_size=30),
+    "text": st.one_of(st.text(max_size=30), st.sampled_from(["NULL", "nan", "a null b"])),
 }
 
 

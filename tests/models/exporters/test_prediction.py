@@ -1,0 +1,201 @@
+"""`predict.py` of a bundle: from what people have to what they want to know."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from models import checkpoint
+from models.datasets import Dataset, images
+from models.datasets.series import forecasting
+from models.exporters.bundle import BundleReport, write_bundle
+from models.family import families
+from models.recipe import Recipe
+from models.training.initialization import build
+from models.training.trainer import evaluate
+from tests.models.support.sampling import draw
+from tests.models.support.uploads import read
+
+ROWS = 90
+RNG = np.random.default_rng(0)
+
+
+def bundle_of(
+    dataset: Dataset, family: str, folder: Path, settings: Mapping[str, Any] | None = None
+) -> Path:
+    """A bundle of a network with its first weights: what it says is arbitrary, and the same."""
+    torch.set_num_threads(1)
+    entry, recipe = families[family], Recipe(epochs=1)
+    decisions = entry.decisions(entry.Settings.model_validate(dict(settings or {})), dataset.task)
+    architecture = draw(family, decisions, Random(1))
+    network = build(architecture, dataset.task, recipe, 0).eval()
+    path = str(folder / "weights.safetensors")
+    checkpoint.save(path, network, architecture, dataset.task, recipe, {"seed": 0})
+    metrics = evaluate(network, dataset.test, dataset.task, "test")
+    report = BundleReport(None, dataset.name, 0, 0, 0, metrics, {}, {})
+    write_bundle(folder / "bundle", checkpoint.load(path), dataset, report)
+    return folder / "bundle"
+
+
+def script(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"predict_{folder}", folder / "predict.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(folder: Path, *arguments: str) -> tuple[list[dict[str, str]], str]:
+    """What the command prints, in a process without Nasmith on its path."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(folder / "predict.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    if done.returncode:
+        raise RuntimeError(f"{done.returncode}: {done.stderr}")
+    return list(csv.DictReader(io.StringIO(done.stdout))), done.stderr
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "age": [f"{v:.1f}".replace(".", ",") for v in RNG.normal(40, 10, ROWS)],
+            "member": ["ja", "nein", "ja"] * (ROWS // 3),
+            "since": [f"{1 + i % 28:02}.{1 + i % 12:02}.2024" for i in range(ROWS)],
+            "city": [["Köln", "Bonn", "Ulm"][i % 3] for i in range(ROWS)],
+            "left": ["yes", "no"] * (ROWS // 2),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("table")
+    content = frame.to_csv(index=False, sep=";").encode()
+    dataset = read(folder, content, "tabular_classification", target="left")
+    return bundle_of(dataset, "mlp", folder)
+
+
+def test_the_raw_file_gives_what_the_rows_give(
+    frame: pd.DataFrame, table: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text(frame.to_csv(index=False, sep=";"))
+    printed, remarks = run(table, str(tmp_path / "new.csv"))
+    model = script(table).load(table)
+    by_rows = model.predict(frame.to_dict("records"))
+    assert [row["label"] for row in printed] == [row["label"] for row in by_rows]
+    assert remarks == "not used: left\n"
+    assert set(by_rows[0]) == {"label", "probability_no", "probability_yes"}
+    for row, shown in zip(by_rows, printed, strict=True):
+        assert row["probability_no"] + row["probability_yes"] == pytest.approx(1)
+        assert float(shown["probability_no"]) == row["probability_no"]
+        assert row["label"] == max(("no", "yes"), key=lambda name: row[f"probability_{name}"])
+    turned = frame[frame.columns[::-1]]
+    assert model.predict(turned) == by_rows, "a data frame, in another order of its columns"
+    assert model.predict(frame.to_dict("list")) == by_rows
+    alone = model.predict([frame.to_dict("records")[4]])[0]
+    assert alone == pytest.approx(by_rows[4], abs=1e-6)
+    listed = json.loads((table / "manifest.json").read_text())
+    assert "predict.py" in listed["files"] and listed["missing"] == {}
+    assert "read_picture" not in (table / "predict.py").read_text()
+
+
+def test_cells_mean_what_they_meant_in_training(table: Path) -> None:
+    model = script(table).load(table)
+    row = {"age": "40,5", "member": "ja", "since": "02.03.2024", "city": "Ulm"}
+    typed = {"age": 40.5, "member": True, "since": "2024-03-02", "city": " Ulm "}
+    assert model.predict([row]) == model.predict([typed])
+    model.predict([{**row, "city": "Atlantis"}, {**row, "city": None}])
+    assert model.unknown == {"city": 1}
+    with pytest.raises(ValueError, match=r"row 1 has no column 'city': it has 'City'"):
+        model.predict([row, {**{k: v for k, v in row.items() if k != "city"}, "City": "Ulm"}])
+    assert len(model.predict([{"age": "7"}], missing="fill")) == 1
+    with pytest.raises(ValueError, match="no sample"):
+        model.predict([])
+
+
+def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("age;member\n1;2;3\n")
+    with pytest.raises(RuntimeError, match=r"2: predict.py: row 2 has 3 cells, the header 2"):
+        run(table, str(tmp_path / "new.csv"))
+    with pytest.raises(RuntimeError, match=r"2: predict.py: .*No such file"):
+        run(table, str(tmp_path / "nothing.csv"))
+
+
+def test_values_are_in_the_targets_own_unit(frame: pd.DataFrame, tmp_path: Path) -> None:
+    price = [f"{1000 + 10 * i}" for i in range(ROWS)]
+    content = frame.assign(price=price).to_csv(index=False, sep=";").encode()
+    dataset = read(tmp_path, content, "tabular_regression", target="price")
+    folder = bundle_of(dataset, "mlp", tmp_path)
+    model = script(folder).load(folder)
+    outputs = model.outputs(frame.to_dict("list"))[:, 0].double().numpy()
+    target = dataset.preprocessing["target"]
+    found = [row["price"] for row in model.predict(frame.to_dict("list"))]
+    np.testing.assert_allclose(found, outputs * target["std"][0] + target["mean"][0])
+
+
+def test_pictures_are_files_or_arrays(tmp_path: Path) -> None:
+    x = RNG.integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    dataset = images.from_arrays("p", x, np.arange(60) % 2)
+    folder = bundle_of(dataset, "cnn_stages", tmp_path)
+    model = script(folder).load(folder)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, pixels in zip(paths, x, strict=False):
+        Image.fromarray(pixels).save(path)
+    by_array = model.predict(x[:3])
+    assert model.predict(paths) == by_array
+    assert model.predict(x[0])[0] == pytest.approx(by_array[0], abs=1e-6)
+    printed, _ = run(folder, *map(str, paths))
+    assert [int(row["label"]) for row in printed] == [row["label"] for row in by_array]
+    with pytest.raises(ValueError, match="0 to 1, the model was trained on 0 to 255"):
+        model.predict(x[:3].astype(np.float32) / 255)
+    with pytest.raises(ValueError, match="not a picture"):
+        model.predict([Path(folder / "model.py")])
+
+
+def test_texts_and_series(tmp_path: Path) -> None:
+    lines = [f'"word{i % 7} and more of it {i}",{"ab"[i % 2]}' for i in range(60)]
+    content = "\n".join(["text,label", *lines]).encode()
+    (tmp_path / "t").mkdir()
+    dataset = read(tmp_path / "t", content, "text_classification", target="label")
+    folder = bundle_of(dataset, "transformer", tmp_path / "t")
+    model = script(folder).load(folder)
+    (tmp_path / "new.txt").write_text("word3 and more\nnever seen\n")
+    printed, remarks = run(folder, str(tmp_path / "new.txt"))
+    expected = model.predict(["word3 and more", "never seen"])
+    assert [row["label"] for row in printed] == [row["label"] for row in expected]
+    assert "unknown in 'text': 2" in remarks
+
+    values = RNG.normal(size=(120, 2)).cumsum(axis=0)
+    (tmp_path / "s").mkdir()
+    dataset = forecasting("s", values, ["load", "heat"], ["heat"], window=6, horizon=3)
+    folder = bundle_of(dataset, "rnn", tmp_path / "s")
+    other = script(folder).load(folder)
+    recent = pd.DataFrame(values[-10:], columns=["load", "heat"])
+    steps = other.predict(recent)
+    assert [step["step"] for step in steps] == [1, 2, 3] and set(steps[0]) == {"step", "heat"}
+    (by_array,) = other.outputs(values[-6:]).double().tolist()
+    target = dataset.preprocessing["target"]
+    own = [value * target["std"][0] + target["mean"][0] for value in by_array]
+    assert [step["heat"] for step in steps] == pytest.approx(own, rel=1e-6)
+    with pytest.raises(ValueError, match="6 rows of the series are needed, got 2"):
+        other.predict(recent.tail(2))
+    assert model.predict(["word3 and more"])[0] == pytest.approx(expected[0], abs=1e-6), "not mixed"
