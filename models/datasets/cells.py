@@ -8,6 +8,7 @@ import datetime
 import itertools
 import math
 import re
+import unicodedata
 import zlib
 from typing import Any
 
@@ -160,15 +161,77 @@ def bucket_of(text: str, buckets: int) -> int:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, and each sign between them."""
+    """Lower-case words, and each sign between them: the cut of older datasets, which takes a text
+    without blanks for one word.
+    """
     return "".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()
 
 
-def text_parts(text: str, buckets: int) -> list[float]:
-    """How often a text has each word and each pair of neighbours, hashed into `buckets` places:
+def is_unspaced(character: str) -> bool:
+    """Of a script that is written without blanks between words; its digits are not."""
+    return (
+        re.match(
+            "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf"  # Thai to Tai Tham
+            "\u1b00-\u1b7f\ua980-\ua9ff\uaa60-\uaadf"  # Balinese, Javanese, more of Burmese and Tai
+            "\u3005-\u3007\u3021-\u3029\u3031-\u303c\u3040-\u312f\u31a0-\u31ff\uff66-\uff9f"  # kana
+            "\u3400-\u4dbf\u4e00-\ua48f\uf900-\ufaff\U00020000-\U0003ffff]",  # Han, Yi
+            character,
+        )
+        is not None
+        and not character.isdecimal()
+    )
+
+
+def unicode_words(text: str) -> list[str]:
+    """Lower-case words, each sign between them, and each character of a script without blanks.
+
+    Accents and vowel signs stay with their letter, an emoji is one with its colour and with what
+    joiners tie to it. In NFC; marks of direction and soft hyphens mean nothing.
+    """
+    if text.isascii():
+        return words(text)
+    tokens: list[str] = []
+    last, goes_on = "", False  # the character before; whether a letter would continue its word
+    for c in unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower()):
+        if c.isalnum():
+            is_word = c < "\u0e00" or not is_unspaced(c)
+            if goes_on and is_word:
+                tokens[-1] += c
+            else:
+                tokens.append(c)
+            last, goes_on = c, is_word
+            continue
+        kind = unicodedata.category(c)
+        if c.isspace() or c == "\u200b":
+            last, goes_on = "", False
+        elif kind == "Cf" and not (c in "\u200c\u200d" or "\U000e0020" <= c <= "\U000e007f"):
+            continue
+        elif last and (kind[0] == "M" or kind == "Cf" or "\U0001f3fb" <= c <= "\U0001f3ff"):
+            tokens[-1] += c
+            last, goes_on = c, goes_on and c != "\u20e3"
+        elif kind != "Cf":
+            is_flag = "\U0001f1e6" <= c <= "\U0001f1ff"
+            second = is_flag and tokens[-1:] == [last] and "\U0001f1e6" <= last <= "\U0001f1ff"
+            if second or (last == "\u200d" and kind == "So"):
+                tokens[-1] += c
+            else:
+                tokens.append(c)
+            last, goes_on = c, False
+    return tokens
+
+
+def tokens_of(text: str, kind: str) -> list[str]:
+    """A text cut as `kind`, which datasets are stored with, says."""
+    if kind == "characters":
+        return list(text)
+    return unicode_words(text) if kind == "unicode_words" else words(text)
+
+
+def text_parts(text: str, buckets: int, kind: str) -> list[float]:
+    """How often a text has each token and each pair of neighbours, hashed into `buckets` places:
     logarithms of the counts, of length 1 together.
     """
-    parts, tokens = [0.0] * buckets, words(text)
+    parts, tokens = [0.0] * buckets, tokens_of(text, kind)
     for token in [*tokens, *(f"{a} {b}" for a, b in itertools.pairwise(tokens))]:
         parts[bucket_of(token, buckets)] += 1.0
     parts = [math.log1p(count) for count in parts]

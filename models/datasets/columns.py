@@ -140,12 +140,6 @@ def read_columns(path: Path, options: Options | None = None) -> dict[str, Array]
     return {name: _typed(strings(texts), table.decimal) for name, texts in table.texts.items()}
 
 
-def read_texts(path: Path, options: Options | None = None) -> dict[str, Array]:
-    """The columns of a CSV as they are written."""
-    table = read_csv(path, options or Options())
-    return {name: strings(texts) for name, texts in table.texts.items()}
-
-
 def strings(column: Texts) -> Array:
     """A column as an array of numpy.
 

@@ -43,13 +43,8 @@ def dialect_of(
     Raises:
         ValueError: it is no text of that encoding; names the first byte that is not.
     """
-    remarks = []
-    if encoding is None:
-        encoding = _encoding(path)
-        if not encoding.startswith("utf-8"):
-            message = f"read as {encoding}, which its first bytes say"
-            remarks.append(Remark("encoding_guessed", message))
-    _check(path, encoding)
+    encoding, remarks = encoding_of(path, encoding)
+    check_encoding(path, encoding)
     with path.open(encoding=encoding, newline="") as file:
         text = file.read(_SAMPLE_BYTES)
     skipped = 0
@@ -69,16 +64,24 @@ def dialect_of(
     return Dialect(encoding, separator, decimal, skipped), remarks
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path, given: str | None = None) -> tuple[str, list[Remark]]:
+    """The encoding that is given, or else that of the file's first bytes, which is told."""
+    if given is not None:
+        return given, []
     with path.open("rb") as file:
         head = file.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
+        message = "read as utf-16, which its first bytes say"
+        return "utf-16", [Remark("encoding_guessed", message)]
+    return ("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"), []
 
 
-def _check(path: Path, encoding: str) -> None:
-    """Every byte of the file is text of the encoding."""
+def check_encoding(path: Path, encoding: str, unit: str = "row") -> None:
+    """Every byte of the file is text of the encoding; `unit` is what an error calls a line.
+
+    Raises:
+        ValueError: the first byte that is not, or a NUL.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     place, line = 0, 1
     with path.open("rb") as file:
@@ -91,11 +94,14 @@ def _check(path: Path, encoding: str) -> None:
                 if encoding.startswith("utf-8"):
                     advice = '; if it was written by an older program, try the encoding "latin-1"'
                 raise ValueError(
-                    f"row {line}: byte {place + error.start:,} is no {encoding}{advice}"
+                    f"{unit} {line}: byte {place + error.start:,} is no {encoding}{advice}"
                 ) from None
             if (nul := text.find("\0")) >= 0:
-                row = line + text.count("\n", 0, nul)
-                raise ValueError(f"row {row} holds a NUL character, which no table has")
+                place_of_nul = line + text.count("\n", 0, nul)
+                raise ValueError(
+                    f"{unit} {place_of_nul} holds a NUL character, which no text has; one in "
+                    'UTF-16 without a mark needs the encoding "utf-16-le" or "utf-16-be"'
+                )
             place, line = place + len(chunk), line + text.count("\n")
 
 

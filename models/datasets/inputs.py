@@ -166,7 +166,7 @@ class LongTexts(Input):
     """Strings of many words, hashed."""
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "text", "buckets": TEXT_BUCKETS}
+        return {"kind": "text", "buckets": TEXT_BUCKETS, "tokens": "unicode_words"}
 
     @staticmethod
     def options(spec: Mapping[str, Any]) -> list[int]:
@@ -174,7 +174,8 @@ class LongTexts(Input):
 
     def raw(self, spec: Mapping[str, Any]) -> NDArray[np.float64]:
         distinct, places = np.unique(self.values, return_inverse=True)
-        parts = [text_parts(text, spec["buckets"]) for text in distinct.tolist()]
+        kind = spec.get("tokens", "words")
+        parts = [text_parts(text, spec["buckets"], kind) for text in distinct.tolist()]
         return np.array(parts).reshape(len(distinct), spec["buckets"])[places]
 
 

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, boolean_of, date_of, number_of
+from models.datasets.cells import (
+    EMPTY_WORDS,
+    MISSING_WORDS,
+    boolean_of,
+    date_of,
+    is_unspaced,
+    number_of,
+)
 from models.datasets.columns import FIRST_ROW, Texts, shown
 from models.datasets.inputs import (
     Booleans,
@@ -192,17 +199,12 @@ def _kind_of_words(known: Sequence[str], counts: NDArray[np.int64]) -> Kind:
     if distinct > 0.5 * rows and all(_HEX.fullmatch(text) for text in sample):
         return Kind.IDENTIFIER
     words = float(np.mean([len(text.split()) for text in sample])) if sample else 0.0
-    dense = float(np.mean([sum(map(_is_unspaced, text)) for text in sample])) if sample else 0.0
+    dense = float(np.mean([sum(map(is_unspaced, text)) for text in sample])) if sample else 0.0
     if distinct >= 0.95 * rows and rows > 2:
         return Kind.TEXT if words >= 2 or dense >= 4 else Kind.IDENTIFIER
     if (words >= 3 or dense >= 8) and (distinct > 0.5 * rows or distinct > 50):
         return Kind.TEXT
     return Kind.CATEGORY
-
-
-def _is_unspaced(character: str) -> bool:
-    """Of a script that has no blanks between words."""
-    return "\u3040" <= character <= "\u9fff" or "\u0e00" <= character <= "\u0eff"
 
 
 def _is_identifier(name: str, numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:

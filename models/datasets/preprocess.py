@@ -17,9 +17,12 @@ from models.datasets.cells import (
     bucket_of,
     date_of,
     date_parts,
+    is_unspaced,
     number_of,
     text_of,
     text_parts,
+    tokens_of,
+    unicode_words,
     words,
 )
 
@@ -91,7 +94,7 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
             return [float(known.index(text))]
         return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
     if kind == "text":
-        return text_parts(text, column["buckets"])
+        return text_parts(text, column["buckets"], column.get("tokens", "words"))
     if kind == "date":
         date = None if missing else date_of(text, column["order"])
         if date is None:
@@ -112,8 +115,8 @@ def encode_texts(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> to
     length, unknown = preprocessing["input"]["shape"][0], preprocessing["unknown"]
     texts = []
     for text in samples:
-        tokens = words(text) if preprocessing["tokens"] == "words" else text
-        row = [ids.get(token, unknown) for token in tokens[:length]]
+        tokens = tokens_of(text, preprocessing["tokens"])[:length]
+        row = [ids.get(token, unknown) for token in tokens]
         texts.append(row + [0] * (length - len(row)))
     return torch.tensor(texts, dtype=torch.int64)
 
@@ -129,12 +132,15 @@ def source(task_name: str) -> str:
     are written by people; they need torch and the standard library.
     """
     parts = []
+    of_texts = [inspect.getsource(part) for part in (words, is_unspaced, unicode_words, tokens_of)]
     if task_name.startswith("tabular"):
-        of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of, words)
-        parts = [_renamed(part, part.__name__) for part in (*of_cells, text_parts, encode_cell)]
+        of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of)
+        parts = [inspect.getsource(part) for part in of_cells]
+        parts += [*of_texts, inspect.getsource(text_parts)]
+        parts.append(_renamed(encode_cell, "encode_cell"))
         parts.append(_renamed(encode_rows, "encode"))
     elif task_name in ("text_classification", "language_modeling"):
-        parts = [inspect.getsource(words), _renamed(encode_texts, "encode")]
+        parts = [*of_texts, _renamed(encode_texts, "encode")]
     return "\n\n".join([*parts, _renamed(apply, "preprocess")])
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split
-from models.datasets.cells import words
+from models.datasets import Dataset, Split, findings
+from models.datasets.cells import unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
-from models.datasets.splits import ordered, stratified
+from models.datasets.splits import Indices, ordered, stratified
+from models.remarks import Remark
 from models.task import Task
 
 PADDING, UNKNOWN = "", "\ufffd"
@@ -24,6 +26,9 @@ UNKNOWN_TOKEN = 1
 
 MAX_VOCABULARY = 20_000
 MAX_WORDS = 512
+
+MANY_UNKNOWN = 0.25
+"""Share of the tokens of validation that the vocabulary lacks, from which on it is told."""
 
 
 def language_modeling(
@@ -77,6 +82,7 @@ def language_modeling(
         raw_test=held_out,
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
+        remarks=tuple(_of_unknown(val, "characters")),
     )
 
 
@@ -91,12 +97,13 @@ def classification(
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Texts with one class each, as lower-case words and signs.
+    """Texts with one class each, as lower-case words and signs; as characters, where a script has
+    no blanks.
 
-    Texts that are equal as such go to one split. The vocabulary is the most frequent words of the
-    train split, and the length, where it is left open, that of 19 of 20 of its texts; what is
-    longer is cut. `unlabelled` are more texts of it, without a class; those that validation or test
-    have are left out.
+    Texts that are equal as such go to one split, those without a word too. The vocabulary is the
+    most frequent words of the train split, and the length, where it is left open, that of 19 of 20
+    of its texts; what is longer is cut. `unlabelled` are more texts of it, without a class; those
+    that validation or test have are left out.
 
     Shapes:
         x: (N, window), 0 after the end of a text
@@ -109,19 +116,22 @@ def classification(
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     groups: dict[str, int] = {}
-    group_of = np.array([groups.setdefault(" ".join(words(text)), len(groups)) for text in texts])
+    cut = [unicode_words(text) for text in texts]
+    group_of = np.array([groups.setdefault(" ".join(tokens), len(groups)) for tokens in cut])
     if len(groups) < 3:
         raise ValueError(f"three splits need three different texts or more, got {len(groups)}")
     sets = stratified(y, (validation, test), seed, group_of)
     scored = set(group_of[np.concatenate(sets[1:])].tolist())
-    unlabelled = [text for text in unlabelled if groups.get(" ".join(words(text))) not in scored]
-    split_texts = [words(text) for text in (*(texts[index] for index in sets[0]), *unlabelled)]
+    more_cut = [(text, unicode_words(text)) for text in unlabelled]
+    more_cut = [pair for pair in more_cut if groups.get(" ".join(pair[1])) not in scored]
+    unlabelled = [text for text, _ in more_cut]
+    split_texts = [*(cut[index] for index in sets[0]), *(tokens for _, tokens in more_cut)]
     counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]
     if window is None:
         length = int(np.quantile([len(text) for text in split_texts], 0.95, method="higher"))
         window = min(max(length, 1), MAX_WORDS)
-    preprocessing = _preprocessing("words", [PADDING, UNKNOWN, *frequent], window)
+    preprocessing = _preprocessing("unicode_words", [PADDING, UNKNOWN, *frequent], window)
     preprocessing["classes"] = classes.tolist()
     tokens = encode(texts, preprocessing)
     train, val, held_out = (
@@ -132,7 +142,7 @@ def classification(
     more = encode(unlabelled, preprocessing) if unlabelled else None
     if more is not None:
         content["x_unlabelled"] = more.numpy()
-    return Dataset(
+    dataset = Dataset(
         name=name,
         task=Task("text_classification", (window,), len(classes), len(frequent) + 2),
         train=train,
@@ -143,6 +153,35 @@ def classification(
         fingerprint=fingerprint(content),
         unlabelled=more,
     )
+    lengths = np.array([len(tokens) for tokens in cut])
+    told = [*_of_texts(lengths, group_of, window), *_of_unknown(val, "words")]
+    return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
+
+
+def _of_texts(lengths: Indices, groups: Indices, window: int) -> Iterator[Remark]:
+    """What the texts have in common, and what of them a network does not see."""
+    groups = groups[lengths > 0]
+    if len(np.unique(groups)) < len(groups):
+        yield from findings.of_equal_samples(groups, len(groups), "texts")
+    if longer := int((lengths > window).sum()):
+        message = (
+            f"{longer} of {len(lengths)} texts are longer than {window} words and signs, the "
+            f"longest has {lengths.max()}; the rest of them is cut off"
+        )
+        yield Remark("long_texts", message, None, longer)
+
+
+def _of_unknown(validation: Split, what: str) -> Iterator[Remark]:
+    """Whether new texts are largely made of what the train split has not."""
+    tokens = validation.x
+    assert isinstance(tokens, torch.Tensor)  # noqa: S101 - for the type checker
+    unknown, whole = int((tokens == UNKNOWN_TOKEN).sum()), int((tokens != 0).sum())
+    if unknown > MANY_UNKNOWN * whole:
+        message = (
+            f"{unknown / whole:.0%} of the {what} of validation are in no text of the train split: "
+            "a network knows nothing of them"
+        )
+        yield Remark(f"unknown_{what}", message, None, unknown)
 
 
 def _preprocessing(tokens: str, vocabulary: list[str], window: int) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Source:
             raise ValueError(f"model.py builds {built} parameters, metrics.json has {counted}")
 
 
-STANDARD_LIBRARY = ("datetime", "itertools", "math", "re", "zlib")
+STANDARD_LIBRARY = ("datetime", "itertools", "math", "re", "unicodedata", "zlib")
 """Modules that the code of networks and of preprocessing may use."""
 
 

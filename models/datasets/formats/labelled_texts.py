@@ -1,43 +1,127 @@
-"""CSV with a text and a class in each row."""
+"""CSV and Parquet with a text and a class in each row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from models.datasets import Dataset, text
-from models.datasets.columns import FIRST_ROW, is_text, labels, read_texts
+from models.datasets.cells import unicode_words
+from models.datasets.columns import (
+    FIRST_ROW,
+    RawTable,
+    is_parquet,
+    is_text,
+    labels,
+    read_table,
+    strings,
+)
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.formats.tabular import chosen, labelled_rows
+from models.datasets.formats.tabular import (
+    chosen,
+    labelled_rows,
+    target_column,
+    without_missing,
+)
+from models.datasets.kinds import read_column
+from models.remarks import Column, Kind, Remark, Role
+
+MAX_EMPTY = 0.5
+"""Share of the texts that may have no word."""
 
 
 @formats.register("labelled_texts")
 class LabelledTexts:
     tasks = frozenset({"text_classification"})
-    options = frozenset({"text", "target", "window", "unlabelled"})
-    description = "a CSV with a column of texts and one of classes"
+    options = frozenset(
+        {"text", "target", "window", "unlabelled", "encoding", "separator", "missing"}
+    )
+    description = "a CSV or Parquet file with a column of texts and one of classes"
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        return is_text(path)
+        return is_parquet(path) or is_text(path)
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        options, columns = upload.options, read_texts(upload.path)
-        targets = chosen(columns, options.targets, "target")
-        if len(targets) > 1:
-            raise FormatError(f"a classification has one, got {len(targets)}", "target")
-        others = [name for name in columns if name not in targets]
-        given = options.text or (others[0] if len(others) == 1 else None)
-        (column,) = chosen(columns, (given,) if given else (), "text")
-        if column in targets:
-            raise FormatError(f"{column!r} is the target", "text")
-        known = labelled_rows(upload, columns, targets)
-        y = labels(targets[0], columns[targets[0]][known], known + FIRST_ROW)
-        texts, more = columns[column][known].tolist(), np.delete(columns[column], known).tolist()
-        if len(columns[column]) * (options.window or 1) > MAX_VALUES:
+        options = upload.options
+        table = read_table(upload.path, options.model_copy(update={"decimal": "."}))
+        target, column = _chosen(table, upload)
+        classes = without_missing(strings(table.texts[target]), options)
+        known = labelled_rows(upload, {target: classes}, (target,))
+        y = labels(target, classes[known], known + FIRST_ROW)
+        if table.rows * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
-        return text.classification(
-            upload.name, texts, y, more, window=options.window, **upload.shares
+        words = {word.strip().lower() for word in options.missing or ()}
+        whole = ["" if t.lower() in words else t for t in table.texts[column].to_pylist()]
+        empty = [row for row, found in enumerate(whole) if _is_empty(found)]
+        remarks = [*table.remarks, *_of_empty(column, empty, table.rows)]
+        others = [name for name in table.texts if name not in (target, column)]
+        if others:
+            message = f"left out: {', '.join(others[:20])}; a network sees {column!r} alone"
+            remarks.append(Remark("columns_ignored", message, others[0], len(others)))
+        has_class = set(known.tolist())
+        dataset = text.classification(
+            upload.name,
+            [whole[row] for row in known],
+            y,
+            [found for row, found in enumerate(whole) if row not in has_class],
+            window=options.window,
+            **upload.shares,
         )
+        told = {name: _ignored(name, table, column) for name in others}
+        told[target] = target_column(target, classes, Kind.CATEGORY)
+        told[column] = _column(column, whole, len(empty))
+        return replace(
+            dataset,
+            columns=tuple(told[name] for name in table.texts),
+            remarks=(*remarks, *dataset.remarks),
+        )
+
+
+def _chosen(table: RawTable, upload: Upload) -> tuple[str, str]:
+    """The columns of the classes and of the texts; the latter may be left out where it is the
+    only other one.
+    """
+    targets = chosen(table.texts, upload.options.targets, "target")
+    if len(targets) > 1:
+        raise FormatError(f"a classification has one, got {len(targets)}", "target")
+    others = [name for name in table.texts if name not in targets]
+    given = upload.options.text or (others[0] if len(others) == 1 else None)
+    (column,) = chosen(table.texts, (given,) if given else (), "text")
+    if column in targets:
+        raise FormatError(f"{column!r} is the target", "text")
+    return targets[0], column
+
+
+def _is_empty(found: str) -> bool:
+    return not any(map(str.isalnum, found)) and not unicode_words(found)
+
+
+def _of_empty(name: str, empty: Sequence[int], rows: int) -> Iterator[Remark]:
+    """
+    Raises:
+        FormatError: most texts have no word.
+    """
+    if not empty:
+        return
+    first = empty[0] + FIRST_ROW
+    message = f"{len(empty)} of {rows} texts of {name!r} are empty, the first in row {first}"
+    if len(empty) > MAX_EMPTY * rows:
+        raise FormatError(message, "text")
+    where = f"row {first}, column {name!r}"
+    yield Remark("empty_texts", f"{message}; they are kept as they are", where, len(empty))
+
+
+def _column(name: str, texts: Sequence[str], empty: int) -> Column:
+    distinct = {found for found in texts if found}
+    example = next((found[:80] for found in texts if found), None)
+    return Column(name, Kind.TEXT, Role.INPUT, empty, len(distinct), example)
+
+
+def _ignored(name: str, table: RawTable, text_column: str) -> Column:
+    of_file = table.kinds.get(name)
+    column = read_column(name, table.texts[name], decimal=".", of_file=of_file, wanted="ignore")
+    note = f"left out: a network sees {text_column!r} alone"
+    return replace(column.column, role=Role.IGNORED, note=note)

@@ -129,10 +129,7 @@ def classes_of(
     """The classes as they are spelled; whole numbers as integers, as far as none has a zero in
     front: 01 and 1 are two.
     """
-    if options.missing is not None:
-        words = [word.strip().lower() for word in options.missing]
-        values = np.where(np.isin(np.char.lower(values), words), "", values)
-    values = labels(name, values, rows)
+    values = labels(name, without_missing(values, options), rows)
     distinct = np.unique(values).tolist()
     if all(_WHOLE.fullmatch(text) for text in distinct):
         return values.astype(np.int64)
@@ -144,6 +141,14 @@ def classes_of(
             "texts, and numbers are predicted by tabular_regression"
         )
     return values
+
+
+def without_missing(values: NDArray[Any], options: Options) -> NDArray[Any]:
+    """Texts, empty where the options call one missing."""
+    if options.missing is None:
+        return values
+    words = [word.strip().lower() for word in options.missing]
+    return np.where(np.isin(np.char.lower(values), words), "", values)
 
 
 def values_of(
