@@ -42,7 +42,7 @@ _NAME_OF_AN_IDENTIFIER = re.compile(
     r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|index|idx|rownames?|row_?(?:id|nr|no|number))"
     r"|unnamed: ?0|(?-i:.*[a-z]Id|.*ID)"
 )
-_DATE_LIKE_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+DATE_LIKE_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 
 
 class WrongKindError(ValueError):
@@ -217,7 +217,7 @@ def _is_identifier(name: str, numbers: NDArray[np.float64], counts: NDArray[np.i
 def _dates_in(cells: _Cells, known: Sequence[str], counts: NDArray[np.int64]) -> bool:
     """Whether most cells are dates, those of eight digits included if all are."""
     if all(text.isdecimal() for text in known):
-        return len(known) > 2 and all(_DATE_LIKE_NUMBER.fullmatch(text) for text in known)
+        return len(known) > 2 and all(DATE_LIKE_NUMBER.fullmatch(text) for text in known)
     sample = range(0, len(known), max(1, len(known) // 500))
     are = [date_of(known[i]) is not None or date_of(known[i], "mdy") is not None for i in sample]
     if np.average(are, weights=counts[list(sample)]) <= MOST:

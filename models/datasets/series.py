@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,80 @@ from models.datasets.splits import ordered, stratified
 from models.datasets.statistics import moments
 from models.task import Task
 
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Where the windows of each split begin, and what is left out.
+
+    train_rows: the rows of the train split, of all series.
+    sizes: rows of each split.
+    crossing: windows with a gap, or a row that cannot be read.
+    short: the series, by their place, that have no window in one of the splits.
+    """
+
+    starts: tuple[Rows, Rows, Rows]
+    train_rows: Rows
+    sizes: tuple[int, int, int]
+    crossing: int = 0
+    short: tuple[int, ...] = ()
+
+
+def windows_of(
+    lengths: Sequence[int],
+    follows: NDArray[np.bool_],
+    *,
+    window: int,
+    horizon: int,
+    validation: float,
+    test: float,
+) -> Windows:
+    """Each series is split by time; its windows lie in it, and cross no gap.
+
+    lengths: rows of each series; they stand one after the other.
+    follows: whether a row is the step after the row before.
+
+    Raises:
+        ValueError: the only series is too short for three splits.
+    """
+    reach, breaks = window + horizon, np.cumsum(~follows)
+    found: list[list[Rows]] = []
+    rows, short, crossing, offset = [], [], 0, 0
+    for place, length in enumerate(lengths):
+        starts, lost = [], 0
+        try:
+            blocks = ordered(length, (validation, test))
+        except ValueError:
+            if len(lengths) == 1:
+                raise
+            blocks = []
+        for block in blocks:
+            first = max(int(block[0]), window)  # of the rows to forecast
+            begins = offset + np.arange(first - window, int(block[-1]) + 2 - reach)
+            whole = begins[breaks[begins + reach - 1] == breaks[begins]]
+            lost += len(begins) - len(whole)
+            starts.append(whole)
+        crossing += lost
+        if len(lengths) > 1 and not (starts and all(map(len, starts))):
+            short.append(place)
+        else:
+            found.append(starts)
+            rows.append([block + offset for block in blocks])
+        offset += length
+    none: Rows = np.zeros(0, dtype=np.int64)
+    train, val, held_out = (
+        np.concatenate([none, *(starts[split] for starts in found)]) for split in range(3)
+    )
+    sizes = [sum(len(blocks[split]) for blocks in rows) for split in range(3)]
+    return Windows(
+        (train, val, held_out),
+        np.concatenate([none, *(blocks[0] for blocks in rows)]),
+        (sizes[0], sizes[1], sizes[2]),
+        crossing,
+        tuple(short),
+    )
+
 
 def forecasting(
     name: str,
@@ -27,38 +102,42 @@ def forecasting(
     horizon: int,
     validation: float = 0.2,
     test: float = 0.2,
+    lengths: Sequence[int] | None = None,
+    follows: NDArray[np.bool_] | None = None,
 ) -> Dataset:
     """Windows of a series and what comes after them, split by time: the last rows are the test.
 
     The values to forecast of a split lie in that split; a window may reach back into the one
-    before, as it would in use. Every series is standardised by the train rows alone.
+    before, as it would in use. Every column is standardised by the train rows alone.
+
+    lengths: rows of each series, where there are several, one after the other.
+    follows: whether a row is the step after the row before; no window crosses a row that is not.
 
     Shapes:
-        values: (T, series)
+        values: (T, series), NaN in rows that are in no window; follows: (T,)
         x: (N, window, series); y: (N, horizon * targets), the targets of one time step together
     Raises:
         ValueError: too few rows for a window and its horizon in each split.
     """
-    blocks = ordered(len(values), (validation, test))
-    mean, deviation = moments(values[blocks[0]])
+    lengths = [len(values)] if lengths is None else list(lengths)
+    is_whole = follows is None or (len(lengths) == 1 and bool(follows[1:].all()))
+    follows = np.ones(len(values), dtype=bool) if follows is None else follows
+    found = windows_of(
+        lengths, follows, window=window, horizon=horizon, validation=validation, test=test
+    )
+    _check_windows(found, window, horizon, is_whole=is_whole)
+    train_values = values[found.train_rows]
+    mean, deviation = moments(train_values[np.isfinite(train_values).all(axis=1)])
     scaled = torch.from_numpy(((values - mean) / deviation).astype(np.float32))
     raw = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
     columns = [list(names).index(target) for target in targets]
-    splits = []
-    for block in blocks:
-        first = max(int(block[0]), window)  # of the rows to forecast
-        samples = int(block[-1]) + 1 - first - horizon + 1
-        if samples < 1:
-            raise ValueError(
-                f"{len(block)} rows of a split are too few for a window of {window} and a "
-                f"horizon of {horizon}"
-            )
-        x, raw_x = (
-            rows.unfold(0, window, 1)[first - window :][:samples].transpose(1, 2)
-            for rows in (scaled, raw)
+    train, val, held_out = (
+        Split(
+            _cut(scaled, starts, window),
+            _cut(scaled[:, columns], starts + window, horizon).reshape(len(starts), -1),
         )
-        y = scaled[:, columns].unfold(0, horizon, 1)[first:][:samples].transpose(1, 2)
-        splits.append((x, y.reshape(samples, -1), raw_x))
+        for starts in found.starts
+    )
     steps = [{"op": "standardize", "axis": -1, "mean": mean.tolist(), "std": deviation.tolist()}]
     preprocessing = {
         "input": {"shape": [window, len(names)], "dtype": "float64"},
@@ -71,14 +150,15 @@ def forecasting(
             "std": deviation[columns].tolist(),
         },
     }
-    train, val, held_out = (Split(x, y) for x, y, _ in splits)
     content = {
         "values": values,
         "names": np.array(list(names)),
         "targets": np.array(columns),
         "windows": np.array([window, horizon]),
-        "splits": np.array([len(block) for block in blocks]),
+        "splits": np.array(found.sizes),
     }
+    if not is_whole:
+        content |= {"lengths": np.array(lengths), "follows": follows}
     return Dataset(
         name=name,
         task=Task(
@@ -90,10 +170,32 @@ def forecasting(
         train=train,
         validation=val,
         test=held_out,
-        raw_test=Split(splits[2][2], held_out.y),
+        raw_test=Split(_cut(raw, found.starts[2], window), held_out.y),
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
     )
+
+
+def _cut(rows: torch.Tensor, starts: Rows, length: int) -> torch.Tensor:
+    """Windows of `length` rows: a view where they begin one after the other, else copies.
+
+    Shapes:
+        rows: (T, series) -> (N, length, series)
+    """
+    windows = rows.unfold(0, length, 1).transpose(1, 2)
+    if int(starts[-1]) - int(starts[0]) + 1 == len(starts):
+        return windows[int(starts[0]) : int(starts[-1]) + 1]
+    return windows[torch.from_numpy(starts)]
+
+
+def _check_windows(found: Windows, window: int, horizon: int, *, is_whole: bool) -> None:
+    if all(map(len, found.starts)):
+        return
+    what = f"a window of {window} and a horizon of {horizon}"
+    if not is_whole:
+        raise ValueError(f"there are too few rows without a gap for {what} in each split")
+    size = next(s for s, starts in zip(found.sizes, found.starts, strict=True) if not len(starts))
+    raise ValueError(f"{size} rows of a split are too few for {what}")
 
 
 def classification(

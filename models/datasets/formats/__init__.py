@@ -58,6 +58,11 @@ class Options(Settings):
     )
     text: str | None = Field(None, max_length=1000, description="the column with the text")
     time: str | None = Field(None, max_length=1000, description="the column with the time")
+    series: str | None = Field(
+        None,
+        max_length=1000,
+        description="the column that tells several series of one file apart",
+    )
     window: int | None = Field(
         None, ge=1, le=100_000, description="time steps or tokens that a network sees"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, series
-from models.datasets.columns import FIRST_ROW, is_parquet, is_text, numbers, read_columns
-from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.formats.tabular import chosen
+from models.datasets.cells import MISSING_WORDS, number_of
+from models.datasets.columns import (
+    FIRST_ROW,
+    RawTable,
+    Texts,
+    is_parquet,
+    is_text,
+    read_table,
+    shown,
+)
+from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
+from models.datasets.formats.tabular import WRITING, chosen
+from models.datasets.times import Times, ascending, follows, in_words, read_times, usual_step
+from models.remarks import Column, Kind, Remark, Role
 
 
 @formats.register("series")
 class Series:
     tasks = frozenset({"forecasting"})
-    options = frozenset({"time", "target", "window", "horizon"})
+    options = frozenset({"time", "target", "series", "window", "horizon", "columns"}) | WRITING
     description = "a CSV or Parquet file with a column of time"
 
     @staticmethod
@@ -31,52 +44,250 @@ class Series:
             if value is None:
                 raise FormatError("is required: a number of time steps", name)
         assert options.window is not None and options.horizon is not None  # noqa: S101 - above
-        columns = read_columns(upload.path)
-        (time,) = chosen(columns, (options.time,) if options.time else (), "time")
-        targets = chosen(columns, options.targets, "target")
+        table = read_table(upload.path, options)
+        (time,) = chosen(table.texts, (options.time,) if options.time else (), "time")
+        targets = chosen(table.texts, options.targets, "target")
         if time in targets:
             raise FormatError(f"{time!r} is the time, which cannot be forecast", "target")
-        _check_order(time, columns[time])
-        names = [name for name in columns if name != time]
-        values = np.stack([numbers(name, columns[name]) for name in names], axis=1)
+        told = _inputs(table, options, time, targets)
+        names = [name for name, column in told.items() if column.role is not Role.IGNORED]
+        read = [_numbers(table.texts[name], table.decimal, options) for name in names]
+        values = np.stack(read, axis=1)
+        remarks = [*table.remarks, *_of_cells(table, names, values, told)]
+        rows = _rows(table, options, time)
+        values = values[rows.order]
         if len(values) * options.horizon * len(targets) > MAX_VALUES:
             raise FormatError(
                 f"{len(values):,} rows with {len(targets)} series of {options.horizon} steps are "
                 f"more than {MAX_VALUES:,} values to forecast",
                 "horizon",
             )
-        split = options.split
-        return series.forecasting(
+        is_read: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
+        whole = rows.follows & is_read
+        whole[1:] &= is_read[:-1]
+        found = _windows(rows, whole, options)
+        count = sum(map(len, found.starts)) * options.window * len(names)
+        if not whole[1:].all() and count > MAX_VALUES:
+            raise FormatError(
+                f"windows of {options.window} steps between gaps, or of several series, are "
+                f"{count:,} values, more than {MAX_VALUES:,}",
+                "window",
+            )
+        dataset = series.forecasting(
             upload.name,
             values,
             names,
             targets,
             window=options.window,
             horizon=options.horizon,
-            validation=split.validation,
-            test=split.test,
+            validation=options.split.validation,
+            test=options.split.test,
+            lengths=rows.lengths,
+            follows=whole,
+        )
+        remarks += _of_times(rows, time, _windows(rows, rows.follows, options).crossing)
+        remarks += _of_series(rows, options, found.short)
+        return replace(
+            dataset,
+            preprocessing={**dataset.preprocessing, **_reading(rows, options, time)},
+            columns=_columns(table, options, time, rows.times.unit, told),
+            remarks=tuple(remarks),
         )
 
 
-def _check_order(name: str, values: NDArray[Any]) -> None:
-    """Each row is later than the one before: numbers, or dates as in ISO 8601."""
-    times = values
-    if values.dtype.kind == "U":
-        try:
-            times = values.astype("datetime64[us]")
-        except ValueError:
-            for row, text in enumerate(values.tolist(), FIRST_ROW):
-                try:
-                    np.datetime64(text, "us")
-                except ValueError:
-                    raise FormatError(
-                        f"row {row}, column {name!r}: {text[:40]!r} is no date; dates are "
-                        "written as 2026-01-31 or 2026-01-31 12:00:00"
-                    ) from None
-    late = np.flatnonzero(~(times[1:] > times[:-1]))
-    if len(late):
-        row = int(late[0]) + 1
-        raise FormatError(
-            f"row {row + FIRST_ROW}, column {name!r}: {values[row]!s} is not later than "
-            f"{values[row - 1]!s} in the row before"
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The rows of a file as series, one after the other, each from its oldest row on.
+
+    Shapes:
+        order: (T,) their places in the file; follows: (T,)
+    """
+
+    order: NDArray[np.int64]
+    lengths: Sequence[int]
+    names: Sequence[str]
+    follows: NDArray[np.bool_]
+    times: Times
+    step: float | None
+    turned: int
+
+
+def _rows(table: RawTable, options: Options, time: str) -> _Rows:
+    times = read_times(time, table.texts[time], table.decimal)
+    names, groups = [""], [np.arange(table.rows)]
+    if options.series:
+        ids = np.array(table.texts[options.series].to_pylist(), dtype=object)
+        if "" in ids:
+            row = int(np.flatnonzero(ids == "")[0]) + FIRST_ROW
+            raise FormatError(f"row {row}, column {options.series!r}: the series is missing")
+        found, places = np.unique(ids, return_inverse=True)
+        by_series = np.argsort(places, kind="stable")
+        names = found.tolist()
+        groups = np.split(by_series, np.cumsum(np.bincount(places))[:-1])
+    order, turned = ascending(time, times.values, groups, table.texts[time])
+    lengths = [len(group) for group in groups]
+    begins = np.zeros(table.rows, dtype=bool)
+    begins[np.cumsum([0, *lengths[:-1]])] = True
+    ordered = times.values[order]
+    step = usual_step(ordered, begins)
+    return _Rows(order, lengths, names, follows(ordered, begins, step), times, step, turned)
+
+
+def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> series.Windows:
+    assert options.window is not None and options.horizon is not None  # noqa: S101 - as in `read`
+    return series.windows_of(
+        rows.lengths,
+        follows,
+        window=options.window,
+        horizon=options.horizon,
+        validation=options.split.validation,
+        test=options.split.test,
+    )
+
+
+def _reading(rows: _Rows, options: Options, time: str) -> dict[str, Any]:
+    """What a prediction needs to find the rows of a window, and the times after it."""
+    found: dict[str, Any] = {
+        "time": {
+            "name": time,
+            "unit": rows.times.unit,
+            "step": rows.step,
+            "order": rows.times.order,
+            "newest_first": rows.turned > 0,
+        }
+    }
+    return found | {"series_column": options.series} if options.series else found
+
+
+def _columns(
+    table: RawTable, options: Options, time: str, unit: str, told: dict[str, Column]
+) -> tuple[Column, ...]:
+    """All columns in the order of the file."""
+    kind = Kind.NUMBER if unit == "number" else Kind.DATE
+    found = told | {time: _column(time, table.texts[time], kind, Role.TIME)}
+    if options.series:
+        texts = table.texts[options.series]
+        found[options.series] = _column(options.series, texts, Kind.CATEGORY, Role.SERIES)
+    return tuple(found[name] for name in table.texts)
+
+
+def _inputs(
+    table: RawTable, options: Options, time: str, targets: Sequence[str]
+) -> dict[str, Column]:
+    """The columns beside the time and the series, as they are told; the ones left out are ignored.
+
+    Raises:
+        FormatError: the options name a column that is not there, or what it cannot be.
+    """
+    chosen(table.texts, tuple(options.columns), "columns", is_required=False)
+    others = [time]
+    if options.series:
+        others += chosen(table.texts, (options.series,), "series")
+        if options.series == time or options.series in targets:
+            raise FormatError(f"{options.series!r} is the time or a target", "series")
+    for name, kind in options.columns.items():
+        if kind not in ("number", "ignore") or name in (*others, *targets):
+            raise FormatError(
+                f"{name!r} cannot be {kind}: columns of a series are numbers, or left out by "
+                "ignore; time, series and target have options of their own",
+                "columns",
+            )
+    told = {}
+    for name, texts in table.texts.items():
+        if name in others:
+            continue
+        role = Role.TARGET if name in targets else Role.INPUT
+        note = None
+        if options.columns.get(name) == "ignore":
+            role, note = Role.IGNORED, "left out, as the options say"
+        told[name] = _column(name, texts, Kind.NUMBER, role, note)
+    return told
+
+
+def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64]:
+    """The number of every cell, NaN where it shows none."""
+    words = MISSING_WORDS if options.missing is None else options.missing
+    missing = {word.strip().lower() for word in words}
+    encoded = texts.combine_chunks().dictionary_encode()
+    read = [
+        None if text.lower() in missing else number_of(text, decimal)
+        for text in encoded.dictionary.to_pylist()
+    ]
+    numbers = np.array(read, dtype=np.float64)
+    found: NDArray[np.float64] = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+    return found
+
+
+def _of_cells(
+    table: RawTable, names: Sequence[str], values: NDArray[np.float64], told: dict[str, Column]
+) -> list[Remark]:
+    """What is told of cells without a number; the columns are corrected by their count.
+
+    Raises:
+        FormatError: most cells of a column show no number.
+    """
+    remarks = []
+    for name, numbers in zip(names, values.T, strict=True):
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        if not len(bad):
+            continue
+        row, text = int(bad[0]) + FIRST_ROW, shown(table.texts[name][int(bad[0])].as_py())
+        if 2 * len(bad) > len(numbers):
+            raise FormatError(
+                f"row {row}, column {name!r}: {text} is no number, as most cells of the column; "
+                "options.columns leaves one out by ignore"
+            )
+        message = (
+            f"{len(bad)} of {len(numbers)} cells of {name!r} show no number, and their rows count "
+            f"as gaps; the first is {text} in row {row}"
         )
+        remarks.append(Remark("bad_cells", message, f"row {row}, column {name!r}", len(bad)))
+        told[name] = replace(told[name], missing=len(bad))
+    return remarks
+
+
+def _of_times(rows: _Rows, time: str, crossing: int) -> list[Remark]:
+    remarks, unit = list(rows.times.remarks), rows.times.unit
+    if rows.turned:
+        message = f"{rows.turned} rows are written newest first and were turned round"
+        remarks.append(Remark("newest_first", message, time, rows.turned))
+    if unit == "weekdays":
+        message = "times are days from Monday to Friday alone; a weekend is no gap"
+        remarks.append(Remark("weekdays_only", message, time))
+    if rows.step is None:
+        message = "times have no usual step; each row counts as the step after the row before"
+        remarks.append(Remark("irregular_steps", message, time))
+        return remarks
+    begins = np.cumsum([0, *rows.lengths[:-1]])
+    gaps = np.setdiff1d(np.flatnonzero(~rows.follows), begins)
+    if len(gaps):
+        row = int(rows.order[gaps[0]]) + FIRST_ROW
+        message = (
+            f"{crossing} windows across {len(gaps)} gaps are left out; the usual step is "
+            f"{in_words(rows.step, unit)}, the first gap is before row {row}"
+        )
+        remarks.append(Remark("gaps", message, f"row {row}, column {time!r}", crossing))
+    return remarks
+
+
+def _of_series(rows: _Rows, options: Options, short: Sequence[int]) -> list[Remark]:
+    if not options.series:
+        return []
+    kept = len(rows.names) - len(short)
+    message = f"{kept} series, told apart by {options.series!r}; each is split by time"
+    remarks = [Remark("several_series", message, options.series, kept)]
+    if short:
+        first = ", ".join(repr(rows.names[place][:40]) for place in short[:5])
+        message = f"{len(short)} series are too short for a window in each split: {first}"
+        message += " and others, left out" if len(short) > 5 else ", left out"
+        remarks.append(Remark("short_series", message, options.series, len(short)))
+    return remarks
+
+
+def _column(name: str, texts: Texts, kind: Kind, role: Role, note: str | None = None) -> Column:
+    import pyarrow.compute as pc
+
+    distinct = pc.unique(texts).to_pylist()
+    example = next((text[:80] for text in distinct if text), None)
+    missing = int(pc.sum(pc.equal(texts, "")).as_py() or 0)
+    return Column(name, kind, role, missing, len(distinct) - ("" in distinct), example, note)

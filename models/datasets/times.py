@@ -1,0 +1,183 @@
+"""When the rows of a series are: times as people write them, their usual step, and its gaps."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.cells import number_of
+from models.datasets.columns import FIRST_ROW, Texts, shown, strings
+from models.datasets.inputs import Dates
+from models.datasets.kinds import DATE_LIKE_NUMBER, WrongKindError, read_column
+from models.remarks import Remark
+
+TOLERANCE = 0.1
+"""Share of the usual step that a step may differ from it: months, leap years, clocks that drift."""
+
+_ZONED = r"(?i)\d\s*(z|utc)$|:\d\d(\.\d+)?\s*[-+]\d\d:?(\d\d)?$"
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """`order` is that of day and month, where they are not written as in ISO 8601.
+
+    Shapes:
+        values: (T,) in `unit`: number, seconds, weekdays or months, since some beginning
+    """
+
+    values: NDArray[np.float64]
+    unit: str
+    order: str | None = None
+    remarks: tuple[Remark, ...] = ()
+
+
+def read_times(name: str, texts: Texts, decimal: str) -> Times:
+    """The times of a column: numbers, or dates in every form that a table may have.
+
+    Raises:
+        ValueError: with the first row that has none.
+    """
+    written = strings(texts)
+    distinct = np.unique(written).tolist()
+    if all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
+        return _local(name, texts, decimal, written)
+    read = {text: number_of(text, decimal) for text in distinct}
+    if all(number is not None for number in read.values()):
+        return Times(np.array([read[text] for text in written.tolist()], np.float64), "number")
+    instants = _iso(texts, written)
+    if instants is None:
+        return _local(name, texts, decimal, written)
+    if np.isnat(instants).any():
+        row = int(np.flatnonzero(np.isnat(instants))[0]) + FIRST_ROW
+        raise ValueError(f"row {row}, column {name!r}: the time is missing")
+    return _counted(instants, None, ())
+
+
+def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
+    """Instants of ISO 8601, with fractions of a second and zones; None where one is none."""
+    import pyarrow.compute as pc
+
+    try:
+        if not pc.any(pc.match_substring_regex(texts, _ZONED)).as_py():
+            return written.astype("datetime64[us]")
+        found = [datetime.datetime.fromisoformat(text) for text in written.tolist()]
+        utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if t.tzinfo else t for t in found]
+    except (ValueError, OverflowError):
+        return None
+    return np.array(utc, dtype="datetime64[us]")
+
+
+def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Times:
+    wrong = "is no date; dates are written as 2026-01-31, 2026-01-31 12:00:00 or 31.1.2026"
+    try:
+        found = read_column(name, texts, decimal=decimal, wanted="date")
+    except WrongKindError:
+        raise ValueError(
+            f"row {FIRST_ROW}, column {name!r}: {shown(str(written[0]))} {wrong}"
+        ) from None
+    values = found.entry.values if isinstance(found.entry, Dates) else None
+    if values is None or np.isnat(values).any():
+        row = 0 if values is None else int(np.flatnonzero(np.isnat(values))[0])
+        raise ValueError(
+            f"row {row + FIRST_ROW}, column {name!r}: {shown(str(written[row]))} {wrong}"
+        )
+    return _counted(values, str(found.extra["order"]), found.remarks)
+
+
+def _counted(
+    instants: NDArray[np.datetime64], order: str | None, remarks: tuple[Remark, ...]
+) -> Times:
+    """In months where all are on one day of their month, or on its last, and in days of the week
+    from Monday to Friday where there are no others; else in seconds.
+    """
+    days, months = instants.astype("datetime64[D]"), instants.astype("datetime64[M]")
+    seconds = instants.astype("datetime64[us]").astype(np.int64) / 1e6
+    if (instants == days).all():
+        of_month = (days - months.astype("datetime64[D]")).astype(np.int64)
+        last = (months + 1).astype("datetime64[D]") - 1
+        if len(np.unique(days)) > 2 and ((of_month == of_month[0]).all() or (days == last).all()):
+            return Times(months.astype(np.int64).astype(np.float64), "months", order, remarks)
+        weekday = (days.astype(np.int64) + 3) % 7
+        steps = np.diff(np.unique(days)).astype(np.int64)
+        if (weekday < 5).all() and len(steps) > 5 and np.median(steps) == 1:
+            counted = np.busday_count(days.min(), days).astype(np.float64)
+            return Times(counted, "weekdays", order, remarks)
+    return Times(seconds, "seconds", order, remarks)
+
+
+def usual_step(times: NDArray[np.float64], begins: NDArray[np.bool_]) -> float | None:
+    """The step from a row to the next that most rows have, the median; None where fewer than half
+    have one like it. `begins`: rows that begin a series.
+    """
+    steps = np.sort(np.diff(times)[~begins[1:]])
+    if not len(steps):
+        return None
+    step = float(steps[len(steps) // 2])
+    return step if np.mean(_is_usual(steps, step)) >= 0.5 else None
+
+
+def follows(
+    times: NDArray[np.float64], begins: NDArray[np.bool_], step: float | None
+) -> NDArray[np.bool_]:
+    """Whether a row is one usual step after the row before, in the same series."""
+    found = ~begins
+    if step is not None:
+        found[1:] &= _is_usual(np.diff(times), step)
+    return found
+
+
+def _is_usual(steps: NDArray[np.float64], step: float) -> NDArray[np.bool_]:
+    return np.abs(steps - step) <= TOLERANCE * step
+
+
+def in_words(step: float, unit: str) -> str:
+    """A step as a person says it."""
+    if unit == "seconds":
+        for size, name in ((_DAY, "days"), (3600.0, "hours"), (60.0, "minutes")):
+            if step % size == 0:
+                step, unit = step / size, name
+                break
+    if unit == "number":
+        return f"{step:g}"
+    return f"{step:g} {unit.removesuffix('s') if step == 1 else unit}"
+
+
+def ascending(
+    name: str, times: NDArray[np.float64], groups: Sequence[NDArray[np.int64]], texts: Texts
+) -> tuple[NDArray[np.int64], int]:
+    """The rows of each group in turn, oldest first, and how many were turned round.
+
+    Raises:
+        ValueError: the times of a group are in no order, or one stands there twice; with its row.
+    """
+    turned, ordered = 0, []
+    for rows in groups:
+        steps = np.diff(times[rows])
+        if len(steps) and (steps <= 0).all() and (steps < 0).any():
+            rows, turned = rows[::-1], turned + len(rows)
+        wrong = np.flatnonzero(np.diff(times[rows]) <= 0)
+        if len(wrong):
+            before, row = (int(rows[wrong[0] + place]) for place in (0, 1))
+            _refuse(name, before, row, texts, is_same=times[before] == times[row])
+        ordered.append(rows)
+    return np.concatenate(ordered), turned
+
+
+def _refuse(name: str, before: int, row: int, texts: Texts, *, is_same: bool) -> None:
+    if is_same:
+        row, before = max(row, before), min(row, before)
+        raise ValueError(
+            f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is in row "
+            f"{before + FIRST_ROW} too; options.series names the column that tells several "
+            "series apart"
+        )
+    raise ValueError(
+        f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is not later than "
+        f"{texts[before].as_py()} in row {before + FIRST_ROW}"
+    )

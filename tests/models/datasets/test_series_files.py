@@ -1,0 +1,189 @@
+"""Series as people have them: no window crosses what is missing, and what was done is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.datasets import Dataset
+from models.datasets.formats import FormatError
+from models.datasets.preprocess import apply
+from models.datasets.stored import load, save
+from models.remarks import Remark
+from tests.models.support.uploads import csv, read
+
+WINDOW, HORIZON, ROWS = 6, 2, 120
+REACH = WINDOW + HORIZON
+OPTIONS: dict[str, Any] = {"time": "t", "target": "v", "window": WINDOW, "horizon": HORIZON}
+
+
+def file(times: Sequence[Any], **columns: Sequence[Any]) -> bytes:
+    columns = columns or {"v": np.arange(len(times)).tolist()}
+    whole = {"t": times, **columns}
+    return csv({name: [str(cell) for cell in cells] for name, cells in whole.items()})
+
+
+def hours(count: int = ROWS, form: str = "%Y-%m-%d %H:%M:%S") -> list[str]:
+    return pd.date_range("2026-03-01", periods=count, freq="h").strftime(form).tolist()
+
+
+def codes(found: Dataset) -> list[str]:
+    return [remark.code for remark in found.remarks]
+
+
+def remark(found: Dataset, code: str) -> Remark:
+    (one,) = [remark for remark in found.remarks if remark.code == code]
+    return one
+
+
+def counts(found: Dataset, split: str) -> NDArray[Any]:
+    """The windows and what follows of a file whose values count its rows, as they stood there."""
+    mean, deviation = found.preprocessing["target"]["mean"], found.preprocessing["target"]["std"]
+    part = getattr(found, split)
+    rows = np.concatenate([part.x[:, :, 0].numpy(), part.y.numpy()], axis=1)
+    return np.rint(rows * deviation[0] + mean[0]).astype(int)
+
+
+def test_no_window_crosses_a_gap(tmp_path: Path) -> None:
+    kept = [*range(30), *range(34, 70), *range(71, ROWS)]
+    times = hours()
+    found = read(tmp_path, file([times[i] for i in kept], v=kept), "forecasting", **OPTIONS)
+    n, windows = len(kept), []
+    for low, high in ((0, n - 46), (n - 46, n - 23), (n - 23, n)):  # 23 is a fifth of 115
+        begins = range(max(low - WINDOW, 0), high - REACH + 1)
+        windows.append([kept[i : i + REACH] for i in begins])
+    lost = 0
+    for split, expected in zip(("train", "validation", "test"), windows, strict=True):
+        whole = [w for w in expected if w[-1] - w[0] == REACH - 1]
+        lost += len(expected) - len(whole)
+        np.testing.assert_array_equal(counts(found, split), whole)
+    told = remark(found, "gaps")
+    assert told.count == lost > 0 and told.where == "row 32, column 't'"
+    assert "2 gaps" in told.message and "1 hour" in told.message
+    assert torch.equal(apply(found.raw_test.x, found.preprocessing), found.test.x)
+    path = tmp_path / "stored"
+    save(found, path)
+    again = load(path)
+    assert isinstance(again, Dataset) and torch.equal(again.train.x, found.train.x)
+
+
+def test_rows_without_a_number_are_in_no_window(tmp_path: Path) -> None:
+    values: list[Any] = list(range(ROWS))
+    values[20], values[21] = "broken", ""
+    found = read(tmp_path, file(hours(), v=values), "forecasting", **OPTIONS)
+    for split in ("train", "validation", "test"):
+        assert not np.isin(counts(found, split), (20, 21)).any()
+    assert len(found.train) == 72 - REACH + 1 - (REACH + 1)  # those that hold row 20 or 21
+    told = remark(found, "bad_cells")
+    assert told.count == 2 and told.where == "row 22, column 'v'" and "'broken'" in told.message
+    assert np.isclose(found.preprocessing["target"]["mean"][0], (sum(range(72)) - 41) / 70)
+    assert {c.name: c.missing for c in found.columns} == {"t": 0, "v": 2}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2026-03-01", periods=ROWS, freq="D").strftime("%d.%m.%Y").tolist(),
+        pd.date_range("2026-03-01", periods=ROWS, freq="D").strftime("%d %b %Y").tolist(),
+        pd.date_range("2026-03-01", periods=ROWS, freq="D").strftime("%Y%m%d").tolist(),
+        pd.date_range("2016-01-31", periods=ROWS, freq="ME").strftime("%Y-%m-%d").tolist(),
+        pd.date_range("2016-01-01", periods=ROWS, freq="MS").strftime("%m/%d/%Y").tolist(),
+        pd.date_range("2026-01-01", periods=ROWS, freq="100ms").astype(str).tolist(),
+        pd.date_range("2026-10-24", periods=ROWS, freq="h", tz="Europe/Berlin")
+        .strftime("%Y-%m-%dT%H:%M:%S%z").tolist(),
+        pd.date_range("1990-01-01", periods=ROWS, freq="YS").year.tolist(),
+        pd.bdate_range("2026-01-01", periods=ROWS).astype(str).tolist(),
+        list(range(5, 5 + 3 * ROWS, 3)),
+    ],
+)  # fmt: skip
+def test_regular_times_have_no_gap_however_they_are_written(
+    tmp_path: Path, times: list[Any]
+) -> None:
+    found = read(tmp_path, file(times), "forecasting", **OPTIONS)
+    assert not {"gaps", "irregular_steps"} & set(codes(found))
+    assert len(found.train) == 72 - REACH + 1
+    base = found.train.x.untyped_storage().data_ptr()
+    assert found.test.x.untyped_storage().data_ptr() == base  # views, which cost nothing twice
+
+
+def test_newest_first_is_turned_round_and_means_the_same(tmp_path: Path) -> None:
+    oldest = read(tmp_path, file(hours()), "forecasting", **OPTIONS)
+    turned = file(hours()[::-1], v=list(range(ROWS))[::-1])
+    newest = read(tmp_path, turned, "forecasting", **OPTIONS)
+    assert newest.fingerprint == oldest.fingerprint
+    assert remark(newest, "newest_first").count == ROWS and not oldest.remarks
+    assert newest.preprocessing["time"] == {
+        "name": "t", "unit": "seconds", "step": 3600.0, "order": None, "newest_first": True
+    }  # fmt: skip
+
+
+def test_without_a_usual_step_rows_are_steps_and_that_is_told(tmp_path: Path) -> None:
+    times = np.cumsum(np.random.default_rng(0).exponential(10, ROWS)).tolist()
+    found = read(tmp_path, file(times), "forecasting", **OPTIONS)
+    assert "irregular_steps" in codes(found) and len(found.train) == 72 - REACH + 1
+    assert found.preprocessing["time"]["step"] is None
+
+
+def test_windows_lie_within_one_of_several_series(tmp_path: Path) -> None:
+    shops = ["north"] * 60 + ["south"] * 50 + ["new"] * 5
+    values = [*range(60), *range(100, 150), *range(900, 905)]
+    times = hours(60) + hours(50) + hours(5)
+    mixed = np.argsort(np.array(times), kind="stable")  # by time, as many files are
+    content = file(
+        [times[i] for i in mixed], shop=[shops[i] for i in mixed], v=[values[i] for i in mixed]
+    )
+    found = read(tmp_path, content, "forecasting", **OPTIONS, series="shop")
+    for split, north, south in (
+        ("train", (0, 36), (100, 130)),
+        ("validation", (36 - WINDOW, 48), (130 - WINDOW, 140)),
+        ("test", (48 - WINDOW, 60), (140 - WINDOW, 150)),
+    ):
+        expected = [
+            list(range(i, i + REACH))
+            for low, high in (north, south)
+            for i in range(low, high - REACH + 1)
+        ]
+        np.testing.assert_array_equal(counts(found, split), expected)
+    train = [*range(36), *range(100, 130)]
+    assert np.isclose(found.preprocessing["target"]["mean"][0], np.mean(train))
+    assert remark(found, "several_series").count == 2
+    short = remark(found, "short_series")
+    assert short.count == 1 and "'new'" in short.message
+    roles = {column.name: column.role.value for column in found.columns}
+    assert roles == {"t": "time", "shop": "series", "v": "target"}
+    assert torch.equal(apply(found.raw_test.x, found.preprocessing), found.test.x)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (file([*hours(60), *hours(60)], v=range(120)), {}, "row 62, column 't': .* not later"),
+        (file([*hours(9), hours(9)[8], *hours(99)[9:]], v=range(100)), {},
+         "row 11, column 't': .* is in row 10 too; options.series"),
+        (file([*hours(119), ""]), {}, "row 121, column 't'"),
+        (file(hours(), v=range(120), w=["sunny"] * 120), {}, "column 'w': 'sunny' is no number"),
+        (file(hours(), v=range(120)), {"series": "shop"}, "there is no column 'shop'"),
+        (file(hours(), v=range(120)), {"series": "v"}, "is the time or a target"),
+        (file(hours(), v=range(120), w=range(120)), {"columns": {"w": "text"}}, "cannot be text"),
+        (file(hours(240)[::4] + hours(240)[1::4], v=range(120)), {}, "not later"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_with_its_place(
+    tmp_path: Path, content: bytes, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((FormatError, ValueError), match=message):
+        read(tmp_path, content, "forecasting", **OPTIONS, **options)
+
+
+def test_columns_can_be_left_out(tmp_path: Path) -> None:
+    content = file(hours(), v=range(120), sky=["sunny", "grey"] * 60)
+    found = read(tmp_path, content, "forecasting", **OPTIONS, columns={"sky": "ignore"})
+    assert found.task.input_shape == (WINDOW, 1)
+    assert [column.role.value for column in found.columns] == ["time", "target", "ignored"]
