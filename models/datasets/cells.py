@@ -221,9 +221,14 @@ def unicode_words(text: str) -> list[str]:
 
 
 def tokens_of(text: str, kind: str) -> list[str]:
-    """A text cut as `kind`, which datasets are stored with, says."""
+    """A text cut as `kind`, which datasets are stored with, says; `characters` as they are,
+    `unicode_characters` in lower case and NFC.
+    """
     if kind == "characters":
         return list(text)
+    if kind == "unicode_characters":
+        text = unicodedata.normalize("NFC", text.strip())
+        return list(unicodedata.normalize("NFC", text.lower()))
     return unicode_words(text) if kind == "unicode_words" else words(text)
 
 

@@ -113,9 +113,11 @@ def encode_texts(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> to
     """The raw tensor of texts: token ids, 0 after the end of a text."""
     ids = {token: number for number, token in enumerate(preprocessing["vocabulary"])}
     length, unknown = preprocessing["input"]["shape"][0], preprocessing["unknown"]
+    missing = preprocessing.get("missing", ())
     texts = []
     for text in samples:
-        tokens = tokens_of(text, preprocessing["tokens"])[:length]
+        is_missing = bool(missing) and text.strip().lower() in missing
+        tokens = [] if is_missing else tokens_of(text, preprocessing["tokens"])[:length]
         row = [ids.get(token, unknown) for token in tokens]
         texts.append(row + [0] * (length - len(row)))
     return torch.tensor(texts, dtype=torch.int64)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, Split, findings
-from models.datasets.cells import unicode_words
+from models.datasets.cells import tokens_of, unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
 from models.datasets.splits import Indices, ordered, stratified
@@ -93,17 +93,20 @@ def classification(
     unlabelled: Sequence[str] = (),
     *,
     window: int | None = None,
+    tokens: Literal["words", "characters"] = "words",
+    missing: Sequence[str] = (),
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Texts with one class each, as lower-case words and signs; as characters, where a script has
-    no blanks.
+    """Texts with one class each, as lower-case words and signs, and as characters where a script
+    has no blanks; or with `tokens` as characters all of them.
 
     Texts that are equal as such go to one split, those without a word too. The vocabulary is the
     most frequent words of the train split, and the length, where it is left open, that of 19 of 20
     of its texts; what is longer is cut. `unlabelled` are more texts of it, without a class; those
-    that validation or test have are left out.
+    that validation or test have are left out. `missing` are texts, in lower case, that count as
+    empty.
 
     Shapes:
         x: (N, window), 0 after the end of a text
@@ -116,8 +119,12 @@ def classification(
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     groups: dict[str, int] = {}
+    texts, unlabelled = (
+        ["" if text.strip().lower() in missing else text for text in given]
+        for given in (texts, unlabelled)
+    )
     cut = [unicode_words(text) for text in texts]
-    group_of = np.array([groups.setdefault(" ".join(tokens), len(groups)) for tokens in cut])
+    group_of = np.array([groups.setdefault(" ".join(found), len(groups)) for found in cut])
     if len(groups) < 3:
         raise ValueError(f"three splits need three different texts or more, got {len(groups)}")
     sets = stratified(y, (validation, test), seed, group_of)
@@ -125,19 +132,25 @@ def classification(
     more_cut = [(text, unicode_words(text)) for text in unlabelled]
     more_cut = [pair for pair in more_cut if groups.get(" ".join(pair[1])) not in scored]
     unlabelled = [text for text, _ in more_cut]
-    split_texts = [*(cut[index] for index in sets[0]), *(tokens for _, tokens in more_cut)]
+    kind = f"unicode_{tokens}"
+    if tokens != "words":
+        cut = [tokens_of(text, kind) for text in texts]
+        more_cut = [(text, tokens_of(text, kind)) for text in unlabelled]
+    split_texts = [*(cut[index] for index in sets[0]), *(found for _, found in more_cut)]
     counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]
     if window is None:
         length = int(np.quantile([len(text) for text in split_texts], 0.95, method="higher"))
         window = min(max(length, 1), MAX_WORDS)
-    preprocessing = _preprocessing("unicode_words", [PADDING, UNKNOWN, *frequent], window)
+    preprocessing = _preprocessing(kind, [PADDING, UNKNOWN, *frequent], window)
     preprocessing["classes"] = classes.tolist()
-    tokens = encode(texts, preprocessing)
+    if missing:
+        preprocessing["missing"] = list(missing)
+    encoded = encode(texts, preprocessing)
     train, val, held_out = (
-        Split(tokens[torch.from_numpy(chosen)], torch.from_numpy(y[chosen])) for chosen in sets
+        Split(encoded[torch.from_numpy(chosen)], torch.from_numpy(y[chosen])) for chosen in sets
     )
-    content = {"x": tokens.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
+    content = {"x": encoded.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     more = encode(unlabelled, preprocessing) if unlabelled else None
     if more is not None:
@@ -153,19 +166,19 @@ def classification(
         fingerprint=fingerprint(content),
         unlabelled=more,
     )
-    lengths = np.array([len(tokens) for tokens in cut])
-    told = [*_of_texts(lengths, group_of, window), *_of_unknown(val, "words")]
+    lengths = np.array([len(found) for found in cut])
+    told = [*_of_texts(lengths, group_of, window, tokens), *_of_unknown(val, tokens)]
     return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
 
 
-def _of_texts(lengths: Indices, groups: Indices, window: int) -> Iterator[Remark]:
+def _of_texts(lengths: Indices, groups: Indices, window: int, what: str) -> Iterator[Remark]:
     """What the texts have in common, and what of them a network does not see."""
     groups = groups[lengths > 0]
     if len(np.unique(groups)) < len(groups):
         yield from findings.of_equal_samples(groups, len(groups), "texts")
     if longer := int((lengths > window).sum()):
         message = (
-            f"{longer} of {len(lengths)} texts are longer than {window} words and signs, the "
+            f"{longer} of {len(lengths)} texts are longer than {window} {what}, the "
             f"longest has {lengths.max()}; the rest of them is cut off"
         )
         yield Remark("long_texts", message, None, longer)

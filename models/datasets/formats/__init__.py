@@ -66,6 +66,11 @@ class Options(Settings):
     window: int | None = Field(
         None, ge=1, le=100_000, description="time steps or tokens that a network sees"
     )
+    tokens: Literal["words", "characters"] = Field(
+        "words",
+        description="what a text is cut into to be classified; of scripts without blanks between "
+        "words a word is a character",
+    )
     horizon: int | None = Field(None, ge=1, le=100_000, description="time steps to forecast")
     unlabelled: bool = Field(
         False,

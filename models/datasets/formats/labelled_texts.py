@@ -35,7 +35,7 @@ MAX_EMPTY = 0.5
 class LabelledTexts:
     tasks = frozenset({"text_classification"})
     options = frozenset(
-        {"text", "target", "window", "unlabelled", "encoding", "separator", "missing"}
+        {"text", "target", "window", "tokens", "unlabelled", "encoding", "separator", "missing"}
     )
     description = "a CSV or Parquet file with a column of texts and one of classes"
 
@@ -68,6 +68,8 @@ class LabelledTexts:
             y,
             [found for row, found in enumerate(whole) if row not in has_class],
             window=options.window,
+            tokens=options.tokens,
+            missing=sorted(words),
             **upload.shares,
         )
         told = {name: _ignored(name, table, column) for name in others}

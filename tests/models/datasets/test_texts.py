@@ -152,6 +152,8 @@ def test_a_file_of_texts_says_what_it_holds(tmp_path: Path) -> None:
     assert [(c.name, c.role) for c in found.columns] == [
         ("id", Role.IGNORED), ("label", Role.TARGET), ("text", Role.INPUT), ("stars", Role.IGNORED)
     ]  # fmt: skip
+    blank = encode(["", "N/A", "good"], found.preprocessing)
+    assert not blank[:2].any() and blank[2].any()  # a bundle knows what is missing too
     assert (found.columns[2].kind, found.columns[2].missing) == (Kind.TEXT, 3)
     assert found.columns[0].note == "left out: a network sees 'text' alone"
     assert found.preprocessing["classes"] == ["None", "yes"]
@@ -165,6 +167,18 @@ def test_a_file_of_texts_says_what_it_holds(tmp_path: Path) -> None:
     assert "separator_guessed" in codes(
         read(tmp_path, frame.to_csv(sep=";").encode(), TASK, **given)
     )
+
+
+def test_texts_are_cut_into_characters_where_it_is_said(tmp_path: Path) -> None:
+    texts = [f"{'Gut' if row % 2 else 'Übel'} {row}" for row in range(300)]
+    content = pd.DataFrame({"text": texts, "label": [t[0] for t in texts]}).to_csv(index=False)
+    given: dict[str, Any] = {"target": "label", "window": 8, "tokens": "characters"}
+    found = read(tmp_path, content.encode(), TASK, **given)
+    vocabulary = found.preprocessing["vocabulary"]
+    assert sorted(vocabulary[2:]) == sorted(set("gutübel 0123456789"))
+    row = encode([" U\u0308be "], found.preprocessing)[0].tolist()
+    assert [vocabulary[token] for token in row] == ["ü", "b", "e", "", "", "", "", ""]
+    assert found.remarks == ()
 
 
 def test_a_clean_file_is_told_nothing_of(tmp_path: Path) -> None:
