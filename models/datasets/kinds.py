@@ -35,7 +35,9 @@ from models.remarks import Column, Kind, Remark, Role
 MOST = 0.5
 """Share of the cells that has to be a number, or a date, for the rest to be unreadable."""
 
-_PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
+PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
+"""A number that needs no interpretation, which `pyarrow` reads at once."""
+
 _CODE = re.compile(r"[-+]?0\d+|\d{16,}")
 _HEX = re.compile(r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24,64}")
 _NAME_OF_AN_IDENTIFIER = re.compile(
@@ -118,7 +120,7 @@ def _cells(name: str, texts: Texts, decimal: str, words: tuple[str, ...]) -> _Ce
     dictionary = encoded.dictionary
     places = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     plain = np.full(len(dictionary), np.nan)
-    is_plain = pc.match_substring_regex(dictionary, _PLAIN).to_numpy(zero_copy_only=False)
+    is_plain = pc.match_substring_regex(dictionary, PLAIN).to_numpy(zero_copy_only=False)
     if decimal == "." and is_plain.any():
         values = dictionary.filter(is_plain).cast("float64").to_numpy(zero_copy_only=False)
         plain[is_plain] = np.where(np.abs(values) < 3e38, values, np.nan)

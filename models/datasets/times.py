@@ -47,8 +47,9 @@ def read_times(name: str, texts: Texts, decimal: str) -> Times:
     distinct = np.unique(written).tolist()
     if all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
         return _local(name, texts, decimal, written)
-    read = {text: number_of(text, decimal) for text in distinct}
-    if all(number is not None for number in read.values()):
+    is_number = number_of(distinct[0], decimal) is not None
+    read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
+    if read and all(number is not None for number in read.values()):
         return Times(np.array([read[text] for text in written.tolist()], np.float64), "number")
     instants = _iso(texts, written)
     if instants is None:

@@ -23,6 +23,7 @@ from models.datasets.columns import (
 )
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen
+from models.datasets.kinds import PLAIN
 from models.datasets.times import Times, ascending, follows, in_words, read_times, usual_step
 from models.remarks import Column, Kind, Remark, Role
 
@@ -206,14 +207,21 @@ def _inputs(
 
 def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64]:
     """The number of every cell, NaN where it shows none."""
+    import pyarrow.compute as pc
+
     words = MISSING_WORDS if options.missing is None else options.missing
     missing = {word.strip().lower() for word in words}
     encoded = texts.combine_chunks().dictionary_encode()
-    read = [
-        None if text.lower() in missing else number_of(text, decimal)
-        for text in encoded.dictionary.to_pylist()
-    ]
-    numbers = np.array(read, dtype=np.float64)
+    dictionary = encoded.dictionary
+    numbers = np.full(len(dictionary), np.nan)
+    is_plain = pc.match_substring_regex(dictionary, PLAIN).to_numpy(zero_copy_only=False)
+    if decimal == "." and is_plain.any():
+        plain = dictionary.filter(is_plain).cast("float64").to_numpy(zero_copy_only=False)
+        numbers[is_plain] = np.where(np.abs(plain) < 3e38, plain, np.nan)
+    for index in np.flatnonzero(np.isnan(numbers)):
+        number = number_of(dictionary[index].as_py(), decimal)
+        numbers[index] = np.nan if number is None else number
+    numbers[[text.lower() in missing for text in dictionary.to_pylist()]] = np.nan
     found: NDArray[np.float64] = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
 
