@@ -197,7 +197,7 @@ def test_waiting_outlives_a_crash_of_the_server(tmp_path: Path) -> None:
     with running_server(tmp_path, with_dispatcher=False) as server, Client(server.url) as client:
         search = client.searches.create(REQUEST)
         outages: list[str] = []
-        changes = search.changes(patience=60, on_outage=outages.append)
+        changes = search.changes(patience=600, on_outage=outages.append)
         assert next(changes).state == "queued"
 
         def crash_and_come_back() -> None:

@@ -140,12 +140,12 @@ def test_an_unknown_path_is_not_found(client: TestClient) -> None:
 def test_another_method_is_told_which_are_possible(client: TestClient) -> None:
     search_id = submit(client)
     for path, allowed in {
-        "/v1/searches": "GET, POST",
-        f"/v1/searches/{search_id}": "DELETE, GET, PATCH",
-        f"/v1/searches/{search_id}/cancel": "POST",
-        f"/v1/searches/{search_id}/trials": "GET",
-        "/healthz": "GET",
-        "/docs": "GET",
+        "/v1/searches": "GET, HEAD, OPTIONS, POST",
+        f"/v1/searches/{search_id}": "DELETE, GET, HEAD, OPTIONS, PATCH",
+        f"/v1/searches/{search_id}/cancel": "OPTIONS, POST",
+        f"/v1/searches/{search_id}/trials": "GET, HEAD, OPTIONS",
+        "/healthz": "GET, HEAD, OPTIONS",
+        "/docs": "GET, HEAD, OPTIONS",
     }.items():
         response = client.put(path)
         problem(response, 405)
