@@ -170,8 +170,15 @@ class Predictor:
         return tokens
 
     def _window(self, rows: list[Mapping[str, Any]]) -> Tensor:
-        """The last rows of a series."""
+        """The latest rows of one series, in the order of the file that it was trained on."""
         length = self.preprocessing["input"]["shape"][0]
+        several = self.preprocessing.get("series_column")
+        if several and len({str(row.get(several)) for row in rows}) > 1:
+            raise PredictionError(
+                f"rows of several series, by {several!r}; a forecast is of one at a time"
+            )
+        if self.preprocessing.get("time", {}).get("newest_first"):
+            rows = rows[::-1]
         if len(rows) < length:
             raise PredictionError(f"{length} rows of the series are needed, got {len(rows)}")
         values = []
@@ -202,7 +209,8 @@ class Predictor:
 
     def _array(self, samples: Any) -> Tensor:
         """Raw samples; a single one may come without its axis of samples."""
-        raw = torch.as_tensor(samples)
+        is_numpy = hasattr(samples, "__array_interface__")  # perhaps one that may not be written to
+        raw = torch.as_tensor(samples.copy() if is_numpy else samples)
         shape = self.preprocessing["input"]["shape"]
         if list(raw.shape) == shape:
             raw = raw.unsqueeze(0)

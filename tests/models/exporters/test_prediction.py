@@ -199,3 +199,26 @@ def test_texts_and_series(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="6 rows of the series are needed, got 2"):
         other.predict(recent.tail(2))
     assert model.predict(["word3 and more"])[0] == pytest.approx(expected[0], abs=1e-6), "not mixed"
+
+
+def test_recent_rows_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    days = pd.date_range("2026-01-01", periods=120).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"day": days, "load": RNG.normal(size=120).cumsum().round(4)})
+    options = {"time": "day", "target": "load", "window": 6, "horizon": 2}
+    newest_first = frame[::-1]
+    content = newest_first.to_csv(index=False).encode()
+    dataset = read(tmp_path, content, "forecasting", **options)
+    folder = bundle_of(dataset, "rnn", tmp_path)
+    model = script(folder).load(folder)
+    expected = model.outputs(frame.load.to_numpy()[-6:, None])
+    assert torch.equal(model.outputs(newest_first.head(20)), expected)
+
+    (tmp_path / "panel").mkdir()
+    panel = pd.concat([frame.assign(shop=shop) for shop in ("a", "b")])
+    content = panel.to_csv(index=False).encode()
+    dataset = read(tmp_path / "panel", content, "forecasting", series="shop", **options)
+    folder = bundle_of(dataset, "rnn", tmp_path / "panel")
+    other = script(folder).load(folder)
+    assert len(other.predict(panel[panel.shop == "b"])) == 2
+    with pytest.raises(ValueError, match="rows of several series, by 'shop'"):
+        other.predict(panel)
