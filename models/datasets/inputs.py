@@ -8,6 +8,7 @@ for many rows at once, as `models.datasets.preprocess.encode` gives in a bundle.
 from __future__ import annotations
 
 import datetime
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _KNOWN = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Input:
+class Input(ABC):
     """One column; a kind of column is a subclass.
 
     Shapes:
@@ -62,22 +63,22 @@ class Input:
             return np.unique(self.values, return_inverse=True)[1].astype(np.uint64)
         return self.values.astype(self.values.dtype.newbyteorder("=")).view(np.uint64)
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The column fitted to these rows, as JSON; without its name."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def options(spec: Mapping[str, Any]) -> list[int]:
         """Of each raw number: how many values it has, if it is the place of one; 0: a number."""
-        raise NotImplementedError
 
+    @abstractmethod
     def raw(self, spec: Mapping[str, Any]) -> NDArray[np.float64]:
         """The raw numbers of every row: NaN where a number is missing, -1 where a place is.
 
         Shapes:
             (N, len(options(spec)))
         """
-        raise NotImplementedError
 
 
 class Numbers(Input):
