@@ -23,6 +23,7 @@ from service.sql.searches import SearchRepository, Submission
 from service.sql.states import ENDED, SearchState
 from service.sql.tables import Search, Trial
 from service.sql.transitions import change_state
+from tests.support.processes import runs
 
 DISPATCH = (
     "from service.running.dispatcher import dispatch; "
@@ -164,11 +165,11 @@ class World:
             children = psutil.Process(self.dispatcher.pid).children()
         except psutil.NoSuchProcess:
             return []
-        return [child for child in children if _is_driver(child)]
+        return [child for child in children if runs(child, "service.running.driver")]
 
     def ray_head(self) -> psutil.Process:
         children = psutil.Process(self.dispatcher.pid).children()
-        (head,) = [child for child in children if "service.running.ray_head" in child.cmdline()]
+        (head,) = [child for child in children if runs(child, "service.running.ray_head")]
         return head
 
     def cut_connections(self) -> None:
@@ -251,10 +252,3 @@ class World:
 
 def kill(process: psutil.Process, number: signal.Signals = signal.SIGKILL) -> None:
     process.send_signal(number)
-
-
-def _is_driver(process: psutil.Process) -> bool:
-    try:
-        return "service.running.driver" in process.cmdline()
-    except psutil.Error:
-        return False

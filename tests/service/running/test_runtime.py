@@ -22,6 +22,7 @@ from service.running.ray_runtime import (
     RuntimeStartError,
 )
 from service.settings import ServiceSettings
+from tests.support.processes import runs
 from tests.support.strangers import imported_strangers, strange_folder
 
 pytestmark = pytest.mark.slow
@@ -114,7 +115,7 @@ def wait_for_the_end_of(processes: list[psutil.Process], seconds: float) -> list
 
 
 def folder_of(runtime: RayRuntime) -> str:
-    (head,) = [p for p in psutil.Process().children() if "service.running.ray_head" in p.cmdline()]
+    (head,) = [p for p in psutil.Process().children() if runs(p, "service.running.ray_head")]
     return head.cmdline()[head.cmdline().index("--folder") + 1]
 
 

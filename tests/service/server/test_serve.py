@@ -19,6 +19,7 @@ import pytest
 from nasmith import Client, UnreachableError
 from service.server.local_server import LocalServer, running_server
 from service.server.serve import ServeError, refuse_exposure
+from tests.support.processes import runs
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",
@@ -53,7 +54,7 @@ def is_ready(server: LocalServer) -> bool:
 
 
 def dispatchers(server: LocalServer) -> list[psutil.Process]:
-    return [p for p in server.processes() if "service.running.dispatcher_process" in p.cmdline()]
+    return [p for p in server.processes() if runs(p, "service.running.dispatcher_process")]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
