@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, number_of
+from models.datasets.cells import EMPTY_WORDS
 from models.datasets.dialect import Dialect, dialect_of
 from models.datasets.formats import Options
 from models.remarks import Kind, Remark
@@ -130,16 +130,6 @@ def read_parquet(path: Path) -> RawTable:
     return RawTable(texts, kinds, ".", remarks)
 
 
-def read_columns(path: Path, options: Options | None = None) -> dict[str, Array]:
-    """Every column by name: floats, NaN where one is missing, or strings.
-
-    Raises:
-        ValueError: not such a file, or a larger one than is allowed; with row and column.
-    """
-    table = read_table(path, options)
-    return {name: _typed(strings(texts), table.decimal) for name, texts in table.texts.items()}
-
-
 def strings(column: Texts) -> Array:
     """A column as an array of numpy.
 
@@ -161,24 +151,6 @@ def is_missing(values: Array) -> NDArray[np.bool_]:
     return np.isin(np.char.lower(values), EMPTY_WORDS)
 
 
-def numbers(name: str, values: Array, rows: NDArray[Any] | None = None) -> NDArray[np.float64]:
-    """A column in which every row has a finite number; `rows` are their numbers in the file.
-
-    Raises:
-        ValueError: with the first row that has none.
-    """
-    rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
-    if values.dtype.kind == "U":
-        for row, text in zip(rows.tolist(), values.tolist(), strict=True):
-            if number_of(text) is None:
-                raise ValueError(f"row {row}, column {name!r}: {shown(text)} is no number")
-        values = np.array([number_of(text) for text in values.tolist()], dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the number is missing")
-    return values.astype(np.float64)
-
-
 def labels(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
     """A column of classes as they are written; none may be missing."""
     rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
@@ -190,18 +162,6 @@ def labels(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
 
 def shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
-def _typed(texts: Array, decimal: str) -> Array:
-    """Floats where every value is a number or missing, else the texts."""
-    missing = np.isin(np.char.lower(texts), MISSING_WORDS)
-    values = np.full(len(texts), np.nan)
-    for index in np.flatnonzero(~missing):
-        number = number_of(str(texts[index]), decimal)
-        if number is None:
-            return np.where(is_missing(texts), "", texts)
-        values[index] = number
-    return values
 
 
 def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
