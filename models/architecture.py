@@ -46,7 +46,10 @@ When = tuple[tuple[str, Allowed], ...]
 
 def is_met(when: When, values: Mapping[str, object]) -> bool:
     """Whether `values`, the active decisions so far, fulfil a condition."""
-    return all(name in values and values[name] in allowed for name, allowed in when)
+    for name, allowed in when:  # called for each decision of each draw, mostly without any
+        if name not in values or values[name] not in allowed:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def active_values(decisions: Iterable[Decision], values: Mapping[str, Scalar]) -
     """
     active: dict[str, Scalar] = {}
     for decision in decisions:
-        if not decision.is_active(active):
+        if decision.when and not decision.is_active(active):
             continue
         if decision.name not in values:
             raise ValueError(f"decision {decision.name!r} has no value")

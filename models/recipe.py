@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
@@ -105,9 +105,7 @@ class Recipe(Settings):
         """SHA-256 of what differs from the record, in canonical form: recipes that train the same
         have the same key, in every version.
         """
-        values = self._canonical_values()
-        values["optimizer"] = _SAME.get(self.optimizer, self.optimizer)
-        return sha256_of({n: value for n, value in values.items() if value != RECORDED[n]})
+        return _key(self)
 
     @property
     def older_key(self) -> str:
@@ -127,6 +125,14 @@ class Recipe(Settings):
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """A stored recipe; a field that its version did not have is as it was then."""
         return cls.model_validate({**RECORDED, **document})
+
+
+@lru_cache(maxsize=10_000)
+def _key(recipe: Recipe) -> str:
+    """A strategy asks for the keys of thousands of networks by a few recipes."""
+    values = recipe._canonical_values()
+    values["optimizer"] = _SAME.get(recipe.optimizer, recipe.optimizer)
+    return sha256_of({n: value for n, value in values.items() if value != RECORDED[n]})
 
 
 @cache

@@ -46,6 +46,7 @@ class SearchSpace:
         self._recipe = tuple(recipe)
         self.decisions: tuple[Decision, ...] = (*decisions, *recipe)
         self._values = lru_cache(REMEMBERED)(self._parsed)  # parents are mutated again and again
+        self._recipe_of = lru_cache(REMEMBERED)(_recipe_of)  # many networks share one
         known: set[str] = set()
         for decision in self.decisions:
             if decision.name in known or not known.issuperset(name for name, _ in decision.when):
@@ -207,7 +208,7 @@ class SearchSpace:
         """
         values: dict[str, Scalar] = {}
         for decision in self.decisions:
-            if decision.is_active(values):
+            if not decision.when or decision.is_active(values):
                 if decision.name in wanted:
                     values[decision.name] = wanted[decision.name]
                 else:
@@ -219,14 +220,20 @@ class SearchSpace:
 
     def _assembled(self, active: Mapping[str, Scalar]) -> Candidate:
         """The candidate of valid values of all active decisions."""
-        recipe: dict[str, Scalar] = {}
+        recipe: list[tuple[str, Scalar]] = []
         architecture: dict[str, Scalar] = {}
         for name, value in active.items():
             if name.startswith(RECIPE_PREFIX):
-                recipe[name.removeprefix(RECIPE_PREFIX)] = value
+                recipe.append((name, value))
             else:
                 architecture[name] = value
-        return Candidate(Architecture(self._family_name, architecture), Recipe.from_json(recipe))
+        return Candidate(
+            Architecture(self._family_name, architecture), self._recipe_of(tuple(recipe))
+        )
+
+
+def _recipe_of(decided: tuple[tuple[str, Scalar], ...]) -> Recipe:
+    return Recipe.from_json({name.removeprefix(RECIPE_PREFIX): value for name, value in decided})
 
 
 def recipe_when(family: Family, task: Task) -> RecipeWhen:

@@ -18,7 +18,7 @@ from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Tria
 
 OBJECTIVES = (Objective(metric="val_accuracy"), Objective(metric="flops", goal="minimize"))
 
-ASKS = 150
+ASKS = 70
 """Past every default warm-up, and fewer than there are points in the space."""
 
 

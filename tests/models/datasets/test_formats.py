@@ -380,7 +380,7 @@ def test_the_reader_is_a_process_with_limits(
     assert isinstance(stored, Dataset) and facts["fingerprint"] == stored.fingerprint
     assert facts["format"] == "image_arrays" and facts["samples"] == stored.sizes
     assert facts["task"] == stored.task.to_json() and facts["classes"] == [0, 1]
-    big = upload(tmp_path, npz(x=np.zeros((20_000, 64, 64), np.uint8), y=np.arange(20_000) % 2),
+    big = upload(tmp_path, npz(x=np.zeros((5_000, 64, 64), np.uint8), y=np.arange(5_000) % 2),
                  "image_classification")  # fmt: skip
     with pytest.raises(FormatError, match="more than 50,000,000 bytes of memory"):
         parse(big, target, Limits(memory_bytes=50_000_000))
