@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PIP_FLAGS ?=
+TEST_WORKERS ?= 2
 BIN := .venv/bin
 
 PROJECTS := pyproject.toml nasmith/pyproject.toml constraints.txt
@@ -39,7 +40,7 @@ test: install generators
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 format: install
 	$(BIN)/ruff format .
