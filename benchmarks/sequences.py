@@ -137,7 +137,7 @@ def timed(candidate: Candidate, dataset: Dataset, seed: int, epochs: int) -> dic
         candidate.architecture, dataset.task, recipe
     )
     started = process_time()
-    *_, last = train(network, dataset, recipe, seed=seed, keep_best=True)
+    *_, last = train(network, dataset, recipe, seed=seed, keep_best=True, error_unit="deviations")
     seconds = process_time() - started
     tested = evaluate(network, dataset.test, dataset.task, "test")
     return {**last, **tested, "train_seconds": seconds}

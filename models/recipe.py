@@ -18,6 +18,8 @@ ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "warmup_cosine
 Initialization = Literal["default", "kaiming", "xavier", "orthogonal"]
 Precision = Literal["float32", "bfloat16"]
 Pretraining = Literal["none", "masked", "contrastive"]
+Loss = Literal["mse", "huber", "mae", "quantile"]
+TargetTransform = Literal["none", "log", "quantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,16 @@ class Needs:
     field: str
     allowed: Allowed
 
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Of a field of the recipe: other tasks refuse it."""
+
+    tasks: tuple[str, ...]
+
+
+VALUE_TASKS = ("tabular_regression", "forecasting")
+"""Their targets are numbers; all others have classes, or tokens."""
 
 IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
@@ -96,6 +108,20 @@ class Recipe(Settings):
         0.001, gt=0, le=10, description="peak step size of pretraining, by adam along a cosine"
     )
 
+    loss: Annotated[Loss, Only(VALUE_TASKS)] = Field(
+        "mse",
+        description="of values, standardised or transformed: squared error; huber, squared up to "
+        "one deviation and absolute beyond; mae, absolute; quantile, at quantile_level",
+    )
+    quantile_level: Annotated[float, Only(VALUE_TASKS), Needs("loss", ("quantile",))] = Field(
+        0.5, gt=0, lt=1, description="of the quantile loss, which predicts this quantile"
+    )
+    target_transform: Annotated[TargetTransform, Only(("tabular_regression",))] = Field(
+        "none",
+        description="of the values for training, undone in every score and prediction; log: "
+        "sign(v) log(1 + |v| / unit), the unit being the median size; quantile: to normal scores",
+    )
+
     def canonical(self) -> Self:
         """The one recipe of all that train the same: what does not count has its recorded value."""
         return self.model_copy(update=self._canonical_values())
@@ -145,6 +171,17 @@ def conditions() -> Mapping[str, When]:
     }
 
 
+@cache
+def of_tasks() -> Mapping[str, tuple[str, ...]]:
+    """The tasks of the fields that are not for all of them."""
+    return {
+        name: only.tasks
+        for name, info in Recipe.model_fields.items()
+        for only in info.metadata
+        if isinstance(only, Only)
+    }
+
+
 def _is_need(metadata: object) -> bool:
     return isinstance(metadata, Needs)
 
@@ -175,6 +212,7 @@ _RECORD: tuple[Mapping[str, Scalar], ...] = (
         "pretraining_batch_size": 256,
         "pretraining_learning_rate": 0.001,
     },
+    {"loss": "mse", "quantile_level": 0.5, "target_transform": "none"},
 )
 """The fields of each version of the recipe that added some, with the values by which a network is
 trained as before. Append only: whatever the defaults become, what is written here stays.

@@ -11,6 +11,7 @@ from models.domains import as_domain
 from models.family import FamilySettings
 from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
+from models.training.values import ErrorUnit
 from search.body import Body
 from search.fidelity import FidelityRule, FidelitySettings, fidelities
 from search.objectives import COST_METRICS, Constraint, Objective
@@ -115,6 +116,11 @@ class SearchSpec(Body):
     )
     force: bool = Field(
         False, description="whether to run what is refused as a likely mistake all the same"
+    )
+    errors_in: ErrorUnit = Field(
+        "own_unit",
+        description="unit of mae and rmse of values: the target's own, or its deviation on the "
+        "train split, as in papers on forecasting and in searches that do not say it",
     )
     resources: Resources = Field(default_factory=Resources)
     final: Final = Field(default_factory=Final)

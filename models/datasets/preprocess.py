@@ -25,6 +25,9 @@ from models.datasets.cells import (
     unicode_words,
     words,
 )
+from models.datasets.quantile_map import piecewise_linear
+from models.datasets.target import own_values
+from models.recipe import VALUE_TASKS
 
 
 def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -130,8 +133,9 @@ def encode(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Te
 
 
 def source(task_name: str) -> str:
-    """The text of `apply`, as a function `preprocess`, and of `encode` where samples of the task
-    are written by people; they need torch and the standard library.
+    """The text of `apply`, as a function `preprocess`, of `encode` where samples of the task are
+    written by people, and of `own_values` where it predicts values; they need torch and the
+    standard library.
     """
     parts = []
     of_texts = [inspect.getsource(part) for part in (words, is_unspaced, unicode_words, tokens_of)]
@@ -143,7 +147,10 @@ def source(task_name: str) -> str:
         parts.append(_renamed(encode_rows, "encode"))
     elif task_name in ("text_classification", "language_modeling"):
         parts = [*of_texts, _renamed(encode_texts, "encode")]
-    return "\n\n".join([*parts, _renamed(apply, "preprocess")])
+    parts.append(_renamed(apply, "preprocess"))
+    if task_name in VALUE_TASKS:
+        parts += [_renamed(part, part.__name__) for part in (piecewise_linear, own_values)]
+    return "\n\n".join(parts)
 
 
 def _renamed(function: Callable[..., Any], name: str) -> str:

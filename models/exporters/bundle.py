@@ -7,6 +7,7 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
 from models.processes.folders import temporary_folder
 from models.storage import StoredFile, write_file
+from models.training.values import transformed
 
 __all__ = [
     "BundleError",
@@ -44,6 +46,9 @@ def write_bundle(
             bundle does not give the recorded score, too.
     """
     missing: dict[str, str] = {}
+    # The values of a bundle are in their own unit, whatever its recipe made of them.
+    preprocessing = transformed(dataset, checkpoint.recipe)
+    dataset = replace(dataset, preprocessing=preprocessing)
     export = Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))
     directory.mkdir()
     try:

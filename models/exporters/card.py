@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.exporters import Export, Turn, exporters
 from models.exporters.metrics import metrics_of
+from models.recipe import VALUE_TASKS, of_tasks
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
@@ -24,6 +25,12 @@ _FOUND_RUNS = """\
 The final runs retrain the architecture from scratch, one a seed; the mean is shown with the \
 sample standard deviation. """
 _TRAINED_RUN = "The network was trained once. "
+_UNITS = {
+    "own_unit": "`mae` and `rmse` below are in it; `mse` is in squares of the deviation on the "
+    "train split, so that its mean scores 1.",
+    "deviations": "The errors below are in deviations of the train split.",
+}
+_OWN_UNIT = ("_mae", "_rmse")
 
 
 @exporters.register("card")
@@ -72,11 +79,13 @@ def model_card(
     meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
     if target := preprocessing.get("target"):
         meaning += (
-            f"\n- The values are standardised {_listed(target['names'])}: "
-            f"`value * std + mean` with those of `target` in `preprocessing.json`. "
-            "So are the errors below."
+            f"\n- The values are {'transformed' if 'transforms' in target else 'standardised'} "
+            f"{_listed(target['names'])}: "
+            '`model.own_values(outputs, preprocessing["target"])` gives them in their own unit. '
+            f"{_UNITS[metrics['errors_in']]}"
         )
-    recipe = ", ".join(f"{name} {value}" for name, value in metrics["recipe"].items())
+    others = {field for field, tasks in of_tasks().items() if task["name"] not in tasks}
+    recipe = ", ".join(f"{n} {value}" for n, value in metrics["recipe"].items() if n not in others)
     versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
     is_found = search["id"] is not None
     origin = "No search: a network known before"
@@ -85,8 +94,10 @@ def model_card(
             f"Search: `{search['id']}`, trial {search['trial']}; weights of trial "
             f"{metrics['final_trial']}, seed {metrics['seed']}"
         )
+    verdict = f"**{metrics['verdict']}**\n\n" if metrics["verdict"] else ""
     return f"""\
-# {" ".join(search["name"].split())}: a network {"found" if is_found else "trained"} by Nasmith
+{verdict}# {" ".join(search["name"].split())}: a network \
+{"found" if is_found else "trained"} by Nasmith
 
 {task["name"].replace("_", " ").capitalize()} on `{data["name"]}`. \
 {metrics["parameters"]:,} parameters, {metrics["flops"]:,} FLOPs for one sample.
@@ -112,6 +123,7 @@ outputs = network(model.preprocess({example}, preprocessing))
 
 {score_table(metrics)}
 
+The baseline is what knows nothing of the inputs scores: {_baseline_of(task["name"])}. \
 {_FOUND_RUNS if is_found else _TRAINED_RUN}The weights here are those of seed \
 {metrics["seed"]}. Before publication this folder reproduced their test score in a process without \
 Nasmith.
@@ -179,21 +191,34 @@ def _listed(classes: list[Any]) -> str:
 
 
 def score_table(metrics: Mapping[str, Any]) -> str:
-    rows = ["| metric | these weights | final runs | in the search |", "|---|---|---|---|"]
+    rows = ["| metric | these weights | final runs | in the search | baseline |"]
+    rows.append("|---|---|---|---|---|")
     for name in sorted(metrics["metrics"]):
         if not name.startswith(("val_", "test_")):
             continue
         spread = metrics["final_metrics"].get(name)
         found = metrics["search_metrics"].get(name)
+        digits = ".6g" if name.endswith(_OWN_UNIT) else ".4f"
+        floor = metrics["baseline"].get(name)
         rows.append(
-            f"| {name} | {metrics['metrics'][name]:.4f} | {_spread(spread) if spread else ''} | "
-            f"{'' if found is None else format(found, '.4f')} |"
+            f"| {name} | {metrics['metrics'][name]:{digits}} | "
+            f"{_spread(spread, digits) if spread else ''} | "
+            f"{'' if found is None else format(found, digits)} | "
+            f"{'' if floor is None else format(floor, digits)} |"
         )
     return "\n".join(rows)
 
 
-def _spread(known: Mapping[str, Any]) -> str:
+def _spread(known: Mapping[str, Any], digits: str) -> str:
     """One run has no deviation to tell."""
     if known["seeds"] == 1:
-        return f"{known['mean']:.4f} (one run)"
-    return f"{known['mean']:.4f} ± {known['std']:.4f} (n = {known['seeds']})"
+        return f"{known['mean']:{digits}} (one run)"
+    return f"{known['mean']:{digits}} ± {known['std']:{digits}} (n = {known['seeds']})"
+
+
+def _baseline_of(task_name: str) -> str:
+    if task_name == "forecasting":
+        return "the last values, or those of a season before"
+    if task_name in VALUE_TASKS:
+        return "the mean of the train split, of `mae` its median"
+    return "the shares of the classes" if "classif" in task_name else "the shares of the characters"

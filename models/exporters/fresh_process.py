@@ -78,10 +78,8 @@ class Bundle:
     def scores(self) -> dict[str, float]:
         """The task's test metrics, without the code that recorded them."""
         outputs, targets = self.outputs.double(), self.targets
-        if targets.is_floating_point():
-            squared = functional.mse_loss(outputs, targets.double()).item()
-            absolute = functional.l1_loss(outputs, targets.double()).item()
-            return {"test_mse": squared, "test_mae": absolute, "test_loss": squared}
+        if targets.is_floating_point() and "target" in self.preprocessing:
+            return self._errors(targets.double())
         if targets.dim() == 2:  # a token at every position
             loss = functional.cross_entropy(outputs.transpose(1, 2), targets)
             return {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
@@ -94,6 +92,27 @@ class Bundle:
             "test_loss": functional.cross_entropy(outputs, targets).item(),
             "test_f1": torch.stack(f1).double().mean().item(),
         }
+
+    def _errors(self, targets: Tensor) -> dict[str, float]:
+        """Of values in their own unit, or in deviations; of standardised targets."""
+        target = self.preprocessing["target"]
+        mean, deviation = (torch.tensor(target[n], dtype=torch.float64) for n in ("mean", "std"))
+        own = self.model.own_values(self.outputs, target).reshape(-1, len(mean))
+        true = targets.reshape(-1, len(mean)) * deviation + mean
+        in_own_unit = self.json("metrics.json").get("errors_in") == "own_unit"
+        unit = deviation / deviation if in_own_unit else deviation
+        squared = (own - true).square().mean(dim=0)
+        scores = {
+            "test_mse": (squared / deviation.square()).mean().item(),
+            "test_mae": ((own - true).abs().mean(dim=0) / unit).mean().item(),
+            "test_rmse": (squared.sqrt() / unit).mean().item(),
+        }
+        if self.json("metrics.json")["recipe"]["loss"] == "mse" and "transforms" not in target:
+            scores["test_loss"] = scores["test_mse"]
+        variance = true.var(dim=0, correction=0)
+        if (variance > 0).all():
+            scores["test_r2"] = (1 - squared / variance).mean().item()
+        return scores
 
 
 class Wall:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.cost import cost
 from models.exporters import Export, Turn, exporters, write_json
+from models.exporters.report import BundleReport
+from models.training.baseline import baseline, comparable, verdict
+from models.training.metrics import default_metric, scores
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
@@ -47,6 +51,8 @@ def metrics_of(export: Export) -> dict[str, Any]:
     """The document."""
     checkpoint, dataset, report = export.checkpoint, export.dataset, export.report
     costs = cost(checkpoint.architecture, checkpoint.task, checkpoint.recipe)
+    known = {**baseline(dataset, "val"), **baseline(dataset, "test")}
+    known = comparable(known, checkpoint.recipe, report.errors_in)
     return {
         "search": {"id": report.search_id, "name": report.search_name, "trial": report.trial},
         "final_trial": report.final_trial,
@@ -60,8 +66,25 @@ def metrics_of(export: Export) -> dict[str, Any]:
         "recipe": checkpoint.recipe.model_dump(mode="json"),
         "parameters": int(costs["parameters"]),
         "flops": int(costs["flops"]),
+        "errors_in": report.errors_in,
+        "baseline": known,
+        "verdict": _verdict(checkpoint.task.name, report, known),
         "metrics": dict(report.metrics),
         "search_metrics": dict(report.search_metrics),
         "final_metrics": {name: dict(values) for name, values in report.final_metrics.items()},
         "versions": {name: version(name) for name in ("nasmith", "torch", "safetensors")},
     }
+
+
+def _verdict(task_name: str, report: BundleReport, known: Mapping[str, float]) -> str | None:
+    """Where the model is no better than the baseline on validation, or on the test."""
+    name = (report.objective or "").removeprefix("val_")
+    goals = scores[task_name].goals
+    if name not in goals:
+        name, _ = default_metric(task_name)
+    for metric in (f"val_{name}", f"test_{name}"):
+        if metric in known and metric in report.metrics:
+            found = verdict(metric, goals[name], report.metrics[metric], known[metric])
+            if found is not None:
+                return found
+    return None

@@ -233,12 +233,9 @@ class Predictor:
             yield {"label": label, **named}
         elif target is not None:
             names = target["names"]
-            steps = output.double().reshape(-1, len(names)).tolist()
-            for step, values in enumerate(steps, 1):
-                own = {
-                    name: value * target["std"][i] + target["mean"][i]
-                    for i, (name, value) in enumerate(zip(names, values, strict=True))
-                }
+            steps = self._model.own_values(output.unsqueeze(0), target).reshape(-1, len(names))
+            for step, values in enumerate(steps.tolist(), 1):
+                own = dict(zip(names, values, strict=True))
                 yield {"step": step, **own} if "horizon" in target else own
         else:
             yield {f"output_{index}": value for index, value in enumerate(output.tolist())}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from models.training.values import ErrorUnit
+
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
@@ -13,7 +15,9 @@ class BundleReport:
     `trial` is the candidate that the search found, `final_trial` the run whose weights these are;
     without a search there is one run of one known network, and `search_id` is None.
     `metrics` are those of these very weights; `final_metrics` is, by metric, the mean, sample
-    standard deviation and number of the candidate's final runs.
+    standard deviation and number of the candidate's final runs. `errors_in`: the unit of `mae` and
+    `rmse`. `objective`: the metric by which the model is held against the baseline; None: the
+    task's own.
     """
 
     search_id: str | None
@@ -24,6 +28,8 @@ class BundleReport:
     metrics: Mapping[str, float]
     search_metrics: Mapping[str, float]
     final_metrics: Mapping[str, Mapping[str, float]]
+    errors_in: ErrorUnit = "own_unit"
+    objective: str | None = None
 
     @property
     def test_metrics(self) -> dict[str, float]:

@@ -1,18 +1,27 @@
 """What knows nothing scores: the floor that every result stands beside.
 
-Of classes their shares in the train split; of values their mean; of a forecast the last value, or
-the value one season before where that is nearer; of a text the shares of its tokens.
+Of classes their shares in the train split; of values their mean, and the median for the absolute
+error, which it makes least; of a forecast the last value, or the value one season before where that
+is nearer; of a text the shares of its tokens.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from models.datasets import Dataset, Split
-from models.training.metrics import scores
+from models.domains import as_domain
+from models.recipe import RECORDED, Recipe, of_tasks
+from models.settings import Settings
+from models.training.criterion import scoring
+from models.training.metrics import Goal
+from models.training.values import ErrorUnit
+
+_Predictor = Callable[[Split], Tensor]
 
 _BATCH, _VALUES = 4096, 2**24
 
@@ -20,14 +29,47 @@ _BATCH, _VALUES = 4096, 2**24
 def baseline(dataset: Dataset, prefix: Literal["val", "test"]) -> dict[str, float]:
     """The metrics of the task, as `models.training.evaluation.evaluate` names them."""
     split = dataset.validation if prefix == "val" else dataset.test
-    score = scores[dataset.task.name](dataset.task.outputs, torch.device("cpu"))
-    predict = _predictor(dataset)
+    found = _scored(dataset, split, _predictor(dataset))
+    if dataset.task.name == "tabular_regression":
+        median = dataset.train.y.median(dim=0).values
+        found["mae"] = _scored(dataset, split, lambda part: median.expand(len(part), -1))["mae"]
+    return {f"{prefix}_{name}": value for name, value in found.items()}
+
+
+def comparable(
+    known: Mapping[str, float], training: Settings, error_unit: ErrorUnit
+) -> dict[str, float]:
+    """Of a baseline what means the same as the scores of a recipe, or of those that are searched:
+    not a loss of another kind, nor errors in another unit.
+    """
+    others = set() if error_unit == "own_unit" else {"mae", "rmse"}
+    for field in of_tasks():
+        domain = as_domain(getattr(training, field))
+        if domain.size > 1 or domain.first != RECORDED[field]:
+            others.add("loss")
+    return {name: v for name, v in known.items() if name.partition("_")[2] not in others}
+
+
+def verdict(metric: str, goal: Goal, value: float, floor: float) -> str | None:
+    """What is said before anything else of a model that is no better than what knows nothing; None
+    of one that is.
+    """
+    if value > floor if goal == "maximize" else value < floor:
+        return None
+    return (
+        f"No better than the baseline: {metric} is {value:.6g}, what knows nothing of the inputs "
+        f"has {floor:.6g}."
+    )
+
+
+def _scored(dataset: Dataset, split: Split, predict: _Predictor) -> dict[str, float]:
+    score = scoring(dataset, Recipe())(torch.device("cpu"))
     outputs = dataset.task.outputs * (split.y[0].numel() if split.y.dim() == 2 else 1)
     batch = max(1, min(_BATCH, _VALUES // outputs))
     for start in range(0, len(split), batch):
         part = Split(split.x[start : start + batch], split.y[start : start + batch])
         score.update(predict(part), part.y)
-    return {f"{prefix}_{name}": value for name, value in score.compute().items()}
+    return score.compute()
 
 
 def season_of(dataset: Dataset) -> int:
@@ -43,7 +85,7 @@ def season_of(dataset: Dataset) -> int:
     return min(seasons, key=error)
 
 
-def _predictor(dataset: Dataset) -> Any:
+def _predictor(dataset: Dataset) -> _Predictor:
     task, y = dataset.task, dataset.train.y
     if task.name == "forecasting":
         season, horizon = season_of(dataset), dataset.preprocessing["target"]["horizon"]

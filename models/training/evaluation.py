@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.datasets import Samples, Split
 from models.quiet import give_way
 from models.task import Task
-from models.training.metrics import scores
+from models.training.metrics import Score, scores
 
 
 def evaluate(
@@ -21,6 +21,7 @@ def evaluate(
     prefix: Literal["val", "test"],
     *,
     batch_size: int | None = None,
+    score: Score | None = None,
 ) -> dict[str, float]:
     """The task's metrics on `split`, named `val_accuracy` and so on, on the network's device.
 
@@ -28,6 +29,10 @@ def evaluate(
     round the products of its convolutions to TF32, torch's default). The result
     does not depend on `batch_size` (default: what suits the device) beyond rounding. The
     network's mode is left as it was.
+
+    score: a fresh one, on the network's device, that knows the recipe and the unit of values
+        (`models.training.criterion.scoring`); default: the task's own, to which targets are as
+        they stand in the split.
 
     Raises:
         ValueError: the split has no sample.
@@ -37,7 +42,7 @@ def evaluate(
     parameter = next(network.parameters(), None)
     device = split.y.device if parameter is None else parameter.device
     batch_size = batch_size or _evaluation_batch(split, task, device)
-    score = scores[task.name](task.outputs, device)
+    score = score or scores[task.name](task.outputs, device)
     was_training = network.training
     network.eval()
     try:

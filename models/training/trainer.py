@@ -23,13 +23,14 @@ from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
 from models.tensor_file import dense
 from models.training import augmentation, gradients, normalization, regularization
+from models.training.criterion import criterion, scoring
 from models.training.diagnosis import NonFiniteError, diagnosis
 from models.training.evaluation import channels_last, evaluate
 from models.training.initialization import initialize
-from models.training.metrics import scores
 from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
 from models.training.pretraining import check, pretrain
 from models.training.schedules import schedule
+from models.training.values import ErrorUnit, encoded_targets
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def train(
     device: str | torch.device = "cpu",
     data: Literal["train", "train+val"] = "train",
     keep_best: bool = False,
+    error_unit: ErrorUnit = "own_unit",
 ) -> Generator[dict[str, float]]:
     """Train `network` in place, on `device`, and yield the metrics of each epoch.
 
@@ -84,7 +86,14 @@ def train(
             pretraining that the network or the task has not.
     """
     training = Training(
-        network, dataset, recipe, seed=seed, device=device, data=data, keep_best=keep_best
+        network,
+        dataset,
+        recipe,
+        seed=seed,
+        device=device,
+        data=data,
+        keep_best=keep_best,
+        error_unit=error_unit,
     )
     yield from training.epochs()
 
@@ -117,6 +126,7 @@ class Training:
         device: str | torch.device = "cpu",
         data: Literal["train", "train+val"] = "train",
         keep_best: bool = False,
+        error_unit: ErrorUnit = "own_unit",
         start: TrainingState | None = None,
     ) -> None:
         """With `start` the first epoch is the one after it, and the network's own weights count for
@@ -136,7 +146,7 @@ class Training:
             whole=data == "train+val",
         )
         self._pretrained: dict[str, float] = {}
-        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data)
+        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data, error_unit)
         has_best = keep_best or (recipe.early_stopping and data == "train")
         self._best = _Best(network) if has_best else None
         self._epoch = 0
@@ -209,6 +219,7 @@ class _Loop:
         seed: int,
         device: torch.device,
         data: Literal["train", "train+val"],
+        error_unit: ErrorUnit,
     ) -> None:
         self._network, self._recipe, self._seed = network, recipe, seed
         self._device, self._task = device, dataset.task
@@ -223,7 +234,8 @@ class _Loop:
         whole = data == "train+val"
         split = dataset.train.joined(dataset.validation) if whole else dataset.train
         self._images: Tensor | None = None
-        self._x, self._y = channels_last(split.x.to(device)), split.y.to(device)
+        self._x = channels_last(split.x.to(device))
+        self._y = encoded_targets(dataset, recipe, split.y).to(device)
         if isinstance(self._x, Tensor) and self._x.dim() == 4:
             self._images = self._x.permute(0, 2, 3, 1)
         elif recipe.augmentation != "none":
@@ -243,7 +255,8 @@ class _Loop:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._weights = regularization.weights(network)
         self._optimizer = optimizer(recipe, self._parameters)
-        self._loss = scores[dataset.task.name].loss
+        self._loss = criterion(dataset, recipe)
+        self._scoring = scoring(dataset, recipe, error_unit)
         proximal = recipe.l1_step == "proximal"
         self._l1, self._threshold = (0.0, recipe.l1) if proximal else (recipe.l1, 0.0)
         self.last_norm: tuple[int, float] | None = None
@@ -263,7 +276,8 @@ class _Loop:
         self._check(number, "training", metrics["train_loss"])
         normalization.renew(self._network, partial(self._batch, shifts=None), self._sample)
         if self._validation is not None:
-            metrics |= evaluate(self._network, self._validation, self._task, "val")
+            score = self._scoring(self._device)
+            metrics |= evaluate(self._network, self._validation, self._task, "val", score=score)
             self._check(number, "validation", metrics["val_loss"])
         return metrics
 
@@ -290,7 +304,7 @@ class _Loop:
             optimizer.zero_grad(set_to_none=True)
             with self._autocast():
                 outputs = network(x)
-            loss = self._loss(outputs.float(), self._y[index], recipe.label_smoothing)
+            loss = self._loss(outputs.float(), self._y[index])
             torch.autograd.backward(loss)
             regularization.add_penalty_gradient(self._weights, self._l1, recipe.l2)
             if step == self._steps - 1:

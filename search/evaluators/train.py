@@ -22,9 +22,11 @@ from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset
 from models.quiet import at_work, waited_seconds
+from models.training.criterion import scoring
 from models.training.initialization import build
 from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, evaluate
+from models.training.values import ErrorUnit
 from search import saved
 from search.evaluation import NOTHING, EvaluationError, Measurement
 from search.objectives import COST_METRICS, Constraint
@@ -82,6 +84,7 @@ class TrainEvaluator:
         space: FamilySettings | None = None,
         limits: Sequence[Constraint] = (),
         free: Collection[Architecture] = (),
+        error_unit: ErrorUnit = "own_unit",
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has. `space`: of which supernets are built.
@@ -98,7 +101,7 @@ class TrainEvaluator:
         self._save_after, self._space = frozenset(save_after), space
         self._limits = [limit for limit in limits if limit.metric in EARLY_METRICS]
         self._cost_limits = [limit for limit in limits if limit.metric in COST_METRICS]
-        self._free = free
+        self._free, self._error_unit = free, error_unit
 
     @classmethod
     def for_search(
@@ -115,6 +118,7 @@ class TrainEvaluator:
             space=spec.space,
             limits=spec.constraints,
             free=[preset(name).architecture for name in spec.baselines],
+            error_unit=spec.errors_in,
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
@@ -175,6 +179,7 @@ class TrainEvaluator:
             data=data,
             keep_best=is_final and data == "train",
             start=start,
+            error_unit=self._error_unit,
         )
         spent = before.get("train_seconds", 0.0)
         epochs = training.epochs()
@@ -193,7 +198,9 @@ class TrainEvaluator:
             yield Measurement(held)
             held = report
         network.to("cpu")  # the test score is the one that a user of the bundle gets
-        held |= _finite(evaluate(network, dataset.test, dataset.task, "test"), "the test split")
+        score = scoring(dataset, candidate.recipe, self._error_unit)(torch.device("cpu"))
+        tested = evaluate(network, dataset.test, dataset.task, "test", score=score)
+        held |= _finite(tested, "the test split")
         self._save(trial, network, held)
         yield Measurement(held)
 

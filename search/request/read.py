@@ -91,7 +91,8 @@ def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     Raises:
         SpecError: it names what is not here any more.
     """
-    whole = {"format": 1, **document}  # what says no format is of the first
+    # What says no format is of the first, and had the errors of values in deviations.
+    whole = {"format": 1, "errors_in": "deviations", **document}
     if training := document.get("training"):  # there is none of a table
         whole["training"] = {**RECORDED, **training}
     draft = read(SearchSpec, whole)

@@ -26,7 +26,10 @@ from search.weight_sharing.one_shot import OneShotSettings
 MAX_FINAL_TRIALS = 1000
 
 UNIT_METRICS = ("accuracy", "f1", "auc")
-"""Metrics in 0..1; all others are at least 0."""
+"""Metrics in 0..1; all others are at least 0, but for those that have no least value."""
+
+UNBOUNDED_METRICS = ("r2",)
+"""At most 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,13 @@ def _unknown_metrics(
 
 
 def _impossible_limits(limit: Constraint, index: int) -> Iterator[SpecProblem]:
-    in_unit = limit.metric.removeprefix("val_") in UNIT_METRICS
+    name = limit.metric.removeprefix("val_")
+    if name in UNBOUNDED_METRICS:
+        if limit.min is not None and limit.min > 1:
+            message = f"{limit.metric} is at most 1, got {limit.min}"
+            yield problem(message, "constraints", index, "min")
+        return
+    in_unit = name in UNIT_METRICS
     if limit.max is not None and limit.max < 0:
         yield problem(
             f"{limit.metric} is never below 0, got {limit.max}", "constraints", index, "max"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from models.cost import cost
 from models.domains import as_domain
 from models.family import FamilySettings, InfeasibleError, families
+from models.recipe import RECORDED, VALUE_TASKS, of_tasks
 from models.settings import Settings
 from models.task import Task
 from models.training.defaults import with_task_defaults
@@ -67,8 +68,11 @@ class Trained:
     def problems(self, draft: Draft[SearchSpec]) -> Iterator[SpecProblem]:
         if draft.has("training"):
             yield from augmentation_problems(draft.spec.training, self.task)
+            yield from other_tasks_problems(draft.spec.training, self.task)
         if draft.has("objectives"):
             yield from objective_problems(draft.spec, self.dataset, self.task)
+        if draft.has("objectives", "training"):
+            yield from loss_problems(draft.spec, self.task)
         if draft.has("space", "training"):
             yield from start_problems(draft.spec.space.family, draft.spec.training, self.task)
 
@@ -100,6 +104,34 @@ def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProble
         yield problem(message, "training", "augmentation")
 
 
+def other_tasks_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+    """Fields of the recipe that are for other tasks are left as they are."""
+    for field, tasks in of_tasks().items():
+        wanted = as_domain(getattr(training, field)).levels(1000)
+        other = [value for value in wanted if value != RECORDED[field]]
+        if task.name not in tasks and other:
+            message = (
+                f"{shown(other[0])} is for {', '.join(tasks)}, and this is {task.name}; allowed "
+                f"is {shown(RECORDED[field])}"
+            )
+            yield problem(message, "training", field)
+
+
+def loss_problems(spec: SearchSpec, task: Task) -> Iterator[SpecProblem]:
+    """Losses of different kinds, or of values in different units, cannot be compared."""
+    if task.name not in VALUE_TASKS or spec.force:
+        return
+    searched = [field for field in of_tasks() if as_domain(getattr(spec.training, field)).size > 1]
+    for index, objective in enumerate(spec.objectives):
+        if objective.metric == "val_loss" and searched:
+            others = [f"val_{name}" for name in metric_names(task.name) if name != "loss"]
+            message = (
+                f"val_loss means another thing for each value of training.{searched[0]}, which is "
+                f"searched; objectives that do not are {', '.join(others)}"
+            )
+            yield problem(message, "objectives", index, "metric")
+
+
 def objective_problems(
     spec: SearchSpec, dataset: DatasetFacts, task: Task
 ) -> Iterator[SpecProblem]:
@@ -109,9 +141,10 @@ def objective_problems(
         if goal is None:
             continue
         if dataset.baseline is not None and objective.metric not in dataset.baseline:
+            what = "has one value" if task.name in VALUE_TASKS else "is of one class"
             message = (
-                f"{objective.metric} cannot be computed: every sample of the validation split is "
-                f"of one class; known here are {', '.join(sorted(dataset.baseline))}"
+                f"{objective.metric} cannot be computed: every sample of the validation split "
+                f"{what}; known here are {', '.join(sorted(dataset.baseline))}"
             )
             yield problem(message, "objectives", index, "metric")
         if objective.goal != goal and not spec.force:

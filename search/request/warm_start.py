@@ -14,6 +14,9 @@ from search.trial import Trial, TrialState
 MAX_TRIALS = 1000
 """Taken over by one search: an equal part of each earlier one, its best."""
 
+ERRORS = frozenset({"val_mae", "val_rmse"})
+"""Whose unit `errors_in` says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
@@ -71,6 +74,12 @@ def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> lis
             " and ".join(f"{goal} {metric}" for metric, goal in sorted(s)) for s in (theirs, ours)
         )
         raise ValueError("/objectives differ: it is to {}, here it is to {}".format(*named))
+    wanted = {objective.metric for objective in spec.objectives}
+    wanted |= {limit.metric for limit in spec.constraints}
+    if earlier.spec.errors_in != spec.errors_in and wanted & ERRORS:
+        raise ValueError(
+            f"/errors_in differs: it is {earlier.spec.errors_in}, here it is {spec.errors_in}"
+        )
     family = earlier.spec.space.family
     if family != spec.space.family:
         raise ValueError(f"/space/family differs: it is {family}, here it is {spec.space.family}")
@@ -79,7 +88,7 @@ def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> lis
     fitting, reasons = [], []
     for trial in earlier.trials:
         try:
-            fitting.append(_here(resolved, earlier.id, trial))
+            fitting.append(_here(resolved, earlier, trial))
         except ValueError as error:
             reasons.append(str(error))
     if not fitting:
@@ -87,8 +96,8 @@ def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> lis
     return fitting
 
 
-def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
-    """The trial in this search, still with its own number.
+def _here(resolved: Resolved, earlier: Earlier, trial: Trial) -> Trial:
+    """The trial in this search, still with its own number, and without errors in another unit.
 
     Raises:
         ValueError: it is no point of this space, or not within the constraints, or it began with
@@ -102,7 +111,9 @@ def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
         )
     candidate = space.candidate(space.values(trial.candidate))
     architecture_key, recipe_key = space.keys(candidate)
-    score = fitness(trial.metrics, spec.objectives, spec.constraints)
+    others = ERRORS if earlier.spec.errors_in != spec.errors_in else ()
+    metrics = {name: value for name, value in trial.metrics.items() if name not in others}
+    score = fitness(metrics, spec.objectives, spec.constraints)
     if score is None:
         raise ValueError("its metrics do not keep /constraints")
     return Trial(
@@ -113,8 +124,8 @@ def _here(resolved: Resolved, search_id: str, trial: Trial) -> Trial:
         architecture_key,
         recipe_key,
         seed=trial.seed,
-        metrics=trial.metrics,
+        metrics=metrics,
         fitness=score,
         source=trial.number if trial.source_search is None else trial.source,
-        source_search=trial.source_search or search_id,
+        source_search=trial.source_search or earlier.id,
     )

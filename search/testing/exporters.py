@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import torch
+
 from models.architecture import Architecture
 from models.checkpoint import Checkpoint, weights_of
 from models.cost import cost
@@ -19,6 +21,7 @@ from models.exporters.verification import FreshProcess
 from models.family import InfeasibleError, families
 from models.recipe import Recipe
 from models.task import Task
+from models.training.criterion import scoring
 from models.training.initialization import build
 from models.training.trainer import evaluate
 from search.testing.small_datasets import SMALL
@@ -88,7 +91,8 @@ def untrained(family: str, dataset: Dataset) -> tuple[Checkpoint, BundleReport]:
     """The smallest of a few random networks of the family's default space, and its score."""
     architecture, recipe = _smallest(family, dataset.task), Recipe()
     network = build(architecture, dataset.task, recipe, 0)
-    metrics = evaluate(network, dataset.test, dataset.task, "test")
+    score = scoring(dataset, recipe)(torch.device("cpu"))
+    metrics = evaluate(network, dataset.test, dataset.task, "test", score=score)
     report = BundleReport(
         search_id=None,
         search_name=f"a small {family}",

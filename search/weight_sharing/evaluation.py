@@ -21,6 +21,7 @@ from models.recipe import Recipe
 from models.supernets import Mix, Supernet, supernets
 from models.supernets.memory import step_bytes
 from models.task import Task
+from models.training.criterion import scoring
 from models.training.metrics import scores
 from models.training.trainer import evaluate, seeded
 from search import saved
@@ -245,5 +246,6 @@ def _search(
 
 def _scores(prefix: str, network: Fixed, dataset: Dataset) -> dict[str, float]:
     """On the validation split."""
-    found = evaluate(network, dataset.validation, dataset.task, "val")
+    score = scoring(dataset, Recipe())(next(network.parameters()).device)
+    found = evaluate(network, dataset.validation, dataset.task, "val", score=score)
     return {name.replace("val", prefix, 1): value for name, value in found.items()}

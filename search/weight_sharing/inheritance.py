@@ -29,6 +29,7 @@ NEEDED: Mapping[str, tuple[Scalar, str]] = {
     "batch_norm": (True, "the supernet is normalised"),
     "initialization": ("default", "weights would be drawn anew"),
     "pretraining": ("none", "a network has one start"),
+    "target_transform": ("none", "the supernet predicts values as they are"),
 }
 """Values of the recipe with which a network can begin with a supernet's weights, and the reason."""
 

@@ -99,6 +99,8 @@ class Publisher:
             metrics=final.metrics,
             search_metrics=candidate.metrics,
             final_metrics=spread(finals) or {},
+            errors_in=self._spec.errors_in,
+            objective=self._spec.objectives[0].metric,
         )
         return publish_bundle(
             f"{self._store_url}/{path}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
@@ -38,6 +39,13 @@ class TenantDatasets:
             raise UnknownNameError("dataset", name, [*own, *error.known]) from None
 
 
+def baseline_of(facts: Mapping[str, Any]) -> dict[str, float] | None:
+    """None where an older version had the errors of values in deviations."""
+    known: dict[str, float] | None = facts.get("baseline")
+    is_older = known is not None and "val_mse" in known and "val_rmse" not in known
+    return None if is_older else known
+
+
 def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
     from models.datasets.reference import StoredDataset
     from models.remarks import Remark
@@ -49,6 +57,6 @@ def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
         row.facts["samples"],
         row.fingerprint,
         StoredDataset(f"{store_url.rstrip('/')}/{row.path}", row.sha256),
-        row.facts.get("baseline"),
+        baseline_of(row.facts),
         [Remark.from_json(found) for found in row.facts.get("warnings", ())],
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from models.remarks import Kind, Role
+from service.sql.dataset_facts import baseline_of
 from service.sql.tables import Dataset
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -95,7 +96,7 @@ class DatasetRead(BaseModel):
             samples=samples,
             columns=row.facts.get("columns") or None,
             warnings=row.facts.get("warnings"),
-            baseline=row.facts.get("baseline"),
+            baseline=baseline_of(row.facts),
             fingerprint=row.fingerprint,
             sha256=row.source_sha256,
             size_bytes=row.size_bytes,

@@ -205,7 +205,8 @@ def test_the_card_says_data_scores_and_origin(
 def test_one_run_has_no_deviation_in_the_card() -> None:
     spread = {"val_accuracy": {"mean": 0.75, "std": 0.0, "seeds": 1}}
     metrics = {"metrics": {"val_accuracy": 0.75}, "final_metrics": spread, "search_metrics": {}}
-    assert "| val_accuracy | 0.7500 | 0.7500 (one run) |  |" in score_table(metrics)
+    table = score_table({**metrics, "baseline": {"val_accuracy": 0.625}})
+    assert "| val_accuracy | 0.7500 | 0.7500 (one run) |  | 0.6250 |" in table
 
 
 def test_the_same_files_give_the_same_zip(

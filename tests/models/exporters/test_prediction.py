@@ -26,6 +26,7 @@ from models.datasets.series import forecasting
 from models.exporters.bundle import BundleReport, write_bundle
 from models.family import families
 from models.recipe import Recipe
+from models.training.criterion import scoring
 from models.training.initialization import build
 from models.training.trainer import evaluate
 from tests.models.support.sampling import draw
@@ -36,17 +37,22 @@ RNG = np.random.default_rng(0)
 
 
 def bundle_of(
-    dataset: Dataset, family: str, folder: Path, settings: Mapping[str, Any] | None = None
+    dataset: Dataset,
+    family: str,
+    folder: Path,
+    settings: Mapping[str, Any] | None = None,
+    **training: Any,
 ) -> Path:
     """A bundle of a network with its first weights: what it says is arbitrary, and the same."""
     torch.set_num_threads(1)
-    entry, recipe = families[family], Recipe(epochs=1)
+    entry, recipe = families[family], Recipe(epochs=1, **training)
     decisions = entry.decisions(entry.Settings.model_validate(dict(settings or {})), dataset.task)
     architecture = draw(family, decisions, Random(1))
     network = build(architecture, dataset.task, recipe, 0).eval()
     path = str(folder / "weights.safetensors")
     checkpoint.save(path, network, architecture, dataset.task, recipe, {"seed": 0})
-    metrics = evaluate(network, dataset.test, dataset.task, "test")
+    score = scoring(dataset, recipe)(torch.device("cpu"))
+    metrics = evaluate(network, dataset.test, dataset.task, "test", score=score)
     report = BundleReport(None, dataset.name, 0, 0, 0, metrics, {}, {})
     write_bundle(folder / "bundle", checkpoint.load(path), dataset, report)
     return folder / "bundle"
@@ -140,16 +146,26 @@ def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> No
         run(table, str(tmp_path / "nothing.csv"))
 
 
-def test_values_are_in_the_targets_own_unit(frame: pd.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_values_are_in_the_targets_own_unit(
+    frame: pd.DataFrame, tmp_path: Path, transform: str
+) -> None:
     price = [f"{1000 + 10 * i}" for i in range(ROWS)]
     content = frame.assign(price=price).to_csv(index=False, sep=";").encode()
     dataset = read(tmp_path, content, "tabular_regression", target="price")
-    folder = bundle_of(dataset, "mlp", tmp_path)
+    folder = bundle_of(dataset, "mlp", tmp_path, target_transform=transform, loss="huber")
     model = script(folder).load(folder)
     outputs = model.outputs(frame.to_dict("list"))[:, 0].double().numpy()
     target = dataset.preprocessing["target"]
     found = [row["price"] for row in model.predict(frame.to_dict("list"))]
-    np.testing.assert_allclose(found, outputs * target["std"][0] + target["mean"][0])
+    train = dataset.train.y[:, 0].double().numpy() * target["std"][0] + target["mean"][0]
+    if transform == "none":
+        np.testing.assert_allclose(found, outputs * target["std"][0] + target["mean"][0])
+    else:  # of prices, which are all positive
+        unit = np.quantile(train, 0.5, method="lower")
+        logs = np.log1p(train / unit)
+        back = np.expm1(outputs * logs.std() + logs.mean()) * unit
+        np.testing.assert_allclose(found, back, rtol=1e-6)
 
 
 def test_pictures_are_files_or_arrays(tmp_path: Path) -> None:

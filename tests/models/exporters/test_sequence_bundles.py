@@ -15,6 +15,7 @@ from models.datasets import Dataset
 from models.exporters.bundle import BundleReport, write_bundle
 from models.family import families
 from models.recipe import Recipe
+from models.training.criterion import scoring
 from models.training.trainer import evaluate, train
 from search.testing.small_datasets import opinions, waves
 
@@ -42,7 +43,8 @@ def test_a_bundle_gives_the_recorded_score(
     torch.manual_seed(0)
     network = families[architecture.family].build(architecture, data.task, recipe)
     *_, last = train(network, data, recipe, seed=0)
-    metrics = last | evaluate(network, data.test, data.task, "test")
+    score = scoring(data, recipe)(torch.device("cpu"))
+    metrics = last | evaluate(network, data.test, data.task, "test", score=score)
     path = str(tmp_path / "0.safetensors")
     checkpoint.save(path, network, architecture, data.task, recipe, {})
     report = BundleReport(

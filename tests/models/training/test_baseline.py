@@ -8,13 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.dummy import DummyClassifier
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from models.datasets import Dataset, datasets
 from models.datasets.series import forecasting
 from models.datasets.text import language_modeling
-from models.training.baseline import baseline, season_of
+from models.domains import Choice
+from models.recipe import Recipe, TrainingSettings
+from models.training.baseline import baseline, comparable, season_of, verdict
 
 
 def test_classes_are_guessed_by_their_shares() -> None:
@@ -40,7 +49,37 @@ def test_values_are_guessed_by_their_mean() -> None:
     errors = dataset.test.y.double() - mean
     found = baseline(dataset, "test")
     assert found["test_mse"] == pytest.approx(errors.square().mean().item(), rel=1e-5)
-    assert found["test_mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-5)
+    values = dataset.preprocessing["target"]
+    true, train = (
+        split.y.double().numpy() * values["std"][0] + values["mean"][0]
+        for split in (dataset.test, dataset.train)
+    )
+    dummy = DummyRegressor(strategy="median").fit(np.zeros((len(train), 1)), train)
+    guesses = dummy.predict(np.zeros((len(true), 1)))
+    assert found["test_mae"] == pytest.approx(mean_absolute_error(true, guesses), rel=1e-2)
+    means = np.full(len(true), train.mean())
+    assert found["test_rmse"] == pytest.approx(root_mean_squared_error(true, means), rel=1e-5)
+    assert found["test_r2"] == pytest.approx(r2_score(true, means), abs=1e-5)
+
+
+def test_a_model_is_better_than_what_knows_nothing_or_it_is_said() -> None:
+    assert verdict("val_mae", "minimize", 9.0, 10.0) is None
+    assert verdict("val_r2", "maximize", 0.1, 0.0) is None
+    for goal in ("minimize", "maximize"):
+        assert verdict("val_mae", goal, 10.0, 10.0) == (
+            "No better than the baseline: val_mae is 10, what knows nothing of the inputs has 10."
+        )
+
+
+def test_what_means_something_else_does_not_stand_beside_a_score() -> None:
+    known = baseline(datasets["diabetes"].load(), "val")
+    assert comparable(known, Recipe(), "own_unit") == known
+    by_loss = comparable(known, TrainingSettings(loss=Choice(("mse", "mae"))), "own_unit")
+    assert known.keys() - by_loss.keys() == {"val_loss"}
+    transformed = comparable(known, Recipe(target_transform="log"), "own_unit")
+    assert transformed.keys() == by_loss.keys()
+    older = comparable(known, Recipe(), "deviations")
+    assert known.keys() - older.keys() == {"val_mae", "val_rmse"}
 
 
 def series(values: np.ndarray) -> Dataset:

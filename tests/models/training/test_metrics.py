@@ -6,7 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from models.recipe import Recipe
 from models.registry import UnknownNameError
@@ -100,7 +107,14 @@ def test_errors_of_a_regression_do_not_depend_on_the_batches() -> None:
     score = scores["tabular_regression"](2, torch.device("cpu"))
     score.update(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
     score.update(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 0.0], [1.0, 1.0]]))
-    assert score.compute() == {"mse": 14 / 6, "mae": 1.0, "loss": 14 / 6}
+    predicted, true = [[1, 2], [0, 0], [1, 1]], [[0, 0], [3, 0], [1, 1]]
+    assert score.compute() == {
+        "mse": 14 / 6,
+        "mae": 1.0,
+        "loss": 14 / 6,
+        "rmse": pytest.approx(root_mean_squared_error(true, predicted), abs=1e-12),
+        "r2": pytest.approx(r2_score(true, predicted), abs=1e-12),
+    }
 
 
 def test_perplexity_is_the_exponential_of_the_log_loss_and_of_guessing_the_vocabulary() -> None:

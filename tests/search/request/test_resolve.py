@@ -155,6 +155,46 @@ def test_pictures_alone_are_augmented() -> None:
     }
 
 
+VALUES = {"dataset": "diabetes", "space": {"family": "mlp"}, "strategy": {"name": "random"}}
+
+
+@pytest.mark.parametrize(
+    ("training", "where"),
+    [
+        ({"loss": {"choice": ["mse", "huber"]}}, "loss"),
+        ({"target_transform": "log"}, "target_transform"),
+        ({"loss": "quantile", "quantile_level": {"low": 0.1, "high": 0.9}}, "quantile_level"),
+    ],
+)
+def test_losses_and_transforms_of_values_are_for_values(
+    training: dict[str, Any], where: str
+) -> None:
+    assert refusals({**VALUES, "training": training}) == {}
+    found = refusals({**BASE, "training": training})
+    assert "and this is tabular_classification; allowed is" in found[f"/training/{where}"]
+
+
+def test_losses_that_differ_in_kind_are_no_objective() -> None:
+    by_loss = {**VALUES, "objectives": [{"metric": "val_loss"}]}
+    assert refusals(by_loss) == {}
+    searched = {**by_loss, "training": {"target_transform": {"choice": ["none", "log"]}}}
+    message = refusals(searched)["/objectives/0/metric"]
+    assert "of training.target_transform, which is searched" in message and "val_rmse" in message
+    assert refusals({**searched, "force": True}) == {}
+    assert refusals({**searched, "objectives": [{"metric": "val_mae"}]}) == {}
+
+
+def test_an_explained_variance_may_be_below_zero_and_never_above_one() -> None:
+    def limits(**limit: float) -> dict[str, str]:
+        return refusals({**VALUES, "constraints": [{"metric": "val_r2", **limit}]})
+
+    assert limits(max=-1.0) == limits(min=0.2) == {}
+    assert "at most 1" in limits(min=1.5)["/constraints/0/min"]
+    one_value = {"val_mse": 1.0, "val_mae": 1.0, "val_rmse": 1.0, "val_loss": 1.0}
+    body = {**VALUES, "objectives": [{"metric": "val_r2"}]}
+    assert "has one value" in refusals(body, baseline=one_value)["/objectives/0/metric"]
+
+
 def test_what_a_dataset_tells_is_told_of_a_search_on_it() -> None:
     remark = Remark("duplicates", "3 rows are equal to an earlier one", None, 3)
     facts = replace(named_facts("wine"), remarks=[remark])

@@ -34,6 +34,7 @@ STORED: dict[str, Any] = {
     "resources": {"parallel_trials": 2, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0},
     "final": {"top": 1, "seeds": 1, "epochs": None, "data": "train"},
     "force": False,
+    "errors_in": "own_unit",
     "seed": 0,
     "format": 2,
 }
