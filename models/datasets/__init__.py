@@ -109,6 +109,11 @@ class Dataset:
         }
         return sizes if self.unlabelled is None else sizes | {"unlabelled": len(self.unlabelled)}
 
+    @property
+    def labelled_sizes(self) -> tuple[int, int, int]:
+        """Samples of train, validation and test."""
+        return len(self.train), len(self.validation), len(self.test)
+
 
 class UnavailableDatasetError(RuntimeError):
     """The dataset is known by name and cannot be had now; the message says what to do instead."""

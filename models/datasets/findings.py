@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset
 from models.datasets.inputs import Categories, Input, LongTexts
+from models.datasets.splits import PARTS
 from models.remarks import Remark
 
 FEW_SAMPLES = 200
@@ -62,12 +63,39 @@ def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
         yield Remark("rare_class", message, str(classes[index]), int(whole[index]))
 
 
-def of_equal_samples(groups: NDArray[np.int64] | None, count: int, what: str) -> Iterator[Remark]:
-    """`groups`: the number of each sample's group, None where all differ."""
-    if groups is not None:
-        copies = count - len(np.unique(groups))
-        message = f"{copies} of {count} {what} are equal to an earlier one; equals are in one split"
-        yield Remark("duplicates", message, None, copies)
+def of_equal_samples(
+    groups: NDArray[np.int64] | None,
+    count: int,
+    what: str,
+    parts: NDArray[np.int64] | None = None,
+) -> Iterator[Remark]:
+    """`groups`: the number of each sample's group, None where all differ. `parts`: as
+    `splits.Division` has them, where a division comes with the data.
+    """
+    if groups is None:
+        return
+    copies = count - len(np.unique(groups))
+    message = f"{copies} of {count} {what} are equal to an earlier one"
+    if parts is None:
+        yield Remark("duplicates", f"{message}; equals are in one split", None, copies)
+        return
+    yield Remark("duplicates", message, None, copies)
+    scored = parts > 0
+    if seen := int(np.isin(groups[scored], groups[parts == 0]).sum()):
+        message = (
+            f"{seen} of {int(scored.sum())} {what} of the given validation and test are equal to "
+            "one of train: scores are better than on new data"
+        )
+        yield Remark("equal_across_splits", message, None, seen)
+
+
+def of_drawn_parts(drawn: Sequence[str], sizes: Sequence[int]) -> Iterator[Remark]:
+    """Which parts of a divided dataset did not come with it. `sizes`: of each of `splits.PARTS`."""
+    train = sizes[0] + sum(sizes[PARTS.index(name)] for name in drawn)
+    for name in drawn:
+        taken = sizes[PARTS.index(name)]
+        message = f"the data have no {name}: {taken} of {train} samples of train are drawn for it"
+        yield Remark(f"{name}_from_train", message, None, taken)
 
 
 def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:

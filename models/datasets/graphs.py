@@ -98,10 +98,11 @@ def of_nodes(
 
     `arrays`: `x`, or `x_data`, `x_indices`, `x_indptr` and `x_shape`, or none of them, and the
     degree stands in; `edge_index`; `y`, one class a node as `graph_labels.read_labels` takes it;
-    `train_mask`, `val_mask` and `test_mask`, or what `masks.NAMES` calls them, or none of them, and
-    the split is drawn, stratified. Every split is of nodes of the one graph that have a class: a
-    network sees the features and edges of all, and is trained by the classes of some
-    (transductive). `undirected`: an edge counts in both directions, also of a graph to predict.
+    `train_mask`, `val_mask` and `test_mask`, or what `masks.NAMES` calls them; what is not given
+    of validation and test is drawn from train, without any mask from all nodes, stratified. Every
+    split is of nodes of the one graph that have a class: a network sees the features and edges of
+    all, and is trained by the classes of some (transductive). `undirected`: an edge counts in both
+    directions, also of a graph to predict.
 
     Raises:
         ValueError: arrays that make no such dataset, with the array at fault.
@@ -113,9 +114,12 @@ def of_nodes(
             f"y is integers or strings, one class a node of {nodes}, "
             f"got {arrays['y'].dtype} {arrays['y'].shape}"
         )
-    picked, of_masks = divided(arrays, labels >= 0)
-    if picked is None:
+    division, of_masks = divided(arrays, labels >= 0)
+    if division.parts is None:
         picked = _drawn(labels, (validation, test), seed)
+    else:
+        picked = division.sets(nodes, (validation, test), seed, labels)
+        of_masks += findings.of_drawn_parts(division.drawn, list(map(len, picked)))
     preprocessing = _fit(raw, picked[0], classes, features, undirected)
     graph = preprocess(raw, preprocessing)
     task = Task("node_classification", (features,), len(classes), graph=_size(graph))

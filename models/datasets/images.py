@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
-from models.datasets.splits import stratified
+from models.datasets.splits import equal_samples, stratified
+from models.remarks import Remark
 from models.task import Task
 
 Array = NDArray[Any]
@@ -66,7 +68,7 @@ def from_arrays(
             given[part] = part_x, _index(f"y_{part}", part_y, classes)
             arrays |= {f"x_{part}": given[part][0], f"y_{part}": given[part][1]}
     shares = {"val": validation, "test": test}
-    groups = groups_of(x)
+    groups = equal_samples(x)
     drawn = [part for part in shares if part not in given]
     train, *sets = (
         stratified(labels, [shares[part] for part in drawn], seed, groups)
@@ -75,8 +77,7 @@ def from_arrays(
     )
     if drawn:  # the names are part of every fingerprint
         arrays["train"] = train
-        names = {"val": "validation", "test": "test"}
-        arrays |= {names[part]: chosen for part, chosen in zip(drawn, sets, strict=True)}
+        arrays |= {_NAMES[part]: chosen for part, chosen in zip(drawn, sets, strict=True)}
     parts = given | {
         part: (x[chosen], labels[chosen]) for part, chosen in zip(drawn, sets, strict=True)
     }
@@ -98,20 +99,31 @@ def from_arrays(
         fingerprint=fingerprint(arrays),
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
     )
-    told = [*findings.of_equal_samples(groups, len(x), "pictures"), *findings.of_samples(dataset)]
-    return replace(dataset, remarks=tuple(told))
+    return replace(dataset, remarks=tuple(_told(dataset, x, groups, given, drawn, train)))
 
 
-def groups_of(x: Array) -> NDArray[np.int64] | None:
-    """Which pictures are equal; None where none are.
+def _told(
+    dataset: Dataset,
+    x: Array,
+    groups: NDArray[np.int64] | None,
+    given: Mapping[str, tuple[Array, NDArray[np.int64]]],
+    drawn: Sequence[str],
+    train: NDArray[np.int64],
+) -> Iterator[Remark]:
+    if given:
+        whole = [x, *(part for part, _ in given.values())]
+        parts = np.repeat([0, 1, 2][: len(whole)], list(map(len, whole)))
+        groups = equal_samples(itertools.chain(*whole))
+        yield from findings.of_equal_samples(groups, len(parts), "pictures", parts)
+        names = [_NAMES[part] for part in drawn]
+        sizes = [len(train), len(dataset.validation), len(dataset.test)]
+        yield from findings.of_drawn_parts(names, sizes)
+    else:
+        yield from findings.of_equal_samples(groups, len(x), "pictures")
+    yield from findings.of_samples(dataset)
 
-    Shapes:
-        (N,) number of the group, from 0
-    """
-    digests = [hashlib.sha256(np.ascontiguousarray(sample).data).digest() for sample in x]
-    numbers: dict[bytes, int] = {}
-    groups = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests])
-    return None if len(numbers) == len(x) else groups
+
+_NAMES = {"val": "validation", "test": "test"}
 
 
 def _check(x_name: str, x: Array, like: Array | None = None) -> None:

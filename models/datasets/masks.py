@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.splits import Division
 from models.remarks import Remark
 
 Array = NDArray[Any]
@@ -21,27 +22,28 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """Of each part, what its mask or the numbers of its nodes may be called."""
 
 
-def divided(
-    arrays: Mapping[str, Array], known: NDArray[np.bool_]
-) -> tuple[list[NDArray[np.int64]] | None, list[Remark]]:
-    """The nodes of train, validation and test that have a class; None where no split is given.
+def divided(arrays: Mapping[str, Array], known: NDArray[np.bool_]) -> tuple[Division, list[Remark]]:
+    """Of the nodes that have a class, those of train, and of validation and test where they are
+    given; nothing where no split is given.
 
     Shapes:
         known: (nodes,) whether a node has a class
 
     Raises:
-        ValueError: a part is missing, or there twice; a node is in two; the array is no mask.
+        ValueError: train is missing, or a part is there twice; a node is in two; the array is no
+            mask.
     """
     found = {part: [name for name in names if name in arrays] for part, names in NAMES.items()}
-    given = [name for names in found.values() for name in names]
+    given = {name: part for part, names in found.items() for name in names}
     if not given:
-        return None, []
+        return Division(), []
     for names in found.values():
         if len(names) > 1:
             raise ValueError(f"{' and '.join(names)} name the same nodes; one of them is enough")
-    if len(given) < len(NAMES):
-        expected = ", ".join(names[0] for names in NAMES.values())
-        raise ValueError(f"{expected} come together, got only {', '.join(given)}")
+    if len(given) < 2 or not found["train"]:
+        raise ValueError(
+            f"train_mask comes with val_mask, test_mask or both, got only {', '.join(given)}"
+        )
     remarks = []
     masks = []
     for name in given:
@@ -58,7 +60,10 @@ def divided(
                 raise ValueError(f"{name} has no node with a class")
             message = f"{without} of {int(mask.sum())} nodes have no class and are left out"
             remarks.append(Remark("unlabelled_in_split", message, name, without))
-    return [np.flatnonzero(mask & known).astype(np.int64) for mask in masks], remarks
+    parts = np.full(len(known), -1, dtype=np.int64)
+    for part, mask in zip(given.values(), masks, strict=True):
+        parts[mask & known] = list(NAMES).index(part)
+    return Division(parts), remarks
 
 
 def _first(array: Array, nodes: int) -> tuple[Array, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +50,40 @@ def is_npz(path: Path) -> bool:
     """Whether it is a zip of `.npy` files alone."""
     names = names_in(path)
     return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+_PARTS = ("train", "val", "valid", "validation", "test")
+_SAME = {"train": "", "valid": "_val", "validation": "_val"}
+SAMPLES = frozenset({"x", "y", "x_unlabelled", *(f"{a}_{part}" for a in "xy" for part in _PARTS)})
+"""What arrays of samples, whole or divided, may be called."""
+
+
+def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, NDArray[Any]]:
+    """Arrays of `SAMPLES` as x and y, and of x_val, y_val, x_test, y_test and x_unlabelled those
+    that are there. `expected`: in words.
+
+    Raises:
+        ValueError: an array has another name, or is there twice; x or y is missing; x or y of a
+            part comes without the other.
+    """
+    if unknown := sorted(found.keys() - SAMPLES):
+        raise ValueError(f"unknown array {unknown[0]!r}; expected is {expected}")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, values in found.items():
+        kind, _, part = name.partition("_")
+        known = f"{kind}{_SAME.get(part, f'_{part}')}" if part else kind
+        if known in arrays:
+            raise ValueError(f"{name!r} is there under another name as well")
+        arrays[known] = values
+    if missing := [name for name in ("x", "y") if name not in arrays]:
+        raise ValueError(
+            f"x and y are needed, or x_train and y_train; {', '.join(missing)} is missing, "
+            f"got {', '.join(found)}"
+        )
+    for part in ("val", "test"):
+        if (f"x_{part}" in arrays) != (f"y_{part}" in arrays):
+            raise ValueError(f"x_{part} and y_{part} come together")
+    return arrays
 
 
 def _name(member: zipfile.ZipInfo) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split
+from models.datasets import Dataset, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
-from models.datasets.splits import ordered, stratified
+from models.datasets.splits import PARTS, Division, equal_samples, ordered
 from models.datasets.statistics import moments
 from models.task import Task
 
@@ -201,38 +201,47 @@ def _check_windows(found: Windows, window: int, horizon: int, *, is_whole: bool)
 def classification(
     name: str,
     x: NDArray[Any],
-    labels: NDArray[Any],
+    y: NDArray[Any],
     unlabelled: NDArray[Any] | None = None,
     *,
+    x_val: NDArray[Any] | None = None,
+    y_val: NDArray[Any] | None = None,
+    x_test: NDArray[Any] | None = None,
+    y_test: NDArray[Any] | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
     """Sequences with one class each, every channel standardised by the train split, to which
-    `unlabelled` adds samples without a class.
+    `unlabelled` adds samples without a class. What comes divided stays so: of validation and test,
+    those that are not given are drawn from `x`, equal sequences into one split.
 
     Shapes:
-        x: (N, T, channels); labels: (N,); unlabelled: (M, T, channels)
+        x, x_val, x_test: (N, T, channels); y, y_val, y_test: (N,); unlabelled: (M, T, channels)
 
     Raises:
         ValueError: shapes or values that make no such dataset, with the array at fault.
     """
-    _check("x", x)
-    if labels.shape != (len(x),) or labels.dtype.kind not in "iuU":
-        raise ValueError(
-            f"y is ({len(x)},) integers or strings, got {labels.dtype} of {labels.shape}"
-        )
+    _check_labelled("", x, y)
+    given = {"val": (x_val, y_val), "test": (x_test, y_test)}
+    parts = [np.zeros(len(x), dtype=np.int64)]
+    content: dict[str, NDArray[Any]] = {"x": x}
+    for place, (part, (part_x, part_y)) in enumerate(given.items(), 1):
+        if part_x is not None and part_y is not None:
+            _check_labelled(f"_{part}", part_x, part_y, x, y)
+            content[f"x_{part}"] = part_x
+            x, y = np.concatenate([x, part_x]), np.concatenate([y, part_y])
+            parts.append(np.full(len(part_x), place))
+    division = Division(np.concatenate(parts) if len(parts) > 1 else None)
     more = x[:0]
     if unlabelled is not None:
-        _check("x_unlabelled", unlabelled)
-        if unlabelled.shape[1:] != x.shape[1:]:
-            raise ValueError(f"x_unlabelled has samples of {unlabelled.shape[1:]}, x {x.shape[1:]}")
+        _check("x_unlabelled", unlabelled, x)
         more = unlabelled
-    classes, y = np.unique(labels, return_inverse=True)
+    classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y has one class, {classes[0]!s}; a classification needs two or more")
-    y = y.astype(np.int64)
-    sets = stratified(y, (validation, test), seed)
+    labels, equal = labels.astype(np.int64), equal_samples(x)
+    sets = division.sets(len(x), (validation, test), seed, labels, equal)
     mean, deviation = moments(np.concatenate([x[sets[0]], more]).reshape(-1, x.shape[2]))
     preprocessing = {
         "input": {"shape": list(x.shape[1:]), "dtype": "float64"},
@@ -244,13 +253,13 @@ def classification(
     raw = [torch.from_numpy(part.astype(np.float64)) for part in (*(x[s] for s in sets), more)]
     *inputs, extra = (apply(samples, preprocessing) for samples in raw)
     train, val, held_out = (
-        Split(samples, torch.from_numpy(y[chosen]))
+        Split(samples, torch.from_numpy(labels[chosen]))
         for samples, chosen in zip(inputs, sets, strict=True)
     )
-    content = {"x": x, "y": y, **dict(zip(("train", "validation", "test"), sets, strict=True))}
+    content |= {"y": labels, **dict(zip(PARTS, sets, strict=True))}
     if unlabelled is not None:
         content["x_unlabelled"] = unlabelled
-    return Dataset(
+    dataset = Dataset(
         name=name,
         task=Task("sequence_classification", (x.shape[1], x.shape[2]), len(classes)),
         train=train,
@@ -261,11 +270,31 @@ def classification(
         fingerprint=fingerprint(content),
         unlabelled=None if unlabelled is None else extra,
     )
+    told = [*findings.of_equal_samples(equal, len(x), "sequences", division.parts)]
+    if division.parts is not None:
+        told += findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
+    return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
 
 
-def _check(name: str, x: NDArray[Any]) -> None:
+def _check_labelled(
+    part: str,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    like: NDArray[Any] | None = None,
+    labels: NDArray[Any] | None = None,
+) -> None:
+    _check(f"x{part}", x, like)
+    if y.shape != (len(x),) or y.dtype.kind not in "iuU":
+        raise ValueError(f"y{part} is ({len(x)},) integers or strings, got {y.dtype} of {y.shape}")
+    if labels is not None and (unknown := sorted(set(y.tolist()) - set(labels.tolist()), key=str)):
+        raise ValueError(f"y{part} has classes that y has not: {unknown[:5]}")
+
+
+def _check(name: str, x: NDArray[Any], like: NDArray[Any] | None = None) -> None:
     if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
         raise ValueError(f"{name} is numbers of shape (N, T, channels), got {x.dtype} of {x.shape}")
     if not np.isfinite(x).all():
         sample = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{name} has a value that is not finite, first in sample {sample}")
+    if like is not None and x.shape[1:] != like.shape[1:]:
+        raise ValueError(f"{name} has samples of {x.shape[1:]}, x of {like.shape[1:]}")

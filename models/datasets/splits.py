@@ -1,14 +1,122 @@
-"""Drawing a split: once per dataset, by seed and stratified by class, at random, or in order."""
+"""Drawing a split: once per dataset, by seed and stratified by class, at random, or in order; and
+what of it comes with the data.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
+
+PARTS = ("train", "validation", "test")
+
+WORDS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What people call the parts of a dataset, in lower case."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Division:
+    """What is known of how samples are divided, before anything is drawn.
+
+    Shapes:
+        parts: (N,) the place in `PARTS` of each sample, -1 where it is in none; None: all are drawn
+        groups: (N,) number of its group, from 0, where samples of one group stay together
+    """
+
+    parts: Indices | None = None
+    groups: Indices | None = None
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The parts beside train that do not come with the data."""
+        if self.parts is None:
+            return PARTS[1:]
+        return tuple(name for place, name in enumerate(PARTS) if not (self.parts == place).any())
+
+    def sets(
+        self,
+        count: int,
+        shares: Sequence[float],
+        seed: int,
+        y: NDArray[np.int64] | None = None,
+        equal: Indices | None = None,
+    ) -> list[Indices]:
+        """Train, validation and test of `count` samples. What comes with the data stays; the rest
+        is drawn from train, its share of it, stratified where there are classes, with samples that
+        are `equal` in one set.
+
+        Shapes:
+            shares: of validation and test; y: (N,) class of each sample; equal: (N,) as `groups`
+
+        Raises:
+            ValueError: a set would be empty.
+        """
+        groups = joined(equal, self.groups)
+        if self.parts is None:
+            return _draw(count, shares, seed, y, groups)
+        sets = [np.flatnonzero(self.parts == place) for place in range(len(PARTS))]
+        places = [place for place in (1, 2) if not len(sets[place])]
+        if places:
+            train = sets[0]
+            of_train = (None if values is None else values[train] for values in (y, groups))
+            drawn = _draw(len(train), [shares[p - 1] for p in places], seed, *of_train)
+            for place, chosen in zip((0, *places), drawn, strict=True):
+                sets[place] = train[chosen]
+        return sets
+
+
+def _draw(
+    count: int,
+    shares: Sequence[float],
+    seed: int,
+    y: NDArray[np.int64] | None,
+    groups: Indices | None,
+) -> list[Indices]:
+    if y is None:
+        return shuffled(count, shares, seed, groups)
+    return stratified(y, shares, seed, groups)
+
+
+def equal_samples(x: Iterable[NDArray[Any]]) -> Indices | None:
+    """Which samples are equal; None where none are.
+
+    Shapes:
+        (N,) number of the group, from 0
+    """
+    digests = [hashlib.sha256(np.ascontiguousarray(sample).data).digest() for sample in x]
+    numbers: dict[bytes, int] = {}
+    groups = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests])
+    return None if len(numbers) == len(groups) else groups
+
+
+def joined(first: Indices | None, second: Indices | None) -> Indices | None:
+    """Groups such that samples together in either are together; None where there are neither."""
+    if first is None or second is None:
+        return first if second is None else second
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    start = int(first.max()) + 1
+    size = start + int(second.max()) + 1
+    links = coo_array((np.ones(len(first)), (first, second + start)), shape=(size, size))
+    _, labels = connected_components(links, directed=False)
+    return np.unique(labels[first], return_inverse=True)[1].astype(np.int64)
 
 
 def stratified(
@@ -51,7 +159,7 @@ def stratified(
             parts[index + 1].append(members[:taken])
             members = members[taken:]
         parts[0].append(members)
-    return _checked([np.sort(np.concatenate(part)) for part in parts])
+    return _checked([np.sort(np.concatenate(part)) for part in parts], groups)
 
 
 def _placed(
@@ -63,10 +171,12 @@ def _placed(
     """The set of each sample whose group has others, -1 for those on their own.
 
     A group goes where it leaves the least squared deviation from the wanted counts, of each class
-    and of all, each divided by the set's share; to the first set while that lacks its class.
+    and of all, each divided by the set's share; to the first set while that lacks its class; to an
+    empty set where no more groups are left than such sets.
     """
     placed = np.full(len(y), -1)
     sizes = np.bincount(groups)
+    left, is_empty = np.count_nonzero(sizes), np.ones(len(shares) + 1, dtype=bool)
     order, ends = np.argsort(groups, kind="stable"), np.cumsum(sizes)
     drawn = rng.permutation(np.flatnonzero(sizes > 1))
     counts = np.append(np.bincount(y), len(y))
@@ -76,7 +186,10 @@ def _placed(
         members = order[ends[group] - sizes[group] : ends[group]]
         own = np.append(np.bincount(y[members], minlength=len(counts) - 1), len(members))
         gains = (own * (2 * missing - own) / parts).sum(axis=1)
+        if left <= is_empty.sum():
+            gains[~is_empty] = -np.inf
         chosen = int(gains.argmax()) if seen[y[members]].all() else 0
+        left, is_empty[chosen] = left - 1, False
         missing[chosen] -= own
         seen[y[members]] |= chosen == 0
         placed[members] = chosen
@@ -106,10 +219,11 @@ def _check(shares: Sequence[float]) -> None:
         raise ValueError(f"shares are positive and add up to less than 1, got {list(shares)}")
 
 
-def _checked(sets: list[Indices]) -> list[Indices]:
+def _checked(sets: list[Indices], groups: Indices | None = None) -> list[Indices]:
     if not all(len(chosen) for chosen in sets):
+        of_groups = "" if groups is None else f" of {len(np.unique(groups))} groups"
         raise ValueError(
-            f"{sum(map(len, sets))} samples are too few for sets of "
+            f"{sum(map(len, sets))} samples{of_groups} are too few for sets of "
             f"{[len(chosen) for chosen in sets]}"
         )
     return sets

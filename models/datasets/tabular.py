@@ -13,7 +13,7 @@ from models.datasets import Dataset, Split
 from models.datasets.fingerprint import fingerprint
 from models.datasets.inputs import INPUTS, Input, input_of
 from models.datasets.preprocess import apply
-from models.datasets.splits import Indices, shuffled, stratified
+from models.datasets.splits import Division, Indices
 from models.datasets.statistics import moments
 from models.task import Task
 
@@ -24,6 +24,8 @@ FEW_KINDS = 50
 
 _CHUNK_VALUES = 2**26
 
+_UNDIVIDED = Division()
+
 
 def classification(
     name: str,
@@ -33,6 +35,7 @@ def classification(
     *,
     reading: Mapping[str, Mapping[str, Any]] | None = None,
     cells: Mapping[str, Any] | None = None,
+    division: Division = _UNDIVIDED,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -42,9 +45,10 @@ def classification(
     A column is an `Input`, or an array: floats are a number each, NaN where it is missing; strings
     a category, empty where it is missing. Numbers become (value - mean) / deviation, categories
     one-hot, all fitted on the train split: a category that it lacks is zeros. Equal rows go to one
-    split. `unlabelled` has the columns of more samples of it, without a class. `reading` says of a
-    column how a person's cells are read, and `cells` are its texts in the file, of `pyarrow`: those
-    of the test split are kept, for the check of a bundle.
+    split, as far as `division` does not say otherwise. `unlabelled` has the columns of more samples
+    of it, without a class. `reading` says of a column how a person's cells are read, and `cells`
+    are its texts in the file, of `pyarrow`: those of the test split are kept, for the check of a
+    bundle.
 
     Shapes:
         columns: (N,) each; labels: (N,) integers or strings; unlabelled: (M,) each
@@ -56,7 +60,7 @@ def classification(
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     inputs = {key: input_of(values) for key, values in columns.items()}
-    sets = stratified(y, (validation, test), seed, groups_of(inputs))
+    sets = division.sets(len(y), (validation, test), seed, y, groups_of(inputs))
     task = ("tabular_classification", len(classes))
     extra = {"classes": classes.tolist()}
     return _dataset(name, task, inputs, unlabelled, y, sets, extra, reading, cells)
@@ -70,6 +74,7 @@ def regression(
     *,
     reading: Mapping[str, Mapping[str, Any]] | None = None,
     cells: Mapping[str, Any] | None = None,
+    division: Division = _UNDIVIDED,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -82,7 +87,7 @@ def regression(
     """
     raw = np.stack(list(targets.values()), axis=1).astype(np.float64)
     inputs = {key: input_of(values) for key, values in columns.items()}
-    sets = shuffled(len(raw), (validation, test), seed, groups_of(inputs))
+    sets = division.sets(len(raw), (validation, test), seed, equal=groups_of(inputs))
     mean, deviation = moments(raw[sets[0]])
     y = ((raw - mean) / deviation).astype(np.float32)
     target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}

@@ -15,7 +15,7 @@ from models.datasets import Dataset, Split, findings
 from models.datasets.cells import tokens_of, unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
-from models.datasets.splits import Indices, ordered, stratified
+from models.datasets.splits import Division, Indices, ordered
 from models.remarks import Remark
 from models.task import Task
 
@@ -26,6 +26,8 @@ UNKNOWN_TOKEN = 1
 
 MAX_VOCABULARY = 20_000
 MAX_WORDS = 512
+
+_UNDIVIDED = Division()
 
 MANY_UNKNOWN = 0.25
 """Share of the tokens of validation that the vocabulary lacks, from which on it is told."""
@@ -95,6 +97,7 @@ def classification(
     window: int | None = None,
     tokens: Literal["words", "characters"] = "words",
     missing: Sequence[str] = (),
+    division: Division = _UNDIVIDED,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -102,7 +105,8 @@ def classification(
     """Texts with one class each, as lower-case words and signs, and as characters where a script
     has no blanks; or with `tokens` as characters all of them.
 
-    Texts that are equal as such go to one split, those without a word too. The vocabulary is the
+    Texts that are equal as such go to one split, those without a word too, as far as `division`
+    does not say otherwise. The vocabulary is the
     most frequent words of the train split, and the length, where it is left open, that of 19 of 20
     of its texts; what is longer is cut. `unlabelled` are more texts of it, without a class; those
     that validation or test have are left out. `missing` are texts, in lower case, that count as
@@ -127,7 +131,7 @@ def classification(
     group_of = np.array([groups.setdefault(" ".join(found), len(groups)) for found in cut])
     if len(groups) < 3:
         raise ValueError(f"three splits need three different texts or more, got {len(groups)}")
-    sets = stratified(y, (validation, test), seed, group_of)
+    sets = division.sets(len(y), (validation, test), seed, y, group_of)
     scored = set(group_of[np.concatenate(sets[1:])].tolist())
     more_cut = [(text, unicode_words(text)) for text in unlabelled]
     more_cut = [pair for pair in more_cut if groups.get(" ".join(pair[1])) not in scored]
@@ -167,15 +171,20 @@ def classification(
         unlabelled=more,
     )
     lengths = np.array([len(found) for found in cut])
-    told = [*_of_texts(lengths, group_of, window, tokens), *_of_unknown(val, tokens)]
+    told = [
+        *_of_texts(lengths, group_of, window, tokens, division.parts),
+        *_of_unknown(val, tokens),
+    ]
     return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
 
 
-def _of_texts(lengths: Indices, groups: Indices, window: int, what: str) -> Iterator[Remark]:
+def _of_texts(
+    lengths: Indices, groups: Indices, window: int, what: str, parts: Indices | None
+) -> Iterator[Remark]:
     """What the texts have in common, and what of them a network does not see."""
-    groups = groups[lengths > 0]
+    groups, parts = groups[lengths > 0], None if parts is None else parts[lengths > 0]
     if len(np.unique(groups)) < len(groups):
-        yield from findings.of_equal_samples(groups, len(groups), "texts")
+        yield from findings.of_equal_samples(groups, len(groups), "texts", parts)
     if longer := int((lengths > window).sum()):
         message = (
             f"{longer} of {len(lengths)} texts are longer than {window} {what}, the "

@@ -11,9 +11,9 @@ import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.datasets.stored import Content
 from models.registry import Registry
@@ -109,6 +109,24 @@ class Options(Settings):
         description="whether edges of a graph count in both directions, however they are given",
     )
     split: SplitOptions = Field(default_factory=SplitOptions)
+    split_column: str | None = Field(
+        None,
+        max_length=1000,
+        description="the column whose words train, validation and test divide the rows; it is no "
+        "input",
+    )
+    group_column: str | None = Field(
+        None,
+        max_length=1000,
+        description="the column by which rows, of one person for example, stay in one split; it is "
+        "no input unless columns says what it is",
+    )
+
+    @model_validator(mode="after")
+    def _groups_have_targets(self) -> Self:
+        if self.unlabelled and self.group_column is not None:
+            raise ValueError("group_column keeps labelled rows together, unlabelled has others")
+        return self
 
     @field_validator("size")
     @classmethod

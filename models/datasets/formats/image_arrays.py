@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from models.datasets import Dataset, images
-from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.npz import is_npz, read_npz
-
-_PARTS = ("train", "val", "valid", "validation", "test")
-_SAME = {"valid": "val", "validation": "val"}
-KNOWN = frozenset({"x", "y", "x_unlabelled", *(f"{a}_{part}" for a in "xy" for part in _PARTS)})
+from models.datasets.formats import MAX_VALUES, Upload, formats
+from models.datasets.npz import is_npz, read_npz, samples_in
 
 
 @formats.register("image_arrays")
@@ -32,21 +28,6 @@ class ImageArrays:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        if unknown := sorted(found.keys() - KNOWN):
-            raise FormatError(
-                f"unknown array {unknown[0]!r}; expected is {ImageArrays.description}"
-            )
-        arrays: dict[str, Any] = {}
-        for name, values in found.items():
-            kind, _, part = name.partition("_")
-            known = f"{kind}_{_SAME.get(part, part)}" if part and part != "train" else kind
-            if known in arrays:
-                raise FormatError(f"{name!r} is there under another name as well")
-            arrays[known] = values
-        if missing := [name for name in ("x", "y") if name not in arrays]:
-            raise FormatError(
-                f"x and y are needed, or x_train and y_train; {', '.join(missing)} is missing, "
-                f"got {', '.join(found)}"
-            )
+        arrays: dict[str, Any] = samples_in(found, ImageArrays.description)
         unlabelled = arrays.pop("x_unlabelled", None)
         return images.from_arrays(upload.name, unlabelled=unlabelled, **arrays, **upload.shares)

@@ -23,23 +23,13 @@ from models.datasets.pictures import (
     read_picture,
     stacked,
 )
+from models.datasets.splits import WORDS
 from models.remarks import Remark
 
 MAX_ENTRIES = 500_000
 MAX_DEPTH = 8
 MAX_BROKEN = 0.05
 """Share of the pictures that may be unreadable; they are left out and told."""
-
-SPLITS: Mapping[str, str] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""The usual names of folders that divide a dataset."""
 
 UNLABELLED = "unlabelled"
 
@@ -82,7 +72,7 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
         if len(place) != (3 if has_split else 2):
             raise FormatError(f"{member.filename}: {_expected(has_split)}")
     labels = np.array([place[-2] for place in places])
-    parts = np.array([SPLITS[place[0].lower()] if has_split else "train" for place in places])
+    parts = np.array([WORDS[place[0].lower()] if has_split else "train" for place in places])
     arrays: dict[str, Any] = dict(upload.shares)
     if upload.options.unlabelled:
         known = labels != UNLABELLED
@@ -101,8 +91,8 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
 
 def _has_split(places: Sequence[tuple[str, ...]]) -> bool:
     names = {place[0].lower() for place in places}
-    found = {SPLITS[name] for name in names if name in SPLITS}
-    return names <= SPLITS.keys() and "train" in found and len(found) > 1
+    found = {WORDS[name] for name in names if name in WORDS}
+    return names <= WORDS.keys() and "train" in found and len(found) > 1
 
 
 def _expected(has_split: bool) -> str:

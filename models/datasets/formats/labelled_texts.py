@@ -17,6 +17,7 @@ from models.datasets.columns import (
     read_table,
     strings,
 )
+from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.formats.tabular import (
     chosen,
@@ -34,9 +35,16 @@ MAX_EMPTY = 0.5
 @formats.register("labelled_texts")
 class LabelledTexts:
     tasks = frozenset({"text_classification"})
-    options = frozenset(
-        {"text", "target", "window", "tokens", "unlabelled", "encoding", "separator", "missing"}
-    )
+    options = DIVIDING | {
+        "text",
+        "target",
+        "window",
+        "tokens",
+        "unlabelled",
+        "encoding",
+        "separator",
+        "missing",
+    }
     description = "a CSV or Parquet file with a column of texts and one of classes"
 
     @staticmethod
@@ -51,13 +59,14 @@ class LabelledTexts:
         classes = without_missing(strings(table.texts[target]), options)
         known = labelled_rows(upload, {target: classes}, (target,))
         y = labels(target, classes[known], known + FIRST_ROW)
+        divided = read_division(table, options, (target, column), known)
         if table.rows * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
         words = {word.strip().lower() for word in options.missing or ()}
         whole = ["" if t.lower() in words else t for t in table.texts[column].to_pylist()]
         empty = [row for row, found in enumerate(whole) if _is_empty(found)]
         remarks = [*table.remarks, *_of_empty(column, empty, table.rows)]
-        others = [name for name in table.texts if name not in (target, column)]
+        others = [n for n in table.texts if n not in (target, column, *divided.columns)]
         if others:
             message = f"left out: {', '.join(others[:20])}; a network sees {column!r} alone"
             remarks.append(Remark("columns_ignored", message, others[0], len(others)))
@@ -70,26 +79,29 @@ class LabelledTexts:
             window=options.window,
             tokens=options.tokens,
             missing=sorted(words),
+            division=divided.division,
             **upload.shares,
         )
         told = {name: _ignored(name, table, column) for name in others}
+        told |= divided.columns
         told[target] = target_column(target, classes, Kind.CATEGORY)
         told[column] = _column(column, whole, len(empty))
         return replace(
             dataset,
             columns=tuple(told[name] for name in table.texts),
-            remarks=(*remarks, *dataset.remarks),
+            remarks=(*remarks, *told_of_division(divided, dataset), *dataset.remarks),
         )
 
 
 def _chosen(table: RawTable, upload: Upload) -> tuple[str, str]:
     """The columns of the classes and of the texts; the latter may be left out where it is the
-    only other one.
+    only other one that divides no rows.
     """
     targets = chosen(table.texts, upload.options.targets, "target")
     if len(targets) > 1:
         raise FormatError(f"a classification has one, got {len(targets)}", "target")
-    others = [name for name in table.texts if name not in targets]
+    dividing = (upload.options.split_column, upload.options.group_column)
+    others = [name for name in table.texts if name not in (*targets, *dividing)]
     given = upload.options.text or (others[0] if len(others) == 1 else None)
     (column,) = chosen(table.texts, (given,) if given else (), "text")
     if column in targets:

@@ -1,19 +1,23 @@
-"""`.npz` with sequences `x` and their classes `y`, and maybe sequences `x_unlabelled`."""
+"""`.npz` with sequences and their classes, whole or divided."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from models.datasets import Dataset, series
-from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.npz import is_npz, read_npz
+from models.datasets.formats import MAX_VALUES, Upload, formats
+from models.datasets.npz import is_npz, read_npz, samples_in
 
 
 @formats.register("sequences")
 class Sequences:
     tasks = frozenset({"sequence_classification"})
     options: frozenset[str] = frozenset()
-    description = "an .npz with x of shape (N, T, channels) and y; and x_unlabelled or not"
+    description = (
+        "an .npz with x of shape (N, T, channels) and y, or x_train and y_train, and maybe x_val, "
+        "y_val, x_test, y_test and x_unlabelled"
+    )
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -22,7 +26,6 @@ class Sequences:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        if not {"x", "y"} <= found.keys():
-            raise FormatError(f"x and y are needed, got {', '.join(found)}")
-        more = found.get("x_unlabelled")
-        return series.classification(upload.name, found["x"], found["y"], more, **upload.shares)
+        arrays: dict[str, Any] = samples_in(found, Sequences.description)
+        more = arrays.pop("x_unlabelled", None)
+        return series.classification(upload.name, **arrays, unlabelled=more, **upload.shares)

@@ -24,6 +24,7 @@ from models.datasets.columns import (
     shown,
     strings,
 )
+from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
 from models.remarks import Column, Kind, Role
@@ -37,7 +38,7 @@ _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 @formats.register("tabular")
 class Tabular:
     tasks = frozenset({"tabular_classification", "tabular_regression"})
-    options = frozenset({"target", "unlabelled", "columns"}) | WRITING
+    options = frozenset({"target", "unlabelled", "columns"}) | WRITING | DIVIDING
     description = "a CSV or Parquet file with a column to predict"
 
     @staticmethod
@@ -48,7 +49,10 @@ class Tabular:
     def read(upload: Upload) -> Dataset:
         table, options = read_table(upload.path, upload.options), upload.options
         targets = chosen(table.texts, options.targets, "target")
-        read = read_inputs(table, options, targets)
+        columns = {name: strings(table.texts[name]) for name in targets}
+        known = labelled_rows(upload, columns, targets)
+        divided = read_division(table, options, targets, known)
+        read = read_inputs(table, options, targets, divided.columns)
         inputs = {name: found.entry for name, found in read.items() if found.entry is not None}
         if not inputs:
             raise FormatError(
@@ -57,8 +61,6 @@ class Tabular:
                     f"; {column.column.name!r} is {column.column.note}" for column in read.values()
                 )
             )
-        columns = {name: strings(table.texts[name]) for name in targets}
-        known = labelled_rows(upload, columns, targets)
         rows, more = known + FIRST_ROW, None
         if len(known) < table.rows:
             others = np.delete(np.arange(table.rows), known)
@@ -67,10 +69,10 @@ class Tabular:
         arguments = {
             "reading": {name: read[name].extra for name in inputs},
             "cells": {name: table.texts[name].take(known) for name in inputs},
+            "division": divided.division,
             **upload.shares,
         }
         remarks = [*table.remarks, *(r for found in read.values() for r in found.remarks)]
-        remarks += findings.of_equal_samples(tabular.groups_of(inputs), len(known), "rows")
         if upload.task == "tabular_classification":
             if len(targets) > 1:
                 raise FormatError(f"a classification has one, got {len(targets)}", "target")
@@ -85,29 +87,33 @@ class Tabular:
             }
             dataset = tabular.regression(upload.name, inputs, values, more, **arguments)
             kind, of_target = Kind.NUMBER, values[targets[0]]
+        equal = tabular.groups_of(inputs)
+        remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_leaks(inputs, of_target)
         remarks += findings.of_samples(dataset)
-        told = {name: found.column for name, found in read.items()}
+        told = {name: found.column for name, found in read.items()} | dict(divided.columns)
         told |= {name: target_column(name, columns[name], kind) for name in targets}
         return replace(
             dataset, columns=tuple(told[name] for name in table.texts), remarks=tuple(remarks)
         )
 
 
-def read_inputs(table: RawTable, options: Options, others: Iterable[str]) -> dict[str, ReadColumn]:
-    """Every column beside `others`, read as the kind that it is.
+def read_inputs(
+    table: RawTable, options: Options, targets: Iterable[str], others: Iterable[str]
+) -> dict[str, ReadColumn]:
+    """Every column beside the targets and `others`, read as the kind that it is.
 
     Raises:
         FormatError: the options name a column that is not there, or call one what it cannot be.
     """
     chosen(table.texts, tuple(options.columns), "columns", is_required=False)
-    if named := sorted(set(options.columns) & set(others)):
+    if named := sorted(set(options.columns) & set(targets)):
         raise FormatError(
             f"{named[0]!r} is the target, whose kind follows from the task", "columns"
         )
     found = {}
     for name, texts in table.texts.items():
-        if name in others:
+        if name in (*targets, *others):
             continue
         try:
             found[name] = read_column(

@@ -227,6 +227,23 @@ def test_a_split_that_is_none_is_refused(changes: Any, message: str, tmp_path: P
         node_file(tmp_path, {**citations(), **MASKS, **changes})
 
 
+@pytest.mark.parametrize(("left_out", "named"), [("val", "validation"), ("test", "test")])
+def test_what_a_split_lacks_is_drawn_from_train_and_told(
+    left_out: str, named: str, tmp_path: Path
+) -> None:
+    given = {key: mask for key, mask in MASKS.items() if key != f"{left_out}_mask"}
+    found = node_file(tmp_path, {**citations(), **given})
+    parts = dict(zip(("train", "val", "test"), picked(found), strict=True))
+    whole = dict(zip(("train", "val", "test"), MASKED, strict=True))
+    kept = next(name for name in ("val", "test") if name != left_out)
+    assert parts[kept] == whole[kept]
+    assert sorted(parts["train"] + parts[left_out]) == whole["train"]
+    count = len(parts[left_out])
+    assert count == round(0.2 * len(whole["train"]))
+    remark = told(found)[f"{named}_from_train"]
+    assert remark.count == count and f"{count} of {len(whole['train'])} samples" in remark.message
+
+
 def tu_zip(labels: list[str], kinds: dict[str, str], half: bool = False) -> bytes:
     arrays = molecules()
     edges = arrays["edge_index"].T + 1

@@ -165,7 +165,11 @@ def test_a_wrong_zip_is_refused_by_file_and_line(
         ({"edge_index": np.array([[3, -1], [5, 5]])}, r"nodes from 0 to 59, got -1 at \[0, 1\]"),
         ({"y": np.zeros(60, int)}, "one class"),
         ({"y": np.arange(59)}, r"one class a node of 60, got int64 \(59,\)"),
-        ({"train_mask": np.ones(60, bool)}, "come together, got only train_mask"),
+        ({"train_mask": np.ones(60, bool)}, "train_mask comes with .* got only train_mask"),
+        (
+            {key: mask for key, mask in MASKS.items() if key != "train_mask"},
+            "train_mask comes with .* got only val_mask, test_mask",
+        ),
         ({**MASKS, "val_mask": MASKS["test_mask"]}, "node 2 is in two of"),
         ({**MASKS, "val_mask": np.zeros(60, bool)}, "val_mask is true or false for each"),
     ],

@@ -198,7 +198,7 @@ def test_arrays_that_divide_the_pictures_are_kept_and_strange_ones_refused(tmp_p
     assert found.sizes == {"train": 30, "validation": 10, "test": 20}
     parts = {"x": x[:40], "y": y[:40], "x_test": x[40:], "y_test": y[40:]}
     assert read(tmp_path, npz(**parts), TASK).sizes["test"] == 20
-    with pytest.raises(FormatError, match=r"unknown array 'holdout'; expected is .*x_val"):
+    with pytest.raises(ValueError, match=r"unknown array 'holdout'; expected is .*x_val"):
         read(tmp_path, npz(x=x, y=y, holdout=x), TASK)
     with pytest.raises(ValueError, match="x_test and y_test come together"):
         read(tmp_path, npz(x=x, y=y, x_test=x), TASK)

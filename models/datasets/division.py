@@ -1,0 +1,180 @@
+"""Columns of a table that say how its rows are divided: into splits, or into groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets import Dataset, findings
+from models.datasets.columns import FIRST_ROW, RawTable, Texts, shown
+from models.datasets.formats import FormatError, Options
+from models.datasets.kinds import read_column
+from models.datasets.splits import PARTS, WORDS, Division, Indices, joined
+from models.remarks import Column, Remark, Role
+
+DIVIDING = frozenset({"split_column", "group_column"})
+"""The options of this module."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Divided:
+    """`columns`: those that are no input, and what is told of them."""
+
+    division: Division
+    columns: Mapping[str, Column]
+    remarks: tuple[Remark, ...] = ()
+
+
+def read_division(
+    table: RawTable, options: Options, others: Iterable[str], rows: NDArray[np.int64]
+) -> Divided:
+    """What `split_column` and `group_column` say of the labelled `rows`, counted from 0.
+
+    others: columns that have another meaning.
+
+    Raises:
+        FormatError: a column is not there, or means something else; a cell of one is no part, or
+            empty; a group is in two parts, or there are too few groups.
+    """
+    _check(table, options, tuple(others))
+    parts = groups = None
+    columns, remarks = {}, []
+    if (name := options.split_column) is not None:
+        parts = _parts(name, table.texts[name], rows)
+        _check_shares(options, parts)
+        columns[name] = _ignored(table, name, "divides the rows into train, validation and test")
+    if (name := options.group_column) is not None:
+        groups, names = _groups(name, table.texts[name], rows)
+        remarks.append(_of_groups(name, groups, len(names), parts))
+        if parts is not None:
+            _check_groups(name, names, groups, parts, rows)
+        if name not in options.columns:
+            columns[name] = _ignored(table, name, "rows with the same value are in one split")
+    return Divided(Division(parts, groups), columns, tuple(remarks))
+
+
+def _check(table: RawTable, options: Options, others: tuple[str, ...]) -> None:
+    given = {option: getattr(options, option) for option in sorted(DIVIDING)}
+    for option, name in given.items():
+        if name is None:
+            continue
+        if name not in table.texts:
+            known = ", ".join(list(table.texts)[:50])
+            raise FormatError(f"there is no column {name!r}, the columns are {known}", option)
+        if name in others:
+            raise FormatError(f"{name!r} is what the network predicts, or sees", option)
+    if options.split_column is None:
+        return
+    if options.split_column == options.group_column:
+        raise FormatError("is the split_column as well; two columns are needed", "group_column")
+    if options.columns.get(options.split_column, "ignore") != "ignore":
+        raise FormatError(f"{options.split_column!r} divides the rows and is no input", "columns")
+    if options.unlabelled:
+        raise FormatError(
+            "cannot be combined with unlabelled: rows without a target are in no split",
+            "split_column",
+        )
+
+
+def _check_shares(options: Options, parts: Indices) -> None:
+    for place, name in enumerate(PARTS):
+        if name in options.split.model_fields_set and (parts == place).any():
+            raise FormatError(
+                f"{name} has no meaning where {options.split_column!r} gives its rows", "split"
+            )
+
+
+def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> Indices:
+    words = np.array([text.lower() for text in texts.take(rows).to_pylist()], dtype=object)
+    found, places = np.unique(words, return_inverse=True)
+    known = np.array([PARTS.index(WORDS[word]) if word in WORDS else -1 for word in found])
+    parts: Indices = known[places].astype(np.int64)
+    if (wrong := np.flatnonzero(parts < 0)).size:
+        row = int(rows[wrong[0]])
+        raise FormatError(
+            f"row {row + FIRST_ROW}, column {name!r}: {shown(texts[row].as_py())} is no part of a "
+            f"split; known are {', '.join(WORDS)}",
+            "split_column",
+        )
+    present = sorted({PARTS[part] for part in np.unique(parts)}, key=PARTS.index)
+    if "train" not in present or len(present) < 2:
+        raise FormatError(
+            f"{name!r} divides the rows into train, and validation, test or both; got only "
+            f"{', '.join(present)}",
+            "split_column",
+        )
+    return parts
+
+
+def _groups(name: str, texts: Texts, rows: NDArray[np.int64]) -> tuple[Indices, list[str]]:
+    values = np.array(texts.take(rows).to_pylist(), dtype=object)
+    if (empty := np.flatnonzero(values == "")).size:
+        row = int(rows[empty[0]]) + FIRST_ROW
+        raise FormatError(f"row {row}, column {name!r}: the group is missing", "group_column")
+    names, groups = np.unique(values, return_inverse=True)
+    return groups.astype(np.int64), names.tolist()
+
+
+def _of_groups(name: str, groups: Indices, count: int, parts: Indices | None) -> Remark:
+    """
+    Raises:
+        FormatError: there is not one group for each split that is drawn.
+    """
+    if parts is None and count < len(PARTS):
+        raise FormatError(
+            f"three splits need three groups or more, {name!r} has {count}", "group_column"
+        )
+    largest = int(np.bincount(groups).max())
+    message = (
+        f"{count} groups of {len(groups)} rows by {name!r}, the largest of {largest}; each is in "
+        "one split"
+    )
+    return Remark("groups", message, name, count)
+
+
+def _check_groups(
+    name: str, names: list[str], groups: Indices, parts: Indices, rows: NDArray[np.int64]
+) -> None:
+    """A division that comes with the data keeps groups together."""
+    first = np.zeros(len(names), dtype=np.int64)
+    first[groups[::-1]] = np.arange(len(groups))[::-1]
+    crossing = np.flatnonzero(parts != parts[first[groups]])
+    if crossing.size:
+        row, group = int(crossing[0]), groups[crossing[0]]
+        other = int(first[group])
+        raise FormatError(
+            f"group {shown(names[group])} is in {PARTS[parts[other]]} in row "
+            f"{rows[other] + FIRST_ROW} and in {PARTS[parts[row]]} in row {rows[row] + FIRST_ROW}; "
+            "split_column says otherwise than group_column",
+            "group_column",
+        )
+
+
+def _ignored(table: RawTable, name: str, note: str) -> Column:
+    of_file = table.kinds.get(name)
+    found = read_column(
+        name, table.texts[name], decimal=table.decimal, of_file=of_file, wanted="ignore"
+    )
+    return replace(found.column, role=Role.IGNORED, note=note)
+
+
+def told_of_division(
+    divided: Divided, dataset: Dataset, equal: Indices | None = None
+) -> Iterator[Remark]:
+    """What a person is told of how rows were divided. `equal`: the number of each one's group of
+    equal ones, None where all differ, or where that is told already.
+    """
+    division = divided.division
+    yield from divided.remarks
+    yield from findings.of_equal_samples(equal, sum(dataset.labelled_sizes), "rows", division.parts)
+    if division.parts is not None:
+        yield from findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
+    both = joined(equal, division.groups)
+    if division.groups is not None and equal is not None and both is not None:
+        before, after = len(np.unique(division.groups)), len(np.unique(both))
+        if after < before:
+            message = f"{before} groups are {after}, since they have equal rows"
+            yield Remark("groups_joined", message, None, before - after)
