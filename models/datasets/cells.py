@@ -189,7 +189,7 @@ def unicode_words(text: str) -> list[str]:
     joiners tie to it. In NFC; marks of direction and soft hyphens mean nothing.
     """
     if text.isascii():
-        return words(text)
+        return re.findall(r"[0-9a-z]+|[^0-9a-z\s]", text.lower())
     tokens: list[str] = []
     last, goes_on = "", False  # the character before; whether a letter would continue its word
     for c in unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower()):

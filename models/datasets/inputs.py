@@ -7,7 +7,6 @@ for many rows at once, as `models.datasets.preprocess.encode` gives in a bundle.
 
 from __future__ import annotations
 
-import datetime
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import bucket_of, text_parts
+from models.datasets.cells import bucket_of
+from models.datasets.many_cells import text_parts_of
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -60,7 +60,7 @@ class Input(ABC):
             (N,)
         """
         if self.values.dtype.kind in "OU":
-            return np.unique(self.values, return_inverse=True)[1].astype(np.uint64)
+            return _distinct(self.values)[1].astype(np.uint64)
         return self.values.astype(self.values.dtype.newbyteorder("=")).view(np.uint64)
 
     @abstractmethod
@@ -117,7 +117,7 @@ class Categories(Input):
         return [len(spec["values"]) + spec.get("buckets", 0)]
 
     def raw(self, spec: Mapping[str, Any]) -> NDArray[np.float64]:
-        distinct, places = np.unique(self.values, return_inverse=True)
+        distinct, places = _distinct(self.values)
         known, buckets = spec["values"], spec.get("buckets", 0)
         index = {value: float(place) for place, value in enumerate(known)}
 
@@ -126,7 +126,7 @@ class Categories(Input):
                 return index.get(text, -1.0)
             return float(len(known) + bucket_of(text, buckets))
 
-        return np.array([place(text) for text in distinct.tolist()])[places][:, None]
+        return np.array([place(text) for text in distinct])[places][:, None]
 
 
 class Dates(Input):
@@ -174,10 +174,8 @@ class LongTexts(Input):
         return [0] * int(spec["buckets"])
 
     def raw(self, spec: Mapping[str, Any]) -> NDArray[np.float64]:
-        distinct, places = np.unique(self.values, return_inverse=True)
-        kind = spec.get("tokens", "words")
-        parts = [text_parts(text, spec["buckets"], kind) for text in distinct.tolist()]
-        return np.array(parts).reshape(len(distinct), spec["buckets"])[places]
+        distinct, places = _distinct(self.values)
+        return text_parts_of(distinct, spec["buckets"], spec.get("tokens", "words"))[places]
 
 
 INPUTS: Mapping[str, type[Input]] = {
@@ -198,5 +196,9 @@ def input_of(values: Array | Input) -> Input:
     return Categories(values) if is_text else Numbers(values.astype(np.float64, copy=False))
 
 
-def seconds_of(date: datetime.datetime | None) -> np.datetime64:
-    return np.datetime64("NaT", "s") if date is None else np.datetime64(date, "s")
+def _distinct(texts: Array) -> tuple[list[str], NDArray[np.int64]]:
+    """As `np.unique` with its inverse, which sorts all of them and not only those that differ."""
+    values = texts.tolist()
+    distinct = sorted(set(values))
+    place = {text: index for index, text in enumerate(distinct)}
+    return distinct, np.fromiter((place[text] for text in values), np.int64, len(values))

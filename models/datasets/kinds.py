@@ -5,8 +5,9 @@ word. What is guessed, left out or unreadable is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,7 @@ from models.datasets.cells import (
     EMPTY_WORDS,
     MISSING_WORDS,
     boolean_of,
-    date_of,
     is_unspaced,
-    number_of,
 )
 from models.datasets.columns import FIRST_ROW, Texts, shown
 from models.datasets.inputs import (
@@ -28,8 +27,8 @@ from models.datasets.inputs import (
     Input,
     LongTexts,
     Numbers,
-    seconds_of,
 )
+from models.datasets.many_cells import dates_of, numbers_of
 from models.remarks import Column, Kind, Remark, Role
 
 MOST = 0.5
@@ -63,9 +62,11 @@ class ReadColumn:
     remarks: tuple[Remark, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _Cells:
-    """The distinct texts of a column, and which row has which."""
+    """The distinct texts of a column, and which row has which; `texts` are the distinct ones as an
+    array of `pyarrow`.
+    """
 
     name: str
     distinct: list[str]
@@ -73,11 +74,17 @@ class _Cells:
     counts: NDArray[np.int64]
     decimal: str
     words: tuple[str, ...]
-    plain: NDArray[np.float64]
+    texts: Texts
 
-    @property
+    @cached_property
     def is_missing(self) -> NDArray[np.bool_]:
-        return np.array([text.lower() in self.words for text in self.distinct], dtype=bool)
+        words = frozenset(self.words)
+        return np.array([text.lower() in words for text in self.distinct], dtype=bool)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """The number of each distinct text, NaN where it is none."""
+        return np.where(self.is_missing, np.nan, numbers_of(self.texts, self.decimal))
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         return values[self.places]
@@ -114,18 +121,11 @@ def read_column(
 
 
 def _cells(name: str, texts: Texts, decimal: str, words: tuple[str, ...]) -> _Cells:
-    import pyarrow.compute as pc
-
     encoded = texts.combine_chunks().dictionary_encode()
     dictionary = encoded.dictionary
     places = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    plain = np.full(len(dictionary), np.nan)
-    is_plain = pc.match_substring_regex(dictionary, PLAIN).to_numpy(zero_copy_only=False)
-    if decimal == "." and is_plain.any():
-        values = dictionary.filter(is_plain).cast("float64").to_numpy(zero_copy_only=False)
-        plain[is_plain] = np.where(np.abs(values) < 3e38, values, np.nan)
     counts = np.bincount(places, minlength=len(dictionary))
-    return _Cells(name, dictionary.to_pylist(), places, counts, decimal, words, plain)
+    return _Cells(name, dictionary.to_pylist(), places, counts, decimal, words, dictionary)
 
 
 def _read(
@@ -134,12 +134,11 @@ def _read(
     missing = cells.is_missing
     if wanted in (None, "ignore") and (constant := _constant(cells, missing)) is not None:
         return constant
-    numbers = _numbers(cells, missing)
     kind = Kind(wanted) if wanted not in (None, "ignore") else of_file
     if kind is None:
-        kind = _guess(cells, missing, numbers)
+        kind = _guess(cells, missing)
     if kind is Kind.NUMBER:
-        return _number(cells, missing, numbers)
+        return _number(cells, missing)
     if kind is Kind.BOOLEAN:
         return _boolean(cells, missing)
     if kind is Kind.DATE:
@@ -164,25 +163,14 @@ def _constant(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
     return ReadColumn(column, None, {}, (Remark(code, f"{where!r} is {note}", where, count),))
 
 
-def _numbers(cells: _Cells, missing: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The number of each distinct text, NaN where it is none."""
-    numbers = cells.plain.copy()
-    for index in np.flatnonzero(np.isnan(numbers) & ~missing):
-        number = number_of(cells.distinct[index], cells.decimal)
-        numbers[index] = np.nan if number is None else number
-    numbers[missing] = np.nan
-    return numbers
-
-
-def _guess(cells: _Cells, missing: NDArray[np.bool_], numbers: NDArray[np.float64]) -> Kind:
+def _guess(cells: _Cells, missing: NDArray[np.bool_]) -> Kind:
     known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
     counts = cells.counts[~missing]
-    if len({boolean_of(text) for text in known} - {None}) == 2 and all(
-        boolean_of(text) is not None for text in known
-    ):
+    if all(boolean_of(text) is not None for text in known) and len(set(map(boolean_of, known))) > 1:
         return Kind.BOOLEAN
-    if _dates_in(cells, known, counts):
+    if _dates_in(cells, known, missing):
         return Kind.DATE
+    numbers = cells.numbers
     is_number = np.isfinite(numbers[~missing])
     share = counts[is_number].sum() / counts.sum()
     bad = int((~is_number).sum())
@@ -216,32 +204,36 @@ def _is_identifier(name: str, numbers: NDArray[np.float64], counts: NDArray[np.i
     return is_unique and is_whole and _NAME_OF_AN_IDENTIFIER.fullmatch(name.strip()) is not None
 
 
-def _dates_in(cells: _Cells, known: Sequence[str], counts: NDArray[np.int64]) -> bool:
+def _dates_in(cells: _Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
     """Whether most cells are dates, those of eight digits included if all are."""
     if all(text.isdecimal() for text in known):
         return len(known) > 2 and all(DATE_LIKE_NUMBER.fullmatch(text) for text in known)
-    sample = range(0, len(known), max(1, len(known) // 500))
-    are = [date_of(known[i]) is not None or date_of(known[i], "mdy") is not None for i in sample]
-    if np.average(are, weights=counts[list(sample)]) <= MOST:
+    sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
+    texts = cells.texts.take(sample)
+    dates = dates_of(texts)
+    are = ~np.isnat(dates["dmy"]) | ~np.isnat(dates["mdy"])
+    if np.average(are, weights=cells.counts[sample]) <= MOST:
         return False
-    return not all(number_of(known[i], cells.decimal) is not None for i in sample)
+    return bool(np.isnan(numbers_of(texts, cells.decimal)).any())
 
 
-def _order(cells: _Cells, missing: NDArray[np.bool_]) -> tuple[str, bool]:
+def _order(
+    cells: _Cells, dates: Mapping[str, NDArray[np.datetime64]], missing: NDArray[np.bool_]
+) -> tuple[str, bool]:
     """Whether days come before months, and whether that is a guess."""
-    dates = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
-    read = {order: sum(date_of(text, order) is not None for text in dates) for order in _ORDERS}
+    read = {order: int((~np.isnat(found[~missing])).sum()) for order, found in dates.items()}
     if read["dmy"] != read["mdy"]:
         return max(read, key=lambda order: read[order]), False
-    is_open = any(date_of(text, "dmy") != date_of(text, "mdy") for text in dates)
-    slashes = any("/" in text for text in dates)
+    first, second = dates["dmy"], dates["mdy"]
+    is_open = bool(((first != second) & ~(np.isnat(first) & np.isnat(second)) & ~missing).any())
+    slashes = any(
+        "/" in text for text, empty in zip(cells.distinct, missing, strict=True) if not empty
+    )
     return ("mdy" if is_open and slashes else "dmy"), is_open
 
 
-_ORDERS = ("dmy", "mdy")
-
-
-def _number(cells: _Cells, missing: NDArray[np.bool_], numbers: NDArray[np.float64]) -> ReadColumn:
+def _number(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
+    numbers = cells.numbers
     bad = ~missing & np.isnan(numbers)
     if np.isnan(numbers).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a number")
@@ -271,12 +263,9 @@ def _boolean(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
 
 
 def _date(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
-    order, is_guess = _order(cells, missing)
-    dates = [
-        None if empty else date_of(text, order)
-        for text, empty in zip(cells.distinct, missing, strict=True)
-    ]
-    values = np.array([seconds_of(date) for date in dates], dtype="datetime64[s]")
+    dates = dates_of(cells.texts)
+    order, is_guess = _order(cells, dates, missing)
+    values = np.where(missing, np.datetime64("NaT", "s"), dates[order])
     bad = ~missing & np.isnat(values)
     if np.isnat(values).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a date")
