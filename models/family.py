@@ -124,5 +124,9 @@ def _check(entry: Any) -> None:
 
 
 families: Registry[Family] = Registry(
-    "family", "models.families", plugins="nasmith.families", check=_check
+    "family",
+    "models.families",
+    plugins="nasmith.families",
+    check=_check,
+    reserved={"table": "the space of a table of known results"},
 )

@@ -61,20 +61,21 @@ def own_source() -> Source:
 
 
 def plugins(
-    group: str, is_taken: Callable[[str], bool], check: Callable[[Any], None]
+    group: str, owner: Callable[[str], str | None], check: Callable[[Any], None]
 ) -> Iterator[Plugin | BrokenPlugin]:
     """Everything that is installed for a group, by distribution and name. The caller takes each
     before it asks for the next, so that of two with one name the second is broken.
 
-    `check` raises TypeError where an object is not what the group is for.
+    `owner` says in words what has a name already, `the strategy of nasmith-server 0.1.0`; `check`
+    raises TypeError where an object is not what the group is for.
     """
     found = importlib.metadata.entry_points(group=group)
     for point in sorted(found, key=lambda point: (_source(point).distribution, point.name)):
         try:
             if _NAME.fullmatch(point.name) is None:
                 raise ValueError("its name is none of a request: a-z, then a-z, 0-9 and _")
-            if is_taken(point.name):
-                raise ValueError("there is an entry of this name already")
+            if (taken := owner(point.name)) is not None:
+                raise ValueError(f"the name {point.name!r} is taken by {taken}")
             entry = point.load()
             check(entry)
         except (Exception, SystemExit) as error:  # whatever it does, the rest goes on

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from models.plugins import BrokenPlugin, Source, own_source, plugins
@@ -30,7 +31,8 @@ class Registry(Mapping[str, T]):
 
     Adding an entry is adding a file with `@registry.register("name")`; nothing else changes. Other
     distributions add theirs by entry points of the group `plugins` (`models.plugins`), each an
-    object that `check` takes.
+    object that `check` takes, under a name that no file registered and that is not `reserved`:
+    name -> what else it means where an entry is named.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class Registry(Mapping[str, T]):
         *,
         plugins: str | None = None,
         check: Callable[[Any], None] = lambda entry: None,
+        reserved: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.kind, self._package = kind, package
-        self._group, self._check = plugins, check
+        self._group, self._check, self._reserved = plugins, check, reserved
         self._entries: dict[str, T] = {}
         self._sources: dict[str, Source] = {}
         self._broken: list[BrokenPlugin] = []
@@ -53,12 +56,14 @@ class Registry(Mapping[str, T]):
         """Decorator: the class or function below is `name`.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or reserved.
         """
 
         def add(entry: E) -> E:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
+            if name in self._reserved:
+                raise ValueError(f"{self.kind} {name!r}: that is {self._reserved[name]}")
             self._entries[name] = entry  # type: ignore[assignment]  # a file keeps to its protocol
             return entry
 
@@ -94,11 +99,19 @@ class Registry(Mapping[str, T]):
         self._discover()
         return name in self._entries
 
+    def _owner(self, name: str) -> str | None:
+        """What has the name already, in words."""
+        if name in self._reserved:
+            return self._reserved[name]
+        if name in self._entries:
+            return f"the {self.kind} of {self._sources.get(name) or own_source()}"
+        return None
+
     def _take_plugins(self) -> None:
         self._broken.clear()
         if self._group is None:
             return
-        for found in plugins(self._group, self._entries.__contains__, self._check):
+        for found in plugins(self._group, self._owner, self._check):
             if isinstance(found, BrokenPlugin):
                 self._broken.append(found)
             else:

@@ -42,7 +42,7 @@ BODY: dict[str, Any] = {
 }
 
 BROKEN = {
-    ("nasmith.strategies", "random"): "an entry of this name already",
+    ("nasmith.strategies", "random"): "taken by the strategy of nasmith-server",
     ("nasmith.strategies", "absent"): "ModuleNotFoundError",
     ("nasmith.strategies", "leaves"): "SystemExit: nothing here",
     ("nasmith.strategies", "speechless"): "lacks objectives, ask, tell",
