@@ -23,6 +23,8 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
+    if found.get("verdict"):  # older servers give none
+        print(f"{found['verdict']}\n")
     for number, objective in enumerate(found["objectives"]):
         print(f"{'' if number == 0 else chr(10)}{objective['goal']} {objective['metric']}")
         for line in _lines(objective):
@@ -97,6 +99,8 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         if course is not None:
             best = _best_after(course, course["trials"])
             yield f"{name:<11}{best} after {course['trials']} trials"
+    if objective.get("floor") is not None:
+        yield f"{'floor':<11}{objective['floor']:.6g} by what knows nothing of the inputs"
     for known in objective["presets"]:
         value = "no result" if known["value"] is None else f"{known['value']:.6g}"
         yield f"{known['preset']:<11}{value} in trial {known['trial']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,8 +114,10 @@ def _watch(search: Search, patience: float, as_json: bool) -> None:
     if as_json:
         print_json(search.document)
     else:
+        best = search.best()
+        _print_verdict(best)
         print(f"{search.id} {summary(search)}")
-        if any(item["bundle"] for item in search.best()):  # a table has none
+        if any(item["bundle"] for item in best):  # a table has none
             note(f"Get the model with: nasmith download {search.id}")
     if search.state != SearchState.SUCCEEDED:
         raise typer.Exit(EXIT_FAILED_SEARCH)
@@ -131,6 +133,7 @@ def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         return
     from nasmith.progress import summary
 
+    _print_verdict(best)
     document = search.document
     objectives = [f"{o['goal']} {o['metric']}" for o in search.spec["objectives"]]
     rows = [
@@ -238,15 +241,25 @@ def _done(search: Search) -> str:
     return f"{search.progress['trials_done']}/{search.progress['trials_total']}"
 
 
+def _print_verdict(best: Sequence[dict[str, Any]]) -> None:
+    """The first line of what is said of a winner that is no better than what knows nothing."""
+    if best and (verdict := best[0].get("verdict")):  # older servers give none
+        print(verdict)
+
+
 def _scores(item: dict[str, Any]) -> Iterator[str]:
-    """One line a metric of `best`: as the search saw it, and after the final training."""
+    """One line a metric of `best`: as the search saw it, and after the final training, beside what
+    knows nothing of the inputs.
+    """
     search, final = item["search_metrics"], item["final_metrics"] or {}
+    floor = item.get("baseline") or {}  # older servers give none
     names = [name for name in {**search, **final} if name.startswith(_SHOWN_METRICS)]
     for name in sorted(names, key=lambda name: _SHOWN_METRICS.index(_shown_as(name))):
         seen = f"{search[name]:.6g}" if name in search else ""
         spread = final.get(name)
         retrained = f"final {_spread(spread)}" if spread else ""
-        yield f"{name:<20}{seen:<14}{retrained}".rstrip()
+        known = f"baseline {floor[name]:.6g}" if name in floor else ""
+        yield f"{name:<20}{seen:<14}{retrained:<32}{known}".rstrip()
 
 
 def _spread(known: dict[str, Any]) -> str:

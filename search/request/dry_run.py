@@ -60,7 +60,7 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
         "epochs": round(epochs),
         "training_flops": training_flops,
         "seconds_limit": spec.budget.seconds,
-        "baseline": resolved.dataset.baseline,
+        "baseline": resolved.floor,
     }
 
 

@@ -9,6 +9,7 @@ from typing import cast
 from models.datasets import UnavailableDatasetError
 from models.family import InfeasibleError
 from models.registry import UnknownNameError
+from models.training.baseline import comparable
 from search.evaluators.proxies import ProxyScorer
 from search.problems import SpecError, SpecProblem, SpecWarning, capped, problem, shown
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
@@ -37,6 +38,16 @@ class Resolved:
     @property
     def dataset(self) -> DatasetFacts:
         return self.source.dataset
+
+    @property
+    def floor(self) -> dict[str, float] | None:
+        """What knows nothing of the dataset scores on validation, as far as it means the same as
+        the scores of this search; None: unknown.
+        """
+        known = self.dataset.baseline
+        if known is None:
+            return None
+        return comparable(known, self.spec.training, self.spec.errors_in)
 
     def cost(self, candidate: Candidate) -> dict[str, float]:
         """What is known of a candidate before it is evaluated.

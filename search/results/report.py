@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.datasets.tables import SCORES as TABLE_SCORES
+from models.training.baseline import verdict
 from search.objectives import (
     COST_METRICS,
     MEASURED_METRICS,
@@ -26,8 +27,11 @@ from search.trial import Trial, TrialState
 Fitness = tuple[float, ...] | None
 
 
-def best(spec: SearchSpec, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """The items of `GET /v1/searches/{id}/best`, the winner first.
+def best(
+    spec: SearchSpec, trials: Sequence[Trial], floor: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """The items of `GET /v1/searches/{id}/best`, the winner first. `floor`: what knows nothing of
+    the data scores, by metric; None: unknown.
 
     With one objective the `final.top` best candidates, with several the Pareto set.
     `final_metrics` is None until a final run of the candidate has completed. Candidates with final
@@ -49,9 +53,25 @@ def best(spec: SearchSpec, trials: Sequence[Trial]) -> list[dict[str, Any]]:
             "architecture": trial.candidate.architecture.to_json(),
             "search_metrics": dict(trial.metrics),
             "final_metrics": spread(finals.get(trial.number, ())),
+            "baseline": None if floor is None else dict(floor),
+            "verdict": _verdict(spec, trial, finals.get(trial.number, ()), floor or {}),
         }
         for trial in sorted(shown, key=final_score, reverse=True)
     ]
+
+
+def _verdict(
+    spec: SearchSpec, trial: Trial, finals: Sequence[Trial], floor: Mapping[str, float]
+) -> str | None:
+    """Whether it is no better than what knows nothing: by the first objective that has a floor,
+    as the final runs score it, or where they do not, as the search did.
+    """
+    for objective in spec.objectives:
+        metric = objective.metric
+        if metric in floor and metric in trial.metrics:
+            values = _columns(finals).get(metric, [trial.metrics[metric]])
+            return verdict(metric, objective.goal, statistics.fmean(values), floor[metric])
+    return None
 
 
 def report(
@@ -60,6 +80,7 @@ def report(
     baseline: Sequence[Fitness],
     presets: Sequence[tuple[str, int, Fitness]],
     importances: Sequence[Mapping[str, float]],
+    floor: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """For each objective: the best so far of the strategy and of the baseline, their paired
     difference (`search.results.comparison`), and what each decision explains
@@ -67,6 +88,7 @@ def report(
 
     strategy, baseline: the fitness of the trials that count, in the order of asking.
     presets: name, number and fitness of the trials of `spec.baselines`.
+    floor: as of `best`.
     """
     return [
         {
@@ -74,6 +96,7 @@ def report(
             "goal": objective.goal,
             "strategy": _course(objective, column(strategy, index)),
             "baseline": _course(objective, column(baseline, index)) if spec.baseline else None,
+            "floor": (floor or {}).get(objective.metric),
             "presets": [
                 {"preset": name, "trial": number, "value": _value(objective, fitness, index)}
                 for name, number, fitness in presets

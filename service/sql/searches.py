@@ -37,7 +37,7 @@ class SearchStatus:
 class Submission:
     """An accepted request: the resolved spec, what it was resolved against, what its client should
     change, and the results of earlier searches that it begins with. `names_upload`: the dataset is
-    one that can be deleted.
+    one that can be deleted. `floor`: what knows nothing of it scores; None: unknown.
     """
 
     spec: SearchSpec
@@ -46,6 +46,7 @@ class Submission:
     warnings: Sequence[SpecWarning] = ()
     taken_over: Sequence[Trial] = ()
     names_upload: bool = False
+    floor: dict[str, float] | None = None
 
 
 class KeyTakenError(Exception):
@@ -132,6 +133,7 @@ class SearchRepository:
             dataset_fingerprint=submission.dataset_fingerprint,
             versions=submission.versions,
             warnings=[warning.to_json() for warning in submission.warnings],
+            floor=submission.floor,
             created_at=datetime.now(UTC),
             revision=0,  # its first event makes it 1
         )

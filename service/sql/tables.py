@@ -96,7 +96,8 @@ class Search(Base):
     not done yet. `lease_token` grows by one at each claim; a writer names the token that it was
     given, and a stale one changes no row. Leases use the database's clock. `revision` grows with
     every change that a client can see and is the ETag. `event_sequence` is the number of the last
-    event. `best` is the data of the last `best.changed` event.
+    event. `best` is the data of the last `best.changed` event. `floor`: what knows nothing of the
+    data scores on validation.
     """
 
     __tablename__ = "searches"
@@ -116,6 +117,7 @@ class Search(Base):
     spec: Mapped[dict[str, Any]]
     dataset: Mapped[str] = mapped_column(String(100), default="", server_default="")
     warnings: Mapped[list[Any] | None]
+    floor: Mapped[dict[str, Any] | None]
     dataset_fingerprint: Mapped[str] = mapped_column(String(64))
     versions: Mapped[dict[str, Any]]
     trials_done: Mapped[int] = mapped_column(default=0)

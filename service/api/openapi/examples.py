@@ -67,6 +67,7 @@ _READ: dict[str, Any] = {
     "ended_at": None,
     "spec": _SEARCH,
     "warnings": [],
+    "baseline": {"val_accuracy": 0.1017, "val_loss": 2.3026},
     "dataset_fingerprint": "9d1c6a4e0b7f3825c1d4e8a96b20f7355e48c09ab7d61f32840ce95a7b13d6f2",
     "links": {
         "self": _PATH,
@@ -132,6 +133,8 @@ _BEST: dict[str, Any] = {
                 "val_accuracy": {"mean": 0.9862, "std": 0.0021, "seeds": 3},
                 "test_accuracy": {"mean": 0.9833, "std": 0.0026, "seeds": 3},
             },
+            "baseline": {"val_accuracy": 0.1017, "val_loss": 2.3026},
+            "verdict": None,
             "bundle": f"{_PATH}/trials/9/bundle",
         }
     ],
@@ -139,6 +142,7 @@ _BEST: dict[str, Any] = {
 }
 
 _REPORT: dict[str, Any] = {
+    "verdict": None,
     "supernets": [
         {
             "trial": 0,
@@ -165,6 +169,7 @@ _REPORT: dict[str, Any] = {
                 "best_so_far": [{"trials": 1, "value": 0.94}, {"trials": 9, "value": 0.9805}],
             },
             "baseline": {"trials": 30, "best_so_far": [{"trials": 1, "value": 0.9721}]},
+            "floor": 0.1017,
             "presets": [{"preset": "lenet-5", "trial": 60, "value": 0.9694}],
             "difference": {
                 "trials": 30,

@@ -72,6 +72,9 @@ class SearchRead(BaseModel):
     ended_at: datetime | None
     spec: dict[str, Any] = Field(description="the request, fully resolved")
     warnings: list[RequestWarning] = Field(description="of the request that was submitted")
+    baseline: dict[str, float] | None = Field(
+        description="what knows nothing of the inputs scores on validation; null: unknown"
+    )
     dataset_fingerprint: str = Field(description="SHA-256 of the data that were searched on")
     links: Links
 
@@ -99,6 +102,7 @@ class SearchRead(BaseModel):
             ended_at=row.ended_at,
             spec=row.spec,
             warnings=[RequestWarning.model_validate(found) for found in row.warnings or ()],
+            baseline=row.floor,
             dataset_fingerprint=row.dataset_fingerprint,
             links=Links(
                 self=path,

@@ -47,6 +47,7 @@ def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str)
         versions=_versions(),
         warnings=resolved.warnings,
         taken_over=trials,
+        floor=resolved.floor,
         names_upload=not isinstance(resolved.dataset.reference, str),
     )
 

@@ -23,7 +23,7 @@ def best_items(search: Search, trials: TrialRepository) -> list[dict[str, Any]]:
     spec = stored_spec(search.spec)
     finals = [trial_of(row) for row in trials.finals()]
     candidates = _contenders(spec, trials, {f.source for f in finals if f.source is not None})
-    return best(spec, [*candidates, *finals])
+    return best(spec, [*candidates, *finals], search.floor)
 
 
 def hypervolume_points(search: Search, trials: TrialRepository) -> list[tuple[int, float]]:

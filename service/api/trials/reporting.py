@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.engine.stages.baseline import BASELINE
 from search.engine.stages.candidates import CANDIDATE
+from service.api.trials.ranking import best_items
 from service.sql.database import Sessions
 from service.sql.dataset_facts import TenantDatasets
 from service.sql.searches import SearchRepository
@@ -33,6 +34,7 @@ class _Material:
     presets: dict[int, str]
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
+    floor: dict[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,11 @@ class Reports:
             self._kept.move_to_end(key)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
-            return {**self._kept[key], "supernets": self._supernets(tenant_id, search_id)}
+            return {
+                "verdict": self._verdict(tenant_id, search_id),
+                **self._kept[key],
+                "supernets": self._supernets(tenant_id, search_id),
+            }
 
     def differences(self, tenant_id: str, first_id: str, second_id: str) -> list[Document]:
         """Of two searches on the same data, for each objective that both have.
@@ -101,6 +107,13 @@ class Reports:
         with self._sessions.read() as session:
             SearchRepository(session, tenant_id).check(search_id)
             return TrialRepository(session, tenant_id, search_id).last_end()
+
+    def _verdict(self, tenant_id: str, search_id: str) -> str | None:
+        """Of the winner."""
+        with self._sessions.read() as session:
+            search = SearchRepository(session, tenant_id).get(search_id)
+            items = best_items(search, TrialRepository(session, tenant_id, search_id))
+        return items[0]["verdict"] if items else None
 
     def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
         """Always as they are now: their curves grow."""
@@ -143,7 +156,7 @@ class Reports:
                 if o.fitness is not None and o.is_new and o.number not in presets
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-            return _Material(spec, outcomes, presets, results, trials.results())
+            return _Material(spec, outcomes, presets, results, trials.results(), search.floor)
 
 
 def _differences(
@@ -183,6 +196,6 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     except SpecError:  # the dataset is not here any more
         pass
     return {
-        "objectives": report(spec, strategy, baseline, presets, importances),
+        "objectives": report(spec, strategy, baseline, presets, importances, material.floor),
         "rank_correlations": rank_correlations(material.scored),
     }

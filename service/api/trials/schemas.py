@@ -139,6 +139,12 @@ class BestItem(BaseModel):
     final_metrics: dict[str, Spread] | None = Field(
         description="after retraining, test metrics included; null before that"
     )
+    baseline: dict[str, float] | None = Field(
+        description="what knows nothing of the inputs scores on validation; null: unknown"
+    )
+    verdict: str | None = Field(
+        description="says that it is no better than the baseline; null: it is, or that is unknown"
+    )
     bundle: str | None = Field(description="path of the trained model; null before it is published")
 
 
@@ -212,6 +218,9 @@ class ObjectiveReport(BaseModel):
     goal: Literal["maximize", "minimize"]
     strategy: Course
     baseline: Course | None = Field(description="null: the search has none")
+    floor: float | None = Field(
+        description="what knows nothing of the inputs scores; null: unknown, or not of a score"
+    )
     presets: list[PresetResult] = Field(description="known networks that were compared with")
     difference: Difference | None = Field(description="null while one of them has no result")
     importance: list[Share] = Field(
@@ -255,6 +264,10 @@ class SupernetReport(BaseModel):
 
 
 class ReportRead(BaseModel):
+    verdict: str | None = Field(
+        description="says that the winner is no better than the dataset's baseline; null: it is, "
+        "or that is unknown"
+    )
     objectives: list[ObjectiveReport]
     rank_correlations: dict[str, RankCorrelation] = Field(
         description="of each zero-cost proxy with the first objective; bigger is better in both"

@@ -23,6 +23,7 @@ from service.server.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.sql.queue import Queue
+from service.sql.tables import Search
 from tests.service.support.tables import table_file
 from tests.support.command_line import REQUEST, Nasmith
 
@@ -110,16 +111,26 @@ def test_a_search_of_a_table_has_scores_and_no_model(
     claim = Queue(sessions).claim("a test")
     assert claim is not None and claim.search_id == search_id
     assert SearchDriver(settings, sessions, claim).run() is Exit.DONE
-    sessions.engine.dispose()
-
     watched = nasmith("watch", search_id)
     assert (watched.code, "nasmith download" in watched.err) == (0, False)
+    assert watched.out.startswith(f"{search_id} succeeded")
     (best,) = nasmith("show", search_id, "--json").data["best_items"]
     lines = [line.split() for line in nasmith("show", search_id).out.splitlines()]
     score = f"{best['search_metrics']['search_score']:.6g}"
     assert ["search_score", score, "final", score, "(one", "run)"] in lines
     final = f"{best['final_metrics']['final_score']['mean']:.6g}"
     assert ["final_score", "final", final, "(one", "run)"] in lines
+
+    with sessions.begin() as session:  # as if what knows nothing scored more
+        session.get_one(Search, search_id).floor = {"search_score": 1000.0}
+    sessions.engine.dispose()
+    for command in ("watch", "show", "report"):
+        said = nasmith(command, search_id).out
+        assert said.startswith(f"No better than the baseline: search_score is {score}, what knows")
+    assert "floor      1000 by what knows nothing of the inputs" in said
+    assert nasmith("report", search_id, "--json").data["verdict"] in said
+    shown = nasmith("show", search_id).out.splitlines()
+    assert any(line.split()[-2:] == ["baseline", "1000"] for line in shown)
 
 
 def test_no_server(nasmith: Nasmith) -> None:

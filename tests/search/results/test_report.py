@@ -75,6 +75,8 @@ def test_before_the_end_the_best_so_far_has_no_final_metrics() -> None:
         "architecture": trials[1].candidate.architecture.to_json(),
         "search_metrics": {"val_accuracy": 0.9},
         "final_metrics": None,
+        "baseline": None,
+        "verdict": None,
     }
     assert best(of, []) == []
 
@@ -95,6 +97,27 @@ def test_the_winner_has_the_best_mean_final_validation_score() -> None:
     assert score["std"] == pytest.approx(np.std([0.91, 0.92], ddof=1))
     assert score["seeds"] == 2
     assert items[0]["final_metrics"]["test_accuracy"]["mean"] == pytest.approx(0.505)
+
+
+def test_a_winner_that_is_no_better_than_what_knows_nothing_is_called_so() -> None:
+    of = spec()
+    first = candidate(0, of, val_accuracy=0.7, val_loss=0.5)
+    floor = {"val_accuracy": 0.6, "val_loss": 0.9}
+    (item,) = best(of, [first], floor)
+    assert item["baseline"] == floor and item["verdict"] is None
+    (item,) = best(of, [first], {"val_accuracy": 0.7})
+    assert item["verdict"] == (
+        "No better than the baseline: val_accuracy is 0.7, what knows nothing of the inputs "
+        "has 0.7."
+    )
+    runs = [final(1, first, 0, val_accuracy=0.5), final(2, first, 1, val_accuracy=0.6)]
+    (item,) = best(of, [first, *runs], floor)
+    assert item["verdict"].startswith("No better than the baseline: val_accuracy is 0.55, what")
+    (item,) = best(of, [first])
+    assert item["baseline"] is None and item["verdict"] is None
+    by_cost = spec(objectives=[{"metric": "parameters", "goal": "minimize"}])
+    (item,) = best(by_cost, [candidate(0, by_cost, parameters=5, val_accuracy=0.1)], floor)
+    assert item["verdict"] is None, "nothing is cheaper than nothing"
 
 
 def test_one_seed_has_no_spread() -> None:

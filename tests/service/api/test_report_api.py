@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -35,7 +36,14 @@ def test_a_search_with_its_baseline(app: FastAPI, client: TestClient) -> None:
     assert len(drawn) == 25
     assert replayed(stored_spec(document["spec"]), trials)["difference"] is None
 
-    (item,) = client.get(f"/v1/searches/{search_id}/report").json()["objectives"]
+    assert set(document["baseline"]) >= {"val_accuracy", "val_loss"}
+    (found,) = client.get(f"/v1/searches/{search_id}/best").json()["items"]
+    assert found["baseline"] == document["baseline"] and found["verdict"] is None
+    report = client.get(f"/v1/searches/{search_id}/report").json()
+    assert report["verdict"] is None
+
+    (item,) = report["objectives"]
+    assert item["floor"] is None, "nothing is cheaper than nothing"
     best = {
         name: min(trial["metrics"]["parameters"] for trial in of)
         for name, of in (("strategy", trained), ("baseline", drawn))
@@ -81,12 +89,14 @@ def test_a_search_beside_known_networks(app: FastAPI, client: TestClient) -> Non
 def test_a_search_that_has_not_begun(client: TestClient) -> None:
     search_id = submit(client, **SMALL)
     assert client.get(f"/v1/searches/{search_id}/report").json() == {
+        "verdict": None,
         "objectives": [
             {
                 "metric": "val_accuracy",
                 "goal": "maximize",
                 "strategy": {"trials": 0, "best_so_far": []},
                 "baseline": None,
+                "floor": pytest.approx(0.1, abs=0.03),  # one class of ten
                 "presets": [],
                 "difference": None,
                 "importance": [],
