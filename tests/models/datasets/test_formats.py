@@ -383,8 +383,8 @@ def test_the_reader_is_a_process_with_limits(
     assert facts["task"] == stored.task.to_json() and facts["classes"] == [0, 1]
     big = upload(tmp_path, npz(x=np.zeros((5_000, 64, 64), np.uint8), y=np.arange(5_000) % 2),
                  "image_classification")  # fmt: skip
-    with pytest.raises(FormatError, match="more than 50,000,000 bytes of memory"):
-        parse(big, target, Limits(memory_bytes=50_000_000))
+    with pytest.raises(FormatError, match="more than 20,000,000 bytes of memory"):
+        parse(big, target, Limits(memory_bytes=20_000_000))
     with pytest.raises(FormatError, match=r"more than 0\.01 s"):
         parse(good, target, Limits(seconds=0.01))
     with pytest.raises(FormatError, match="x and y are needed"):

@@ -395,16 +395,17 @@ def test_a_paused_search_goes_on_from_its_journal(folder: Path) -> None:
         has_ended = any(isinstance(event, TrialEnded) for event in journal.events)
         return Orders("pause" if has_ended else "run")
 
-    run = run_of(journal, trials=6)
-    evaluator = partial(Unruly, folder, seconds=0.3)
+    run = run_of(journal, trials=200)
+    evaluator = partial(Unruly, folder, seconds=0.1)
     run_ray_tune(run, evaluator, TWO, Script(rule))
     assert not run.finished and not run.running
     before = len(run.trials)
-    assert 1 <= before < 6
-    again = run_of(journal, trials=6)
+    assert 1 <= before < 200
+    again = run_of(journal, trials=before + 2)
     run_ray_tune(again, evaluator, TWO)
-    assert again.finished and [trial.number for trial in again.trials] == list(range(7))
-    assert all(len(attempts(folder, number)) == 1 for number in range(7))
+    numbers = list(range(before + 3))
+    assert again.finished and [trial.number for trial in again.trials] == numbers
+    assert all(len(attempts(folder, number)) == 1 for number in numbers)
 
 
 @on_ray
