@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.api.events.schemas import DATA, EVENT, event_schemas
 from service.api.openapi.examples import REQUESTS, RESPONSES
 from service.api.problems import MEDIA_TYPE, Problem
 
@@ -30,7 +31,7 @@ _TAGS = [
 ]
 _STREAM = (
     "Server-sent events: each has an `id`, the number of the event; an `event`, its type; and "
-    "`data`, a JSON object."
+    f"`data`, a JSON object whose schema follows from the type. `{EVENT}` describes one event."
 )
 _DESCRIPTION = """Post a *search*: a search space, a dataset, a training recipe, a strategy and a
 budget. Poll or stream its state, and download the best networks as trained models that run without
@@ -71,11 +72,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["components"]["securitySchemes"] = {"apiKey": _API_KEY}
     document["security"] = [{}, {"apiKey": []}]
     schemas = document["components"]["schemas"]
-    models: list[type[BaseModel]] = [Problem, *_bodies()]
+    models: list[type[BaseModel]] = [Problem, *_bodies(), *dict.fromkeys(DATA.values())]
     for model in models:
         schema = model.model_json_schema(ref_template=_REFERENCE)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
+    schemas |= event_schemas(_REFERENCE)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for schema in schemas.values():
@@ -115,6 +117,7 @@ def _finish(operation: dict[str, Any]) -> None:
     for stream in answer.get("content", {}).values():
         if stream.pop("itemSchema", None) is not None:  # of 3.2
             answer["description"] = _STREAM
+            stream["schema"] = {"type": "string", "description": f"a sequence of `{EVENT}`"}
     body = operation.get("requestBody", {})
     if "$ref" in body:
         schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}

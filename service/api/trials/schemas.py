@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from models.training.diagnosis import diagnosis
-from search.trial import TrialState
+from search.trial import FailureKind, TrialState
 from search.trial_kind import trial_kinds
 from service.sql.tables import Epoch, Trial
 from service.sql.trial_rows import document_of
@@ -26,8 +26,8 @@ class ArchitectureRead(BaseModel):
 
 
 class FailureRead(BaseModel):
-    kind: str = Field(description="what kind of failure, one of a few words")
-    message: str
+    kind: FailureKind
+    message: str = Field(description="for people")
 
 
 class CurvePoint(BaseModel):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -94,8 +96,71 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(document).validate()
     stream = document["paths"]["/v1/searches/{search_id}/events"]["get"]["responses"]["200"]
-    assert stream["content"] == {"text/event-stream": {}}  # 3.1 has no word for a stream's items
+    content = stream["content"]["text/event-stream"]  # 3.1 has no word for a stream's items
+    assert content == {"schema": {"type": "string", "description": "a sequence of `SearchEvent`"}}
     assert "number of the event" in stream["description"]
+
+
+def event_schemas(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema of the data of each type of event, as a reader of the document finds it."""
+    schemas = document["components"]["schemas"]
+    found = {}
+    for reference in schemas["SearchEvent"]["oneOf"]:
+        event = schemas[reference["$ref"].rpartition("/")[2]]["properties"]
+        data = event["data"]
+        assert (data["type"], data["contentMediaType"]) == ("string", "application/json")
+        found.update(dict.fromkeys(event["event"]["enum"], data["contentSchema"]))
+    return found
+
+
+def test_every_event_that_was_recorded_is_as_documented(document: dict[str, Any]) -> None:
+    recorded = json.loads((Path(__file__).parents[2] / "golden" / "events.json").read_text())
+    schemas = event_schemas(document)
+    assert schemas.keys() == {type_ for _, type_, _ in recorded}
+    for number, (_, type_, data) in enumerate(recorded, 1):
+        told = {**data, "created_at": "2026-01-31T12:00:00+00:00"}
+        validate(document, schemas[type_], told)
+        event = {"id": str(number), "event": type_, "data": json.dumps(told)}
+        validate(document, {"$ref": "#/components/schemas/SearchEvent"}, event)
+        wrong = {**event, "event": "trial.gone"}
+        with pytest.raises(ValidationError):
+            validate(document, {"$ref": "#/components/schemas/SearchEvent"}, wrong)
+    with pytest.raises(ValidationError, match="metrics"):
+        validate(document, schemas["best.changed"], {"trial": 0, "created_at": "2026-01-31"})
+
+
+def test_what_a_stream_sends_is_as_documented(client: TestClient, document: dict[str, Any]) -> None:
+    search_id = submit(client)
+    client.patch(f"/v1/searches/{search_id}", json={"name": "other", "budget": {"trials": 7}})
+    client.post(f"/v1/searches/{search_id}/cancel")
+    with client.stream("GET", f"/v1/searches/{search_id}/events") as response:
+        blocks = response.read().decode().replace("\r\n", "\n").split("\n\n")
+    events = [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+    events = [event for event in events if "data" in event]
+    assert [event["event"] for event in events] == [
+        "search.queued",
+        "search.updated",
+        "search.cancelled",
+    ]
+    for event in events:
+        validate(document, {"$ref": "#/components/schemas/SearchEvent"}, event)
+        validate(document, event_schemas(document)[event["event"]], json.loads(event["data"]))
+
+
+def test_words_of_a_closed_list_are_an_enumeration(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    kind = schemas["FailureRead"]["properties"]["kind"]
+    assert schemas[kind["$ref"].rpartition("/")[2]]["enum"] == [
+        "error",
+        "non_finite",
+        "out_of_memory",
+        "worker_died",
+        "infeasible",
+        "fidelity",
+        "budget",
+        "cancelled",
+        "bundle",
+    ]
 
 
 def test_the_document_says_where_the_server_is_and_what_key_it_takes(
