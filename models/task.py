@@ -78,6 +78,8 @@ class Task:
         graph: the size of the graph, of a graph task; None for all others.
         targets: columns of the input that are forecast, in the order of the outputs, those of one
             time step together; None where they are unknown, and for all other tasks.
+        known: columns of the input that are known in advance and tell of the steps to forecast;
+            None where there are none.
     """
 
     name: TaskName
@@ -86,6 +88,7 @@ class Task:
     vocabulary: int | None = None
     graph: GraphSize | None = None
     targets: tuple[int, ...] | None = None
+    known: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -111,6 +114,14 @@ class Task:
             )
         if self.targets is not None:
             self._check_targets(self.targets)
+        if self.known is not None and (
+            self.targets is None
+            or not set(self.known) <= {*range(self.input_shape[-1])} - {*self.targets}
+        ):
+            raise ValueError(
+                "columns known in advance are columns of the input of a forecast, and no targets; "
+                f"got {self.known}"
+            )
 
     def _check_targets(self, targets: tuple[int, ...]) -> None:
         if self.name != "forecasting":
@@ -153,11 +164,14 @@ class Task:
             document["graph"] = asdict(self.graph)
         if self.targets is not None:
             document["targets"] = list(self.targets)
+        if self.known is not None:
+            document["known"] = list(self.known)
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        graph, targets = document.get("graph"), document.get("targets")
+        graph = document.get("graph")
+        targets, known = document.get("targets"), document.get("known")
         return cls(
             document["name"],
             tuple(document["input_shape"]),
@@ -165,4 +179,5 @@ class Task:
             document.get("vocabulary"),
             None if graph is None else GraphSize(**graph),
             None if targets is None else tuple(targets),
+            None if known is None else tuple(known),
         )

@@ -15,6 +15,7 @@ from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
 from models.datasets.splits import PARTS, Division, equal_samples, ordered
 from models.datasets.statistics import moments
+from models.datasets.steps import leads
 from models.task import Task
 
 Rows = NDArray[np.int64]
@@ -104,6 +105,9 @@ def forecasting(
     test: float = 0.2,
     lengths: Sequence[int] | None = None,
     follows: NDArray[np.bool_] | None = None,
+    known: Sequence[str] = (),
+    cycles: Sequence[str] = (),
+    calendar: NDArray[np.float64] | None = None,
 ) -> Dataset:
     """Windows of a series and what comes after them, split by time: the last rows are the test.
 
@@ -112,10 +116,15 @@ def forecasting(
 
     lengths: rows of each series, where there are several, one after the other.
     follows: whether a row is the step after the row before; no window crosses a row that is not.
+    known: columns whose values of the steps to forecast are known. A window has them, and the
+        calendar, once more, `leads` steps ahead: so it holds those of the whole horizon.
+    cycles: what the columns of `calendar` are, sine and cosine of each (`steps.calendar_of`).
 
     Shapes:
         values: (T, series), NaN in rows that are in no window; follows: (T,)
-        x: (N, window, series); y: (N, horizon * targets), the targets of one time step together
+        calendar: (T, 2 * cycles)
+        x: (N, window, channels), the series, the calendar, and for each lead those that are known
+        y: (N, horizon * targets), the targets of one time step together
     Raises:
         ValueError: too few rows for a window and its horizon in each split.
     """
@@ -128,8 +137,22 @@ def forecasting(
     _check_windows(found, window, horizon, is_whole=is_whole)
     train_values = values[found.train_rows]
     mean, deviation = moments(train_values[np.isfinite(train_values).all(axis=1)])
-    scaled = torch.from_numpy(((values - mean) / deviation).astype(np.float32))
-    raw = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+    calendar = np.zeros((len(values), 0)) if calendar is None else calendar
+    inputs = np.concatenate([values, calendar], axis=1)
+    mean = np.concatenate([mean, np.zeros(calendar.shape[1])])
+    deviation = np.concatenate([deviation, np.ones(calendar.shape[1])])
+    in_advance = [list(names).index(column) for column in known]
+    in_advance += range(len(names), inputs.shape[1])
+    shifts = leads(window, horizon) if in_advance else []
+    inputs = np.concatenate(
+        [inputs, *(_ahead(inputs[:, in_advance], shift) for shift in shifts)], axis=1
+    )
+    mean, deviation = (
+        np.concatenate([part, *(part[in_advance] for _ in shifts)]) for part in (mean, deviation)
+    )
+    channels = inputs.shape[1]
+    scaled = torch.from_numpy(((inputs - mean) / deviation).astype(np.float32))
+    raw = torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float64))
     columns = [list(names).index(target) for target in targets]
     train, val, held_out = (
         Split(
@@ -139,8 +162,8 @@ def forecasting(
         for starts in found.starts
     )
     steps = [{"op": "standardize", "axis": -1, "mean": mean.tolist(), "std": deviation.tolist()}]
-    preprocessing = {
-        "input": {"shape": [window, len(names)], "dtype": "float64"},
+    preprocessing: dict[str, Any] = {
+        "input": {"shape": [window, channels], "dtype": "float64"},
         "series": list(names),
         "steps": steps,
         "target": {
@@ -159,13 +182,21 @@ def forecasting(
     }
     if not is_whole:
         content |= {"lengths": np.array(lengths), "follows": follows}
+    if in_advance:
+        content |= {"known": np.array(in_advance), "calendar": calendar}
+        preprocessing["known"] = {
+            "columns": list(known),
+            "cycles": list(cycles),
+            "leads": shifts,
+        }
     return Dataset(
         name=name,
         task=Task(
             "forecasting",
-            (window, len(names)),
+            (window, channels),
             horizon * len(targets),
             targets=tuple(columns),
+            known=(*in_advance, *range(len(names) + calendar.shape[1], channels)) or None,
         ),
         train=train,
         validation=val,
@@ -174,6 +205,15 @@ def forecasting(
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
     )
+
+
+def _ahead(values: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+    """The values so many rows later; NaN at the end, where no window lies.
+
+    Shapes:
+        (T, columns) -> (T, columns)
+    """
+    return np.concatenate([values[steps:], np.full((steps, values.shape[1]), np.nan)])
 
 
 def _cut(rows: torch.Tensor, starts: Rows, length: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,8 @@ from models.datasets.cells import number_of
 from models.datasets.columns import FIRST_ROW, Texts, shown, strings
 from models.datasets.inputs import Dates
 from models.datasets.kinds import DATE_LIKE_NUMBER, WrongKindError, read_column
+from models.datasets.steps import TOLERANCE, on_grid, step_of
 from models.remarks import Remark
-
-TOLERANCE = 0.1
-"""Share of the usual step that a step may differ from it: months, leap years, clocks that drift."""
 
 _ZONED = r"(?i)\d\s*(z|utc)$|:\d\d(\.\d+)?\s*[-+]\d\d:?(\d\d)?$"
 _DAY = 86_400.0
@@ -25,16 +23,20 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """`order` is that of day and month, where they are not written as in ISO 8601.
+    """`order` is that of day and month, where they are not written as in ISO 8601; `month_end`
+    says that months are dated by their last day.
 
     Shapes:
         values: (T,) in `unit`: number, seconds, weekdays or months, since some beginning
+        instants: (T,), None where times are numbers
     """
 
     values: NDArray[np.float64]
     unit: str
     order: str | None = None
     remarks: tuple[Remark, ...] = ()
+    instants: NDArray[np.datetime64] | None = None
+    month_end: bool = False
 
 
 def read_times(name: str, texts: Texts, decimal: str) -> Times:
@@ -98,18 +100,48 @@ def _counted(
     from Monday to Friday where there are no others; else in seconds.
     """
     days, months = instants.astype("datetime64[D]"), instants.astype("datetime64[M]")
-    seconds = instants.astype("datetime64[us]").astype(np.int64) / 1e6
+    instants, unit, month_end = instants.astype("datetime64[us]"), "seconds", False
     if (instants == days).all():
         of_month = (days - months.astype("datetime64[D]")).astype(np.int64)
         last = (months + 1).astype("datetime64[D]") - 1
-        if len(np.unique(days)) > 2 and ((of_month == of_month[0]).all() or (days == last).all()):
-            return Times(months.astype(np.int64).astype(np.float64), "months", order, remarks)
         weekday = (days.astype(np.int64) + 3) % 7
         steps = np.diff(np.unique(days)).astype(np.int64)
-        if (weekday < 5).all() and len(steps) > 5 and np.median(steps) == 1:
-            counted = np.busday_count(days.min(), days).astype(np.float64)
-            return Times(counted, "weekdays", order, remarks)
-    return Times(seconds, "seconds", order, remarks)
+        month_end = bool((days == last).all())
+        if len(steps) > 1 and ((of_month == of_month[0]).all() or month_end):
+            unit = "months"
+        elif (weekday < 5).all() and len(steps) > 5 and np.median(steps) == 1:
+            unit = "weekdays"
+    month_end = month_end and unit == "months"
+    return Times(_values(instants, unit), unit, order, remarks, instants, month_end)
+
+
+def _values(instants: NDArray[np.datetime64], unit: str) -> NDArray[np.float64]:
+    if unit == "months":
+        return instants.astype("datetime64[M]").astype(np.int64).astype(np.float64)
+    if unit == "weekdays":
+        days = instants.astype("datetime64[D]")
+        return np.busday_count(days.min(), days).astype(np.float64)
+    return instants.astype("datetime64[us]").astype(np.int64) / 1e6
+
+
+def gridded(times: Times, frequency: str) -> tuple[Times, float]:
+    """The step of the grid that each time lies in, and the day since 1970 at whose midnight the
+    grid begins, that of the first time.
+
+    Raises:
+        ValueError: the times are numbers.
+    """
+    if times.instants is None:
+        raise ValueError("the times are numbers, and a frequency is of dates")
+    origin = float(times.instants.min().astype("datetime64[D]").astype(np.int64))
+    written, places = np.unique(times.instants, return_inverse=True)
+    steps = np.array([on_grid(t, frequency, origin) for t in written.tolist()], "datetime64[us]")
+    unit = step_of(frequency)[1]
+    values = _values(steps, unit)[places]
+    is_end = frequency.strip() == "ME"
+    return replace(
+        times, values=values, unit=unit, instants=steps[places], month_end=is_end
+    ), origin
 
 
 def usual_step(times: NDArray[np.float64], begins: NDArray[np.bool_]) -> float | None:

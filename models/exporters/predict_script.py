@@ -17,7 +17,6 @@ import csv
 import importlib.util
 import io
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,10 @@ from torch import Tensor, nn
 from models.datasets.pictures import PictureError, fitted, read_picture
 
 # pictures.
+# series: their reader stands here in a bundle
+from models.exporters.recent_rows import Recent, SeriesError, recent_of
+
+# series.
 Missing = Literal["error", "fill"]
 
 BATCH = 256
@@ -64,21 +67,34 @@ class Predictor:
         """That a row has, of a table or a series."""
         if "columns" in self.preprocessing:
             return [column["name"] for column in self.preprocessing["columns"]]
-        return list(self.preprocessing.get("series", ()))
+        names = list(self.preprocessing.get("series", ()))
+        if self.preprocessing.get("series_column"):
+            names.insert(0, self.preprocessing["series_column"])
+        if "time" in self.preprocessing:
+            names.insert(0, self.preprocessing["time"]["name"])
+        return names
 
     def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
         """One result a sample: `label` and `probability_<class>` of classes, the target's own
-        values of a regression; of a forecast one a step.
+        values of a regression; of a forecast one a step, with its `time`, and its series where
+        there are several.
 
         samples: rows of a table as mappings, or columns as a mapping or a data frame; texts;
-            paths of pictures, or arrays of them; the recent rows of one series; a mapping of the
-            arrays of a graph; or raw samples as an array, as `preprocess` of model.py takes them.
+            paths of pictures, or arrays of them; the recent rows of series, then those of the
+            steps to forecast where columns are known in advance; a mapping of the arrays of a
+            graph; or raw samples as an array, as `preprocess` of model.py takes them.
         missing: "fill" has a column that is not given count as missing in every row.
 
         Raises:
             PredictionError: what is wrong, by name.
         """
         self.unknown, self.ignored = {}, []
+        # series: of forecasting alone
+        if self.task == "forecasting" and not _is_array(samples):
+            recent = self._recent(samples)
+            outputs = self.outputs(self._windows(recent))
+            return [step for pair in zip(recent, outputs) for step in self._steps(*pair)]  # noqa: B905
+        # series.
         outputs = self.outputs(samples, missing=missing)
         return [result for output in outputs for result in self._results(output)]
 
@@ -103,8 +119,10 @@ class Predictor:
             rows = list(self._rows(samples, missing))
             for start in range(0, len(rows), BATCH):
                 yield self._model.encode(rows[start : start + BATCH], self.preprocessing)
+        # series: of forecasting alone
         elif self.task == "forecasting" and not _is_array(samples):
-            yield self._window(list(self._rows(samples, "error")))
+            yield self._windows(self._recent(samples))
+        # series.
         elif self.task == "text_classification" and not _is_array(samples):
             texts = [samples] if isinstance(samples, str) else list(samples)
             for start in range(0, len(texts), BATCH):
@@ -169,22 +187,30 @@ class Predictor:
             self.unknown["text"] = self.unknown.get("text", 0) + unknown
         return tokens
 
-    def _window(self, rows: list[Mapping[str, Any]]) -> Tensor:
-        """The latest rows of one series, in the order of the file that it was trained on."""
-        length = self.preprocessing["input"]["shape"][0]
-        several = self.preprocessing.get("series_column")
-        if several and len({str(row.get(several)) for row in rows}) > 1:
-            raise PredictionError(
-                f"rows of several series, by {several!r}; a forecast is of one at a time"
-            )
-        if self.preprocessing.get("time", {}).get("newest_first"):
-            rows = rows[::-1]
-        if len(rows) < length:
-            raise PredictionError(f"{length} rows of the series are needed, got {len(rows)}")
-        values = []
-        for number, row in enumerate(rows[-length:], len(rows) - length):
-            values.append([_number(row[name], name, number) for name in self.columns])
-        return torch.tensor([values], dtype=torch.float64)
+    # series: of forecasting alone
+    def _recent(self, samples: Any) -> list[Recent]:
+        try:
+            found = recent_of(list(self._rows(samples, "fill")), self.preprocessing)
+        except SeriesError as error:
+            raise PredictionError(str(error)) from None
+        if not found:
+            raise PredictionError("there is no row to predict from")
+        return found
+
+    def _windows(self, recent: Sequence[Recent]) -> Tensor:
+        return torch.tensor([series.window for series in recent], dtype=torch.float64)
+
+    def _steps(self, recent: Recent, output: Tensor) -> Iterator[dict[str, Any]]:
+        """The results of one series, each with its time."""
+        for number, result in enumerate(self._results(output)):
+            named: dict[str, Any] = {}
+            if recent.name is not None:
+                named[self.preprocessing["series_column"]] = recent.name
+            if recent.times is not None:
+                named["time"] = recent.times[number]
+            yield named | result
+
+    # series.
 
     # pictures: of image classification alone
     def _picture(self, path: Any) -> Tensor:
@@ -298,16 +324,6 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
 
 def _is_array(samples: Any) -> bool:
     return isinstance(samples, Tensor) or hasattr(samples, "__array_interface__")
-
-
-def _number(value: Any, name: str, row: int) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise PredictionError(f"row {row}, column {name!r}: {value!r} is no number")
-    return number
 
 
 def main() -> None:

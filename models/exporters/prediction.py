@@ -5,17 +5,35 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.datasets import pictures
-from models.exporters import CannotExportError, Export, Turn, exporters, predict_script
+from models.datasets import pictures, steps
+from models.datasets.cells import date_of, number_of, text_of
+from models.exporters import (
+    CannotExportError,
+    Export,
+    Turn,
+    exporters,
+    predict_script,
+    recent_rows,
+)
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
 
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
+
+_Source = ModuleType | Callable[..., Any]
+
+_READERS: tuple[tuple[str, str, tuple[_Source, ...]], ...] = (
+    ("pictures", "image_classification", (pictures,)),
+    ("series", "forecasting", (text_of, number_of, date_of, steps, recent_rows)),
+)
+"""The word that marks what reads the samples of a task, and the modules and functions that do."""
 
 
 @exporters.register("prediction")
@@ -62,20 +80,35 @@ class Prediction:
 
 
 def text(task_name: str) -> str:
-    """The script for a task: with what reads pictures, or without a word of them."""
-    parts = re.split(
-        r"^ *# pictures[:.].*\n", inspect.getsource(predict_script), flags=re.MULTILINE
-    )
-    if task_name != "image_classification":
-        return _spaced("".join(parts[::2]))
-    reader = inspect.getsource(pictures)
-    tree = ast.parse(reader)
-    lines = reader.splitlines(keepends=True)
-    first = next(node for node in tree.body if not isinstance(node, (ast.Expr, *_IMPORTS)))
-    imports = [ast.get_source_segment(reader, n) for n in tree.body if isinstance(n, _IMPORTS)]
-    needed = [line for line in imports if line and "__future__" not in line]
-    parts[1] = "\n".join(needed) + "\n\n" + "".join(lines[first.lineno - 1 :])
-    return _spaced("".join(parts))
+    """The script for a task: with what reads its samples, or without a word of it."""
+    script = inspect.getsource(predict_script)
+    for word, task, sources in _READERS:
+        parts = re.split(rf"^ *# {word}[:.].*\n", script, flags=re.MULTILINE)
+        if task_name == task:
+            parts[1] = _body(sources)
+        else:
+            parts = parts[::2]
+        script = "".join(parts)
+    return _spaced(script)
+
+
+def _body(sources: Sequence[_Source]) -> str:
+    """Modules and functions as one text, without what they import from each other."""
+    imports: dict[str, None] = {}
+    bodies = []
+    for part in sources:
+        source = inspect.getsource(part)
+        lines = source.splitlines(keepends=True)
+        for node in ast.parse(source).body:
+            if not isinstance(node, _IMPORTS):
+                continue
+            line = ast.get_source_segment(source, node)
+            if line and "__future__" not in line and "from models." not in line:
+                imports[line] = None
+        nodes = [n for n in ast.parse(source).body if not isinstance(n, (ast.Expr, *_IMPORTS))]
+        first = min([nodes[0].lineno, *(d.lineno for d in getattr(nodes[0], "decorator_list", ()))])
+        bodies.append("".join(lines[first - 1 :]))
+    return "\n".join(imports) + "\n\n" + "\n\n".join(bodies)
 
 
 def _spaced(source: str) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from models.datasets.steps import FREQUENCIES, frequency_of
 from models.datasets.stored import Content
 from models.registry import Registry
 from models.settings import Items, Settings
@@ -72,6 +73,18 @@ class Options(Settings):
         "words a word is a character",
     )
     horizon: int | None = Field(None, ge=1, le=100_000, description="time steps to forecast")
+    frequency: str | None = Field(
+        None,
+        max_length=20,
+        description="a regular step that a series is brought to, each the mean of its rows: "
+        + FREQUENCIES,
+    )
+    known: str | Items[str] | None = Field(
+        None,
+        max_length=1000,
+        description="columns of a series whose values are known for the steps to forecast, a price "
+        "or a holiday; calendar stands for the hour, weekday and season of the time",
+    )
     unlabelled: bool = Field(
         False,
         description="whether rows without a target, or a folder of pictures named unlabelled, are "
@@ -128,6 +141,13 @@ class Options(Settings):
             raise ValueError("group_column keeps labelled rows together, unlabelled has others")
         return self
 
+    @field_validator("frequency")
+    @classmethod
+    def _is_a_step(cls, frequency: str | None) -> str | None:
+        if frequency is not None:
+            frequency_of(frequency)
+        return frequency
+
     @field_validator("size")
     @classmethod
     def _has_two_sides(cls, size: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
@@ -156,6 +176,12 @@ class Options(Settings):
         if not known._is_text_encoding:
             raise ValueError(f"{name} is no encoding of texts")
         return known.name
+
+    @property
+    def known_columns(self) -> tuple[str, ...]:
+        """Those known in advance, `calendar` among them."""
+        names = (self.known,) if isinstance(self.known, str) else self.known or ()
+        return tuple(dict.fromkeys(names))
 
     @property
     def targets(self) -> tuple[str, ...]:

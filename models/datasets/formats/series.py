@@ -24,14 +24,28 @@ from models.datasets.columns import (
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen
 from models.datasets.kinds import PLAIN
-from models.datasets.times import Times, ascending, follows, in_words, read_times, usual_step
+from models.datasets.steps import calendar_of, cycles_of, leads, step_of
+from models.datasets.times import (
+    Times,
+    ascending,
+    follows,
+    gridded,
+    in_words,
+    read_times,
+    usual_step,
+)
 from models.remarks import Column, Kind, Remark, Role
+
+CALENDAR = "calendar"
+"""Among the columns known in advance: inputs from the time itself."""
 
 
 @formats.register("series")
 class Series:
     tasks = frozenset({"forecasting"})
-    options = frozenset({"time", "target", "series", "window", "horizon", "columns"}) | WRITING
+    options = WRITING | frozenset(
+        {"time", "target", "series", "window", "horizon", "columns", "frequency", "known"}
+    )
     description = "a CSV or Parquet file with a column of time"
 
     @staticmethod
@@ -54,9 +68,13 @@ class Series:
         names = [name for name, column in told.items() if column.role is not Role.IGNORED]
         read = [_numbers(table.texts[name], table.decimal, options) for name in names]
         values = np.stack(read, axis=1)
-        remarks = [*table.remarks, *_of_cells(table, names, values, told)]
+        remarks = [*table.remarks, *_of_cells(table, names, values, told, options)]
         rows = _rows(table, options, time)
         values = values[rows.order]
+        if options.frequency:
+            rows, values = _resampled(rows, values, options.frequency)
+            remarks.append(_of_grid(rows, time, options.frequency, table.rows))
+        cycles, calendar = _calendar(rows, options)
         if len(values) * options.horizon * len(targets) > MAX_VALUES:
             raise FormatError(
                 f"{len(values):,} rows with {len(targets)} series of {options.horizon} steps are "
@@ -67,7 +85,16 @@ class Series:
         whole = rows.follows & is_read
         whole[1:] &= is_read[:-1]
         found = _windows(rows, whole, options)
-        count = sum(map(len, found.starts)) * options.window * len(names)
+        ahead = leads(options.window, options.horizon) if options.known_columns else []
+        known = 2 * len(cycles) + len([n for n in options.known_columns if n != CALENDAR])
+        channels = len(names) + 2 * len(cycles) + known * len(ahead)
+        if len(values) * channels > MAX_VALUES:
+            raise FormatError(
+                f"{len(values):,} rows with {channels:,} inputs, those known in advance among "
+                f"them, are more than {MAX_VALUES:,} values; a longer window needs fewer",
+                "known",
+            )
+        count = sum(map(len, found.starts)) * options.window * channels
         if not whole[1:].all() and count > MAX_VALUES:
             raise FormatError(
                 f"windows of {options.window} steps between gaps, or of several series, are "
@@ -85,12 +112,15 @@ class Series:
             test=options.split.test,
             lengths=rows.lengths,
             follows=whole,
+            known=[name for name in options.known_columns if name != CALENDAR],
+            cycles=cycles,
+            calendar=calendar,
         )
         remarks += _of_times(rows, time, _windows(rows, rows.follows, options).crossing)
         remarks += _of_series(rows, options, found.short)
         return replace(
             dataset,
-            preprocessing={**dataset.preprocessing, **_reading(rows, options, time)},
+            preprocessing={**dataset.preprocessing, **_reading(table, rows, options, time)},
             columns=_columns(table, options, time, rows.times.unit, told),
             remarks=tuple(remarks),
         )
@@ -99,6 +129,9 @@ class Series:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     """The rows of a file as series, one after the other, each from its oldest row on.
+
+    times: of the rows in the order of the file; of a grid, in the order of the series.
+    origin: of the grid that they were brought to, if any: the day since 1970 at which it begins.
 
     Shapes:
         order: (T,) their places in the file; follows: (T,)
@@ -111,6 +144,7 @@ class _Rows:
     times: Times
     step: float | None
     turned: int
+    origin: float | None = None
 
 
 def _rows(table: RawTable, options: Options, time: str) -> _Rows:
@@ -127,11 +161,80 @@ def _rows(table: RawTable, options: Options, time: str) -> _Rows:
         groups = np.split(by_series, np.cumsum(np.bincount(places))[:-1])
     order, turned = ascending(time, times.values, groups, table.texts[time])
     lengths = [len(group) for group in groups]
-    begins = np.zeros(table.rows, dtype=bool)
-    begins[np.cumsum([0, *lengths[:-1]])] = True
+    begins = _begins(lengths)
     ordered = times.values[order]
     step = usual_step(ordered, begins)
     return _Rows(order, lengths, names, follows(ordered, begins, step), times, step, turned)
+
+
+def _begins(lengths: Sequence[int]) -> NDArray[np.bool_]:
+    begins = np.zeros(sum(lengths), dtype=bool)
+    begins[np.cumsum([0, *lengths[:-1]])] = True
+    return begins
+
+
+def _resampled(
+    rows: _Rows, values: NDArray[np.float64], frequency: str
+) -> tuple[_Rows, NDArray[np.float64]]:
+    """One row a step of the grid that has any: the mean of what its rows show. `order` is where
+    the first of them stands in the file.
+
+    Raises:
+        FormatError: the times are numbers.
+    """
+    try:
+        times, origin = gridded(rows.times, frequency)
+    except ValueError as error:
+        raise FormatError(str(error), "frequency") from None
+    assert times.instants is not None  # noqa: S101 - `gridded` has looked
+    at, begins = times.values[rows.order], _begins(rows.lengths)
+    is_first = begins.copy()
+    is_first[1:] |= np.diff(at) != 0
+    first = np.flatnonzero(is_first)
+    counts = np.add.reduceat(np.isfinite(values), first, axis=0, dtype=np.int64)
+    sums = np.add.reduceat(np.nan_to_num(values, nan=0.0), first, axis=0)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    starts = np.flatnonzero(begins)
+    lengths = [int(part.sum()) for part in np.split(is_first, starts[1:])]
+    step = step_of(frequency)[0]
+    order = rows.order[first]
+    grid = replace(times, values=at[first], instants=times.instants[order])
+    found = replace(
+        rows,
+        order=order,
+        lengths=lengths,
+        follows=follows(at[first], _begins(lengths), step),
+        times=grid,
+        step=step,
+        origin=origin,
+    )
+    return found, means
+
+
+def _calendar(rows: _Rows, options: Options) -> tuple[list[str], NDArray[np.float64] | None]:
+    """The cycles of the calendar that are known in advance, and where each row is in them.
+
+    Raises:
+        FormatError: the times have none.
+    """
+    if CALENDAR not in options.known_columns:
+        return [], None
+    if rows.times.instants is None:
+        raise FormatError("the times are numbers, which have no calendar", "known")
+    if rows.step is None:
+        raise FormatError(
+            "times without a usual step have no calendar in advance; options.frequency brings them "
+            "to one",
+            "known",
+        )
+    cycles = cycles_of(rows.step, rows.times.unit)
+    if not cycles:
+        step = in_words(rows.step, rows.times.unit)
+        raise FormatError(f"steps of {step} go through no cycle of the calendar", "known")
+    instants = rows.times.instants
+    if rows.origin is None:
+        instants = instants[rows.order]
+    return cycles, np.array([calendar_of(time, cycles) for time in instants.tolist()])
 
 
 def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> series.Windows:
@@ -146,17 +249,22 @@ def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> serie
     )
 
 
-def _reading(rows: _Rows, options: Options, time: str) -> dict[str, Any]:
+def _reading(table: RawTable, rows: _Rows, options: Options, time: str) -> dict[str, Any]:
     """What a prediction needs to find the rows of a window, and the times after it."""
-    found: dict[str, Any] = {
-        "time": {
-            "name": time,
-            "unit": rows.times.unit,
-            "step": rows.step,
-            "order": rows.times.order,
-            "newest_first": rows.turned > 0,
-        }
+    of_time: dict[str, Any] = {
+        "name": time,
+        "unit": rows.times.unit,
+        "step": rows.step,
+        "order": rows.times.order,
+        "newest_first": rows.turned > 0,
     }
+    if rows.times.month_end:
+        of_time["month_end"] = True
+    if options.frequency:
+        of_time |= {"frequency": options.frequency.strip(), "origin": rows.origin}
+    found: dict[str, Any] = {"time": of_time}
+    if table.decimal != ".":
+        found["decimal"] = table.decimal
     return found | {"series_column": options.series} if options.series else found
 
 
@@ -193,6 +301,7 @@ def _inputs(
                 "ignore; time, series and target have options of their own",
                 "columns",
             )
+    _check_known(table, options, [*others, *targets])
     told = {}
     for name, texts in table.texts.items():
         if name in others:
@@ -201,8 +310,32 @@ def _inputs(
         note = None
         if options.columns.get(name) == "ignore":
             role, note = Role.IGNORED, "left out, as the options say"
+        elif name in options.known_columns:
+            note = "known in advance"
         told[name] = _column(name, texts, Kind.NUMBER, role, note)
     return told
+
+
+def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> None:
+    """
+    Raises:
+        FormatError: a column that is not there, or that cannot be known in advance.
+    """
+    names = options.known_columns
+    if CALENDAR in names and CALENDAR in table.texts:
+        raise FormatError(
+            f"{CALENDAR!r} stands for the calendar of the times, and is a column too: rename that",
+            "known",
+        )
+    named = tuple(name for name in names if name != CALENDAR)
+    chosen(table.texts, named, "known", is_required=False)
+    for name in named:
+        if name in others or options.columns.get(name) == "ignore":
+            raise FormatError(
+                f"{name!r} cannot be known in advance: it is the time, the series, a target or "
+                "left out",
+                "known",
+            )
 
 
 def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64]:
@@ -227,7 +360,11 @@ def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64
 
 
 def _of_cells(
-    table: RawTable, names: Sequence[str], values: NDArray[np.float64], told: dict[str, Column]
+    table: RawTable,
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    told: dict[str, Column],
+    options: Options,
 ) -> list[Remark]:
     """What is told of cells without a number; the columns are corrected by their count.
 
@@ -235,6 +372,7 @@ def _of_cells(
         FormatError: most cells of a column show no number.
     """
     remarks = []
+    become = "are in no mean" if options.frequency else "their rows count as gaps"
     for name, numbers in zip(names, values.T, strict=True):
         bad = np.flatnonzero(~np.isfinite(numbers))
         if not len(bad):
@@ -246,12 +384,23 @@ def _of_cells(
                 "options.columns leaves one out by ignore"
             )
         message = (
-            f"{len(bad)} of {len(numbers)} cells of {name!r} show no number, and their rows count "
-            f"as gaps; the first is {text} in row {row}"
+            f"{len(bad)} of {len(numbers)} cells of {name!r} show no number, and {become}; the "
+            f"first is {text} in row {row}"
         )
         remarks.append(Remark("bad_cells", message, f"row {row}, column {name!r}", len(bad)))
         told[name] = replace(told[name], missing=len(bad))
     return remarks
+
+
+def _of_grid(rows: _Rows, time: str, frequency: str, count: int) -> Remark:
+    begins = _begins(rows.lengths)
+    assert rows.step is not None  # noqa: S101 - of a grid
+    between = np.rint(np.diff(rows.times.values)[~begins[1:]] / rows.step) - 1
+    message = (
+        f"{count} rows became {len(begins)} steps of {frequency}, each the mean of its rows; "
+        f"{int(between.sum())} steps between have none"
+    )
+    return Remark("resampled", message, time, len(begins))
 
 
 def _of_times(rows: _Rows, time: str, crossing: int) -> list[Remark]:

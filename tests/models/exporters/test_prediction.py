@@ -217,24 +217,32 @@ def test_texts_and_series(tmp_path: Path) -> None:
     assert model.predict(["word3 and more"])[0] == pytest.approx(expected[0], abs=1e-6), "not mixed"
 
 
-def test_recent_rows_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) -> None:
     days = pd.date_range("2026-01-01", periods=120).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": days, "load": RNG.normal(size=120).cumsum().round(4)})
-    options = {"time": "day", "target": "load", "window": 6, "horizon": 2}
-    newest_first = frame[::-1]
-    content = newest_first.to_csv(index=False).encode()
+    panel = pd.concat([frame.assign(shop=shop) for shop in ("a", "b")])
+    options = {"time": "day", "target": "load", "series": "shop", "window": 6, "horizon": 2}
+    content = panel.to_csv(index=False).encode()
     dataset = read(tmp_path, content, "forecasting", **options)
     folder = bundle_of(dataset, "rnn", tmp_path)
     model = script(folder).load(folder)
     expected = model.outputs(frame.load.to_numpy()[-6:, None])
-    assert torch.equal(model.outputs(newest_first.head(20)), expected)
-
-    (tmp_path / "panel").mkdir()
-    panel = pd.concat([frame.assign(shop=shop) for shop in ("a", "b")])
-    content = panel.to_csv(index=False).encode()
-    dataset = read(tmp_path / "panel", content, "forecasting", series="shop", **options)
-    folder = bundle_of(dataset, "rnn", tmp_path / "panel")
-    other = script(folder).load(folder)
-    assert len(other.predict(panel[panel.shop == "b"])) == 2
-    with pytest.raises(ValueError, match="rows of several series, by 'shop'"):
-        other.predict(panel)
+    newest_first = panel[::-1]
+    assert torch.equal(model.outputs(newest_first[newest_first.shop == "b"].head(20)), expected)
+    steps = model.predict(panel)
+    named = [(step["shop"], step["time"], step["step"]) for step in steps]
+    times = ["2026-05-01", "2026-05-02"]
+    assert named == [(shop, t, n) for shop in "ab" for n, t in enumerate(times, 1)]
+    assert steps[0]["load"] == steps[2]["load"]
+    (tmp_path / "recent.csv").write_bytes(content)
+    found = subprocess.run(
+        [sys.executable, "-P", str(folder / "predict.py"), str(tmp_path / "recent.csv")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    written = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert [row["time"] for row in written] == times * 2 and not found.stderr
+    assert [float(row["load"]) for row in written] == [step["load"] for step in steps]
+    with pytest.raises(ValueError, match=r"column 'day'.*are 172800 seconds, the usual step"):
+        model.predict(panel.drop(panel.index[-3]))

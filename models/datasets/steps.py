@@ -1,0 +1,139 @@
+"""Steps in time, one instant at a time: grids, what comes next, what the calendar says. The same
+text runs in a bundle: nothing here needs more than the standard library.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import math
+import re
+from collections.abc import Sequence
+
+from models.datasets.cells import date_of
+
+TOLERANCE = 0.1
+"""Share of the usual step that a step may differ from it: months, leap years, clocks that drift."""
+
+FREQUENCIES = "15min, 1h, D (with any count before s, min, h and D), W, B, MS, ME, QS or YS"
+
+SIZES = {"s": 1.0, "min": 60.0, "h": 3600.0, "D": 86_400.0}
+MONTHS = {"MS": 1, "ME": 1, "QS": 3, "YS": 12}
+
+
+def frequency_of(text: str) -> tuple[int, str]:
+    """The count and the unit of a regular step, in the words of pandas.
+
+    Raises:
+        ValueError: it is none of `FREQUENCIES`.
+    """
+    match = re.fullmatch(r"(\d{0,6})(s|min|h|D|W|B|MS|ME|QS|YS)", text.strip())
+    count = int(match.group(1) or 1) if match else 0
+    if match is None or count < 1 or (count > 1 and match.group(2) not in SIZES):
+        raise ValueError(f"{text!r} is no step; allowed are {FREQUENCIES}")
+    return count, match.group(2)
+
+
+def step_of(frequency: str) -> tuple[float, str]:
+    """The length of a step, and the unit that it is counted in."""
+    count, unit = frequency_of(frequency)
+    if unit in SIZES:
+        return count * SIZES[unit], "seconds"
+    if unit == "W":
+        return 7 * SIZES["D"], "seconds"
+    return (1.0, "weekdays") if unit == "B" else (float(MONTHS[unit]), "months")
+
+
+def on_grid(time: datetime.datetime, frequency: str, origin: float) -> datetime.datetime:
+    """The step that an instant lies in, by the name that pandas gives it: its beginning, or the
+    end of a week (Sunday) and of a month (ME). A weekend belongs to Friday's step B.
+
+    origin: days since 1970 at whose midnight steps of seconds to days begin.
+    """
+    count, unit = frequency_of(frequency)
+    if unit in SIZES:
+        size = datetime.timedelta(seconds=count * SIZES[unit])
+        start = datetime.datetime(1970, 1, 1) + datetime.timedelta(days=origin)
+        return start + (time - start) // size * size
+    day = time.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit == "W":
+        return day + datetime.timedelta(days=6 - day.weekday())
+    if unit == "B":
+        return day - datetime.timedelta(days=max(day.weekday() - 4, 0))
+    if unit == "ME":
+        return day.replace(day=calendar.monthrange(day.year, day.month)[1])
+    return day.replace(month=(day.month - 1) // MONTHS[unit] * MONTHS[unit] + 1, day=1)
+
+
+def instant_of(text: str, order: str | None) -> datetime.datetime | None:
+    """The instant that a text shows, in UTC where it has a zone; ISO 8601, or day and month in
+    `order`, or with the month's name. None where it shows none.
+    """
+    text = text.strip()
+    try:
+        if order is not None:
+            return date_of(text, order)
+        is_month = re.fullmatch(r"\d{4}-\d{2}", text)
+        found = datetime.datetime.fromisoformat(f"{text}-01" if is_month else text)
+    except ValueError:
+        return date_of(text)
+    if found.tzinfo is None:
+        return found
+    return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too
+
+
+def counted(time: datetime.datetime, unit: str) -> float:
+    """An instant as a number of `unit`, since 1970."""
+    if unit == "months":
+        return float((time.year - 1970) * 12 + time.month - 1)
+    if unit == "weekdays":
+        weeks, day = divmod(time.toordinal() - 719_163 + 3, 7)
+        return float(weeks * 5 + min(day, 5))
+    return (time - datetime.datetime(1970, 1, 1)).total_seconds()
+
+
+def later(
+    time: datetime.datetime, amount: float, unit: str, *, month_end: bool = False
+) -> datetime.datetime:
+    """The instant `amount` of `unit` after another; on the last day of its month, where so asked
+    and where the month has no such day.
+    """
+    if unit == "seconds":
+        return time + datetime.timedelta(seconds=amount)
+    if unit == "weekdays":
+        weeks, day = divmod(min(time.weekday(), 4) + round(amount), 5)
+        return time + datetime.timedelta(days=7 * weeks + day - time.weekday())
+    years, month = divmod(time.month - 1 + round(amount), 12)
+    last = calendar.monthrange(time.year + years, month + 1)[1]
+    day = last if month_end else min(time.day, last)
+    return time.replace(year=time.year + years, month=month + 1, day=day)
+
+
+def cycles_of(step: float, unit: str) -> list[str]:
+    """The cycles of the calendar that such steps go through."""
+    if unit == "months":
+        return ["year"] if step % 12 else []
+    if unit == "weekdays":
+        return ["week", "year"]
+    longest = {"day": 86_400.0, "week": 604_800.0, "year": 31_536_000.0}
+    cycles = [name for name, size in longest.items() if step < size]
+    return cycles if step % 86_400 else [name for name in cycles if name != "day"]
+
+
+def calendar_of(time: datetime.datetime, cycles: Sequence[str]) -> list[float]:
+    """Where an instant is in each cycle: the sine and the cosine of its turn."""
+    day = (time.hour * 3600 + time.minute * 60 + time.second) / 86_400
+    turns = {
+        "day": day,
+        "week": (time.weekday() + day) / 7,
+        "year": (time.timetuple().tm_yday - 1 + day) / 365.25,
+    }
+    angles = [2 * math.pi * turns[name] for name in cycles]
+    return [part(angle) for angle in angles for part in (math.sin, math.cos)]
+
+
+def leads(window: int, horizon: int) -> list[int]:
+    """Steps ahead at which a window holds values that are known in advance, so that it holds them
+    for all steps of the horizon.
+    """
+    return list(range(horizon, 0, -window))

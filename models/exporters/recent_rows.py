@@ -1,0 +1,256 @@
+"""The recent rows of series as people have them: what a network is asked, and for which times.
+
+The same text runs in a bundle, as a part of `predict.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from models.datasets.cells import number_of, text_of
+from models.datasets.steps import TOLERANCE, calendar_of, counted, instant_of, later, on_grid
+
+
+class SeriesError(ValueError):
+    """Rows that no forecast can be made from; the message names the row and the column."""
+
+
+class Recent(NamedTuple):
+    """A series by its name (None of the only one): its latest rows, a number a channel, and the
+    times to forecast, where the steps between its rows are regular.
+    """
+
+    name: str | None
+    window: list[list[float]]
+    times: list[Any] | None
+
+
+class _Step:
+    """A row, or the mean of those in one step of a grid; `at` and `time` say when."""
+
+    def __init__(
+        self, row: int, text: str, at: float | None, time: datetime.datetime | None
+    ) -> None:
+        self.row, self.text, self.at, self.time = row, text, at, time
+        self.values: dict[str, list[float]] = {}
+
+    def value(self, name: str) -> float | None:
+        shown = self.values[name]
+        return sum(shown) / len(shown) if shown else None
+
+
+def recent_of(rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]) -> list[Recent]:
+    """Each series of the rows, in the order in which they begin there.
+
+    Rows after the last one with a value of a target tell of the steps to forecast.
+
+    Raises:
+        SeriesError: a column or a time is missing, the rows are in no order or have a gap, too few
+            are given, or what should be known of the steps to forecast is not.
+    """
+    several = preprocessing.get("series_column")
+    needed = [*([several] if several else []), *preprocessing["series"]]
+    if "time" in preprocessing:
+        needed.insert(0, preprocessing["time"]["name"])
+    given = dict.fromkeys(str(name) for row in rows for name in row)
+    for name in needed:
+        if name not in given:
+            raise SeriesError(f"there is no column {name!r}: the rows have {', '.join(given)}")
+    groups: dict[str | None, list[_Step]] = {}
+    for number, row in enumerate(rows):
+        series = text_of(row.get(several)) if several else None
+        if series == "":
+            raise SeriesError(f"row {number}, column {several!r}: the series is missing")
+        groups.setdefault(series, []).append(_step(number, row, preprocessing))
+    return [_recent(name, steps, preprocessing) for name, steps in groups.items()]
+
+
+def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> _Step:
+    text, at, time = "", None, None
+    if "time" in preprocessing:
+        name, unit = preprocessing["time"]["name"], preprocessing["time"]["unit"]
+        text = text_of(row.get(name))
+        if unit == "number":
+            at = _number(row.get(name), preprocessing)
+        else:
+            time = instant_of(text, preprocessing["time"]["order"])
+            at = None if time is None else counted(time, "seconds")
+        if at is None:
+            raise SeriesError(f"row {number}, column {name!r}: {text!r} is no time")
+    step = _Step(number, text, at, time)
+    for name in preprocessing["series"]:
+        value = _number(row.get(name), preprocessing)
+        step.values[name] = [] if value is None else [value]
+    return step
+
+
+def _number(value: Any, preprocessing: Mapping[str, Any]) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value) if abs(value) < 3e38 else None
+    return number_of(text_of(value), preprocessing.get("decimal", "."))
+
+
+def _recent(name: str | None, steps: list[_Step], preprocessing: Mapping[str, Any]) -> Recent:
+    of = f" of {name!r}" if name is not None else ""
+    time = preprocessing.get("time")
+    if time:
+        steps = _in_steps(_ascending(steps, time["name"]), time)
+    targets, length = preprocessing["target"]["names"], preprocessing["input"]["shape"][0]
+    last = max(
+        (n for n, step in enumerate(steps) if any(step.values[target] for target in targets)),
+        default=-1,
+    )
+    recent, future = steps[: last + 1], steps[last + 1 :]
+    if len(recent) < length:
+        raise SeriesError(f"{length} rows of the series are needed, got {len(recent)}{of}")
+    recent = recent[-length:]
+    for step in recent:
+        for column, shown in step.values.items():
+            if not shown:
+                raise SeriesError(f"row {step.row}, column {column!r}: the number is missing")
+    times: list[datetime.datetime] | None = None
+    if time and time["step"] is not None:
+        _check_steps(recent, time)
+        times = _times(recent[-1], preprocessing)
+    shown_times = None
+    if time and time["step"] is not None:
+        shown_times = _shown(recent[-1], times, preprocessing)
+    ahead = _future(recent, future, preprocessing, of)
+    return Recent(name, _channels(recent, ahead, times, preprocessing), shown_times)
+
+
+def _ascending(steps: list[_Step], name: str) -> list[_Step]:
+    """Oldest first, whichever end the rows begin at."""
+    at = [step.at or 0.0 for step in steps]
+    if len(at) > 1 and at[0] > at[-1]:
+        steps, at = steps[::-1], at[::-1]
+    for place in range(1, len(at)):
+        if at[place] <= at[place - 1]:
+            raise SeriesError(
+                f"row {steps[place].row}, column {name!r}: {steps[place].text} is not later than "
+                f"{steps[place - 1].text} in row {steps[place - 1].row}"
+            )
+    return steps
+
+
+def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
+    """Rows as the steps of the grid, if there is one, with times in their unit."""
+    found: list[_Step] = []
+    for step in steps:
+        if step.time is not None:
+            if time.get("frequency"):
+                step.time = on_grid(step.time, time["frequency"], time["origin"])
+            step.at = counted(step.time, time["unit"])
+        if found and time.get("frequency") and found[-1].at == step.at:
+            for name, shown in step.values.items():
+                found[-1].values[name] = found[-1].values[name] + shown
+        else:
+            found.append(step)
+    return found
+
+
+def _check_steps(steps: Sequence[_Step], time: Mapping[str, Any]) -> None:
+    for before, step in zip(steps, steps[1:]):  # noqa: B905, RUF007 - older Pythons have neither
+        passed = (step.at or 0.0) - (before.at or 0.0)
+        if abs(passed - time["step"]) > TOLERANCE * time["step"]:
+            raise SeriesError(
+                f"row {step.row}, column {time['name']!r}: between {before.text} and {step.text} "
+                f"are {passed:g} {_unit(time)}, the usual step is {time['step']:g}; a forecast "
+                "needs rows without a gap"
+            )
+
+
+def _unit(time: Mapping[str, Any]) -> str:
+    return "" if time["unit"] == "number" else str(time["unit"])
+
+
+def _times(last: _Step, preprocessing: Mapping[str, Any]) -> list[datetime.datetime] | None:
+    """Of the steps to forecast; None where times are numbers."""
+    if last.time is None:
+        return None
+    time = preprocessing["time"]
+    return [
+        later(last.time, step * time["step"], time["unit"], month_end=time.get("month_end", False))
+        for step in range(1, preprocessing["target"]["horizon"] + 1)
+    ]
+
+
+def _shown(
+    last: _Step, times: list[datetime.datetime] | None, preprocessing: Mapping[str, Any]
+) -> list[Any]:
+    """Times as ISO 8601 has them, in the zone of the last row; days where that is one."""
+    step = preprocessing["time"]["step"]
+    if times is None:
+        ahead = range(1, preprocessing["target"]["horizon"] + 1)
+        numbers = [(last.at or 0.0) + number * step for number in ahead]
+        return [int(number) if number.is_integer() else number for number in numbers]
+    try:
+        zone = datetime.datetime.fromisoformat(last.text).tzinfo
+    except ValueError:
+        zone = None
+    if zone is not None:
+        utc = datetime.timezone.utc  # noqa: UP017 - 3.10 too
+        return [time.replace(tzinfo=utc).astimezone(zone).isoformat() for time in times]
+    midnight = datetime.time(0)
+    if ":" not in last.text and all(time.time() == midnight for time in times):
+        return [time.date().isoformat() for time in times]
+    return [time.isoformat(sep=" ") for time in times]
+
+
+def _future(
+    recent: Sequence[_Step],
+    future: Sequence[_Step],
+    preprocessing: Mapping[str, Any],
+    of: str,
+) -> Sequence[_Step]:
+    """The steps to forecast, where columns are known for them.
+
+    Raises:
+        SeriesError: there are fewer, at other times, or without a number.
+    """
+    columns = preprocessing.get("known", {}).get("columns", ())
+    if not columns:
+        return ()
+    horizon = preprocessing["target"]["horizon"]
+    if len(future) < horizon:
+        raise SeriesError(
+            f"{', '.join(columns)} must be known for the {horizon} steps to forecast: rows{of} "
+            f"after the last with a value of {preprocessing['target']['names'][0]!r}, got "
+            f"{len(future)}"
+        )
+    future = future[:horizon]
+    time = preprocessing.get("time")
+    if time and time["step"] is not None:
+        _check_steps([recent[-1], *future], time)
+    for step in future:
+        for column in columns:
+            if not step.values[column]:
+                raise SeriesError(f"row {step.row}, column {column!r}: the number is missing")
+    return future
+
+
+def _channels(
+    recent: Sequence[_Step],
+    future: Sequence[_Step],
+    times: list[datetime.datetime] | None,
+    preprocessing: Mapping[str, Any],
+) -> list[list[float]]:
+    """The columns, where the row is in the calendar, and what is known some steps ahead."""
+    window = [[step.value(name) or 0.0 for name in preprocessing["series"]] for step in recent]
+    known = preprocessing.get("known")
+    if not known:
+        return window
+    ahead = [[step.value(c) or 0.0 for c in known["columns"]] for step in [*recent, *future]]
+    instants = [step.time for step in recent] + list(times or ())
+    if known["cycles"]:
+        turns = [calendar_of(time, known["cycles"]) for time in instants if time is not None]
+        window = [row + turn for row, turn in zip(window, turns)]  # noqa: B905
+        ahead = [
+            (ahead[place] if known["columns"] else []) + turn for place, turn in enumerate(turns)
+        ]
+    for place, row in enumerate(window):
+        for lead in known["leads"]:
+            row.extend(ahead[place + lead])
+    return window
