@@ -23,6 +23,11 @@ IMBALANCE = 0.1
 LEAK = 0.999
 """Share of the rows that one column alone predicts, from which on it is told."""
 
+HEAVY_TAIL = 20.0
+"""Kurtosis of values, from which on their tail is told: an exponential distribution has 9, of which
+samples have up to twice as much.
+"""
+
 Array = NDArray[Any]
 
 
@@ -61,6 +66,53 @@ def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
         nowhere = f", none of them in {' and '.join(missing)}" if missing else ""
         message = f"{classes[index]!r} has {whole[index]} samples{nowhere}"
         yield Remark("rare_class", message, str(classes[index]), int(whole[index]))
+
+
+def of_values(targets: Mapping[str, Array]) -> Iterator[Remark]:
+    """What the values to predict are like, before any of them is trained on.
+
+    Shapes:
+        targets: (N,) float64 each
+    """
+    for name, values in targets.items():
+        deviation = values.std() or 1.0  # of values whose squares are none
+        standardised = (values - values.mean()) / deviation
+        if np.mean(standardised**4) >= HEAVY_TAIL:
+            yield _of_tail(name, values)
+        distinct, left = (len(np.unique(v)) for v in (values, standardised.astype(np.float32)))
+        if left < 0.99 * distinct:
+            message = (
+                f"{name!r}: beside {_largest(values):g} as the largest, {distinct} different "
+                f"values are {left} in float32; is the largest one no value, but missing?"
+            )
+            yield Remark("target_resolution", message, name, distinct - left)
+
+
+def _of_tail(name: str, values: Array) -> Remark:
+    """Values count as far where they are ten times as far from the median as half of them are.
+    Where most are equal nothing is proposed: the absolute error is least at that value, whatever
+    the inputs say.
+    """
+    median = np.median(values)
+    distances = np.abs(values - median)
+    if not np.median(distances) > 0:
+        count = int((values == median).sum())
+        message = f"{name!r}: {count} of {len(values)} values are {median:g}, others far from it"
+        return Remark("mostly_one_value", message, name, count)
+    far = distances > 10 * np.median(distances)
+    share = np.square(distances[far]).sum() / np.square(distances).sum()
+    message = (
+        f"{name!r}: {far.sum()} of {len(values)} values are far from the rest, up to "
+        f"{_largest(values):g} where the median is {median:g}, and {share:.0%} of the squared "
+        "errors of a constant are theirs. A search that leaves them open decides training.loss "
+        "and training.target_transform, by val_mae; are these values right?"
+    )
+    return Remark("heavy_tail", message, name, int(far.sum()))
+
+
+def _largest(values: Array) -> float:
+    """By its size."""
+    return float(values[np.abs(values).argmax()])
 
 
 def of_equal_samples(

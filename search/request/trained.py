@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.cost import cost
-from models.domains import as_domain
+from models.domains import Choice, as_domain
 from models.family import FamilySettings, InfeasibleError, families
 from models.recipe import RECORDED, VALUE_TASKS, of_tasks
 from models.settings import Settings
@@ -25,7 +25,9 @@ from search.request.read import Draft
 from search.space import SearchSpace
 from search.spaces import spaces
 from search.spec import MAX_EPOCHS, SearchSpec, longest_training
+from search.strategy import StrategySettings
 from search.trial import Candidate
+from search.weight_sharing.inheritance import NEEDED
 from search.weight_sharing.one_shot import OneShotSettings
 
 
@@ -49,6 +51,9 @@ class Trained:
         spec, task = draft.spec, self.task.name
         metric, goal = default_metric(task)
         training = with_task_defaults(spec.training, task)
+        if self.has_heavy_tail and draft.has("training", "strategy"):
+            metric, goal = "mae", goal_of(task, "val_mae") or goal
+            training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)
         epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
             draft = draft.filled(strategy=spec.strategy.for_task(task))
@@ -61,6 +66,11 @@ class Trained:
             or (Objective(metric=f"val_{metric}", goal=goal),),
             final=spec.final.model_copy(update={"epochs": epochs}),
         )
+
+    @property
+    def has_heavy_tail(self) -> bool:
+        """Whether a few of its values are far from the rest: squared errors are theirs alone."""
+        return any(remark.code == "heavy_tail" for remark in self.dataset.remarks)
 
     def name(self, spec: SearchSpec) -> str:
         return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
@@ -94,6 +104,24 @@ class Trained:
         return functools.partial(
             TrainEvaluator.for_search, spec, checkpoints, self.dataset.reference
         )
+
+
+HEAVY_TAIL_CHOICES: Mapping[str, Choice] = {
+    "loss": Choice(("mse", "huber", "mae")),
+    "target_transform": Choice(("none", "log", "quantile")),
+}
+"""Of the recipe where a few values are far from the rest and the request says nothing of it."""
+
+
+def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+    """The recipe with those choices, as far as what the request `said` leaves them open."""
+    inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
+    left_open = {
+        name: choice
+        for name, choice in HEAVY_TAIL_CHOICES.items()
+        if name not in said.model_fields_set and not (inherits and name in NEEDED)
+    }
+    return training.model_copy(update=left_open)
 
 
 def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:

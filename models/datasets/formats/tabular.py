@@ -87,6 +87,7 @@ class Tabular:
             }
             dataset = tabular.regression(upload.name, inputs, values, more, **arguments)
             kind, of_target = Kind.NUMBER, values[targets[0]]
+            remarks += findings.of_values(values)
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_leaks(inputs, of_target)
@@ -163,7 +164,7 @@ def values_of(
     """The numbers to predict; every row has one.
 
     Raises:
-        FormatError: with the first row that has none.
+        FormatError: with the first row that has none, or that all have the same.
     """
     read = [number_of(text, decimal) for text in values.tolist()]
     for row, number, text in zip(rows.tolist(), read, values.tolist(), strict=True):
@@ -172,7 +173,10 @@ def values_of(
             if text.lower() not in EMPTY_WORDS:
                 what = f"{shown(text)} is no number that can be predicted"
             raise FormatError(f"row {row}, column {name!r}: {what}", "target")
-    return np.array(read, dtype=np.float64)
+    numbers = np.array(read, dtype=np.float64)
+    if len(numbers) and (numbers == numbers[0]).all():
+        raise FormatError(f"column {name!r} is {numbers[0]:g} in every row", "target")
+    return numbers
 
 
 def target_column(name: str, values: NDArray[Any], kind: Kind) -> Column:

@@ -1,0 +1,68 @@
+"""What a file of values says of them when it is uploaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kurtosis
+
+from models.datasets import Dataset
+from models.datasets.findings import HEAVY_TAIL
+from models.datasets.formats import FormatError
+from models.remarks import Remark
+from tests.models.support.uploads import csv, read
+
+ROWS = 300
+
+
+def prices() -> np.ndarray:
+    """Of houses, two of them a hundredfold, and one `99999999`."""
+    values = np.random.default_rng(0).normal(200_000, 30_000, ROWS)
+    values[[3, 50]] *= 100
+    values[120] = 99_999_999
+    return values
+
+
+def told(folder: Path, values: np.ndarray) -> tuple[Dataset, dict[str, Remark]]:
+    folder.mkdir(exist_ok=True)
+    columns = {"x": [str(row) for row in range(len(values))], "y": [repr(float(v)) for v in values]}
+    dataset = read(folder, csv(columns), "tabular_regression", target="y")
+    return dataset, {remark.code: remark for remark in dataset.remarks}
+
+
+def test_values_far_from_the_rest_are_told(tmp_path: Path) -> None:
+    _, remarks = told(tmp_path / "far", prices())
+    remark = remarks["heavy_tail"]
+    assert (remark.where, remark.count) == ("y", 3)
+    assert "up to 1e+08 where the median is" in remark.message
+    assert "target_resolution" not in remarks
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=ROWS), rng.uniform(size=ROWS), rng.exponential(size=ROWS)):
+        assert kurtosis(values, fisher=False) < HEAVY_TAIL
+        assert "heavy_tail" not in told(tmp_path / "near", values)[1]
+    claims = np.where(rng.random(ROWS) < 0.7, 0.0, rng.lognormal(3, 1.5, ROWS))
+    assert kurtosis(claims, fisher=False) > HEAVY_TAIL
+    _, remarks = told(tmp_path / "claims", claims)
+    assert remarks["mostly_one_value"].count == (claims == 0).sum()
+    assert "heavy_tail" not in remarks, "the absolute error is least at 0, whatever the inputs say"
+
+
+def test_values_that_are_one_in_float32_are_told(tmp_path: Path) -> None:
+    values = np.arange(ROWS) / 7
+    values[5] = 1e12
+    _, remarks = told(tmp_path / "large", values)
+    count = remarks["target_resolution"].count
+    assert count is not None and count > 0.9 * ROWS
+    tiny = np.arange(1, ROWS + 1) * 1e-200  # their squares are none
+    assert told(tmp_path / "tiny", tiny)[1]["target_resolution"].count == ROWS - 1
+
+
+def test_targets_that_no_network_can_learn_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="column 'y' is 5 in every row"):
+        told(tmp_path, np.full(ROWS, 5.0))
+    with pytest.raises(FormatError, match=r"row 2, column 'y': '1e\+200' is no number that can be"):
+        told(tmp_path, np.array([1e200, 1.0, 2.0] * 50))
+    dataset, _ = told(tmp_path, np.linspace(-2.9e38, 2.9e38, ROWS))
+    assert dataset.train.y.isfinite().all()
