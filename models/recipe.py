@@ -20,6 +20,7 @@ Precision = Literal["float32", "bfloat16"]
 Pretraining = Literal["none", "masked", "contrastive"]
 Loss = Literal["mse", "huber", "mae", "quantile"]
 TargetTransform = Literal["none", "log", "quantile"]
+InputTransform = Literal["standard", "quantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Only:
 
 VALUE_TASKS = ("tabular_regression", "forecasting")
 """Their targets are numbers; all others have classes, or tokens."""
+
+TABLE_TASKS = ("tabular_classification", "tabular_regression")
+
+OF_LOSS = ("loss", "quantile_level", "target_transform")
+"""Fields by which losses are of another kind, or of values in another unit."""
 
 IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
@@ -120,6 +126,11 @@ class Recipe(Settings):
         "none",
         description="of the values for training, undone in every score and prediction; log: "
         "sign(v) log(1 + |v| / unit), the unit being the median size; quantile: to normal scores",
+    )
+    input_transform: Annotated[InputTransform, Only(TABLE_TASKS)] = Field(
+        "standard",
+        description="of the numbers of a table; quantile: each by its rank in the train split, as "
+        "normal scores, for columns with a few values far from all others",
     )
 
     def canonical(self) -> Self:
@@ -213,6 +224,7 @@ _RECORD: tuple[Mapping[str, Scalar], ...] = (
         "pretraining_learning_rate": 0.001,
     },
     {"loss": "mse", "quantile_level": 0.5, "target_transform": "none"},
+    {"input_transform": "standard"},
 )
 """The fields of each version of the recipe that added some, with the values by which a network is
 trained as before. Append only: whatever the defaults become, what is written here stays.

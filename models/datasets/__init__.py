@@ -80,10 +80,12 @@ class Dataset:
     fitted on the train split is fitted on them too. Pretraining alone looks at them.
 
     `raw_rows`: of a table, the cells of the test split by column, as they stood in the file.
-    `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
+    `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
+    is missing. `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
 
     Shapes:
         unlabelled: (M, *task.input_shape), as `Split.x`
+        numbers: (N, columns) float64 each
     """
 
     name: str
@@ -96,6 +98,7 @@ class Dataset:
     fingerprint: str
     unlabelled: Tensor | None = None
     raw_rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    numbers: Mapping[str, Tensor] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     remarks: tuple[Remark, ...] = ()
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset
-from models.datasets.inputs import Categories, Input, LongTexts
+from models.datasets.inputs import Booleans, Categories, Input, LongTexts, Numbers
 from models.datasets.splits import PARTS
 from models.remarks import Remark
 
@@ -19,6 +19,11 @@ RARE = 5
 
 IMBALANCE = 0.1
 """Share of the rarest class, times the number of classes; even classes have 1."""
+
+TAILS = 0.1
+"""Distance of the quartiles, in deviations, below which a few values count for too much; 1.35 where
+values are normal.
+"""
 
 LEAK = 0.999
 """Share of the rows that one column alone predicts, from which on it is told."""
@@ -148,6 +153,23 @@ def of_drawn_parts(drawn: Sequence[str], sizes: Sequence[int]) -> Iterator[Remar
         taken = sizes[PARTS.index(name)]
         message = f"the data have no {name}: {taken} of {train} samples of train are drawn for it"
         yield Remark(f"{name}_from_train", message, None, taken)
+
+
+def of_tails(inputs: Mapping[str, Input]) -> Iterator[Remark]:
+    """Numbers of which a few are so far from the rest that, standardised, the rest look alike."""
+    for name, entry in inputs.items():
+        if not isinstance(entry, Numbers) or isinstance(entry, Booleans):
+            continue
+        values = entry.values[np.isfinite(entry.values)]
+        low, high = np.percentile(values, [25, 75]) if len(values) else (0.0, 0.0)
+        share = (high - low) / deviation if (deviation := float(values.std())) else 1.0
+        if 0 < share < TAILS:
+            message = (
+                f"half of {name!r} lies within {share:.2g} of its deviation, as some values are "
+                'far from all others; the training setting "input_transform": "quantile" takes '
+                "them by their rank"
+            )
+            yield Remark("heavy_tails", message, name)
 
 
 def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:

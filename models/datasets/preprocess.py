@@ -67,9 +67,27 @@ def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
             mean = torch.tensor(step["mean"], dtype=x.dtype, device=x.device)
             deviation = torch.tensor(step["std"], dtype=x.dtype, device=x.device)
             x = (x - mean.reshape(shape)) / deviation.reshape(shape)
+        elif step["op"] == "quantile":
+            x = at_quantiles(x, step)
         else:
             raise ValueError(f"unknown preprocessing step {step['op']!r}")
     return x.to(torch.float32).contiguous()
+
+
+def at_quantiles(x: torch.Tensor, step: Mapping[str, Any]) -> torch.Tensor:
+    """Features at their place among those of training, as scores of the normal distribution.
+
+    Shapes:
+        (N, features) -> the same, float64
+    """
+    columns = list(x.to(torch.float64).unbind(dim=1))
+    maps = zip(step["features"], step["values"], step["scores"], strict=True)
+    for feature, values, scores in maps:
+        knots, heights = (
+            torch.tensor(part, dtype=torch.float64, device=x.device) for part in (values, scores)
+        )
+        columns[feature] = piecewise_linear(columns[feature], knots, heights)
+    return torch.stack(columns, dim=1)
 
 
 def encode_rows(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -148,8 +166,10 @@ def source(task_name: str) -> str:
     elif task_name in ("text_classification", "language_modeling"):
         parts = [*of_texts, _renamed(encode_texts, "encode")]
     parts.append(_renamed(apply, "preprocess"))
+    more: list[Callable[..., Any]] = [at_quantiles, piecewise_linear]
     if task_name in VALUE_TASKS:
-        parts += [_renamed(part, part.__name__) for part in (piecewise_linear, own_values)]
+        more.append(own_values)
+    parts += [_renamed(part, part.__name__) for part in more]
     return "\n\n".join(parts)
 
 

@@ -25,7 +25,7 @@ from models.remarks import Column, Remark
 from models.task import Task
 
 _HEADER = "nasmith"
-_RAW_ROWS = "raw_rows"
+_RAW_ROWS, _NUMBERS = "raw_rows", "numbers."
 _SPLITS = ("train", "validation", "test", "raw_test")
 
 
@@ -102,6 +102,11 @@ def load(path: Path) -> Content:
         raw_rows=json.loads(rows.numpy().tobytes())
         if (rows := tensors.get(_RAW_ROWS)) is not None
         else {},
+        numbers={
+            name.removeprefix(_NUMBERS): view
+            for name, view in views.items()
+            if name.startswith(_NUMBERS)
+        },
         columns=tuple(Column.from_json(column) for column in header.get("columns", ())),
         remarks=tuple(Remark.from_json(remark) for remark in header.get("remarks", ())),
     )
@@ -110,6 +115,7 @@ def load(path: Path) -> Content:
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
     if dataset.unlabelled is not None:
         yield "unlabelled.x", dataset.unlabelled
+    yield from ((f"{_NUMBERS}{name}", tensor) for name, tensor in dataset.numbers.items())
     for name in _SPLITS:
         split: Split | RawGraphs = getattr(dataset, name)
         yield f"{name}.y", split.y

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, Split
 from models.datasets.fingerprint import fingerprint
-from models.datasets.inputs import INPUTS, Input, input_of
+from models.datasets.inputs import INPUTS, Input, Numbers, input_of
 from models.datasets.preprocess import apply
 from models.datasets.splits import Division, Indices
 from models.datasets.statistics import moments
@@ -159,8 +159,25 @@ def _dataset(
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
         unlabelled=None if unlabelled is None else _features(described, more, preprocessing),
+        numbers=_numbers(inputs, more if unlabelled is not None else None, sets),
         raw_rows={key: texts.take(sets[2]).to_pylist() for key, texts in (cells or {}).items()},
     )
+
+
+def _numbers(
+    inputs: Mapping[str, Input], more: Mapping[str, Input] | None, sets: Sequence[Indices]
+) -> dict[str, torch.Tensor]:
+    """The columns that are numbers, as they stand in the file."""
+
+    def of(entries: Mapping[str, Input], rows: Indices | slice) -> torch.Tensor:
+        columns = [e.values[rows] for e in entries.values() if type(e) is Numbers]
+        return torch.from_numpy(np.stack(columns, axis=1).astype(np.float64))
+
+    if not any(type(entry) is Numbers for entry in inputs.values()):
+        return {}
+    parts = zip(("train", "validation", "test"), sets, strict=True)
+    numbers = {name: of(inputs, rows) for name, rows in parts}
+    return numbers if more is None else {**numbers, "unlabelled": of(more, slice(None))}
 
 
 def columns_of_features(preprocessing: Mapping[str, Any]) -> torch.Tensor:

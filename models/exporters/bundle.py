@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
+from models.datasets.input_transform import with_inputs
 from models.exporters import BundleError, Export, Exporter, Turn, exporters
 from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
@@ -46,7 +47,8 @@ def write_bundle(
             bundle does not give the recorded score, too.
     """
     missing: dict[str, str] = {}
-    # The values of a bundle are in their own unit, whatever its recipe made of them.
+    # Rows and values of a bundle are in their own unit, whatever its recipe made of them.
+    dataset = with_inputs(dataset, checkpoint.recipe)
     preprocessing = transformed(dataset, checkpoint.recipe)
     dataset = replace(dataset, preprocessing=preprocessing)
     export = Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))

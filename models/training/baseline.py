@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.datasets import Dataset, Split
 from models.domains import as_domain
-from models.recipe import RECORDED, Recipe, of_tasks
+from models.recipe import OF_LOSS, RECORDED, Recipe
 from models.settings import Settings
 from models.training.criterion import scoring
 from models.training.metrics import Goal
@@ -43,7 +43,7 @@ def comparable(
     not a loss of another kind, nor errors in another unit.
     """
     others = set() if error_unit == "own_unit" else {"mae", "rmse"}
-    for field in of_tasks():
+    for field in OF_LOSS:
         domain = as_domain(getattr(training, field))
         if domain.size > 1 or domain.first != RECORDED[field]:
             others.add("loss")

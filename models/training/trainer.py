@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.datasets import Dataset, Samples, Split
+from models.datasets.input_transform import with_inputs
 from models.quiet import give_way
 from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
@@ -134,6 +135,7 @@ class Training:
         """
         if keep_best and data != "train":
             raise ValueError("keep_best needs validation data, and train+val leaves none")
+        dataset = with_inputs(dataset, recipe)
         check(network, dataset, recipe)
         self._network, self._recipe = network, recipe
         self._pretraining = partial(

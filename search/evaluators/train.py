@@ -16,12 +16,15 @@ from torch import nn
 from models import checkpoint
 from models.architecture import Architecture
 from models.cost import cost
+from models.datasets import Dataset
+from models.datasets.input_transform import with_inputs
 from models.datasets.reference import DatasetReference, load_dataset
 from models.family import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset
 from models.quiet import at_work, waited_seconds
+from models.recipe import Recipe
 from models.training.criterion import scoring
 from models.training.initialization import build
 from models.training.pretraining import largest_step
@@ -95,6 +98,7 @@ class TrainEvaluator:
             RuntimeError: a GPU is asked for where there is none.
         """
         self._dataset, self._checkpoints = load_dataset(dataset), checkpoints.rstrip("/")
+        self._prepared: dict[str, Dataset] = {}
         self._final_data, self._threads = final_data, max(1, round(cpus))
         self._device = _device(gpus)
         self._memory_limit_bytes = memory_limit_bytes
@@ -153,7 +157,8 @@ class TrainEvaluator:
                 self._weights_url(trial.number) if leaves_weights else None,
             )
             return
-        dataset, device, candidate = self._dataset, self._device, trial.candidate
+        device, candidate = self._device, trial.candidate
+        dataset = self._with_inputs(candidate.recipe)
         is_final = trial.kind.sees_test
         data = self._final_data if is_final else "train"
 
@@ -203,6 +208,12 @@ class TrainEvaluator:
         held |= _finite(tested, "the test split")
         self._save(trial, network, held)
         yield Measurement(held)
+
+    def _with_inputs(self, recipe: Recipe) -> Dataset:
+        """The dataset as the recipe has it, worked out once."""
+        if recipe.input_transform not in self._prepared:
+            self._prepared[recipe.input_transform] = with_inputs(self._dataset, recipe)
+        return self._prepared[recipe.input_transform]
 
     def _keep_limits(
         self, candidate: Candidate, known: Mapping[str, float], peak: PeakMemory

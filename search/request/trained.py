@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from models.cost import cost
 from models.domains import Choice, as_domain
 from models.family import FamilySettings, InfeasibleError, families
-from models.recipe import RECORDED, VALUE_TASKS, of_tasks
+from models.recipe import OF_LOSS, RECORDED, VALUE_TASKS, of_tasks
 from models.settings import Settings
 from models.task import Task
 from models.training.defaults import with_task_defaults
@@ -149,7 +149,7 @@ def loss_problems(spec: SearchSpec, task: Task) -> Iterator[SpecProblem]:
     """Losses of different kinds, or of values in different units, cannot be compared."""
     if task.name not in VALUE_TASKS or spec.force:
         return
-    searched = [field for field in of_tasks() if as_domain(getattr(spec.training, field)).size > 1]
+    searched = [field for field in OF_LOSS if as_domain(getattr(spec.training, field)).size > 1]
     for index, objective in enumerate(spec.objectives):
         if objective.metric == "val_loss" and searched:
             others = [f"val_{name}" for name in metric_names(task.name) if name != "loss"]

@@ -56,6 +56,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "loss": ({}, "huber"),
     "quantile_level": ({"loss": "quantile"}, 0.9),
     "target_transform": ({}, "log"),
+    "input_transform": ({}, "quantile"),
 }
 
 IDLE: dict[str, tuple[dict[str, Any], Any]] = {

@@ -90,6 +90,7 @@ class Tabular:
             remarks += findings.of_values(values)
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
+        remarks += findings.of_tails(inputs)
         remarks += findings.of_leaks(inputs, of_target)
         remarks += findings.of_samples(dataset)
         told = {name: found.column for name, found in read.items()} | dict(divided.columns)

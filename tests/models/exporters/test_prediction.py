@@ -22,6 +22,7 @@ from PIL import Image
 
 from models import checkpoint
 from models.datasets import Dataset, images
+from models.datasets.input_transform import with_inputs
 from models.datasets.series import forecasting
 from models.exporters.bundle import BundleReport, write_bundle
 from models.family import families
@@ -52,7 +53,8 @@ def bundle_of(
     path = str(folder / "weights.safetensors")
     checkpoint.save(path, network, architecture, dataset.task, recipe, {"seed": 0})
     score = scoring(dataset, recipe)(torch.device("cpu"))
-    metrics = evaluate(network, dataset.test, dataset.task, "test", score=score)
+    test = with_inputs(dataset, recipe).test
+    metrics = evaluate(network, test, dataset.task, "test", score=score)
     report = BundleReport(None, dataset.name, 0, 0, 0, metrics, {}, {})
     write_bundle(folder / "bundle", checkpoint.load(path), dataset, report)
     return folder / "bundle"
@@ -153,7 +155,8 @@ def test_values_are_in_the_targets_own_unit(
     price = [f"{1000 + 10 * i}" for i in range(ROWS)]
     content = frame.assign(price=price).to_csv(index=False, sep=";").encode()
     dataset = read(tmp_path, content, "tabular_regression", target="price")
-    folder = bundle_of(dataset, "mlp", tmp_path, target_transform=transform, loss="huber")
+    settings = {"target_transform": transform, "loss": "huber", "input_transform": "quantile"}
+    folder = bundle_of(dataset, "mlp", tmp_path, **settings)
     model = script(folder).load(folder)
     outputs = model.outputs(frame.to_dict("list"))[:, 0].double().numpy()
     target = dataset.preprocessing["target"]
