@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -61,6 +62,17 @@ def missing_package(url: str) -> str | None:
     return None
 
 
+_OTEL_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_OTEL_EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
+
+
 class ServiceSettings(BaseSettings):
     """Everything that differs between a laptop and a cluster.
 
@@ -95,6 +107,12 @@ class ServiceSettings(BaseSettings):
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
     max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
+    otel_endpoint: str = Field(
+        "",
+        repr=False,
+        description="base URL of a collector of traces, by OTLP over HTTP; empty: that of "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, or none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -118,6 +136,19 @@ class ServiceSettings(BaseSettings):
             what = "'nasmith-server[s3]'" if package == "s3fs" else package
             kind = url.partition("://")[0]
             raise ValueError(f"a store at {kind}:// needs {package}: pip install {what}")
+        return url
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _can_be_exported_to(cls, url: str) -> str:
+        url = url or os.environ.get(_OTEL_VARIABLE, "")
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no URL of a collector, as http://127.0.0.1:4318")
+        if url and not _is_installed(_OTEL_EXPORTER):
+            raise ValueError(
+                f"traces need OpenTelemetry: pip install 'nasmith-server[otel]', or set neither "
+                f"this nor {_OTEL_VARIABLE}"
+            )
         return url
 
     @model_validator(mode="after")

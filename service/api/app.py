@@ -37,12 +37,14 @@ from service.api.trials.router import router as trials
 from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.store.store import Store
+from service.tracing import Traces, of_requests
 
 log = structlog.get_logger("nasmith.api")
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
     """The application on a migrated database; `app.state` holds what its routes need."""
+    traces = Traces(settings, "api")
     app = FastAPI(
         title="Nasmith",
         summary="Neural architecture search as a service",
@@ -51,7 +53,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=of_requests(traces),
     )
+    app.state.traces = traces
     app.state.settings = settings
     app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
     app.state.store = Store(settings.store_url)
@@ -99,6 +103,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(warming.join)
+        await asyncio.to_thread(app.state.traces.close)
         app.state.sessions.engine.dispose()
 
 

@@ -49,6 +49,18 @@ def store(settings: ServiceSettings) -> Finding:
     return Finding("store", "ok", "it can be reached and written")
 
 
+def traces(settings: ServiceSettings) -> Finding:
+    from service.tracing import is_answered
+
+    url = settings.otel_endpoint
+    if not url:
+        return Finding("traces", "ok", "not asked for")
+    if is_answered(url):
+        return Finding("traces", "ok", "something listens at the collector's address")
+    advice = "Is NASMITH_OTEL_ENDPOINT right? Searches run without it."
+    return Finding("traces", "warn", "nothing listens at the collector's address", advice)
+
+
 def dispatcher(settings: ServiceSettings) -> Finding:
     """Where a server of this home runs, something has to run its searches."""
     from models.processes.names import is_gone

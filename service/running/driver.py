@@ -34,6 +34,7 @@ from service.running.exits import Exit
 from service.running.lease_keeper import LeaseKeeper
 from service.running.publishing import Publisher
 from service.running.ray_runtime import is_connected, join, warm_up
+from service.running.search_trace import SearchTrace
 from service.settings import ServiceSettings
 from service.sql.batched_journal import BatchedJournal
 from service.sql.database import Sessions, connect
@@ -83,7 +84,8 @@ class Driver:
         self._settings, self._sessions, self._claim = settings, sessions, claim
         self._queue = Queue(sessions, settings.lease_seconds)
         self._requests = self._queue.requests(claim)
-        self.keeper = LeaseKeeper(self._queue, claim, self._requests)
+        self.keeper = LeaseKeeper(self._queue, claim, self._requests, exit=self._leave)
+        self._trace = SearchTrace(settings, claim)
 
     def run(self) -> Exit:
         if self._requests.action is None:  # else there is nothing to watch over, only to settle
@@ -99,9 +101,16 @@ class Driver:
             log.exception("the database stayed away")
             code = Exit.OUTAGE
         self.keeper.close()
+        self._trace.close(code)
         return code
 
+    def _leave(self, code: int) -> None:
+        """End the process, wherever it is."""
+        self._trace.close(code)
+        os._exit(code)
+
     def _run(self) -> Exit:
+        reason: str | None = None
         try:
             reason = None if self._requests.action else self._search()
             if reason is None:
@@ -111,7 +120,8 @@ class Driver:
         except (StaleOwnerError, SQLAlchemyError):
             raise
         except SearchFailedError as error:
-            self._queue.finish(self._claim, state := SearchState.FAILED, str(error))
+            reason = str(error)
+            self._queue.finish(self._claim, state := SearchState.FAILED, reason)
         except Exception as error:  # a search always ends with a cause that its client can read
             if not is_connected():
                 log.exception("the Ray runtime is lost")
@@ -120,6 +130,7 @@ class Driver:
             reason = cause(error, _log_of(self._settings, self._claim))
             self._queue.finish(self._claim, state := SearchState.FAILED, reason)
         log.info("search %s is %s", self._claim.search_id, state)
+        self._trace.settled(state, reason)
         return Exit.DONE
 
     def _search(self) -> str | None:
@@ -136,7 +147,7 @@ class Driver:
             spec,
             resolved.space,
             resolved.strategy(),
-            journal if source.trains else batches,
+            self._trace.of(journal) if source.trains else batches,
             resolved.cost,
             suggestions=screening.suggestions if screening else no_suggestions,
             screen=screening,

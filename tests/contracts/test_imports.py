@@ -50,6 +50,7 @@ SERVICE = {
     "own_packages": 0,
     "identifiers": 0,
     "refusals": 0,
+    "tracing": 1,
     "sql": 1,
     "store": 1,
     "api": 2,

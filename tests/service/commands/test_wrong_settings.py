@@ -52,6 +52,24 @@ def test_a_store_whose_package_is_missing(
     assert not (Path.cwd() / "home").exists()
 
 
+@pytest.mark.parametrize("variable", ["NASMITH_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_traces_without_the_extra(
+    nasmith: Nasmith, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    find = importlib.util.find_spec
+
+    def found(name: str) -> object:  # as where the extra is not installed
+        return None if name.startswith("opentelemetry.exporter") else find(name)
+
+    monkeypatch.setattr("service.settings.find_spec", found)
+    monkeypatch.setenv(variable, "http://127.0.0.1:4318")
+    outcome = nasmith("migrate", "--home", str(Path.cwd() / "home"))
+    assert outcome.code == 2
+    assert "NASMITH_OTEL_ENDPOINT: traces need OpenTelemetry" in outcome.err
+    assert "pip install 'nasmith-server[otel]'" in outcome.err and variable in outcome.err
+    assert not (Path.cwd() / "home").exists()
+
+
 def test_a_kind_of_store_that_nobody_knows(
     nasmith: Nasmith, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ from service.sql.ledger import Ledger
 from service.sql.queue import Queue
 from service.sql.tables import Event, Search
 from service.sql.tables import Trial as TrialRow
+from tests.service.support.collector import collecting
 from tests.service.support.rows import add_search, read_search
 
 BODY: dict[str, Any] = {
@@ -86,7 +87,9 @@ def test_a_search_runs_to_a_published_bundle(
 ) -> None:
     proxies = [{"name": "synflow", "samples": 12, "top": 2}, {"name": "snip", "use": "report"}]
     submit(sessions, baseline="random", proxies=proxies)
-    code, search = drive(settings, sessions)
+    with collecting() as collector:
+        traced = settings.model_copy(update={"otel_endpoint": collector.url})
+        code, search = drive(traced, sessions)
     assert (code, search.state, search.state_reason) == (Exit.DONE, "succeeded", None)
     assert (search.trials_done, search.baseline_done, search.lease_owner) == (3, 3, None)
     assert search.best is not None
@@ -103,6 +106,12 @@ def test_a_search_runs_to_a_published_bundle(
     history = SqlJournal(sessions, claim, lambda: 0.0).history()
     given = Given(resolved.spec, resolved.space, resolved.strategy(), screening.suggestions)
     assert replay(given, history).is_same
+    traced_kinds = [span.name for span in collector.spans]
+    assert sorted(traced_kinds) == sorted(["search", *(f"trial {kind}" for kind, _ in kinds)])
+    (whole,) = collector.named("search")
+    assert whole.trace_id == search.id.partition("_")[2].replace("-", "")
+    assert whole.attributes["nasmith.search.state"] == "succeeded"
+    assert {span.parent_id for span in collector.spans} == {"", whole.span_id}
     published = Ledger(sessions, claim).published()
     (path,) = published.values()
     assert (Path(settings.home) / path).is_file()
