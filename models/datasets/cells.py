@@ -5,7 +5,6 @@ what it meant in training: nothing here needs more than the standard library.
 from __future__ import annotations
 
 import datetime
-import itertools
 import math
 import re
 import unicodedata
@@ -230,15 +229,3 @@ def tokens_of(text: str, kind: str) -> list[str]:
         text = unicodedata.normalize("NFC", text.strip())
         return list(unicodedata.normalize("NFC", text.lower()))
     return unicode_words(text) if kind == "unicode_words" else words(text)
-
-
-def text_parts(text: str, buckets: int, kind: str) -> list[float]:
-    """How often a text has each token and each pair of neighbours, hashed into `buckets` places:
-    logarithms of the counts, of length 1 together.
-    """
-    parts, tokens = [0.0] * buckets, tokens_of(text, kind)
-    for token in [*tokens, *(f"{a} {b}" for a, b in itertools.pairwise(tokens))]:
-        parts[bucket_of(token, buckets)] += 1.0
-    parts = [math.log1p(count) for count in parts]
-    length = math.sqrt(sum(part * part for part in parts)) or 1.0
-    return [part / length for part in parts]

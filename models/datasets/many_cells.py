@@ -77,7 +77,7 @@ def seconds_of(date: datetime.datetime | None) -> np.datetime64:
 
 
 def text_parts_of(texts: Sequence[str], buckets: int, kind: str) -> NDArray[np.float64]:
-    """`text_parts` of each text.
+    """`preprocess.hashed_texts` of each text.
 
     Shapes:
         (N, buckets)

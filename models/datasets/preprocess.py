@@ -7,6 +7,8 @@ runs in a bundle's `model.py`: it knows nothing but torch, and `encode` the stan
 from __future__ import annotations
 
 import inspect
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +22,6 @@ from models.datasets.cells import (
     is_unspaced,
     number_of,
     text_of,
-    text_parts,
     tokens_of,
     unicode_words,
     words,
@@ -94,17 +95,76 @@ def encode_rows(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> tor
     """The raw tensor of rows as people write them: mappings from a column to its value, or to what
     a file shows of it. What is missing, and what the training split had not, is left open.
     """
-    rows = []
-    for sample in samples:
-        row: list[float] = []
-        for column in preprocessing["columns"]:
-            row += encode_cell(sample.get(column["name"]), column)
-        rows.append(row)
-    return torch.tensor(rows, dtype=torch.float64)
+    parts = []
+    for column in preprocessing["columns"]:
+        name = column["name"]
+        parts.append(encode_column([sample.get(name) for sample in samples], column))
+    return torch.cat(parts, dim=1)
+
+
+def encode_column(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Tensor:
+    """The raw numbers of the cells of a column; a text that comes again is read once.
+
+    Shapes:
+        values: (N,) -> (N, numbers of a cell) float64
+    """
+    if column["kind"] == "number":
+        return torch.tensor(encode_numbers(values, column), dtype=torch.float64).unsqueeze(1)
+    places: list[int] = []
+    distinct: list[Any] = []
+    known: dict[str, int] = {}
+    for value in values:
+        place = known.get(value) if type(value) is str else None
+        if place is None:
+            place = len(distinct)
+            distinct.append(value)
+            if type(value) is str:
+                known[value] = place
+        places.append(place)
+    if column["kind"] == "text":
+        words = column.get("missing", ("",))
+        texts = [text_of(value) for value in distinct]
+        texts = ["" if text.lower() in words else text for text in texts]
+        rows = hashed_texts(texts, column["buckets"], column.get("tokens", "words"))
+    else:
+        cells = [encode_cell(value, column) for value in distinct]
+        rows = torch.tensor(cells, dtype=torch.float64)
+    return rows[torch.tensor(places, dtype=torch.int64)]
+
+
+def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> list[float]:
+    """The raw number of each cell: what is written as numbers usually are is read at once."""
+    decimal = column.get("decimal", ".")
+    known: dict[str, float] = {}
+    is_usual = all(number_of(word) is None for word in column.get("missing", ("",)))
+    numbers = []
+    for value in values:
+        number = math.nan
+        if is_usual and type(value) is float:
+            number = value
+        elif is_usual and type(value) is str and "_" not in value:
+            try:
+                number = float(
+                    value if decimal == "." else value.replace(".", "_").replace(",", ".")
+                )
+            except ValueError:
+                pass
+        if not abs(number) < 3e38:
+            if type(value) is not str:
+                (number,) = encode_cell(value, column)
+            elif value in known:
+                number = known[value]
+            else:
+                (number,) = encode_cell(value, column)
+                known[value] = number
+        numbers.append(number)
+    return numbers
 
 
 def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
-    """The raw numbers of one cell; NaN for a number that is missing, -1 for a place."""
+    """The raw numbers of one cell that is no text of many words; NaN for a number that is missing,
+    -1 for a place.
+    """
     kind, text = column["kind"], text_of(value)
     missing = text.lower() in column.get("missing", ("",))
     if missing:
@@ -114,8 +174,6 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
         if text in known:
             return [float(known.index(text))]
         return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
-    if kind == "text":
-        return text_parts(text, column["buckets"], column.get("tokens", "words"))
     if kind == "date":
         date = None if missing else date_of(text, column["order"])
         if date is None:
@@ -126,8 +184,30 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
     else:
         number = number_of(text, column.get("decimal", "."))
         if isinstance(value, int | float) and not isinstance(value, bool):
-            number = float(value)
+            number = float(value) if abs(value) < 3e38 else None
     return [float("nan") if missing or number is None else number]
+
+
+def hashed_texts(texts: Sequence[str], buckets: int, kind: str) -> torch.Tensor:
+    """How often each text has each token and each pair of neighbours, hashed into `buckets` places:
+    logarithms of the counts, of length 1 together.
+
+    Shapes:
+        texts: (N,) -> (N, buckets) float64
+    """
+    known: dict[str, int] = {}
+    places = []
+    for row, text in enumerate(texts):
+        tokens = tokens_of(text, kind)
+        for token in [*tokens, *(f"{a} {b}" for a, b in itertools.pairwise(tokens))]:
+            if token not in known:
+                known[token] = bucket_of(token, buckets)
+            places.append(row * buckets + known[token])
+    flat = torch.tensor(places, dtype=torch.int64)
+    counts = torch.bincount(flat, minlength=len(texts) * buckets).reshape(len(texts), buckets)
+    parts = counts.double().log1p()
+    length = parts.square().sum(dim=1, keepdim=True).sqrt()
+    return parts / torch.where(length > 0, length, 1.0)
 
 
 def encode_texts(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -160,8 +240,9 @@ def source(task_name: str) -> str:
     if task_name.startswith("tabular"):
         of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of)
         parts = [inspect.getsource(part) for part in of_cells]
-        parts += [*of_texts, inspect.getsource(text_parts)]
-        parts.append(_renamed(encode_cell, "encode_cell"))
+        parts += of_texts
+        of_columns = (hashed_texts, encode_cell, encode_numbers, encode_column)
+        parts += [_renamed(part, part.__name__) for part in of_columns]
         parts.append(_renamed(encode_rows, "encode"))
     elif task_name in ("text_classification", "language_modeling"):
         parts = [*of_texts, _renamed(encode_texts, "encode")]
@@ -175,4 +256,5 @@ def source(task_name: str) -> str:
 
 def _renamed(function: Callable[..., Any], name: str) -> str:
     text = inspect.getsource(function).replace(f"def {function.__name__}(", f"def {name}(", 1)
-    return text.replace("Mapping[str, Any]", "dict").replace("Sequence[Any]", "list")
+    text = text.replace("Mapping[str, Any]", "dict")
+    return text.replace("Sequence[Any]", "list").replace("Sequence[str]", "list")

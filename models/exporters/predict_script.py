@@ -7,7 +7,8 @@ On the command line `python predict.py INPUT > predictions.csv`; in Python
     model.predict(rows)
 
 It needs torch and safetensors, numpy where arrays come in, and Pillow for picture files. INPUT is
-a CSV with the columns that the model was trained on, pictures, or a text a line.
+a CSV with the columns that the model was trained on, pictures, texts as a CSV or one a line, or an
+.npz with the arrays of a graph or of samples.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TextIO
@@ -38,6 +40,7 @@ from models.exporters.recent_rows import Recent, SeriesError, recent_of
 Missing = Literal["error", "fill"]
 
 BATCH = 256
+ROWS = 4096
 SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -48,8 +51,13 @@ class PredictionError(ValueError):
 class Predictor:
     """A model and how to ask it. Several in one process have nothing in common.
 
-    unknown: of the last call, cells or tokens that training had not: how many, by column.
-    ignored: columns that were given and that the model does not know.
+    Of the last call:
+        unknown: values and tokens that training had not: how many, by column.
+        unreadable: cells that show no number, date, or yes or no where one is: how many, by column;
+            they count as missing.
+        empty: cells without a value, by column.
+        filled: columns that were not given and count as missing.
+        ignored: columns that were given and that the model does not know.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,14 +67,32 @@ class Predictor:
         self.task: str = json.loads((folder / "metrics.json").read_text())["task"]["name"]
         self.network: nn.Module = module.build().eval()
         self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        self._forget()
+
+    def told(self) -> list[str]:
+        """What there is to say of the last call, a line each."""
+        lines = [f"not used: {', '.join(self.ignored)}"] if self.ignored else []
+        if self.filled:
+            lines.append(f"not given, counted as missing: {', '.join(self.filled)}")
+        for what in ("unknown", "unreadable", "empty"):
+            counts: dict[str, int] = getattr(self, what)
+            lines += [f"{what} in {name!r}: {count}" for name, count in counts.items()]
+        return lines
+
+    def _forget(self) -> None:
         self.unknown: dict[str, int] = {}
+        self.unreadable: dict[str, int] = {}
+        self.empty: dict[str, int] = {}
+        self.filled: list[str] = []
         self.ignored: list[str] = []
 
     @property
     def columns(self) -> list[str]:
-        """That a row has, of a table or a series."""
+        """That a row has, of a table, a series or texts in a table."""
         if "columns" in self.preprocessing:
             return [column["name"] for column in self.preprocessing["columns"]]
+        if "text" in self.preprocessing:
+            return [self.preprocessing["text"]]
         names = list(self.preprocessing.get("series", ()))
         if self.preprocessing.get("series_column"):
             names.insert(0, self.preprocessing["series_column"])
@@ -79,24 +105,25 @@ class Predictor:
         values of a regression; of a forecast one a step, with its `time`, and its series where
         there are several.
 
-        samples: rows of a table as mappings, or columns as a mapping or a data frame; texts;
-            paths of pictures, or arrays of them; the recent rows of series, then those of the
-            steps to forecast where columns are known in advance; a mapping of the arrays of a
-            graph; or raw samples as an array, as `preprocess` of model.py takes them.
+        samples: rows of a table as mappings, or columns as a mapping or a data frame; texts, or
+            rows with a column of them; paths of pictures, or arrays of them; the recent rows of
+            series, then those of the steps to forecast where columns are known in advance; a
+            mapping of the arrays of a graph; or raw samples as an array, as `preprocess` of
+            model.py takes them.
         missing: "fill" has a column that is not given count as missing in every row.
 
         Raises:
             PredictionError: what is wrong, by name.
         """
-        self.unknown, self.ignored = {}, []
         # series: of forecasting alone
         if self.task == "forecasting" and not _is_array(samples):
+            self._forget()
             recent = self._recent(samples)
-            outputs = self.outputs(self._windows(recent))
+            outputs = self._outputs([self._windows(recent)])
             return [step for pair in zip(recent, outputs) for step in self._steps(*pair)]  # noqa: B905
         # series.
         outputs = self.outputs(samples, missing=missing)
-        return [result for output in outputs for result in self._results(output)]
+        return list(self._results(outputs))
 
     def outputs(self, samples: Any, *, missing: Missing = "error") -> Tensor:
         """What the network says, before it is made readable.
@@ -104,9 +131,13 @@ class Predictor:
         Shapes:
             (N, classes) logits, or (N, outputs) standardised values
         """
+        self._forget()
+        return self._outputs(self._batches(samples, missing))
+
+    def _outputs(self, batches: Iterable[Any]) -> Tensor:
         found = []
         with torch.inference_mode():
-            for raw in self._batches(samples, missing):
+            for raw in batches:
                 found.append(self.network(self._model.preprocess(raw, self.preprocessing)))
         if not found:
             raise PredictionError("there is no sample to predict from")
@@ -114,19 +145,19 @@ class Predictor:
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
         if self.preprocessing["input"].get("kind") == "graph":
-            yield {name: torch.as_tensor(values) for name, values in samples.items()}
+            yield self._graph(samples)
         elif self.task.startswith("tabular") and not _is_array(samples):
-            rows = list(self._rows(samples, missing))
-            for start in range(0, len(rows), BATCH):
-                yield self._model.encode(rows[start : start + BATCH], self.preprocessing)
+            columns, count = self._columns(samples, missing)
+            for start in range(0, count, ROWS):
+                yield self._encoded(columns, start)
         # series: of forecasting alone
         elif self.task == "forecasting" and not _is_array(samples):
             yield self._windows(self._recent(samples))
         # series.
         elif self.task == "text_classification" and not _is_array(samples):
-            texts = [samples] if isinstance(samples, str) else list(samples)
+            texts = self._texts(samples)
             for start in range(0, len(texts), BATCH):
-                yield self._tokens(texts[start : start + BATCH])
+                yield self._tokens(texts[start : start + BATCH], start)
         # pictures: of image classification alone
         elif self.task == "image_classification" and not _is_array(samples):
             paths = [samples] if isinstance(samples, str | Path) else list(samples)
@@ -138,71 +169,144 @@ class Predictor:
             for start in range(0, len(raw), BATCH):
                 yield raw[start : start + BATCH]
 
-    def _rows(self, samples: Any, missing: Missing) -> Iterator[Mapping[str, Any]]:
-        """Rows of a list, of a mapping of columns or of a data frame, with every column."""
+    def _columns(self, samples: Any, missing: Missing) -> tuple[dict[str, list[Any]], int]:
+        """The columns that the model knows, of rows, of a mapping of columns or of a data frame;
+        and how many rows there are.
+        """
         if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
-            samples = samples.to_dict("list")
-        if isinstance(samples, Mapping):
+            samples = {name: list(samples[name]) for name in samples.columns}
+        elif isinstance(samples, Mapping):
             first = next(iter(samples.values()), ())
             if isinstance(first, str) or not isinstance(first, Iterable):
                 samples = [samples]
-            else:
-                lists = {name: list(values) for name, values in samples.items()}
-                count = max(map(len, lists.values()), default=0)
-                if short := [name for name, values in lists.items() if len(values) != count]:
-                    raise PredictionError(f"column {short[0]!r} has another length than the others")
-                samples = [
-                    {name: values[row] for name, values in lists.items()} for row in range(count)
-                ]
-        given: dict[str, None] = {}
-        for number, row in enumerate(samples):
-            given |= dict.fromkeys(map(str, row))
-            if missing == "error":
-                self._check_columns(row, number)
-            self._count_unknown(row)
-            yield row
-        self.ignored = [name for name in given if name not in self.columns]
+        if not isinstance(samples, Mapping):
+            return self._of_rows(list(samples), missing)
+        given = {str(name): list(values) for name, values in samples.items()}
+        count = max(map(len, given.values()), default=0)
+        if short := [name for name, values in given.items() if len(values) != count]:
+            raise PredictionError(
+                f"column {short[0]!r} has {len(given[short[0]])} rows, others have {count}"
+            )
+        self._tell_columns(given, missing, "the table")
+        nothing = [None] * count
+        return {name: given.get(name, nothing) for name in self.columns}, count
 
-    def _check_columns(self, row: Mapping[str, Any], number: int) -> None:
-        for name in self.columns:
-            if name not in row:
-                near = [given for given in row if str(given).strip().lower() == name.lower()]
-                known = f"it has {near[0]!r}" if near else f"it has {', '.join(map(str, row))}"
+    def _of_rows(
+        self, rows: list[Mapping[str, Any]], missing: Missing
+    ) -> tuple[dict[str, list[Any]], int]:
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
                 raise PredictionError(
-                    f"row {number} has no column {name!r}: {known}; missing='fill' has it count as "
-                    "missing"
+                    f"row {number} is {type(row).__name__}, not a mapping from columns to values"
                 )
+        given = dict.fromkeys(name for row in rows for name in row)
+        try:
+            columns = {name: [row[name] for row in rows] for name in self.columns}
+        except KeyError:
+            if missing == "error":
+                for number, row in enumerate(rows):
+                    self._tell_columns(row, missing, f"row {number}")
+            columns = {name: [row.get(name) for row in rows] for name in self.columns}
+        if rows:
+            self._tell_columns(given, missing, "the rows")
+        return columns, len(rows)
 
-    def _count_unknown(self, row: Mapping[str, Any]) -> None:
-        for column in self.preprocessing.get("columns", ()):
-            if column["kind"] == "category":
-                text = self._model.text_of(row.get(column["name"]))
-                if text and text not in column["values"]:
-                    self.unknown[column["name"]] = self.unknown.get(column["name"], 0) + 1
+    def _tell_columns(self, given: Iterable[Any], missing: Missing, where: str) -> None:
+        known, names = self.columns, list(map(str, given))
+        self.ignored = [name for name in names if name not in known]
+        self.filled = [name for name in known if name not in names]
+        if missing == "fill" or not self.filled:
+            return
+        name = self.filled[0]
+        others = {other.strip().lower(): other for other in names}
+        near = get_close_matches(name.strip().lower(), others, 1)
+        shown = ", ".join(names[:20]) or "none"
+        has = f"it has {others[near[0]]!r}" if near else f"its columns are {shown}"
+        raise PredictionError(
+            f"{where} has no column {name!r}: {has}; missing='fill' has it count as missing"
+        )
 
-    def _tokens(self, texts: Sequence[str]) -> Tensor:
+    def _encoded(self, columns: Mapping[str, list[Any]], start: int) -> Tensor:
+        """The raw tensor of some rows; what of their cells says nothing is counted."""
+        parts = []
+        for column in self.preprocessing["columns"]:
+            cells = columns[column["name"]][start : start + ROWS]
+            part = self._model.encode_column(cells, column)
+            if column["kind"] != "text" and column["name"] not in self.filled:
+                self._count(cells, part[:, 0], column)
+            parts.append(part)
+        return torch.cat(parts, dim=1)
+
+    def _count(self, cells: list[Any], first: Tensor, column: Mapping[str, Any]) -> None:
+        is_category = column["kind"] == "category"
+        wordless = first < 0 if is_category else first.isnan()
+        for row in wordless.nonzero().flatten().tolist():
+            is_empty = self._model.text_of(cells[row]).lower() in column.get("missing", ("",))
+            others = self.unknown if is_category else self.unreadable
+            counts = self.empty if is_empty else others
+            counts[column["name"]] = counts.get(column["name"], 0) + 1
+
+    def _graph(self, samples: Any) -> dict[str, Tensor]:
+        if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
+            raise PredictionError(
+                f"a graph is a mapping of its arrays, got {type(samples).__name__}"
+            )
+        return {name: torch.as_tensor(samples[name]) for name in samples}
+
+    def _texts(self, samples: Any) -> list[Any]:
+        """Of strings, or of rows or columns with a column of texts."""
+        if isinstance(samples, str):
+            return [samples]
+        is_table = hasattr(samples, "columns") or isinstance(samples, Mapping)
+        if not is_table:
+            samples = list(samples)
+            is_table = bool(samples) and isinstance(samples[0], Mapping)
+        if not is_table:
+            return list(samples)
+        if not self.columns:
+            raise PredictionError("the model was trained on texts without a column's name")
+        columns, _ = self._columns(samples, "error")
+        texts = columns[self.columns[0]]
+        return ["" if text is None or text != text else text for text in texts]
+
+    def _tokens(self, texts: Sequence[Any], start: int) -> Tensor:
+        for number, text in enumerate(texts, start):
+            if not isinstance(text, str):
+                raise PredictionError(f"text {number} is {type(text).__name__}, not a string")
         tokens: Tensor = self._model.encode(texts, self.preprocessing)
         unknown = int((tokens == self.preprocessing["unknown"]).sum())
         if unknown:
-            self.unknown["text"] = self.unknown.get("text", 0) + unknown
+            name = self.preprocessing.get("text", "text")
+            self.unknown[name] = self.unknown.get(name, 0) + unknown
         return tokens
 
     # series: of forecasting alone
     def _recent(self, samples: Any) -> list[Recent]:
         try:
-            found = recent_of(list(self._rows(samples, "fill")), self.preprocessing)
+            found = recent_of(self._rows(samples), self.preprocessing)
         except SeriesError as error:
             raise PredictionError(str(error)) from None
         if not found:
             raise PredictionError("there is no row to predict from")
         return found
 
+    def _rows(self, samples: Any) -> list[Mapping[str, Any]]:
+        if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
+            samples = samples.to_dict("records")
+        elif isinstance(samples, Mapping):
+            columns = zip(*samples.values(), strict=True)
+            samples = [dict(zip(samples, row, strict=True)) for row in columns]
+        rows = list(samples)
+        given = dict.fromkeys(name for row in rows for name in row)
+        self.ignored = [name for name in given if name not in self.columns]
+        return rows
+
     def _windows(self, recent: Sequence[Recent]) -> Tensor:
         return torch.tensor([series.window for series in recent], dtype=torch.float64)
 
     def _steps(self, recent: Recent, output: Tensor) -> Iterator[dict[str, Any]]:
         """The results of one series, each with its time."""
-        for number, result in enumerate(self._results(output)):
+        for number, result in enumerate(self._results(output.unsqueeze(0))):
             named: dict[str, Any] = {}
             if recent.name is not None:
                 named[self.preprocessing["series_column"]] = recent.name
@@ -250,21 +354,29 @@ class Predictor:
             )
         return raw
 
-    def _results(self, output: Tensor) -> Iterator[dict[str, Any]]:
+    def _results(self, outputs: Tensor) -> Iterator[dict[str, Any]]:
+        """What the outputs say, a mapping a sample or a step.
+
+        Shapes:
+            outputs: (N, classes), or (N, outputs)
+        """
         classes, target = self.preprocessing.get("classes"), self.preprocessing.get("target")
         if classes is not None:
-            shares = output.double().softmax(dim=0).tolist()
-            label = classes[max(range(len(shares)), key=shares.__getitem__)]
-            named = {f"probability_{name}": p for name, p in zip(classes, shares, strict=True)}
-            yield {"label": label, **named}
+            shares = outputs.double().softmax(dim=1)
+            names = ["label", *(f"probability_{name}" for name in classes)]
+            labels = [classes[place] for place in shares.argmax(dim=1).tolist()]
+            for label, row in zip(labels, shares.tolist(), strict=True):
+                yield dict(zip(names, (label, *row), strict=True))
         elif target is not None:
             names = target["names"]
-            steps = self._model.own_values(output.unsqueeze(0), target).reshape(-1, len(names))
-            for step, values in enumerate(steps.tolist(), 1):
-                own = dict(zip(names, values, strict=True))
-                yield {"step": step, **own} if "horizon" in target else own
+            own = self._model.own_values(outputs, target).reshape(len(outputs), -1, len(names))
+            for steps in own.tolist():
+                for step, row in enumerate(steps, 1):
+                    values = dict(zip(names, row, strict=True))
+                    yield {"step": step, **values} if "horizon" in target else values
         else:
-            yield {f"output_{index}": value for index, value in enumerate(output.tolist())}
+            for row in outputs.tolist():
+                yield {f"output_{index}": value for index, value in enumerate(row)}
 
 
 def load(folder: str | Path = ".") -> Predictor:
@@ -288,11 +400,12 @@ def _module(folder: Path, file: str) -> ModuleType:
     return sys.modules[name]
 
 
-def read_rows(text: str, known: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a CSV, divided by the sign that gives its header the most known columns.
+def read_table(text: str, known: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of a CSV, divided by the sign that gives its header the most known columns.
 
     Raises:
-        PredictionError: a row has more or fewer cells than the header.
+        PredictionError: a row has more or fewer cells than the header, or the header has a column
+            twice.
     """
     lines = text.removeprefix("\ufeff")
 
@@ -303,50 +416,89 @@ def read_rows(text: str, known: Sequence[str]) -> list[dict[str, Any]]:
     separator = max(SEPARATORS, key=lambda sign: len(set(header(sign)) & set(known)))
     reader = csv.reader(io.StringIO(lines, newline=""), delimiter=separator)
     names = [cell.strip() for cell in next(reader, [])]
+    if twice := [name for name in known if names.count(name) > 1]:
+        raise PredictionError(f"the header has column {twice[0]!r} more than once")
     rows = []
     for number, cells in enumerate(reader, 2):
-        if not cells:
-            continue
-        if len(cells) != len(names):
+        if len(cells) == len(names):
+            rows.append(cells)
+        elif cells:
             raise PredictionError(f"row {number} has {len(cells)} cells, the header {len(names)}")
-        rows.append(dict(zip(names, cells, strict=True)))
-    return rows
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {name: list(cells) for name, cells in zip(names, columns, strict=True)}
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(row)
+    rows = list(rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
 
 
 def _is_array(samples: Any) -> bool:
     return isinstance(samples, Tensor) or hasattr(samples, "__array_interface__")
 
 
+def read_input(model: Predictor, paths: Sequence[str], encoding: str = "utf-8") -> Any:
+    """Samples as `Predictor.predict` takes them, from files.
+
+    Raises:
+        PredictionError: a file is not of the kind that the model predicts from.
+    """
+    # pictures: of image classification alone
+    if model.task == "image_classification" and not paths[0].endswith((".npz", ".npy")):
+        return list(paths)
+    # pictures.
+    if len(paths) > 1:
+        raise PredictionError(f"one file at a time, got {len(paths)}")
+    if paths[0].endswith((".npz", ".npy")):
+        return _arrays(model, paths[0])
+    if not model.columns and model.task != "text_classification":
+        raise PredictionError(f"{paths[0]}: an .npz with the arrays of the samples is needed")
+    text = Path(paths[0]).read_text(encoding=encoding)
+    if not model.columns:
+        return text.splitlines()
+    try:
+        table = read_table(text, model.columns)
+    except csv.Error as error:
+        raise PredictionError(f"{paths[0]}: {error}") from None
+    is_lines = model.task == "text_classification" and model.columns[0] not in table
+    return text.splitlines() if is_lines else table
+
+
+def _arrays(model: Predictor, path: str) -> Any:
+    """Of an .npz the arrays of a graph, or the array `x` of samples; or an .npy of them."""
+    import numpy
+
+    try:
+        found = numpy.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise PredictionError(f"{path}: {error}") from None
+    if model.preprocessing["input"].get("kind") == "graph":
+        return found
+    if path.endswith(".npy"):
+        return found
+    if "x" not in found:
+        raise PredictionError(f"{path}: there is no array 'x'; it has {', '.join(found.files)}")
+    return found["x"]
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("input", nargs="+", help="a CSV, pictures, or a file with a text a line")
+    parser.add_argument("input", nargs="+", help="a CSV, pictures, a file with a text a line, .npz")
     parser.add_argument("--missing", choices=("error", "fill"), default="error")
     parser.add_argument("--encoding", default="utf-8")
     arguments = parser.parse_args()
     model = load(Path(__file__).parent)
     try:
-        samples: Any = arguments.input
-        if model.task != "image_classification":
-            text = Path(arguments.input[0]).read_text(encoding=arguments.encoding)
-            samples = read_rows(text, model.columns) if model.columns else text.splitlines()
+        samples = read_input(model, arguments.input, arguments.encoding)
         write_rows(model.predict(samples, missing=arguments.missing), sys.stdout)
     except (OSError, UnicodeError, PredictionError) as error:
         print(f"predict.py: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    if model.ignored:
-        print(f"not used: {', '.join(model.ignored)}", file=sys.stderr)
-    for name, count in model.unknown.items():
-        print(f"unknown in {name!r}: {count}", file=sys.stderr)
+    for line in model.told():
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from models.datasets.cells import boolean_of, date_of, number_of
 from models.datasets.columns import FIRST_ROW
 from models.datasets.formats import FormatError
 from models.datasets.kinds import read_column
-from models.datasets.preprocess import apply, encode
+from models.datasets.preprocess import apply, encode, encode_column
 from models.datasets.stored import load, save
 from models.remarks import Remark
 from tests.models.support.uploads import read
@@ -366,3 +367,23 @@ def test_what_a_dataset_tells_is_stored_with_it(tmp_path: Path) -> None:
     assert torch.equal(
         encode(rows, again.preprocessing).nan_to_num(7), found.raw_test.x.nan_to_num(7)
     )
+
+
+@given(
+    cells=st.lists(st.text("0123456789.,-+e_ %'\u0663", max_size=7), min_size=1),
+    sign=st.sampled_from([".", ","]),
+    word=st.sampled_from(["", "na", "-9"]),
+)
+def test_a_column_of_numbers_says_what_its_cells_say(
+    cells: list[str], sign: str, word: str
+) -> None:
+    column = {"kind": "number", "decimal": sign, "missing": ["", word]}
+    expected = [None if cell.strip() == word else number_of(cell, sign) for cell in cells]
+    found = encode_column([*cells, *cells], column)[:, 0].tolist()
+    for number, cell in zip(found, [*expected, *expected], strict=True):
+        assert math.isnan(number) if cell is None else number == cell
+
+
+def test_equal_values_of_other_types_are_not_mixed() -> None:
+    column = {"kind": "category", "values": ["1", "true"]}
+    assert encode_column([1, True, "1", 1.0, "true"], column)[:, 0].tolist() == [0, 1, 0, 0, 1]

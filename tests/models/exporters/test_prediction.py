@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import io
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -140,12 +141,43 @@ def test_cells_mean_what_they_meant_in_training(table: Path) -> None:
         model.predict([])
 
 
+def test_what_cells_and_columns_do_not_say_is_told(table: Path) -> None:
+    model = script(table).load(table)
+    columns = {
+        "age": ["41", "", "old", "9e99"],
+        "member": [True, "maybe", None, False],
+        "since": ["2024-03-02", "soon", "", "02.03.2024"],
+        "city": ["Ulm", "Rom", "Rom", ""],
+        "Left": ["", "", "", ""],
+    }
+    model.predict(columns)
+    assert model.unreadable == {"age": 2, "member": 1, "since": 1}
+    assert model.empty == {"age": 1, "member": 1, "since": 1, "city": 1}
+    assert (model.unknown, model.ignored, model.filled) == ({"city": 2}, ["Left"], [])
+    missing = {name: cells for name, cells in columns.items() if name != "age"}
+    with pytest.raises(ValueError, match=r"the table has no column 'age': its columns are member"):
+        model.predict(missing)
+    assert model.predict(missing, missing="fill") == model.predict({**columns, "age": [""] * 4})
+    model.predict(missing, missing="fill")
+    assert model.told()[:2] == ["not used: Left", "not given, counted as missing: age"]
+    with pytest.raises(ValueError, match="column 'city' has 1 rows, others have 4"):
+        model.predict({**columns, "city": ["Ulm"]})
+    with pytest.raises(ValueError, match="row 0 is list, not a mapping"):
+        model.predict([["41", "ja", "", "Ulm"]])
+    assert model.predict([{"age": math.inf, **{k: None for k in missing}}]) == model.predict(
+        [{"age": None, **{k: None for k in missing}}]
+    )
+
+
 def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("age;member\n1;2;3\n")
     with pytest.raises(RuntimeError, match=r"2: predict.py: row 2 has 3 cells, the header 2"):
         run(table, str(tmp_path / "new.csv"))
     with pytest.raises(RuntimeError, match=r"2: predict.py: .*No such file"):
         run(table, str(tmp_path / "nothing.csv"))
+    (tmp_path / "new.csv").write_text("age;age;member\n1;2;3\n")
+    with pytest.raises(RuntimeError, match="the header has column 'age' more than once"):
+        run(table, str(tmp_path / "new.csv"))
 
 
 @pytest.mark.parametrize("transform", ["none", "log"])
