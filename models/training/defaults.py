@@ -57,13 +57,29 @@ _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
 """What differs from the defaults of `Recipe`, which are those for images."""
 
 
-def default_recipe(task_name: str) -> Recipe:
-    """A recipe that trains a plain network of this task well."""
-    return Recipe.model_validate(_DEFAULTS[task_name])
+_LEAST_STEPS, _LEAST_BATCH = 16, 8
+
+_MANY_EPOCHS = {"tabular_classification", "tabular_regression", "node_classification"}
+"""Tasks whose default epochs are enough for few samples; with more steps they overfit."""
 
 
-def with_task_defaults(training: Settings, task_name: str) -> Settings:
-    """`training`, whose fields are those of a recipe, with the task's own in what it left out."""
-    recipe = default_recipe(task_name)
+def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
+    """A recipe that trains a plain network of this task well. `samples`: of the train split; where
+    they are few the batch is halved, down to 8, until an epoch has 16 steps.
+    """
+    recipe = Recipe.model_validate(_DEFAULTS[task_name])
+    if samples is None or task_name in _MANY_EPOCHS:
+        return recipe
+    batch_size = recipe.batch_size
+    while batch_size > _LEAST_BATCH and samples < _LEAST_STEPS * batch_size:
+        batch_size //= 2
+    return recipe.model_copy(update={"batch_size": batch_size})
+
+
+def with_task_defaults(training: Settings, task_name: str, samples: int | None = None) -> Settings:
+    """`training`, whose fields are those of a recipe, with the task's own in what it left out.
+    `samples`: of the train split, where they are known.
+    """
+    recipe = default_recipe(task_name, samples)
     left_out = type(training).model_fields.keys() - training.model_fields_set
     return training.model_copy(update={name: getattr(recipe, name) for name in left_out})

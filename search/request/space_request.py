@@ -99,15 +99,15 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
         SpecError: with all problems of the body.
     """
     draft = read(SpaceRequest, body)
-    request, task, space = draft.spec, None, None
+    request, task, samples, space = draft.spec, None, None, None
     problems = list(draft.problems)
     try:
         if draft.has("task") and request.task is not None:
             task = request.task.task()
         elif draft.has("dataset") and request.dataset is not None:
-            task = _task_of(request.dataset, lookup)
+            task, samples = _task_of(request.dataset, lookup)
         if task is not None and draft.has("space"):
-            training = with_task_defaults(request.training, task.name)
+            training = with_task_defaults(request.training, task.name, samples)
             problems += start_problems(request.space.family, training, task)
             space = space_for(request.space, training, task)
     except SpecError as error:
@@ -117,13 +117,14 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
     return ResolvedSpace(task, space)
 
 
-def _task_of(dataset: str, lookup: Lookup) -> Task:
-    """
+def _task_of(dataset: str, lookup: Lookup) -> tuple[Task, int]:
+    """The task, and how many samples there are to train on.
+
     Raises:
         SpecError: there is no such dataset, or it is a table.
     """
-    task = facts(dataset, lookup).task
-    if task is None:
+    known = facts(dataset, lookup)
+    if known.task is None:
         message = f"{shown(dataset)} is a table, whose space is its own"
         raise SpecError([problem(message, "dataset")])
-    return task
+    return known.task, known.sizes["train"]

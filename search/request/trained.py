@@ -50,7 +50,7 @@ class Trained:
     def defaults(self, draft: Draft[SearchSpec]) -> Draft[SearchSpec]:
         spec, task = draft.spec, self.task.name
         metric, goal = default_metric(task)
-        training = with_task_defaults(spec.training, task)
+        training = with_task_defaults(spec.training, task, self.dataset.sizes["train"])
         if self.has_heavy_tail and draft.has("training", "strategy"):
             metric, goal = "mae", goal_of(task, "val_mae") or goal
             training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)

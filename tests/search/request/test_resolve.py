@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.dry_run import estimate
 from search.request.resolve import resolve
+from search.request.space_request import resolve_space
 from tests.search.support.bodies import FULL, MINIMAL, problems
 
 
@@ -103,6 +105,27 @@ def test_the_only_network_of_a_space_is_held_against_its_limits() -> None:
     found = problems(body)
     assert "the only network of the space has parameters" in found["/constraints/0"]
     assert resolve({**MINIMAL, "space": fixed}).space.size == 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size"), [(10, 8), (128, 8), (255, 8), (256, 16), (1023, 32), (1024, 64)]
+)
+def test_few_samples_make_small_batches(samples: int, batch_size: int) -> None:
+    """16 steps an epoch, where a batch of 8 gives as many."""
+    for name in ("image_classification", "forecasting", "graph_classification"):
+        assert default_recipe(name, samples).batch_size == batch_size
+        assert default_recipe(name).batch_size == 64
+        asked = TrainingSettings(batch_size=50)
+        assert with_task_defaults(asked, name, samples).batch_size == 50
+    assert default_recipe("tabular_regression", samples).batch_size == 32
+
+
+def test_a_request_takes_its_batches_from_its_dataset() -> None:
+    known = replace(named_facts("digits"), sizes={"train": 100, "validation": 30, "test": 30})
+    assert resolve(MINIMAL, lambda name: known).spec.training.batch_size == 8
+    body = {"space": MINIMAL["space"], "dataset": "digits"}
+    recipe = resolve_space(body, lambda name: known).space.sample(Random(0)).recipe
+    assert recipe.batch_size == 8
 
 
 def test_what_a_recipe_leaves_open_is_that_of_the_task() -> None:
