@@ -6,12 +6,12 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from nasmith.errors import NasmithError
+from nasmith.owned_folder import owned_folder, put_aside
 
 CHECKSUMS = "SHA256SUMS"
 _MAX_ENTRIES = 1000
@@ -32,8 +32,8 @@ def save_bundle(chunks: Iterable[bytes], directory: Path, *, overwrite: bool = F
     directory = directory.absolute()
     _refuse_existing(directory, overwrite)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".nasmith-") as temporary:
-        archive, unpacked = Path(temporary, "bundle.zip"), Path(temporary, "bundle")
+    with owned_folder(directory) as temporary:
+        archive, unpacked = temporary / "bundle.zip", temporary / "bundle"
         with archive.open("wb") as file:
             file.writelines(chunks)
         unpack(archive, unpacked)
@@ -41,7 +41,7 @@ def save_bundle(chunks: Iterable[bytes], directory: Path, *, overwrite: bool = F
         unpacked.chmod(0o755)
         if directory.exists():
             _refuse_existing(directory, overwrite)
-            os.replace(directory, Path(temporary, "old"))
+            put_aside(directory, temporary)
         os.replace(unpacked, directory)
     return directory
 

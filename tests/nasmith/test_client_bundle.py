@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import subprocess
+import sys
+import textwrap
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +108,94 @@ def test_only_an_older_bundle_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="something else"):
         save_bundle([good()], notes, overwrite=True)
     assert (notes / "diary.txt").read_text() == "dear diary"
+
+
+DOWNLOAD = """
+    import sys
+    from pathlib import Path
+    import nasmith.bundle
+    data = Path(sys.argv[1]).read_bytes()
+
+    def chunks():
+        yield data[:100]
+        print("begun", flush=True)
+        sys.stdin.readline()
+        yield data[100:]
+
+    def replaced(source, target):
+        if sys.argv[3] == "between" and Path(source).name == "bundle":  # the old one is away
+            print("moved", flush=True)
+            sys.stdin.readline()
+        rename(source, target)
+
+    rename, nasmith.bundle.os.replace = nasmith.bundle.os.replace, replaced
+    nasmith.bundle.save_bundle(chunks(), Path(sys.argv[2]), overwrite=True)
+"""
+
+
+@contextmanager
+def downloading(folder: Path, data: bytes, stop: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A process that has begun a download and waits; killed at the end."""
+    archive = folder.parent.parent / "sent.zip"
+    archive.write_bytes(data)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(DOWNLOAD), archive, folder, stop],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == "begun\n"
+        yield process
+        process.kill()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_download_left_goes_with_the_next(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / ".nasmith-mine").mkdir()  # not one of these, whoever made it
+    with downloading(models / "best", good()):
+        pass
+    assert [name for name in names(models) if name.endswith(".tmp")]
+    save_bundle([good()], models / "other")
+    assert names(models) == [".nasmith-mine", "other"]
+
+
+def test_a_download_that_lives_is_left_alone(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    with downloading(models / "best", good()) as process:
+        save_bundle([good()], models / "other")
+        go_on(process)
+        assert process.wait() == 0
+    assert names(models) == ["best", "other"]
+    assert contents(models / "best") == {**FILES, "SHA256SUMS": sums(FILES)}
+
+
+def test_a_bundle_that_was_to_be_replaced_comes_back(tmp_path: Path) -> None:
+    """Killed when the old one is away and the new one is not there yet."""
+    models = tmp_path / "models"
+    save_bundle([good()], models / "best")
+    newer = {"model.py": b"import torch  # newer\n"}
+    data = zipped({**newer, "SHA256SUMS": sums(newer)})
+    with downloading(models / "best", data, "between") as process:
+        go_on(process)
+        assert process.stdout is not None and process.stdout.readline() == "moved\n"
+    assert "best" not in names(models)
+    save_bundle([good()], models / "other")
+    assert names(models) == ["best", "other"]
+    assert contents(models / "best") == {**FILES, "SHA256SUMS": sums(FILES)}
 
 
 def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
