@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.commands import datasets, init, reports, searches, version
+from nasmith.commands import datasets, init, predictions, reports, searches, version
 from nasmith.commands.output import UsageError, end_with, note
 
 GROUP = "nasmith.commands"
@@ -39,6 +39,7 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "show": searches.show,
         "trials": searches.trials,
         "download": searches.download,
+        "predict": predictions.predict,
         "cancel": searches.cancel,
         "pause": searches.pause,
         "resume": searches.resume,

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,6 +34,9 @@ from models.training.initialization import build
 from models.training.trainer import evaluate
 from tests.models.support.sampling import draw
 from tests.models.support.uploads import read
+from tests.support.command_line import Nasmith, nasmith
+
+__all__ = ["nasmith"]
 
 ROWS = 90
 RNG = np.random.default_rng(0)
@@ -178,6 +182,34 @@ def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> No
     (tmp_path / "new.csv").write_text("age;age;member\n1;2;3\n")
     with pytest.raises(RuntimeError, match="the header has column 'age' more than once"):
         run(table, str(tmp_path / "new.csv"))
+
+
+def test_the_command_line_predicts_with_a_bundle(
+    nasmith: Nasmith, frame: pd.DataFrame, table: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text(frame.to_csv(index=False, sep=";"))
+    archive = shutil.make_archive(str(tmp_path / "bundle"), "zip", table)
+    done = nasmith("predict", archive, str(new), "--out", str(tmp_path / "out.csv"))
+    assert done.code == 0, done.err
+    found = pd.read_csv(tmp_path / "out.csv").to_dict("records")
+    assert found == script(table).load(table).predict(frame)
+    new.write_text("age;member\n1;ja\n")
+    done = nasmith("predict", str(table), str(new), "--out", str(tmp_path / "no.csv"))
+    assert done.code == 2 and not (tmp_path / "no.csv").exists()
+    done = nasmith("predict", str(tmp_path), str(new))
+    assert done.code == 2 and "has no predict.py" in done.err
+
+
+def test_a_python_without_torch_is_told_what_to_install(
+    nasmith: Nasmith, table: Path, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys._base_executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    done = nasmith("predict", str(table), "new.csv", "--python", str(python))
+    assert done.code == 2
+    assert "lacks torch and safetensors" in done.err and "pip install torch" in done.err
 
 
 @pytest.mark.parametrize("transform", ["none", "log"])
