@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from models.architecture import Decision
 from models.domains import Choice, Range, Scalar, as_domain
 from models.family import InfeasibleError
+from models.operations.window_view import WindowView
 from models.task import Task
 
 Values = Mapping[str, Scalar]
+
+WINDOW_SCALINGS = ("none", "mean", "last")
 
 
 def domain_values(domain: int | Choice | Range) -> tuple[int, ...]:
@@ -61,21 +65,57 @@ def flag(values: Values, name: str) -> bool:
     return value
 
 
-def relative_targets(values: Values, task: Task) -> tuple[int, ...] | None:
-    """The columns that are forecast, where the forecast is relative to their last values.
+def window_view(values: Values, task: Task) -> WindowView | None:
+    """How a forecast sees its window, by `window_scaling` and `relative`; None: as it is. A window
+    that is scaled is not relative too: less its mean, that is what it is less its last step.
 
     Raises:
-        InfeasibleError: neither true nor false, or there are no such columns.
+        InfeasibleError: no such value, or the columns to forecast are unknown.
     """
-    if "relative" not in values or not flag(values, "relative"):
+    scaling = "none"
+    if "window_scaling" in values:
+        scaling = option(values, "window_scaling", WINDOW_SCALINGS)
+    is_relative = "relative" in values and flag(values, "relative")
+    if scaling == "none" and not is_relative:
         return None
     if task.targets is None:
+        name = "window_scaling" if scaling != "none" else "relative"
         raise InfeasibleError(
-            "relative",
-            "relative is for forecasts whose targets are columns of the input, "
+            name,
+            f"{name} is for forecasts whose targets are columns of the input, "
             f"got {task.name} without targets",
         )
-    return task.targets
+    return WindowView(
+        task.targets,
+        task.known or (),
+        "mean" if scaling == "mean" else "last",
+        scaling != "none",
+    )
+
+
+def window_decisions(
+    scaling: Scalar | Choice | Range, relative: Scalar | Choice | Range, task: Task
+) -> list[Decision]:
+    """How a forecast sees its window, where its targets are known: whether it is scaled, where that
+    is asked for, and relative where it is not.
+    """
+    if task.targets is None:
+        return []
+    options = as_domain(scaling).values()
+    if options == ("none",):
+        return [Decision("relative", as_domain(relative))]
+    found = [Decision("window_scaling", as_domain(scaling))]
+    if "none" in options:
+        when = condition("window_scaling", scaling, ["none"])
+        found.append(Decision("relative", as_domain(relative), when))
+    return found
+
+
+def canonical_view(values: Values) -> dict[str, Scalar]:
+    """What is decided of how a forecast sees its window, without what says nothing."""
+    if values.get("window_scaling", "none") != "none":
+        return {"window_scaling": values["window_scaling"]}
+    return {"relative": True} if values.get("relative") else {}
 
 
 def option(values: Values, name: str, allowed: Collection[str]) -> str:

@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import (
     Values,
+    canonical_view,
     condition,
     domain_values,
     integer,
     option,
-    relative_targets,
     share,
+    window_decisions,
+    window_view,
 )
 from models.domains import Choice, Range, Scalar, as_domain
 from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsRNN
-from models.operations.relative import relative, relative_lines
+from models.operations.window_view import WindowView
 from models.recipe import Recipe
 from models.settings import Items, Searchable
 from models.task import Task
@@ -65,6 +67,11 @@ class RnnSettings(FamilySettings):
         Choice((True, False)),
         description="whether a forecast is one of differences to the last step of the window",
     )
+    window_scaling: Searchable[Literal["none", "mean", "last"]] = Field(
+        "none",
+        description="whether the window of a forecast is scaled by itself: less its mean or its "
+        "last step, over its deviation, which is undone on the forecast",
+    )
     activations: Items[str] = Field(
         tuple(CELL_ACTIVATIONS),
         min_length=1,
@@ -84,8 +91,8 @@ class RnnSettings(FamilySettings):
 
 class Network(nn.Module):
     """Recurrent layers and a linear map: of every state for a language model, else of the last
-    one in each direction; the way back ends at the first step. With `targets` a forecast is one
-    of differences to the last step of the window, of those columns.
+    one in each direction; the way back ends at the first step. `view` is how a forecast sees
+    its window, None: as it is.
 
     Shapes:
         (N, *task.input_shape) -> (N, task.outputs), (N, length, vocabulary) of a language model
@@ -99,13 +106,13 @@ class Network(nn.Module):
         layers: int,
         dropout: float,
         bidirectional: bool,
-        targets: Sequence[int] | None,
+        view: WindowView | None,
         task: Task,
         output_dropout: float,
     ) -> None:
         super().__init__()
         self.cell, self.nodes, self.hidden, self.task = cell, nodes, hidden, task
-        self.targets = targets
+        self.view = view
         self.options: dict[str, Scalar] = {} if cell == "darts" else {"batch_first": True}
         if layers > 1:
             self.options["num_layers"] = layers
@@ -128,7 +135,7 @@ class Network(nn.Module):
         return self.task.input_shape[1] if self.task.vocabulary is None else self.hidden
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outputs(x) if self.targets is None else relative(x, self.targets, self.outputs)
+        return self.outputs(x) if self.view is None else self.view(x, self.outputs)
 
     def outputs(self, x: Tensor) -> Tensor:
         states, _ = self.recurrent(self.embedded(x))
@@ -151,7 +158,8 @@ class Network(nn.Module):
 class Rnn:
     """Decisions: `cell`, `layers`, `hidden`, `direction`, `dropout` of more than one layer; for the
     cell darts `nodes`, and for each from 1 on `node_{i}_source`, an earlier node, and
-    `node_{i}_activation`; of a forecast whose targets are known `relative`.
+    `node_{i}_activation`; of a forecast whose targets are known `window_scaling`, where it is
+    not left at none, and `relative` of a window that is not scaled.
     """
 
     Settings = RnnSettings
@@ -181,9 +189,7 @@ class Rnn:
             decisions.append(Decision("dropout", as_domain(settings.dropout), when))
         if "darts" in as_domain(settings.cell).values():
             decisions += _node_decisions(settings)
-        if task.targets is not None:
-            decisions.append(Decision("relative", as_domain(settings.relative)))
-        return decisions
+        return decisions + window_decisions(settings.window_scaling, settings.relative, task)
 
     @staticmethod
     def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
@@ -200,7 +206,7 @@ class Rnn:
             layers,
             share(values, "dropout") if layers > 1 else 0.0,
             bidirectional,
-            relative_targets(values, task),
+            window_view(values, task),
             task,
             recipe.dropout,
         )
@@ -218,9 +224,7 @@ class Rnn:
             kept["dropout"] = share(values, "dropout")
         if kept["cell"] == "darts":
             kept["graph"] = canonical_text(_nodes(values))
-        if values.get("relative"):
-            kept["relative"] = True
-        return Architecture("rnn", kept)
+        return Architecture("rnn", kept | canonical_view(values))
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:
@@ -287,9 +291,8 @@ def _text(network: Network) -> str:
     constructor: list[str] = []
     before: list[str] = []
     sequence, after = "x", ""
-    if network.targets is not None:
-        before, added = relative_lines(network.targets, task.outputs)
-        after = f" + {added}"
+    if network.view is not None:
+        before, after = network.view.lines(task.outputs)
     if task.vocabulary is not None:
         constructor.append(f"self.embedding = nn.Embedding({task.vocabulary}, {network.inputs})")
         sequence = "self.embedding(x)"

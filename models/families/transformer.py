@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import (
     Values,
+    canonical_view,
     condition,
     domain_values,
     integer,
     option,
-    relative_targets,
     share,
+    window_decisions,
+    window_view,
 )
 from models.domains import Choice, Range, as_domain
 from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
@@ -37,7 +39,7 @@ from models.operations.attention import (
     Pooling,
     SinusoidalPositions,
 )
-from models.operations.relative import relative, relative_lines
+from models.operations.window_view import WindowView
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
@@ -96,6 +98,11 @@ class TransformerSettings(FamilySettings):
         Choice((True, False)),
         description="whether a forecast is one of differences to the last step of the window",
     )
+    window_scaling: Searchable[Literal["none", "mean", "last"]] = Field(
+        "none",
+        description="whether the window of a forecast is scaled by itself: less its mean or its "
+        "last step, over its deviation, which is undone on the forecast",
+    )
     patch: Searchable[Annotated[int, Field(ge=1, le=MAX_PATCH)]] = Field(
         Choice((2, 4, 7)), description="side of the squares that an image is cut into"
     )
@@ -107,8 +114,8 @@ class TransformerSettings(FamilySettings):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the decisions say. `mixers` are the arguments of each block's mixer by its name;
-    `patch` is 0 where there is no image, `readout` is none in a language model; with `targets` a
-    forecast is one of differences to the last step of the window, of those columns.
+    `patch` is 0 where there is no image, `readout` is none in a language model; `view` is how
+    a forecast sees its window, None: as it is.
     """
 
     width: int
@@ -120,7 +127,7 @@ class Plan:
     readout: str
     patch: int
     dropout: float
-    targets: tuple[int, ...] | None = None
+    view: WindowView | None = None
 
 
 class Network(nn.Module):
@@ -186,8 +193,8 @@ class Network(nn.Module):
         return flags
 
     def forward(self, inputs: Tensor) -> Tensor:
-        targets = self.plan.targets
-        return self.outputs(inputs) if targets is None else relative(inputs, targets, self.outputs)
+        view = self.plan.view
+        return self.outputs(inputs) if view is None else view(inputs, self.outputs)
 
     def outputs(self, inputs: Tensor) -> Tensor:
         x, mask = self.embedded(inputs)
@@ -231,8 +238,9 @@ class Network(nn.Module):
 @families.register("transformer")
 class Transformer:
     """Decisions: `layers`, `width`, `heads`, `feed_forward`, `activation`, `norm`, `positions`,
-    `dropout`; `readout` but of a language model; `patch` of images; `relative` of a forecast whose
-    targets are known; and for each block from 1 on `layer_{i}_mixer` and, of convolution and
+    `dropout`; `readout` but of a language model; `patch` of images; of a forecast whose targets are
+    known `window_scaling`, where it is not left at none, and `relative` of a window that is not
+    scaled; and for each block from 1 on `layer_{i}_mixer` and, of convolution and
     pooling, `layer_{i}_kernel`.
 
     The last normalisation of pre-norm blocks is that of the embedding in post-norm ones.
@@ -262,9 +270,8 @@ class Transformer:
             names.append("readout")
         if "attention" in mixers:
             names.append("heads")
-        if task.targets is not None:
-            names.append("relative")
         decisions = [Decision(name, as_domain(getattr(settings, name))) for name in names]
+        decisions += window_decisions(settings.window_scaling, settings.relative, task)
         if mixers == ("attention",):
             _check_heads(settings)
         if task.name == "image_classification":
@@ -286,15 +293,16 @@ class Transformer:
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
-        """Without `heads` where no block has attention, nor `relative` where it is false; a dropout
-        of 0 is the number 0.0.
+        """Without `heads` where no block has attention, nor what says nothing of how a window is
+        seen; a dropout of 0 is the number 0.0.
         """
         values = {**architecture.decisions, "dropout": share(architecture.decisions, "dropout")}
         if "attention" not in _mixer_names(values):
             values.pop("heads", None)
-        if not values.get("relative"):
-            values.pop("relative", None)
-        return Architecture("transformer", values)
+        view = canonical_view(values)
+        for name in ("relative", "window_scaling"):
+            values.pop(name, None)
+        return Architecture("transformer", values | view)
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:
@@ -337,7 +345,7 @@ def _plan(values: Values, task: Task) -> Plan:
         "none" if language else option(values, "readout", READOUTS),
         _patch(integer(values, "patch"), task) if image else 0,
         share(values, "dropout"),
-        relative_targets(values, task),
+        window_view(values, task),
     )
 
 
@@ -417,10 +425,9 @@ def _text(network: Network) -> str:
     constructor = [f"self.tokens = {tokens}"]
     forward: list[str] = []
     inputs, after = "inputs", ""
-    if plan.targets is not None:
+    if plan.view is not None:
         inputs = "x"
-        forward, added = relative_lines(plan.targets, outputs)
-        after = f" + {added}"
+        forward, after = plan.view.lines(outputs)
     mask = ", mask" if network.masked else ""
     if network.masked:
         forward += [

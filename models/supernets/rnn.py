@@ -15,7 +15,6 @@ from models.domains import Scalar, as_domain
 from models.families.rnn import Network, Rnn, RnnSettings
 from models.family import FamilySettings, families
 from models.operations.recurrent import DartsCell, DartsRNN
-from models.operations.relative import relative
 from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.cells import edges
@@ -76,8 +75,8 @@ class RnnSupernet(Supernet):
         self.network = network
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        targets, outputs = self.network.targets, applied(self._outputs, mix=mix)
-        return outputs(x) if targets is None else relative(x, targets, outputs)
+        view, outputs = self.network.view, applied(self._outputs, mix=mix)
+        return outputs(x) if view is None else view(x, outputs)
 
     def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         recurrent = self.network.recurrent

@@ -21,7 +21,6 @@ from models.domains import Scalar, as_domain
 from models.families.transformer import Network, Transformer, TransformerSettings
 from models.family import FamilySettings, families
 from models.operations.activation import ACTIVATIONS
-from models.operations.relative import relative
 from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
@@ -177,8 +176,8 @@ class TransformerSupernet(Supernet):
         )
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
-        targets, outputs = self.frame.plan.targets, applied(self._outputs, mix=mix)
-        return outputs(x) if targets is None else relative(x, targets, outputs)
+        view, outputs = self.frame.plan.view, applied(self._outputs, mix=mix)
+        return outputs(x) if view is None else view(x, outputs)
 
     def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         tokens, mask = self.frame.embedded(x)

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from models import checkpoint
-from models.datasets import Dataset, images
+from models.datasets import Dataset, Split, images
 from models.datasets.input_transform import with_inputs
 from models.datasets.series import forecasting
 from models.exporters.bundle import BundleReport, write_bundle
@@ -287,21 +287,32 @@ def test_texts_and_series(tmp_path: Path) -> None:
 def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) -> None:
     days = pd.date_range("2026-01-01", periods=120).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": days, "load": RNG.normal(size=120).cumsum().round(4)})
+    frame["price"] = RNG.normal(size=120).round(4)
     panel = pd.concat([frame.assign(shop=shop) for shop in ("a", "b")])
-    options = {"time": "day", "target": "load", "series": "shop", "window": 6, "horizon": 2}
+    options: dict[str, Any] = {"time": "day", "target": "load", "series": "shop"}
+    options |= {"window": 6, "horizon": 2, "known": ["calendar", "price"]}
     content = panel.to_csv(index=False).encode()
     dataset = read(tmp_path, content, "forecasting", **options)
-    folder = bundle_of(dataset, "rnn", tmp_path)
+    folder = bundle_of(dataset, "rnn", tmp_path, {"window_scaling": "last"})
     model = script(folder).load(folder)
-    expected = model.outputs(frame.load.to_numpy()[-6:, None])
+    raw = dataset.raw_test
+    assert isinstance(raw, Split)
+    expected = model.outputs(raw.x[-1])  # of shop b, without its last two days
+    assert (
+        checkpoint.load(str(tmp_path / "weights.safetensors")).architecture.decisions[
+            "window_scaling"
+        ]
+        == "last"
+    )
+    panel.loc[panel.day >= "2026-04-29", "load"] = None
     newest_first = panel[::-1]
     assert torch.equal(model.outputs(newest_first[newest_first.shop == "b"].head(20)), expected)
     steps = model.predict(panel)
     named = [(step["shop"], step["time"], step["step"]) for step in steps]
-    times = ["2026-05-01", "2026-05-02"]
+    times = ["2026-04-29", "2026-04-30"]
     assert named == [(shop, t, n) for shop in "ab" for n, t in enumerate(times, 1)]
     assert steps[0]["load"] == steps[2]["load"]
-    (tmp_path / "recent.csv").write_bytes(content)
+    (tmp_path / "recent.csv").write_bytes(panel.to_csv(index=False).encode())
     found = subprocess.run(
         [sys.executable, "-P", str(folder / "predict.py"), str(tmp_path / "recent.csv")],
         capture_output=True,
@@ -312,4 +323,4 @@ def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) ->
     assert [row["time"] for row in written] == times * 2 and not found.stderr
     assert [float(row["load"]) for row in written] == [step["load"] for step in steps]
     with pytest.raises(ValueError, match=r"column 'day'.*are 172800 seconds, the usual step"):
-        model.predict(panel.drop(panel.index[-3]))
+        model.predict(panel.drop(panel.index[-4]))

@@ -25,7 +25,7 @@ CELL |= {"node_2_source": 1, "node_2_activation": "tanh", "relative": True}
 BLOCKS = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 2, "activation": "gelu"}
 BLOCKS |= {"norm": "pre", "positions": "rotary", "readout": "mean", "dropout": 0.1}
 BLOCKS |= {"layer_1_mixer": "attention", "layer_2_mixer": "convolution", "layer_2_kernel": 3}
-FORECAST = {**BLOCKS, "relative": True}
+FORECAST = {**BLOCKS, "window_scaling": "mean"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -55,6 +56,11 @@ CASES: dict[str, tuple[Task, dict[str, Any]]] = {
         TARGETS,
         CELL | {"layers": 1, "direction": "forward", "relative": True},
     ),
+    "cell of scaled windows": (
+        replace(TARGETS, known=(1,)),
+        CELL | {"layers": 1, "direction": "forward", "window_scaling": "last"},
+    ),
+    "blocks of scaled windows": (TARGETS, BLOCKS | {"dropout": 0.0, "window_scaling": "mean"}),
     "blocks of differences": (TARGETS, BLOCKS | {"dropout": 0.0, "relative": True}),
     "blocks on sequences": (SEQUENCE, BLOCKS | {"dropout": 0.0, "positions": "sinusoidal"}),
     "blocks on images": (IMAGE, BLOCKS | {"dropout": 0.0, "mixer": {"choice": ["pooling"]}}),

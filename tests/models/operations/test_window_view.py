@@ -1,6 +1,9 @@
-"""Forecasts relative to the last step of a window, in both families of series."""
+"""Forecasts of windows less their level, or scaled by themselves, in both families of series."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from torch import nn
 
 from models.architecture import Architecture
 from models.datasets import Dataset, series
-from models.domains import Scalar
+from models.domains import Choice, Scalar
 from models.family import InfeasibleError, families
 from models.recipe import Recipe
 from models.task import Task
@@ -33,9 +36,10 @@ VALUES: dict[str, dict[str, Scalar]] = {
 }
 
 
-def network(family: str, relative: bool, task: Task = TASK) -> nn.Module:
+def network(family: str, relative: bool, task: Task = TASK, scaling: str = "none") -> nn.Module:
     torch.manual_seed(0)
-    architecture = Architecture(family, {**VALUES[family], "relative": relative})
+    values = {**VALUES[family], "relative": relative, "window_scaling": scaling}
+    architecture = Architecture(family, values)
     return families[family].build(architecture, task, Recipe()).double()
 
 
@@ -48,6 +52,68 @@ def test_a_relative_forecast_is_that_of_differences_and_the_last_values(family: 
         for place, column in enumerate(TASK.targets or ()):
             expected = plain[:, step, place] + x[:, 8, column]
             torch.testing.assert_close(found[:, step, place], expected)
+
+
+@pytest.mark.parametrize("scaling", ["mean", "last"])
+@pytest.mark.parametrize("family", VALUES)
+def test_a_scaled_window_is_as_in_the_paper_and_what_is_known_stays(
+    family: str, scaling: str
+) -> None:
+    """Equations 1 to 3 by numpy, for each window and column in turn."""
+    task = replace(TASK, known=(0, 2))
+    x = torch.randn(5, 9, 4, dtype=torch.double) * 3 + 7
+    found = network(family, False, task, scaling)(x).view(5, 3, 2)
+    seen, level, deviation = x.numpy().copy(), np.zeros((5, 4)), np.ones((5, 4))
+    for sample in range(5):
+        for column in (1, 3):
+            window = x[sample, :, column].numpy()
+            level[sample, column] = window.mean() if scaling == "mean" else window[-1]
+            deviation[sample, column] = np.sqrt(((window - window.mean()) ** 2).mean() + 1e-5)
+            seen[sample, :, column] = (window - level[sample, column]) / deviation[sample, column]
+    plain = network(family, False, task)(torch.from_numpy(seen)).view(5, 3, 2)
+    for place, column in enumerate(TASK.targets or ()):
+        back = plain[:, :, place].detach().numpy() * deviation[:, [column]] + level[:, [column]]
+        np.testing.assert_allclose(found[:, :, place].detach().numpy(), back, atol=1e-12)
+    relative = network(family, True, task)(x)
+    seen = x.numpy().copy()
+    seen[:, :, [1, 3]] -= seen[:, -1:, [1, 3]]
+    plain = network(family, False, task)(torch.from_numpy(seen)) + x[:, -1, [3, 1]].repeat(1, 3)
+    torch.testing.assert_close(relative, plain)
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_scaled_windows_do_not_tell_the_unit_of_a_series(family: str) -> None:
+    """A forecast of 100 times the window, and 1000 more, is that of the window, so changed."""
+    x = torch.randn(5, 9, 4, dtype=torch.double) * 3
+    for scaling in ("mean", "last"):
+        scaled = network(family, False, TASK, scaling)
+        torch.testing.assert_close(
+            scaled(x * 100 + 1000), scaled(x) * 100 + 1000, rtol=1e-5, atol=0.01
+        )
+
+
+@pytest.mark.parametrize("family", VALUES)
+def test_scaling_is_decided_where_it_is_asked_for_alone(family: str) -> None:
+    entry = families[family]
+
+    def names(scaling: Any) -> dict[str, Any]:
+        settings = entry.Settings.model_validate({"family": family, "window_scaling": scaling})
+        return {decision.name: decision for decision in entry.decisions(settings, TASK)}
+
+    assert "window_scaling" not in names("none") and "relative" in names("none")
+    searched = names({"choice": ["none", "mean"]})
+    assert searched["window_scaling"].domain == Choice(("none", "mean"))
+    assert searched["relative"].when == (("window_scaling", ("none",)),)
+    assert "window_scaling" in names("last") and "relative" not in names("last")
+    with pytest.raises(InfeasibleError, match="window_scaling is for forecasts whose targets"):
+        network(family, False, Task("forecasting", (9, 4), 6), "mean")
+    canonical = entry.canonical
+    plain = Architecture(family, VALUES[family])
+    stated = Architecture(family, {**VALUES[family], "window_scaling": "none"})
+    scaled = {**VALUES[family], "window_scaling": "mean"}
+    other = Architecture(family, scaled)
+    redundant = Architecture(family, {**scaled, "relative": True})
+    assert canonical(stated) == canonical(plain) != canonical(other) == canonical(redundant)
 
 
 @pytest.mark.parametrize("family", VALUES)
