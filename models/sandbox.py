@@ -97,6 +97,7 @@ def describe(content: Content) -> dict[str, Any]:
         "columns": [column.to_json() for column in content.columns],
         "warnings": [remark.to_json() for remark in content.remarks],
         "baseline": baseline(content, "val"),
+        "folds": [len(fold.train) for fold in content.folds],
     }
 
 

@@ -46,6 +46,9 @@ class TrainingPurpose(Purpose):
     PRETRAINING_DROPOUT = "pretraining dropout"
     """Dropout in epoch `number` of pretraining."""
 
+    FOLD = "fold"
+    """The seed of the network of fold `number`."""
+
 
 def rng_for(seed: int, purpose: Purpose, number: int | None = None) -> Random:
     """The stream of a purpose, the same on every platform; `number` tells its repetitions apart."""

@@ -6,7 +6,7 @@ A dataset is split once into train, validation and test; the split is part of it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -69,6 +69,18 @@ class RawGraphs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Train and validation of a dataset, cut anew; `preprocessing` is fitted on this train part
+    alone, and gives the network the same shape. `numbers`: as `Dataset.numbers`.
+    """
+
+    train: Split
+    validation: Split
+    preprocessing: Mapping[str, Any]
+    numbers: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """`preprocessing` is the JSON with which a bundle turns raw samples into the network's input;
     it is fitted on the train split alone. `raw_test` holds the raw samples of the test split, as a
@@ -78,6 +90,9 @@ class Dataset:
 
     `unlabelled`: more samples of the train split, whose labels nobody knows, or None; what is
     fitted on the train split is fitted on them too. Pretraining alone looks at them.
+
+    `folds`: where a candidate is scored by the mean over several cuts of train and validation,
+    those cuts; else empty. Models that are handed out are trained on `train`.
 
     `raw_rows`: of a table, the cells of the test split by column, as they stood in the file.
     `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
@@ -101,6 +116,18 @@ class Dataset:
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    folds: tuple[Fold, ...] = ()
+
+    def in_fold(self, fold: Fold) -> Dataset:
+        """The same with another train and validation split; the test split is not of its form."""
+        return replace(
+            self,
+            train=fold.train,
+            validation=fold.validation,
+            preprocessing=fold.preprocessing,
+            numbers={**self.numbers, **fold.numbers},
+            folds=(),
+        )
 
     @property
     def sizes(self) -> dict[str, int]:

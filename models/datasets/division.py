@@ -15,7 +15,9 @@ from models.datasets.kinds import read_column
 from models.datasets.splits import PARTS, WORDS, Division, Indices, joined
 from models.remarks import Column, Remark, Role
 
-DIVIDING = frozenset({"split_column", "group_column"})
+COLUMNS = ("split_column", "group_column")
+
+DIVIDING = frozenset({*COLUMNS, "validation"})
 """The options of this module."""
 
 
@@ -53,11 +55,17 @@ def read_division(
             _check_groups(name, names, groups, parts, rows)
         if name not in options.columns:
             columns[name] = _ignored(table, name, "rows with the same value are in one split")
-    return Divided(Division(parts, groups), columns, tuple(remarks))
+    division = Division(parts, groups, options.folding)
+    if division.folding is not None and "validation" not in division.drawn:
+        raise FormatError(
+            f"{options.split_column!r} gives the rows of validation, which folds would cut anew",
+            "validation",
+        )
+    return Divided(division, columns, tuple(remarks))
 
 
 def _check(table: RawTable, options: Options, others: tuple[str, ...]) -> None:
-    given = {option: getattr(options, option) for option in sorted(DIVIDING)}
+    given = {option: getattr(options, option) for option in COLUMNS}
     for option, name in given.items():
         if name is None:
             continue
@@ -172,6 +180,7 @@ def told_of_division(
     yield from findings.of_equal_samples(equal, sum(dataset.labelled_sizes), "rows", division.parts)
     if division.parts is not None:
         yield from findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
+    yield from findings.of_folds(dataset)
     both = joined(equal, division.groups)
     if division.groups is not None and equal is not None and both is not None:
         before, after = len(np.unique(division.groups)), len(np.unique(both))

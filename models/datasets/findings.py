@@ -14,6 +14,17 @@ from models.datasets.splits import PARTS
 from models.remarks import Remark
 
 FEW_SAMPLES = 200
+FOLDED = frozenset(
+    {
+        "tabular_classification",
+        "tabular_regression",
+        "image_classification",
+        "sequence_classification",
+        "text_classification",
+    }
+)
+"""Tasks whose files take the option `validation`."""
+
 RARE = 5
 """Samples of a class; fewer cannot be in every split with a meaning."""
 
@@ -42,6 +53,8 @@ def of_samples(dataset: Dataset) -> Iterator[Remark]:
     if total < FEW_SAMPLES:
         sizes = f"{len(dataset.validation)} for validation and {len(dataset.test)} for the test"
         message = f"{total} samples leave {sizes}: scores of so few are mostly chance"
+        if dataset.task.name in FOLDED and not dataset.folds:
+            message += '; the option validation, as {"folds": 5}, scores networks on more of them'
         yield Remark("few_samples", message, None, total)
     classes = dataset.preprocessing.get("classes")
     if classes is not None:
@@ -144,6 +157,17 @@ def of_equal_samples(
             "one of train: scores are better than on new data"
         )
         yield Remark("equal_across_splits", message, None, seen)
+
+
+def of_folds(dataset: Dataset) -> Iterator[Remark]:
+    """That a trial is several trainings."""
+    if count := len(dataset.folds):
+        pool = len(dataset.train) + len(dataset.validation)
+        message = (
+            f"a trial trains {count} networks, one a fold of the {pool} samples of train and "
+            "validation, and its scores are their means; it counts once, and so do its epochs"
+        )
+        yield Remark("validation_folds", message, None, count)
 
 
 def of_drawn_parts(drawn: Sequence[str], sizes: Sequence[int]) -> Iterator[Remark]:

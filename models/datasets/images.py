@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split, findings
+from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
-from models.datasets.splits import equal_samples, stratified
+from models.datasets.splits import Division, Folding, Indices, equal_samples, stratified
 from models.remarks import Remark
 from models.task import Task
 
@@ -31,6 +31,7 @@ def from_arrays(
     *,
     x_val: Array | None = None,
     y_val: Array | None = None,
+    folding: Folding | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -78,6 +79,14 @@ def from_arrays(
     if drawn:  # the names are part of every fingerprint
         arrays["train"] = train
         arrays |= {_NAMES[part]: chosen for part, chosen in zip(drawn, sets, strict=True)}
+    cuts: list[tuple[Indices, Indices]] = []
+    if folding is not None:
+        if unlabelled is not None:
+            raise ValueError("validation cuts labelled samples anew, x_unlabelled has others")
+        if "val" in given:
+            raise ValueError("validation comes with the data, and folds would cut it anew")
+        cuts = Division(folding=folding).cuts([train, sets[0]], seed, labels, groups)
+        arrays |= {f"fold.{number}": chosen for number, (_, chosen) in enumerate(cuts)}
     parts = given | {
         part: (x[chosen], labels[chosen]) for part, chosen in zip(drawn, sets, strict=True)
     }
@@ -98,8 +107,17 @@ def from_arrays(
         preprocessing=preprocessing,
         fingerprint=fingerprint(arrays),
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
+        folds=tuple(_fold(x, labels, classes.tolist(), *cut) for cut in cuts),
     )
     return replace(dataset, remarks=tuple(_told(dataset, x, groups, given, drawn, train)))
+
+
+def _fold(
+    x: Array, labels: Indices, classes: list[Any], train: Indices, validation: Indices
+) -> Fold:
+    preprocessing = _fit(x[train], classes)
+    parts = [_split(x[rows], labels[rows], preprocessing) for rows in (train, validation)]
+    return Fold(parts[0], parts[1], preprocessing)
 
 
 def _told(
@@ -120,6 +138,7 @@ def _told(
         yield from findings.of_drawn_parts(names, sizes)
     else:
         yield from findings.of_equal_samples(groups, len(x), "pictures")
+    yield from findings.of_folds(dataset)
     yield from findings.of_samples(dataset)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split, findings
+from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
-from models.datasets.splits import PARTS, Division, equal_samples, ordered
+from models.datasets.splits import PARTS, Division, Folding, equal_samples, ordered
 from models.datasets.statistics import moments
 from models.datasets.steps import leads
 from models.task import Task
@@ -248,6 +248,7 @@ def classification(
     y_val: NDArray[Any] | None = None,
     x_test: NDArray[Any] | None = None,
     y_test: NDArray[Any] | None = None,
+    folding: Folding | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -272,9 +273,11 @@ def classification(
             content[f"x_{part}"] = part_x
             x, y = np.concatenate([x, part_x]), np.concatenate([y, part_y])
             parts.append(np.full(len(part_x), place))
-    division = Division(np.concatenate(parts) if len(parts) > 1 else None)
+    division = Division(np.concatenate(parts) if len(parts) > 1 else None, folding=folding)
     more = x[:0]
     if unlabelled is not None:
+        if folding is not None:
+            raise ValueError("validation cuts labelled samples anew, x_unlabelled has others")
         _check("x_unlabelled", unlabelled, x)
         more = unlabelled
     classes, labels = np.unique(y, return_inverse=True)
@@ -282,14 +285,8 @@ def classification(
         raise ValueError(f"y has one class, {classes[0]!s}; a classification needs two or more")
     labels, equal = labels.astype(np.int64), equal_samples(x)
     sets = division.sets(len(x), (validation, test), seed, labels, equal)
-    mean, deviation = moments(np.concatenate([x[sets[0]], more]).reshape(-1, x.shape[2]))
-    preprocessing = {
-        "input": {"shape": list(x.shape[1:]), "dtype": "float64"},
-        "steps": [
-            {"op": "standardize", "axis": -1, "mean": mean.tolist(), "std": deviation.tolist()}
-        ],
-        "classes": classes.tolist(),
-    }
+    cuts = division.cuts(sets, seed, labels, equal)
+    preprocessing = _fit(np.concatenate([x[sets[0]], more]), classes.tolist())
     raw = [torch.from_numpy(part.astype(np.float64)) for part in (*(x[s] for s in sets), more)]
     *inputs, extra = (apply(samples, preprocessing) for samples in raw)
     train, val, held_out = (
@@ -297,6 +294,7 @@ def classification(
         for samples, chosen in zip(inputs, sets, strict=True)
     )
     content |= {"y": labels, **dict(zip(PARTS, sets, strict=True))}
+    content |= {f"fold.{number}": chosen for number, (_, chosen) in enumerate(cuts)}
     if unlabelled is not None:
         content["x_unlabelled"] = unlabelled
     dataset = Dataset(
@@ -309,11 +307,35 @@ def classification(
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
         unlabelled=None if unlabelled is None else extra,
+        folds=tuple(_fold(x, labels, classes.tolist(), *cut) for cut in cuts),
     )
     told = [*findings.of_equal_samples(equal, len(x), "sequences", division.parts)]
+    told += findings.of_folds(dataset)
     if division.parts is not None:
         told += findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
     return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
+
+
+def _fit(x: NDArray[Any], classes: list[Any]) -> dict[str, Any]:
+    mean, deviation = moments(x.reshape(-1, x.shape[2]))
+    step = {"op": "standardize", "axis": -1, "mean": mean.tolist(), "std": deviation.tolist()}
+    return {
+        "input": {"shape": list(x.shape[1:]), "dtype": "float64"},
+        "steps": [step],
+        "classes": classes,
+    }
+
+
+def _fold(x: NDArray[Any], y: Rows, classes: list[Any], train: Rows, validation: Rows) -> Fold:
+    preprocessing = _fit(x[train], classes)
+    parts = [
+        Split(
+            apply(torch.from_numpy(x[rows].astype(np.float64)), preprocessing),
+            torch.from_numpy(y[rows]),
+        )
+        for rows in (train, validation)
+    ]
+    return Fold(parts[0], parts[1], preprocessing)
 
 
 def _check_labelled(

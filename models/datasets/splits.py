@@ -30,9 +30,21 @@ WORDS: Mapping[str, str] = {
 """What people call the parts of a dataset, in lower case."""
 
 
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Repeated cross-validation: train and validation together are cut into `folds`, `repeats`
+    times, and each is the validation of all others once.
+    """
+
+    folds: int
+    repeats: int = 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Division:
     """What is known of how samples are divided, before anything is drawn.
+
+    folding: whether and how train and validation are cut anew for each candidate.
 
     Shapes:
         parts: (N,) the place in `PARTS` of each sample, -1 where it is in none; None: all are drawn
@@ -41,6 +53,7 @@ class Division:
 
     parts: Indices | None = None
     groups: Indices | None = None
+    folding: Folding | None = None
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -79,6 +92,36 @@ class Division:
             for place, chosen in zip((0, *places), drawn, strict=True):
                 sets[place] = train[chosen]
         return sets
+
+    def cuts(
+        self,
+        sets: Sequence[Indices],
+        seed: int,
+        y: NDArray[np.int64] | None = None,
+        equal: Indices | None = None,
+    ) -> list[tuple[Indices, Indices]]:
+        """Train and validation of each fold, drawn from both of `sets`, as `sets` draws them; none
+        without a `folding`. What would be alone of its class in validation is trained on instead.
+
+        Raises:
+            ValueError: validation comes with the data, or a fold would be empty.
+        """
+        if self.folding is None:
+            return []
+        if "validation" not in self.drawn:
+            raise ValueError("validation comes with the data, and folds would cut it anew")
+        groups, found = joined(equal, self.groups), []
+        pool, count = np.sort(np.concatenate(sets[:2])), self.folding.folds
+        of_pool = [None if values is None else values[pool] for values in (y, groups)]
+        for repeat in range(self.folding.repeats):
+            shares = [1 / count] * (count - 1)
+            for part in _draw(len(pool), shares, seed + repeat, *of_pool):
+                validation = pool[part]
+                train = np.setdiff1d(pool, validation)
+                if y is not None:
+                    validation = validation[np.isin(y[validation], y[train])]
+                found.append((np.setdiff1d(pool, validation), validation))
+        return found
 
 
 def _draw(

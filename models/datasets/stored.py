@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.architecture import Decision
-from models.datasets import Dataset, RawGraphs, Split
+from models.datasets import Dataset, Fold, RawGraphs, Split
 from models.datasets.tables import KnownResults
 from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
@@ -47,6 +47,7 @@ def save(content: Content, path: Path) -> None:
             "fingerprint": content.fingerprint,
             "columns": [column.to_json() for column in content.columns],
             "remarks": [remark.to_json() for remark in content.remarks],
+            "folds": [fold.preprocessing for fold in content.folds],
             "views": {},
         }
         tensors = {}
@@ -102,22 +103,35 @@ def load(path: Path) -> Content:
         raw_rows=json.loads(rows.numpy().tobytes())
         if (rows := tensors.get(_RAW_ROWS)) is not None
         else {},
-        numbers={
-            name.removeprefix(_NUMBERS): view
-            for name, view in views.items()
-            if name.startswith(_NUMBERS)
-        },
+        numbers=_numbers(views, _NUMBERS),
         columns=tuple(Column.from_json(column) for column in header.get("columns", ())),
         remarks=tuple(Remark.from_json(remark) for remark in header.get("remarks", ())),
+        folds=tuple(
+            Fold(
+                _split(views, f"fold.{number}.train", task),
+                _split(views, f"fold.{number}.validation", task),
+                preprocessing,
+                _numbers(views, f"fold.{number}.{_NUMBERS}"),
+            )
+            for number, preprocessing in enumerate(header.get("folds", ()))
+        ),
     )
+
+
+def _numbers(views: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): v for key, v in views.items() if key.startswith(prefix)}
 
 
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
     if dataset.unlabelled is not None:
         yield "unlabelled.x", dataset.unlabelled
     yield from ((f"{_NUMBERS}{name}", tensor) for name, tensor in dataset.numbers.items())
-    for name in _SPLITS:
-        split: Split | RawGraphs = getattr(dataset, name)
+    splits: dict[str, Split | RawGraphs] = {name: getattr(dataset, name) for name in _SPLITS}
+    for number, fold in enumerate(dataset.folds):
+        splits |= {f"fold.{number}.train": fold.train, f"fold.{number}.validation": fold.validation}
+        for name, tensor in fold.numbers.items():
+            yield f"fold.{number}.{_NUMBERS}{name}", tensor
+    for name, split in splits.items():
         yield f"{name}.y", split.y
         if isinstance(split.x, Tensor):
             yield f"{name}.x", split.x

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split
+from models.datasets import Dataset, Fold, Split
 from models.datasets.fingerprint import fingerprint
 from models.datasets.inputs import INPUTS, Input, Numbers, input_of
 from models.datasets.preprocess import apply
-from models.datasets.splits import Division, Indices
+from models.datasets.splits import PARTS, Division, Indices
 from models.datasets.statistics import moments
 from models.task import Task
 
@@ -25,6 +25,9 @@ FEW_KINDS = 50
 _CHUNK_VALUES = 2**22
 
 _UNDIVIDED = Division()
+
+_Fit = Callable[[Indices], tuple[Array, dict[str, Any]]]
+"""From the rows to train on to the targets of all rows, and what the preprocessing says of them."""
 
 
 def classification(
@@ -60,10 +63,15 @@ def classification(
         raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
     y = y.astype(np.int64)
     inputs = {key: input_of(values) for key, values in columns.items()}
-    sets = division.sets(len(y), (validation, test), seed, y, groups_of(inputs))
+    equal = groups_of(inputs)
+    sets = division.sets(len(y), (validation, test), seed, y, equal)
+    cuts = division.cuts(sets, seed, y, equal)
     task = ("tabular_classification", len(classes))
-    extra = {"classes": classes.tolist()}
-    return _dataset(name, task, inputs, unlabelled, y, sets, extra, reading, cells)
+
+    def fit(_: Indices) -> tuple[Array, dict[str, Any]]:
+        return y, {"classes": classes.tolist()}
+
+    return _dataset(name, task, inputs, unlabelled, y, fit, sets, cuts, reading, cells)
 
 
 def regression(
@@ -87,14 +95,17 @@ def regression(
     """
     raw = np.stack(list(targets.values()), axis=1).astype(np.float64)
     inputs = {key: input_of(values) for key, values in columns.items()}
-    sets = division.sets(len(raw), (validation, test), seed, equal=groups_of(inputs))
-    mean, deviation = moments(raw[sets[0]])
-    y = ((raw - mean) / deviation).astype(np.float32)
-    target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
+    equal = groups_of(inputs)
+    sets = division.sets(len(raw), (validation, test), seed, equal=equal)
+    cuts = division.cuts(sets, seed, equal=equal)
     task = ("tabular_regression", len(targets))
-    return _dataset(
-        name, task, inputs, unlabelled, y, sets, {"target": target}, reading, cells, raw
-    )
+
+    def fit(train: Indices) -> tuple[Array, dict[str, Any]]:
+        mean, deviation = moments(raw[train])
+        target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
+        return ((raw - mean) / deviation).astype(np.float32), {"target": target}
+
+    return _dataset(name, task, inputs, unlabelled, raw, fit, sets, cuts, reading, cells)
 
 
 def groups_of(inputs: Mapping[str, Input]) -> Indices | None:
@@ -121,12 +132,12 @@ def _dataset(
     task: tuple[Any, int],
     inputs: Mapping[str, Input],
     unlabelled: Mapping[str, Array | Input] | None,
-    y: Array,
+    targets: Array,
+    fit: _Fit,
     sets: Sequence[Indices],
-    extra: Mapping[str, Any],
+    cuts: Sequence[tuple[Indices, Indices]],
     reading: Mapping[str, Mapping[str, Any]] | None,
     cells: Mapping[str, Any] | None,
-    raw_targets: Array | None = None,
 ) -> Dataset:
     more = {
         key: input_of(unlabelled[key]) if unlabelled else entry.take(np.arange(0))
@@ -139,13 +150,15 @@ def _dataset(
     fitted = _raw(described, inputs, sets[0])
     if unlabelled is not None:
         fitted = np.concatenate([fitted, _raw(described, more)])
+    y, extra = fit(sets[0])
     preprocessing = {**_fitted(described, fitted), **extra}
     x = [_features(described, inputs, preprocessing, chosen) for chosen in sets]
     train, val, held_out = (
         Split(part, torch.from_numpy(y[chosen])) for part, chosen in zip(x, sets, strict=True)
     )
     content = {f"x.{key}": entry.content() for key, entry in inputs.items()}
-    content["y"] = y if raw_targets is None else raw_targets
+    content["y"] = targets
+    content |= {f"fold.{number}": rows for number, (_, rows) in enumerate(cuts)}
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     if unlabelled is not None:
         content |= {f"unlabelled.{key}": entry.content() for key, entry in more.items()}
@@ -161,13 +174,40 @@ def _dataset(
         unlabelled=None if unlabelled is None else _features(described, more, preprocessing),
         numbers=_numbers(inputs, more if unlabelled is not None else None, sets),
         raw_rows={key: texts.take(sets[2]).to_pylist() for key, texts in (cells or {}).items()},
+        folds=tuple(_fold(described, inputs, fit, *cut) for cut in cuts),
+    )
+
+
+def _fold(
+    described: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Input],
+    fit: _Fit,
+    train: Indices,
+    validation: Indices,
+) -> Fold:
+    """With the features of the whole train split; a category that this train part lacks is zeros,
+    as it would be if nobody had known it.
+    """
+    y, extra = fit(train)
+    preprocessing = {**_fitted(described, _raw(described, inputs, train)), **extra}
+    x, held_out = (
+        _features(described, inputs, preprocessing, rows) for rows in (train, validation)
+    )
+    options = [number for column in described for number in _options(column)]
+    is_place = torch.tensor([number > 0 for number in options for _ in range(max(number, 1))])
+    held_out[:, is_place & (x == 0).all(dim=0)] = 0
+    return Fold(
+        Split(x, torch.from_numpy(y[train])),
+        Split(held_out, torch.from_numpy(y[validation])),
+        preprocessing,
+        _numbers(inputs, None, (train, validation)),
     )
 
 
 def _numbers(
     inputs: Mapping[str, Input], more: Mapping[str, Input] | None, sets: Sequence[Indices]
 ) -> dict[str, torch.Tensor]:
-    """The columns that are numbers, as they stand in the file."""
+    """The columns that are numbers, as they stand in the file. A fold has two of `sets`."""
 
     def of(entries: Mapping[str, Input], rows: Indices | slice) -> torch.Tensor:
         columns = [e.values[rows] for e in entries.values() if type(e) is Numbers]
@@ -175,8 +215,7 @@ def _numbers(
 
     if not any(type(entry) is Numbers for entry in inputs.values()):
         return {}
-    parts = zip(("train", "validation", "test"), sets, strict=True)
-    numbers = {name: of(inputs, rows) for name, rows in parts}
+    numbers = {name: of(inputs, rows) for name, rows in zip(PARTS, sets, strict=False)}
     return numbers if more is None else {**numbers, "unlabelled": of(more, slice(None))}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Split, findings
+from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.cells import tokens_of, unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
@@ -156,6 +156,8 @@ def classification(
     )
     content = {"x": encoded.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
     content |= dict(zip(("train", "validation", "test"), sets, strict=True))
+    cuts = division.cuts(sets, seed, y, group_of)
+    content |= {f"fold.{number}": chosen for number, (_, chosen) in enumerate(cuts)}
     more = encode(unlabelled, preprocessing) if unlabelled else None
     if more is not None:
         content["x_unlabelled"] = more.numpy()
@@ -169,6 +171,7 @@ def classification(
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
         unlabelled=more,
+        folds=tuple(_fold(encoded, y, preprocessing, *cut) for cut in cuts),
     )
     lengths = np.array([len(found) for found in cut])
     told = [
@@ -176,6 +179,26 @@ def classification(
         *_of_unknown(val, tokens),
     ]
     return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
+
+
+def _fold(
+    encoded: torch.Tensor,
+    y: Indices,
+    preprocessing: dict[str, Any],
+    train: Indices,
+    validation: Indices,
+) -> Fold:
+    """With the vocabulary of the whole train split; what this train part lacks of it is unknown."""
+    x, held_out = (encoded[torch.from_numpy(rows)] for rows in (train, validation))
+    known = torch.zeros(len(preprocessing["vocabulary"]), dtype=torch.bool)
+    known[x.flatten()] = True
+    known[0] = True
+    held_out = torch.where(known[held_out], held_out, UNKNOWN_TOKEN)
+    return Fold(
+        Split(x, torch.from_numpy(y[train])),
+        Split(held_out, torch.from_numpy(y[validation])),
+        preprocessing,
+    )
 
 
 def _of_texts(

@@ -18,6 +18,7 @@ from models.domains import as_domain
 from models.recipe import OF_LOSS, RECORDED, Recipe
 from models.settings import Settings
 from models.training.criterion import scoring
+from models.training.folds import mean_over
 from models.training.metrics import Goal
 from models.training.values import ErrorUnit
 
@@ -27,7 +28,12 @@ _BATCH, _VALUES = 4096, 2**24
 
 
 def baseline(dataset: Dataset, prefix: Literal["val", "test"]) -> dict[str, float]:
-    """The metrics of the task, as `models.training.evaluation.evaluate` names them."""
+    """The metrics of the task, as `models.training.evaluation.evaluate` names them. On validation
+    of a dataset with folds the means over them, of what can be computed in all.
+    """
+    if prefix == "val" and dataset.folds:
+        known = mean_over([baseline(dataset.in_fold(fold), "val") for fold in dataset.folds])
+        return {name: value for name, value in known.items() if not name.endswith("_std")}
     split = dataset.validation if prefix == "val" else dataset.test
     found = _scored(dataset, split, _predictor(dataset))
     if dataset.task.name == "tabular_regression":

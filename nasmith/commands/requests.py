@@ -53,8 +53,11 @@ def print_estimate(answer: dict[str, Any]) -> None:
     compared = (
         f", {answer['baseline_trials']:,.0f} of the baseline" if answer["baseline_trials"] else ""
     )
+    folds = answer.get("networks_per_trial", 1)  # older servers know none
+    of_folds = f" of {folds} networks each" if folds > 1 else ""
     trials = (
-        f"{answer['trials']:,.0f}{compared}, then {answer['final_trials']:,.0f} final trainings"
+        f"{answer['trials']:,.0f}{of_folds}{compared}, "
+        f"then {answer['final_trials']:,.0f} final trainings"
     )
     rows = [
         ("search", spec["name"]),

@@ -7,6 +7,7 @@ import logging
 import math
 import traceback
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Literal
 
@@ -26,9 +27,10 @@ from models.presets import preset
 from models.quiet import at_work, waited_seconds
 from models.recipe import Recipe
 from models.training.criterion import scoring
+from models.training.folds import FoldedTraining
 from models.training.initialization import build
 from models.training.pretraining import largest_step
-from models.training.trainer import NonFiniteError, Training, evaluate
+from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
 from models.training.values import ErrorUnit
 from search import saved
 from search.evaluation import NOTHING, EvaluationError, Measurement
@@ -60,7 +62,8 @@ class TrainEvaluator:
     (batch 1, on the training device, alone on its machine), `train_seconds` (so far, without what
     the caller does between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final
     trials add the test metrics to their last report, and leave
-    `{checkpoints}/{number}.safetensors`.
+    `{checkpoints}/{number}.safetensors`. Of a dataset with folds others are trained once a fold
+    (`models.training.folds`).
 
     A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
     first step is infeasible, with both among its metrics. Of the memory only the least is known
@@ -175,17 +178,7 @@ class TrainEvaluator:
             self._keep_limits(candidate, known, peak)
         if candidate.weights_from is not None and start is None:
             inherit(self._weights_url(candidate.weights_from), network, candidate)
-        training = Training(
-            network,
-            dataset,
-            candidate.recipe,
-            seed=trial.seed,
-            device=device.type,
-            data=data,
-            keep_best=is_final and data == "train",
-            start=start,
-            error_unit=self._error_unit,
-        )
+        training = self._training(trial, network, start)
         spent = before.get("train_seconds", 0.0)
         epochs = training.epochs()
         reports = _complete(epochs, known, peak, spent, with_validation=data == "train")
@@ -214,6 +207,35 @@ class TrainEvaluator:
         if recipe.input_transform not in self._prepared:
             self._prepared[recipe.input_transform] = with_inputs(self._dataset, recipe)
         return self._prepared[recipe.input_transform]
+
+    def _training(
+        self, trial: Trial, network: nn.Module, start: TrainingState | None
+    ) -> Training | FoldedTraining:
+        """Of the network on the dataset, or of one like it on each of its folds."""
+        architecture, recipe = trial.candidate.architecture, trial.candidate.recipe
+        is_final = trial.kind.sees_test
+        if self._dataset.folds and not is_final:
+            return FoldedTraining(
+                partial(build, architecture, self._dataset.task, recipe),
+                self._dataset,
+                recipe,
+                seed=trial.seed,
+                device=self._device.type,
+                error_unit=self._error_unit,
+                start=start,
+            )
+        data = self._final_data if is_final else "train"
+        return Training(
+            network,
+            self._with_inputs(recipe),
+            recipe,
+            seed=trial.seed,
+            device=self._device.type,
+            data=data,
+            keep_best=is_final and data == "train",
+            start=start,
+            error_unit=self._error_unit,
+        )
 
     def _keep_limits(
         self, candidate: Candidate, known: Mapping[str, float], peak: PeakMemory

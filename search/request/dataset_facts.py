@@ -20,6 +20,7 @@ class DatasetFacts:
     baseline: what knows nothing scores on validation; it lacks a metric that is not defined there.
         None: unknown, as of a table and of what older versions stored.
     remarks: what the dataset tells of itself.
+    fold_sizes: samples that each fold trains on; empty where a trial is one training.
     """
 
     task: Task | None
@@ -28,6 +29,12 @@ class DatasetFacts:
     reference: DatasetReference
     baseline: Mapping[str, float] | None = None
     remarks: Sequence[Remark] = ()
+    fold_sizes: Sequence[int] = ()
+
+    @property
+    def networks_per_trial(self) -> int:
+        """What a candidate is scored by the mean of."""
+        return max(1, len(self.fold_sizes))
 
 
 Lookup = Callable[[str], DatasetFacts]
@@ -46,4 +53,11 @@ def named_facts(name: str) -> DatasetFacts:
     """
     dataset = datasets[name].load()
     known = baseline(dataset, "val")
-    return DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, name, known)
+    return DatasetFacts(
+        dataset.task,
+        dataset.sizes,
+        dataset.fingerprint,
+        name,
+        known,
+        fold_sizes=[len(fold.train) for fold in dataset.folds],
+    )

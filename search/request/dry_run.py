@@ -39,6 +39,7 @@ def describe(
 def estimate(resolved: Resolved) -> dict[str, Any]:
     """The dry run of a search: the space, and what the search will cost at most.
 
+    An epoch is one of each network of a trial, of which a dataset with folds has several.
     `training_flops` takes the mean of the examples for every trial, and a backward pass for two
     forward passes. It is null where no example could be built.
     """
@@ -58,6 +59,7 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
         "baseline_trials": compared,
         "final_trials": finals,
         "epochs": round(epochs),
+        "networks_per_trial": resolved.dataset.networks_per_trial,
         "training_flops": training_flops,
         "seconds_limit": spec.budget.seconds,
         "baseline": resolved.floor,

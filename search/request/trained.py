@@ -81,6 +81,8 @@ class Trained:
             yield from other_tasks_problems(draft.spec.training, self.task)
         if draft.has("objectives"):
             yield from objective_problems(draft.spec, self.dataset, self.task)
+        if draft.has("strategy"):
+            yield from fold_problems(draft.spec, self.dataset)
         if draft.has("objectives", "training"):
             yield from loss_problems(draft.spec, self.task)
         if draft.has("space", "training"):
@@ -96,9 +98,14 @@ class Trained:
     def work(
         self, spec: SearchSpec, space: SearchSpace, trials: int, finals: int
     ) -> tuple[float, float | None]:
-        epochs = statistics.fmean(space.epochs) * trials + (spec.final.epochs or 0) * finals
-        first = pretraining_inputs(spec.training, self.dataset.sizes)
-        return epochs, epochs * self.dataset.sizes["train"] + (trials + finals) * first
+        searched, final = statistics.fmean(space.epochs) * trials, (spec.final.epochs or 0) * finals
+        sizes = self.dataset.sizes
+        train, first = sizes["train"], pretraining_inputs(spec.training, sizes)
+        inputs = final * train + finals * first
+        for size in self.dataset.fold_sizes or [train]:
+            first = pretraining_inputs(spec.training, {**sizes, "train": size})
+            inputs += searched * size + trials * first
+        return searched + final, inputs
 
     def evaluator(self, spec: SearchSpec, checkpoints: str) -> Callable[[], Evaluator]:
         return functools.partial(
@@ -160,10 +167,24 @@ def loss_problems(spec: SearchSpec, task: Task) -> Iterator[SpecProblem]:
             yield problem(message, "objectives", index, "metric")
 
 
+def fold_problems(spec: SearchSpec, dataset: DatasetFacts) -> Iterator[SpecProblem]:
+    """A supernet has one train and one validation split: weights that every fold shared would have
+    seen the validation of each.
+    """
+    if dataset.fold_sizes and isinstance(spec.strategy, OneShotSettings):
+        message = (
+            f"{spec.strategy.name} shares weights between networks, and the dataset validates by "
+            f"{len(dataset.fold_sizes)} folds; a strategy that trains each network, or the dataset "
+            "without the option validation, is needed"
+        )
+        yield problem(message, "strategy", "name")
+
+
 def objective_problems(
     spec: SearchSpec, dataset: DatasetFacts, task: Task
 ) -> Iterator[SpecProblem]:
     """Objectives can be computed on the validation split, and go the way that they are meant."""
+    where = "the validation of a fold" if dataset.fold_sizes else "the validation split"
     for index, objective in enumerate(spec.objectives):
         goal = goal_of(task.name, objective.metric)
         if goal is None:
@@ -171,7 +192,7 @@ def objective_problems(
         if dataset.baseline is not None and objective.metric not in dataset.baseline:
             what = "has one value" if task.name in VALUE_TASKS else "is of one class"
             message = (
-                f"{objective.metric} cannot be computed: every sample of the validation split "
+                f"{objective.metric} cannot be computed: every sample of {where} "
                 f"{what}; known here are {', '.join(sorted(dataset.baseline))}"
             )
             yield problem(message, "objectives", index, "metric")

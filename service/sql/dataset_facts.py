@@ -59,4 +59,5 @@ def facts_of(row: Dataset, store_url: str) -> DatasetFacts:
         StoredDataset(f"{store_url.rstrip('/')}/{row.path}", row.sha256),
         baseline_of(row.facts),
         [Remark.from_json(found) for found in row.facts.get("warnings", ())],
+        row.facts.get("folds", ()),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -13,11 +14,16 @@ from typing import Any
 import pytest
 
 from models import streams as ground
+from models.datasets import Fold, datasets
+from models.datasets.reference import StoredDataset
+from models.datasets.stored import save
+from models.storage import sha256_of_file
 from models.streams import Purpose, TrainingPurpose
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.evaluators.train import TrainEvaluator
+from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.dry_run import estimate
 from search.request.resolve import resolve
 from search.request.screening import Screening
@@ -70,6 +76,16 @@ def request(name: str) -> dict[str, Any]:
     }
 
 
+def folded(file: Path) -> DatasetFacts:
+    """Wine with two folds, both its own split."""
+    wine = datasets["wine"].load()
+    fold = Fold(wine.train, wine.validation, wine.preprocessing)
+    save(replace(wine, folds=(fold, fold)), file)
+    stored = StoredDataset(str(file), sha256_of_file(file))
+    sizes = (len(wine.train),) * 2
+    return replace(named_facts("wine"), reference=stored, fold_sizes=sizes)
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Site]]:
     """The name of each stream that is begun, and where in the code."""
@@ -90,11 +106,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Site]]:
 def test_no_two_uses_share_a_stream_whatever_the_method(
     drawn: dict[str, set[Site]], tmp_path: Path
 ) -> None:
-    """Each name belongs to one line of the code."""
+    """Each name belongs to one line of the code. Random search is of a dataset with folds."""
     used: set[str] = set()
+    with_folds = folded(tmp_path / "folded")
     for name in strategies:
         drawn.clear()
-        resolved = resolve(request(name))
+        facts = with_folds if name == "random" else named_facts("wine")
+        resolved = resolve(request(name), lambda _, facts=facts: facts)  # type: ignore[misc]
         estimate(resolved)
         screening = Screening.of(resolved)
         run = SearchRun(
@@ -107,7 +125,7 @@ def test_no_two_uses_share_a_stream_whatever_the_method(
         )
         folder = tmp_path / name
         folder.mkdir()
-        run_serial(run, TrainEvaluator.for_search(resolved.spec, str(folder)))
+        run_serial(run, TrainEvaluator.for_search(resolved.spec, str(folder), facts.reference))
         assert run.failed_reason is None, name
         shared = {stream: sites for stream, sites in drawn.items() if len(sites) > 1}
         assert not shared, f"{name}: {shared}"

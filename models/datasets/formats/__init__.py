@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from models.datasets.splits import Folding
 from models.datasets.steps import FREQUENCIES, frequency_of
 from models.datasets.stored import Content
 from models.registry import Registry
@@ -44,6 +45,13 @@ class SplitOptions(Settings):
     validation: float = Field(0.2, gt=0, lt=1, description="share of the samples")
     test: float = Field(0.2, gt=0, lt=1, description="share of the samples")
     seed: int = Field(0, ge=0, lt=2**31, description="of what is drawn at random")
+
+
+class FoldOptions(Settings):
+    """How train and validation are cut anew for each network that a search tries."""
+
+    folds: int = Field(ge=2, le=20, description="parts; each is the validation of the others once")
+    repeats: int = Field(1, ge=1, le=20, description="other cuts into as many parts")
 
 
 PictureSize = Annotated[int, Field(ge=1, le=2048)]
@@ -122,6 +130,11 @@ class Options(Settings):
         description="whether edges of a graph count in both directions, however they are given",
     )
     split: SplitOptions = Field(default_factory=SplitOptions)
+    validation: FoldOptions | None = Field(
+        None,
+        description="cross-validation for small data: a network of the search is trained once a "
+        "fold, and its scores are the means",
+    )
     split_column: str | None = Field(
         None,
         max_length=1000,
@@ -136,9 +149,11 @@ class Options(Settings):
     )
 
     @model_validator(mode="after")
-    def _groups_have_targets(self) -> Self:
+    def _what_is_kept_together_has_targets(self) -> Self:
         if self.unlabelled and self.group_column is not None:
             raise ValueError("group_column keeps labelled rows together, unlabelled has others")
+        if self.unlabelled and self.validation is not None:
+            raise ValueError("validation cuts labelled samples anew, unlabelled has others")
         return self
 
     @field_validator("frequency")
@@ -147,6 +162,12 @@ class Options(Settings):
         if frequency is not None:
             frequency_of(frequency)
         return frequency
+
+    @property
+    def folding(self) -> Folding | None:
+        """As `Division` takes it."""
+        folds = self.validation
+        return None if folds is None else Folding(folds.folds, folds.repeats)
 
     @field_validator("size")
     @classmethod

@@ -15,7 +15,7 @@ class ImageArrays:
     """Arrays as `models.datasets.images` takes them."""
 
     tasks = frozenset({"image_classification"})
-    options: frozenset[str] = frozenset()
+    options = frozenset({"validation"})
     description = (
         "an .npz with x and y, or x_train and y_train, and maybe x_val, y_val, x_test, y_test and "
         "x_unlabelled"
@@ -29,5 +29,5 @@ class ImageArrays:
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
         arrays: dict[str, Any] = samples_in(found, ImageArrays.description)
-        unlabelled = arrays.pop("x_unlabelled", None)
-        return images.from_arrays(upload.name, unlabelled=unlabelled, **arrays, **upload.shares)
+        arrays |= {"unlabelled": arrays.pop("x_unlabelled", None), **upload.shares}
+        return images.from_arrays(upload.name, folding=upload.options.folding, **arrays)

@@ -45,7 +45,7 @@ class ImageFolders:
     """
 
     tasks = frozenset({"image_classification"})
-    options = frozenset({"unlabelled", "size"})
+    options = frozenset({"unlabelled", "size", "validation"})
     description = "a zip with a folder of PNG, JPEG, WebP, BMP or GIF files a class"
 
     @staticmethod
@@ -73,7 +73,7 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
             raise FormatError(f"{member.filename}: {_expected(has_split)}")
     labels = np.array([place[-2] for place in places])
     parts = np.array([WORDS[place[0].lower()] if has_split else "train" for place in places])
-    arrays: dict[str, Any] = dict(upload.shares)
+    arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
     if upload.options.unlabelled:
         known = labels != UNLABELLED
         for member, is_known, part in zip(members, known, parts, strict=True):

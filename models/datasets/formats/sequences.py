@@ -13,7 +13,7 @@ from models.datasets.npz import is_npz, read_npz, samples_in
 @formats.register("sequences")
 class Sequences:
     tasks = frozenset({"sequence_classification"})
-    options: frozenset[str] = frozenset()
+    options = frozenset({"validation"})
     description = (
         "an .npz with x of shape (N, T, channels) and y, or x_train and y_train, and maybe x_val, "
         "y_val, x_test, y_test and x_unlabelled"
@@ -27,5 +27,5 @@ class Sequences:
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
         arrays: dict[str, Any] = samples_in(found, Sequences.description)
-        more = arrays.pop("x_unlabelled", None)
-        return series.classification(upload.name, **arrays, unlabelled=more, **upload.shares)
+        arrays |= {"unlabelled": arrays.pop("x_unlabelled", None), **upload.shares}
+        return series.classification(upload.name, folding=upload.options.folding, **arrays)

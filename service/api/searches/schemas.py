@@ -149,7 +149,10 @@ class DryRun(SpaceDryRun):
     trials: float = Field(description="trials of the search stage, at most", ge=0)
     baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
     final_trials: float = Field(description="trainings of the final stage, at most", ge=0)
-    epochs: int = Field(description="of all trainings together", ge=0)
+    epochs: int = Field(description="of all trials together", ge=0)
+    networks_per_trial: int = Field(
+        description="that a trial of the search stage trains side by side, one a fold", ge=1
+    )
     training_flops: float | None = Field(description="of all trainings together; null: unknown")
     seconds_limit: float | None = Field(description="the time budget of the search stage")
     baseline: dict[str, float] | None = Field(

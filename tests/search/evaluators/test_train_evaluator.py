@@ -10,10 +10,12 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -21,13 +23,17 @@ from torch.nn import functional
 
 from models import checkpoint
 from models.architecture import Architecture
+from models.datasets.images import from_arrays
 from models.datasets.preprocess import apply
-from models.datasets.reference import load_dataset
+from models.datasets.reference import StoredDataset, load_dataset
+from models.datasets.splits import Folding
+from models.datasets.stored import save
 from models.domains import Scalar
 from models.family import InfeasibleError, families
 from models.quiet import alone
 from models.recipe import Recipe
 from models.registry import UnknownNameError
+from models.storage import sha256_of_file
 from models.training.trainer import NonFiniteError
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
@@ -398,3 +404,26 @@ def test_a_worker_outlives_a_trial_that_runs_out_of_memory(tmp_path: Path) -> No
     assert failed[0] == "out_of_memory" and "allocate" in failed[1]
     assert "trial 1 failed" in done.stderr  # logged with its traceback
     assert after > 0.2 and after == pytest.approx(first)
+
+
+def test_a_candidate_is_trained_once_a_fold_and_goes_on_from_all(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (48, 8, 8), dtype=np.uint8)
+    y = np.arange(48) % 10
+    data = from_arrays("folded", x, y, x, y, folding=Folding(3))
+    save(data, tmp_path / "data")
+    stored = StoredDataset(str(tmp_path / "data"), sha256_of_file(tmp_path / "data"))
+    whole = TrainEvaluator(stored, str(tmp_path / "checkpoints"), save_after=[1])
+    reports = run(whole, trial())
+    assert [report["epoch"] for report in reports] == [1, 2]
+    for report in reports:
+        assert report["val_accuracy_std"] >= 0 and "val_loss_std" in report
+    again = TrainEvaluator(stored, str(tmp_path / "checkpoints"))
+    assert scores(run(again, trial())) == scores(reports)  # the first is that of epoch 1, as left
+    plain = replace(data, folds=(), fingerprint="plain")
+    save(plain, tmp_path / "plain")
+    single = StoredDataset(str(tmp_path / "plain"), sha256_of_file(tmp_path / "plain"))
+    finals = [
+        run(TrainEvaluator(of, str(tmp_path / name)), trial(7, FINAL))
+        for name, of in (("one", stored), ("other", single))
+    ]
+    assert scores(finals[0]) == scores(finals[1])  # final models know nothing of folds

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from models.architecture import Architecture
+from models.datasets import datasets
 from models.family import families
+from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.dry_run import describe, estimate
-from search.request.resolve import resolve
+from search.request.resolve import SpecError, resolve
 from search.request.space_request import resolve_space
 from tests.search.support.bodies import FULL, MINIMAL
 
@@ -61,3 +64,28 @@ def test_the_dry_run_counts_what_is_seen_before_the_first_epoch() -> None:
     train = resolved.dataset.sizes["train"]
     samples = train * (10 * 5 + 3 * 15) + 13 * 4 * 2 * train
     assert found["training_flops"] == pytest.approx(flops * 3 * samples)
+
+
+def test_a_trial_of_a_dataset_with_folds_is_several_trainings() -> None:
+    """Ten trials of five networks, of 100 samples each, then three final trainings of 90."""
+    task = datasets["digits"].load().task
+    sizes, folds = {"train": 90, "validation": 35, "test": 40}, [100] * 5
+    facts = DatasetFacts(task, sizes, "f" * 64, "digits", fold_sizes=folds)
+    body = {**MINIMAL, "budget": {"trials": 10}, "training": {"epochs": 5}}
+    found = estimate(resolve(body, lambda name: facts))
+    assert found["networks_per_trial"] == 5 and found["epochs"] == 10 * 5 + 3 * 15
+    flops = sum(example["flops"] for example in found["examples"]) / 3
+    samples = 10 * 5 * 5 * 100 + 3 * 15 * 90
+    assert found["training_flops"] == pytest.approx(flops * 3 * samples)
+    assert estimate(resolve(body))["networks_per_trial"] == 1
+
+
+def test_weights_are_not_shared_between_folds() -> None:
+    facts = replace(named_facts("digits"), fold_sizes=(100,) * 5)
+    space = {"family": "cnn_cell"}
+    for name in ("darts", "enas", "random_sharing"):
+        body = {"dataset": "digits", "space": space, "strategy": {"name": name}}
+        with pytest.raises(SpecError) as refused:
+            resolve(body, lambda name: facts)
+        (found,) = refused.value.problems
+        assert found.pointer == "/strategy/name" and "validates by 5 folds" in found.message
