@@ -14,7 +14,7 @@ from models.plugins import require
 from models.recipe import Recipe
 from models.registry import Registry
 from models.settings import Settings
-from models.task import Task
+from models.task import TASK_NAMES, Task
 
 
 class FamilySettings(Settings):
@@ -121,6 +121,9 @@ def _check(entry: Any) -> None:
     require(entry, "decisions", "build", "canonical", "definition")
     if not (isinstance(entry.Settings, type) and issubclass(entry.Settings, FamilySettings)):
         raise TypeError(f"{entry!r} has Settings that are no FamilySettings")
+    if unknown := sorted(set(entry.tasks) - set(TASK_NAMES)):
+        known = ", ".join(TASK_NAMES)
+        raise ValueError(f"{entry!r} is for {', '.join(unknown)}, known tasks are {known}")
 
 
 families: Registry[Family] = Registry(

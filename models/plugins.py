@@ -67,7 +67,7 @@ def plugins(
     before it asks for the next, so that of two with one name the second is broken.
 
     `owner` says in words what has a name already, `the strategy of nasmith-server 0.1.0`; `check`
-    raises TypeError where an object is not what the group is for.
+    raises TypeError or ValueError where an object is not what the group is for.
     """
     found = importlib.metadata.entry_points(group=group)
     for point in sorted(found, key=lambda point: (_source(point).distribution, point.name)):

@@ -16,7 +16,7 @@ from models.graph_samples import Graphs, Nodes
 from models.plugins import require
 from models.registry import Registry
 from models.remarks import Column, Remark
-from models.task import Task
+from models.task import TASK_NAMES, Task
 
 Samples = Tensor | Nodes | Graphs
 """They have a length, slices, `index_select` and `to`; what those give, a network takes."""
@@ -158,9 +158,16 @@ class DatasetSource(Protocol):
     def load(self) -> Dataset: ...
 
 
+def _check(entry: Any) -> None:
+    require(entry, "task_name", "description", "load")
+    if entry.task_name not in TASK_NAMES:
+        known = ", ".join(TASK_NAMES)
+        raise ValueError(f"{entry!r} is for the task {entry.task_name!r}, known are {known}")
+
+
 datasets: Registry[DatasetSource] = Registry(
     "dataset",
     __name__,
     plugins="nasmith.datasets",
-    check=lambda entry: require(entry, "task_name", "description", "load"),
+    check=_check,
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.families.mlp import Mlp
 from models.registry import Registry
 from search.plugins import pluggable
 from search.spaces import TABLE, spaces
@@ -22,13 +23,30 @@ def distribution(tmp_path: Path) -> Distribution:
     return Distribution.at(folder)
 
 
+class Rings:
+    """A dataset for a task that there is not."""
+
+    task_name = "ring_counting"
+    description = "rings"
+
+    def load(self) -> None: ...
+
+
+class Ladder(Mlp):
+    tasks = frozenset({"tabular_regression", "rung_counting"})
+
+
 def rediscovered(
-    registry: Registry[Any], name: str, distribution: Distribution, monkeypatch: pytest.MonkeyPatch
+    registry: Registry[Any],
+    name: str,
+    distribution: Distribution,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str = "json:loads",
 ) -> Registry[Any]:
     """A registry of the same files that finds one entry of somebody else, `name`."""
 
     def installed(*, group: str) -> EntryPoints:
-        point = EntryPoint(name, "json:loads", group)
+        point = EntryPoint(name, value, group)
         vars(point).update(dist=distribution)
         return EntryPoints([point])
 
@@ -70,3 +88,15 @@ def test_no_family_is_called_table(
     assert "the name 'table' is taken by the space of a table of known results" in broken.reason
     with pytest.raises(ValueError, match="family 'table': that is the space of a table"):
         families.register(TABLE)(object())
+
+
+@pytest.mark.parametrize(("kind", "entry"), [("dataset", "Rings"), ("family", "Ladder")])
+def test_an_entry_for_a_task_that_there_is_not_is_left_out(
+    kind: str, entry: str, distribution: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (registry,) = (registry for registry in pluggable() if registry.kind == kind)
+    assert registry  # read before somebody else's is found
+    found = rediscovered(registry, "theirs", distribution, monkeypatch, f"{__name__}:{entry}")
+    assert "theirs" not in found
+    (broken,) = found.broken
+    assert "_counting" in broken.reason and "tabular_classification" in broken.reason

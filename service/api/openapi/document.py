@@ -80,6 +80,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= event_schemas(_REFERENCE)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    _say_tasks(schemas)
     for schema in schemas.values():
         _say_defaults(schema)
     for operations in document["paths"].values():
@@ -95,6 +96,19 @@ def _bodies() -> tuple[type[BaseModel], ...]:
     from service.api.searches.validation import patch_model
 
     return SearchSpec, SpaceRequest, patch_model()
+
+
+def _say_tasks(schemas: dict[str, Any]) -> None:
+    """The tasks that there are. The models of answers are made before torch may be imported, which
+    a task needs.
+    """
+    from models.task import TASK_NAMES
+    from search.spaces import TABLE
+
+    tasks = {"enum": [*TASK_NAMES, TABLE]}
+    for model in ("DatasetRead", "DatasetEntry"):
+        schemas[model]["properties"]["task"] |= tasks
+    schemas["FamilyEntry"]["properties"]["tasks"]["items"] |= tasks
 
 
 def _say_defaults(schema: dict[str, Any]) -> None:

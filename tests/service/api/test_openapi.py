@@ -161,6 +161,10 @@ def test_words_of_a_closed_list_are_an_enumeration(document: dict[str, Any]) -> 
         "cancelled",
         "bundle",
     ]
+    for name in ("DatasetRead", "DatasetEntry"):
+        tasks = schemas[name]["properties"]["task"]["enum"]
+        assert {"tabular_classification", "forecasting", "table"} <= set(tasks)
+    assert schemas["FamilyEntry"]["properties"]["tasks"]["items"]["enum"] == tasks
 
 
 def test_the_document_says_where_the_server_is_and_what_key_it_takes(
