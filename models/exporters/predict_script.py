@@ -58,6 +58,7 @@ class Predictor:
         empty: cells without a value, by column.
         filled: columns that were not given and count as missing.
         ignored: columns that were given and that the model does not know.
+        turned: whether rows of a series came newest first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,6 +75,8 @@ class Predictor:
         lines = [f"not used: {', '.join(self.ignored)}"] if self.ignored else []
         if self.filled:
             lines.append(f"not given, counted as missing: {', '.join(self.filled)}")
+        if self.turned:
+            lines.append("rows were given newest first and were turned round")
         for what in ("unknown", "unreadable", "empty"):
             counts: dict[str, int] = getattr(self, what)
             lines += [f"{what} in {name!r}: {count}" for name, count in counts.items()]
@@ -85,6 +88,7 @@ class Predictor:
         self.empty: dict[str, int] = {}
         self.filled: list[str] = []
         self.ignored: list[str] = []
+        self.turned = False
 
     @property
     def columns(self) -> list[str]:
@@ -288,6 +292,7 @@ class Predictor:
             raise PredictionError(str(error)) from None
         if not found:
             raise PredictionError("there is no row to predict from")
+        self.turned = any(series.turned for series in found)
         return found
 
     def _rows(self, samples: Any) -> list[Mapping[str, Any]]:

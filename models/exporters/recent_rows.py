@@ -19,12 +19,14 @@ class SeriesError(ValueError):
 
 class Recent(NamedTuple):
     """A series by its name (None of the only one): its latest rows, a number a channel, and the
-    times to forecast, where the steps between its rows are regular.
+    times to forecast, where the steps between its rows are regular. `turned`: they came newest
+    first.
     """
 
     name: str | None
     window: list[list[float]]
     times: list[Any] | None
+    turned: bool = False
 
 
 class _Step:
@@ -95,6 +97,7 @@ def _number(value: Any, preprocessing: Mapping[str, Any]) -> float | None:
 def _recent(name: str | None, steps: list[_Step], preprocessing: Mapping[str, Any]) -> Recent:
     of = f" of {name!r}" if name is not None else ""
     time = preprocessing.get("time")
+    turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
     if time:
         steps = _in_steps(_ascending(steps, time["name"]), time)
     targets, length = preprocessing["target"]["names"], preprocessing["input"]["shape"][0]
@@ -118,7 +121,7 @@ def _recent(name: str | None, steps: list[_Step], preprocessing: Mapping[str, An
     if time and time["step"] is not None:
         shown_times = _shown(recent[-1], times, preprocessing)
     ahead = _future(recent, future, preprocessing, of)
-    return Recent(name, _channels(recent, ahead, times, preprocessing), shown_times)
+    return Recent(name, _channels(recent, ahead, times, preprocessing), shown_times, turned)
 
 
 def _ascending(steps: list[_Step], name: str) -> list[_Step]:

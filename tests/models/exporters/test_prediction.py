@@ -307,7 +307,9 @@ def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) ->
     panel.loc[panel.day >= "2026-04-29", "load"] = None
     newest_first = panel[::-1]
     assert torch.equal(model.outputs(newest_first[newest_first.shop == "b"].head(20)), expected)
+    assert model.told() == ["rows were given newest first and were turned round"]
     steps = model.predict(panel)
+    assert not model.told()
     named = [(step["shop"], step["time"], step["step"]) for step in steps]
     times = ["2026-04-29", "2026-04-30"]
     assert named == [(shop, t, n) for shop in "ab" for n, t in enumerate(times, 1)]

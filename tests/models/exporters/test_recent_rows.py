@@ -11,6 +11,7 @@ import pytest
 
 from models.datasets import Dataset, Split
 from models.exporters.recent_rows import SeriesError, recent_of
+from models.task import Task
 from tests.models.support.uploads import read
 
 WINDOW, HORIZON = 4, 6
@@ -65,6 +66,8 @@ def test_rows_give_the_window_of_training_with_what_is_known(
 def test_a_window_holds_what_is_known_of_every_step_to_forecast(tmp_path: Path) -> None:
     table = frame(pd.date_range("2026-03-02", periods=120, freq="D").astype(str))
     found = upload(tmp_path, table, known="price")
+    assert Task.from_json(found.task.to_json()) == found.task and found.task.known == (1, 2, 3)
+    assert upload(tmp_path, table).fingerprint != found.fingerprint
     window = last_window(found)
     assert window.shape == (4, 4)  # v, price, and price 6 and 2 steps ahead
     ahead = [*window[2:, 3], *window[:, 2]]
