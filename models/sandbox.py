@@ -89,7 +89,7 @@ def describe(content: Content) -> dict[str, Any]:
     facts: dict[str, Any] = {"fingerprint": content.fingerprint, "samples": content.sizes}
     if isinstance(content, KnownResults):
         return {**facts, "task": None, "dimensions": content.dimensions}
-    classes = content.preprocessing.get("classes")
+    classes = content.preprocessing.get("classes", content.preprocessing.get("labels"))
     return {
         **facts,
         "task": content.task.to_json(),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -21,11 +21,20 @@ TaskName = Literal[
     "language_modeling",
     "node_classification",
     "graph_classification",
+    "multilabel_classification",
 ]
 TASK_NAMES: tuple[str, ...] = get_args(TaskName)
 TEXT_TASKS = ("text_classification", "language_modeling")
-"""Their input is token ids; all others take numbers."""
+"""The forms (`Task.form`) whose input is token ids; all others take numbers."""
+MULTILABEL: Final = "multilabel_classification"
+LABELLED_FORMS = ("tabular_classification", "text_classification", "image_classification")
+"""What a sample of a multilabel classification may be: that of one of these."""
 GRAPH_TASKS = ("node_classification", "graph_classification")
+
+
+def served(tasks: Collection[str]) -> frozenset[str]:
+    """The tasks of which networks for `tasks` serve at least one form (`Task.form`)."""
+    return frozenset(tasks) | ({MULTILABEL} if set(tasks) & set(LABELLED_FORMS) else set())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +81,9 @@ class Task:
         input_shape: of one sample without the batch; (features,) for tables, (channels, height,
             width) for images, (window, channels) for series and sequences, (length,) for texts,
             (features,) of a node for graphs.
-        outputs: number of classes of a classification, of values of a regression, horizon * series
-            of a forecast; of a language model the vocabulary, at every position.
+        outputs: number of classes of a classification, of labels of a multilabel one, of values of
+            a regression, horizon * series of a forecast; of a language model the vocabulary, at
+            every position.
         vocabulary: number of token ids of a text task, which are below it; None for all others.
         graph: the size of the graph, of a graph task; None for all others.
         targets: columns of the input that are forecast, in the order of the outputs, those of one
@@ -95,7 +105,12 @@ class Task:
             raise ValueError(f"unknown task {self.name!r}, known are {', '.join(TASK_NAMES)}")
         if self.outputs < 1 or any(size < 1 for size in self.input_shape):
             raise ValueError(f"sizes of a task are positive, got {self}")
-        if (self.name in TEXT_TASKS) != (self.vocabulary is not None):
+        if self.name == MULTILABEL and len(self.input_shape) not in (1, 3):
+            raise ValueError(
+                f"samples of a {MULTILABEL} are rows, texts or images, got the shape "
+                f"{self.input_shape}"
+            )
+        if (self.form in TEXT_TASKS) != (self.vocabulary is not None):
             raise ValueError(
                 f"{' and '.join(TEXT_TASKS)} have a vocabulary and no other task has, "
                 f"got {self.name} with vocabulary {self.vocabulary}"
@@ -122,6 +137,17 @@ class Task:
                 "columns known in advance are columns of the input of a forecast, and no targets; "
                 f"got {self.known}"
             )
+
+    @property
+    def form(self) -> TaskName:
+        """The task whose networks serve this one, as their input and output have the same shapes:
+        of a multilabel classification that with one class a sample; any other task itself.
+        """
+        if self.name != MULTILABEL:
+            return self.name
+        if len(self.input_shape) == 3:
+            return "image_classification"
+        return "tabular_classification" if self.vocabulary is None else "text_classification"
 
     def _check_targets(self, targets: tuple[int, ...]) -> None:
         if self.name != "forecasting":

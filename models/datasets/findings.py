@@ -56,22 +56,15 @@ def of_samples(dataset: Dataset) -> Iterator[Remark]:
         if dataset.task.name in FOLDED and not dataset.folds:
             message += '; the option validation, as {"folds": 5}, scores networks on more of them'
         yield Remark("few_samples", message, None, total)
-    classes = dataset.preprocessing.get("classes")
-    if classes is not None:
+    if (classes := dataset.preprocessing.get("classes")) is not None:
         yield from _of_classes(dataset, classes)
+    if (labels := dataset.preprocessing.get("labels")) is not None:
+        yield from _of_labels(dataset, labels)
 
 
 def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
-    counts = {
-        name: np.bincount(split.y.numpy(), minlength=len(classes))
-        for name, split in (
-            ("train", dataset.train),
-            ("validation", dataset.validation),
-            ("test", dataset.test),
-        )
-    }
-    whole = sum(counts.values())
-    assert isinstance(whole, np.ndarray)  # noqa: S101 - for the type checker
+    counts = [np.bincount(y, minlength=len(classes)) for y in _targets(dataset)]
+    whole = np.sum(counts, axis=0)
     rarest, most = int(whole.argmin()), int(whole.argmax())
     if whole.min() * len(classes) < IMBALANCE * whole.sum():
         message = (
@@ -79,11 +72,34 @@ def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
             f"{whole[most] / whole.sum():.2%} are {classes[most]!r}: accuracy says little here"
         )
         yield Remark("class_imbalance", message, str(classes[rarest]), int(whole[rarest]))
+    yield from _of_rare(classes, counts)
+
+
+def _of_labels(dataset: Dataset, labels: Sequence[str]) -> Iterator[Remark]:
+    counts = [y.sum(axis=0) for y in _targets(dataset)]
+    yield from _of_rare(labels, counts)
+    samples = sum(map(len, _targets(dataset)))
+    without = samples - np.sum(counts, axis=0)
+    for index in np.flatnonzero(without < RARE)[:20]:
+        message = f"all but {without[index]} of {samples} samples have {labels[index]!r}"
+        yield Remark("common_label", message, labels[index], int(without[index]))
+
+
+def _of_rare(names: Sequence[Any], counts: Sequence[Array]) -> Iterator[Remark]:
+    """`counts`: of the samples of each class or label, by split."""
+    whole = np.sum(counts, axis=0)
     for index in np.flatnonzero(whole < RARE)[:20]:
-        missing = [name for name, known in counts.items() if not known[index]]
+        missing = [name for name, known in zip(_SPLITS, counts, strict=True) if not known[index]]
         nowhere = f", none of them in {' and '.join(missing)}" if missing else ""
-        message = f"{classes[index]!r} has {whole[index]} samples{nowhere}"
-        yield Remark("rare_class", message, str(classes[index]), int(whole[index]))
+        message = f"{names[index]!r} has {whole[index]} samples{nowhere}"
+        yield Remark("rare_class", message, str(names[index]), int(whole[index]))
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def _targets(dataset: Dataset) -> list[Array]:
+    return [getattr(dataset, name).y.numpy() for name in _SPLITS]
 
 
 def of_values(targets: Mapping[str, Array]) -> Iterator[Remark]:

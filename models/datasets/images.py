@@ -15,6 +15,7 @@ from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
 from models.datasets.splits import Division, Folding, Indices, equal_samples, stratified
+from models.datasets.targets import LabelSet, Targets, matrix_of, targets_of
 from models.remarks import Remark
 from models.task import Task
 
@@ -29,6 +30,7 @@ def from_arrays(
     y_test: Array | None = None,
     unlabelled: Array | None = None,
     *,
+    labels: LabelSet | None = None,
     x_val: Array | None = None,
     y_val: Array | None = None,
     folding: Folding | None = None,
@@ -36,7 +38,7 @@ def from_arrays(
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """An image classification dataset.
+    """An image classification dataset, or with `labels` a multilabel one.
 
     What comes divided stays so: of validation and test, those that are not given are drawn from
     `x`, equal pictures into one split. Labels may be numbers or strings; classes are those of `y`
@@ -45,34 +47,29 @@ def from_arrays(
 
     Shapes:
         x, x_val, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
-        y, y_val, y_test: (N,)
+        y, y_val, y_test: (N,), or (N, labels) of 0 and 1
 
     Raises:
         ValueError: shapes, types or values that make no such dataset, with the array at fault.
     """
     _check("x", x)
-    _check_labels("y", y, len(x))
-    classes, labels = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"y has one class, {classes.tolist()[0]!r}; a classification needs two or more"
-        )
-    labels = labels.astype(np.int64)
-    arrays = {"x": x, "y": labels}
-    given: dict[str, tuple[Array, NDArray[np.int64]]] = {}
+    _check_targets("y", y, len(x), labels)
+    targets = targets_of(y, labels, "image_classification")
+    arrays = {"x": x, "y": targets.y}
+    given: dict[str, tuple[Array, Array]] = {}
     for part, part_x, part_y in (("val", x_val, y_val), ("test", x_test, y_test)):
         if (part_x is None) != (part_y is None):
             raise ValueError(f"x_{part} and y_{part} come together")
         if part_x is not None and part_y is not None:
             _check(f"x_{part}", part_x, x)
-            _check_labels(f"y_{part}", part_y, len(part_x))
-            given[part] = part_x, _index(f"y_{part}", part_y, classes)
+            _check_targets(f"y_{part}", part_y, len(part_x), labels)
+            given[part] = part_x, _as_in_train(f"y_{part}", part_y, labels, targets)
             arrays |= {f"x_{part}": given[part][0], f"y_{part}": given[part][1]}
     shares = {"val": validation, "test": test}
     groups = equal_samples(x)
     drawn = [part for part in shares if part not in given]
     train, *sets = (
-        stratified(labels, [shares[part] for part in drawn], seed, groups)
+        stratified(targets.y, [shares[part] for part in drawn], seed, groups)
         if drawn
         else [np.arange(len(x))]
     )
@@ -85,10 +82,10 @@ def from_arrays(
             raise ValueError("validation cuts labelled samples anew, x_unlabelled has others")
         if "val" in given:
             raise ValueError("validation comes with the data, and folds would cut it anew")
-        cuts = Division(folding=folding).cuts([train, sets[0]], seed, labels, groups)
+        cuts = Division(folding=folding).cuts([train, sets[0]], seed, targets.y, groups)
         arrays |= {f"fold.{number}": chosen for number, (_, chosen) in enumerate(cuts)}
     parts = given | {
-        part: (x[chosen], labels[chosen]) for part, chosen in zip(drawn, sets, strict=True)
+        part: (x[chosen], targets.y[chosen]) for part, chosen in zip(drawn, sets, strict=True)
     }
     raw_x, raw_y = parts["test"]
     whole = x[train]
@@ -96,27 +93,25 @@ def from_arrays(
         _check("x_unlabelled", unlabelled, x)
         whole = np.concatenate([whole, unlabelled])
         arrays["x_unlabelled"] = unlabelled
-    preprocessing = _fit(whole, classes.tolist())
+    preprocessing = {**_fit(whole), **targets.known}
     dataset = Dataset(
         name=name,
-        task=Task("image_classification", _channels_first(x.shape[1:]), len(classes)),
-        train=_split(x[train], labels[train], preprocessing),
+        task=Task(targets.task, _channels_first(x.shape[1:]), targets.outputs),
+        train=_split(x[train], targets.y[train], preprocessing),
         validation=_split(parts["val"][0], parts["val"][1], preprocessing),
         test=_split(raw_x, raw_y, preprocessing),
         raw_test=Split(torch.tensor(raw_x), torch.tensor(raw_y)),
         preprocessing=preprocessing,
         fingerprint=fingerprint(arrays),
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
-        folds=tuple(_fold(x, labels, classes.tolist(), *cut) for cut in cuts),
+        folds=tuple(_fold(x, targets, *cut) for cut in cuts),
     )
     return replace(dataset, remarks=tuple(_told(dataset, x, groups, given, drawn, train)))
 
 
-def _fold(
-    x: Array, labels: Indices, classes: list[Any], train: Indices, validation: Indices
-) -> Fold:
-    preprocessing = _fit(x[train], classes)
-    parts = [_split(x[rows], labels[rows], preprocessing) for rows in (train, validation)]
+def _fold(x: Array, targets: Targets, train: Indices, validation: Indices) -> Fold:
+    preprocessing = {**_fit(x[train]), **targets.known}
+    parts = [_split(x[rows], targets.y[rows], preprocessing) for rows in (train, validation)]
     return Fold(parts[0], parts[1], preprocessing)
 
 
@@ -159,14 +154,21 @@ def _check(x_name: str, x: Array, like: Array | None = None) -> None:
         )
 
 
-def _check_labels(y_name: str, y: Array, samples: int) -> None:
+def _check_targets(y_name: str, y: Array, samples: int, labels: LabelSet | None) -> None:
+    if labels is not None:
+        if len(y) != samples:
+            raise ValueError(f"{y_name} has a row a sample, {samples}, got {len(y)}")
+        return
     if y.shape != (samples,):
         raise ValueError(f"{y_name} is ({samples},), one label a sample, got {y.shape}")
     if y.dtype.kind not in "iuU":
         raise ValueError(f"{y_name} holds integers or strings, got {y.dtype}")
 
 
-def _index(name: str, y: Array, classes: Array) -> NDArray[np.int64]:
+def _as_in_train(name: str, y: Array, labels: LabelSet | None, targets: Targets) -> Array:
+    if labels is not None:
+        return matrix_of(name, y, labels)
+    classes = np.array(targets.known["classes"])
     if unknown := sorted(set(y.tolist()) - set(classes.tolist())):
         raise ValueError(f"{name} has classes that y has not: {unknown[:5]}")
     return np.searchsorted(classes, y).astype(np.int64)
@@ -176,7 +178,7 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, *shape) if len(shape) == 2 else (shape[2], *shape[:2])
 
 
-def _fit(x: Array, classes: list[Any]) -> dict[str, Any]:
+def _fit(x: Array) -> dict[str, Any]:
     """Scale uint8 to 0..1, put channels first, standardise each channel; fitted on `x` alone."""
     steps: list[dict[str, Any]] = []
     if x.dtype == np.uint8:
@@ -188,7 +190,6 @@ def _fit(x: Array, classes: list[Any]) -> dict[str, Any]:
     preprocessing = {
         "input": {"shape": list(x.shape[1:]), "dtype": str(x.dtype)},
         "steps": steps,
-        "classes": classes,
     }
     scaled = apply(torch.from_numpy(x), preprocessing)
     variance, mean = torch.var_mean(scaled, dim=(0, 2, 3), correction=0)
@@ -197,7 +198,7 @@ def _fit(x: Array, classes: list[Any]) -> dict[str, Any]:
     return preprocessing
 
 
-def _split(x: Array, y: NDArray[np.int64], preprocessing: dict[str, Any]) -> Split:
+def _split(x: Array, y: Array, preprocessing: dict[str, Any]) -> Split:
     return Split(_images(x, preprocessing), torch.tensor(y))
 
 

@@ -231,9 +231,9 @@ def encode(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> torch.Te
 
 
 def source(task_name: str) -> str:
-    """The text of `apply`, as a function `preprocess`, of `encode` where samples of the task are
-    written by people, and of `own_values` where it predicts values; they need torch and the
-    standard library.
+    """Of tasks of this form (`Task.form`) the text of `apply`, as a function `preprocess`, of
+    `encode` where samples of the task are written by people, and of `own_values` where it predicts
+    values; they need torch and the standard library.
     """
     parts = []
     of_texts = [inspect.getsource(part) for part in (words, is_unspaced, unicode_words, tokens_of)]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.label_splits import by_label
+
 Indices = NDArray[np.int64]
 
 PARTS = ("train", "validation", "test")
@@ -119,9 +121,16 @@ class Division:
                 validation = pool[part]
                 train = np.setdiff1d(pool, validation)
                 if y is not None:
-                    validation = validation[np.isin(y[validation], y[train])]
+                    validation = validation[_all_in(y[validation], y[train])]
                 found.append((np.setdiff1d(pool, validation), validation))
         return found
+
+
+def _all_in(y: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of which samples the class, or every label, is one of `known` samples."""
+    if y.ndim == 2:
+        return np.asarray(~(y & ~known.any(axis=0)).any(axis=1))
+    return np.isin(y, known)
 
 
 def _draw(
@@ -174,12 +183,14 @@ def stratified(
     class to within one sample; what rounding takes or gives is carried on to the next class, so
     that small classes do not add up to an empty set. The first set has a sample of every class.
 
+    Of several labels a sample each set has its share of each label (`label_splits.by_label`).
+
     Samples of one of the `groups` stay together. Groups of several are placed first, the largest
     of them first; samples of their own then fill each set to its share, as far as there are any.
     Where no two samples have one group, the split is that without groups.
 
     Shapes:
-        y: (N,) class of each sample
+        y: (N,) class of each sample, or (N, labels) bool
         groups: (N,) number of its group, from 0
         each set: its indices in ascending order
 
@@ -188,6 +199,9 @@ def stratified(
     """
     _check(shares)
     rng = np.random.Generator(np.random.PCG64(seed))
+    if y.ndim == 2:
+        of_each = by_label(y.astype(bool), shares, rng, groups)
+        return _checked([np.flatnonzero(of_each == part) for part in range(len(shares) + 1)])
     placed = np.full(len(y), -1) if groups is None else _placed(y, groups, shares, rng)
     parts = [[np.flatnonzero(placed == index)] for index in range(len(shares) + 1)]
     carried = [0.0] * len(shares)

@@ -15,6 +15,7 @@ from models.datasets.inputs import INPUTS, Input, Numbers, input_of
 from models.datasets.preprocess import apply
 from models.datasets.splits import PARTS, Division, Indices
 from models.datasets.statistics import moments
+from models.datasets.targets import LabelSet, targets_of
 from models.task import Task
 
 Array = NDArray[Any]
@@ -33,9 +34,10 @@ _Fit = Callable[[Indices], tuple[Array, dict[str, Any]]]
 def classification(
     name: str,
     columns: Mapping[str, Array | Input],
-    labels: Array,
+    y: Array,
     unlabelled: Mapping[str, Array | Input] | None = None,
     *,
+    labels: LabelSet | None = None,
     reading: Mapping[str, Mapping[str, Any]] | None = None,
     cells: Mapping[str, Any] | None = None,
     division: Division = _UNDIVIDED,
@@ -43,7 +45,7 @@ def classification(
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """A table with one class a row; classes are those of `labels` in ascending order.
+    """A table with one class a row, in ascending order; or with `labels`, any of them a row.
 
     A column is an `Input`, or an array: floats are a number each, NaN where it is missing; strings
     a category, empty where it is missing. Numbers become (value - mean) / deviation, categories
@@ -54,22 +56,20 @@ def classification(
     bundle.
 
     Shapes:
-        columns: (N,) each; labels: (N,) integers or strings; unlabelled: (M,) each
+        columns: (N,) each; y: (N,) integers or strings, or (N, labels) of 0 and 1
+        unlabelled: (M,) each
     Raises:
         ValueError: too few rows or classes.
     """
-    classes, y = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
-    y = y.astype(np.int64)
+    targets = targets_of(y, labels, "tabular_classification")
     inputs = {key: input_of(values) for key, values in columns.items()}
-    equal = groups_of(inputs)
+    equal, y = groups_of(inputs), targets.y
     sets = division.sets(len(y), (validation, test), seed, y, equal)
     cuts = division.cuts(sets, seed, y, equal)
-    task = ("tabular_classification", len(classes))
+    task = (targets.task, targets.outputs)
 
     def fit(_: Indices) -> tuple[Array, dict[str, Any]]:
-        return y, {"classes": classes.tolist()}
+        return y, dict(targets.known)
 
     return _dataset(name, task, inputs, unlabelled, y, fit, sets, cuts, reading, cells)
 

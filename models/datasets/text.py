@@ -16,6 +16,7 @@ from models.datasets.cells import tokens_of, unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
 from models.datasets.splits import Division, Indices, ordered
+from models.datasets.targets import LabelSet, targets_of
 from models.remarks import Remark
 from models.task import Task
 
@@ -91,9 +92,10 @@ def language_modeling(
 def classification(
     name: str,
     texts: Sequence[str],
-    labels: NDArray[Any],
+    y: NDArray[Any],
     unlabelled: Sequence[str] = (),
     *,
+    labels: LabelSet | None = None,
     window: int | None = None,
     tokens: Literal["words", "characters"] = "words",
     missing: Sequence[str] = (),
@@ -102,8 +104,8 @@ def classification(
     test: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Texts with one class each, as lower-case words and signs, and as characters where a script
-    has no blanks; or with `tokens` as characters all of them.
+    """Texts with one class each, or with any of the `labels`; as lower-case words and signs, and as
+    characters where a script has no blanks; or with `tokens` as characters all of them.
 
     Texts that are equal as such go to one split, those without a word too, as far as `division`
     does not say otherwise. The vocabulary is the
@@ -113,15 +115,14 @@ def classification(
     empty.
 
     Shapes:
+        y: (N,) integers or strings, or (N, labels) of 0 and 1
         x: (N, window), 0 after the end of a text
 
     Raises:
         ValueError: there is one class, or too few different texts.
     """
-    classes, y = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"there is one class, {classes[0]!s}; a classification needs two or more")
-    y = y.astype(np.int64)
+    targets = targets_of(y, labels, "text_classification")
+    y = targets.y
     groups: dict[str, int] = {}
     texts, unlabelled = (
         ["" if text.strip().lower() in missing else text for text in given]
@@ -147,7 +148,7 @@ def classification(
         length = int(np.quantile([len(text) for text in split_texts], 0.95, method="higher"))
         window = min(max(length, 1), MAX_WORDS)
     preprocessing = _preprocessing(kind, [PADDING, UNKNOWN, *frequent], window)
-    preprocessing["classes"] = classes.tolist()
+    preprocessing |= targets.known
     if missing:
         preprocessing["missing"] = list(missing)
     encoded = encode(texts, preprocessing)
@@ -163,7 +164,7 @@ def classification(
         content["x_unlabelled"] = more.numpy()
     dataset = Dataset(
         name=name,
-        task=Task("text_classification", (window,), len(classes), len(frequent) + 2),
+        task=Task(targets.task, (window,), targets.outputs, len(frequent) + 2),
         train=train,
         validation=val,
         test=held_out,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from models.exporters import Export, Turn, exporters
 from models.exporters.metrics import metrics_of
 from models.recipe import VALUE_TASKS, of_tasks
+from models.task import MULTILABEL
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
@@ -77,6 +78,11 @@ def model_card(
     example, takes = _input(raw)
     classes = preprocessing.get("classes")
     meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
+    if labels := preprocessing.get("labels"):
+        meaning = (
+            f"\n- Labels, in the order of the outputs: {_listed(labels)}; a sample has those whose "
+            "output is 0 or more, which is a probability of 1/2."
+        )
     if target := preprocessing.get("target"):
         meaning += (
             f"\n- The values are {'transformed' if 'transforms' in target else 'standardised'} "
@@ -221,4 +227,6 @@ def _baseline_of(task_name: str) -> str:
         return "the last values, or those of a season before"
     if task_name in VALUE_TASKS:
         return "the mean of the train split, of `mae` its median"
+    if task_name == MULTILABEL:
+        return "the shares of the labels"
     return "the shares of the classes" if "classif" in task_name else "the shares of the characters"

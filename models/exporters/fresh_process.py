@@ -80,6 +80,8 @@ class Bundle:
         outputs, targets = self.outputs.double(), self.targets
         if targets.is_floating_point() and "target" in self.preprocessing:
             return self._errors(targets.double())
+        if targets.dtype == torch.bool:  # labels
+            return _label_scores(outputs, targets)
         if targets.dim() == 2:  # a token at every position
             loss = functional.cross_entropy(outputs.transpose(1, 2), targets)
             return {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
@@ -113,6 +115,31 @@ class Bundle:
         if (variance > 0).all():
             scores["test_r2"] = (1 - squared / variance).mean().item()
         return scores
+
+
+def _label_scores(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Of any number of labels a sample."""
+    predicted, shares = outputs >= 0, outputs.sigmoid()
+    loss = functional.binary_cross_entropy(shares, targets.double())
+    f1, precisions = [], []
+    for label, true in enumerate(targets.T):
+        found = predicted[:, label]
+        if (found | true).any():
+            f1.append(2 * (found & true).sum() / (found.sum() + true.sum()))
+        of_label = shares[:, label]
+        if true.any():
+            at_least = [of_label >= share for share in of_label[true]]
+            hits = [(true & above).sum() / above.sum() for above in at_least]
+            precisions.append(torch.stack(hits).double().mean())
+    scores = {
+        "test_accuracy": (predicted == targets).all(dim=1).double().mean().item(),
+        "test_loss": loss.item(),
+    }
+    if f1:
+        scores["test_f1"] = torch.stack(f1).double().mean().item()
+    if precisions:
+        scores["test_average_precision"] = torch.stack(precisions).mean().item()
+    return scores
 
 
 class Wall:

@@ -65,7 +65,7 @@ class Predictor:
         module = _module(folder, "model")
         self._model, self._folder = module, folder
         self.preprocessing = json.loads((folder / "preprocessing.json").read_text())
-        self.task: str = json.loads((folder / "metrics.json").read_text())["task"]["name"]
+        self.task = _form(json.loads((folder / "metrics.json").read_text())["task"])
         self.network: nn.Module = module.build().eval()
         self.network.load_state_dict(load_file(folder / "model.safetensors"))
         self._forget()
@@ -105,7 +105,8 @@ class Predictor:
         return names
 
     def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
-        """One result a sample: `label` and `probability_<class>` of classes, the target's own
+        """One result a sample: `label` and `probability_<class>` of classes, of several labels a
+        sample those with a probability of 1/2 or more, divided by their separator; the target's own
         values of a regression; of a forecast one a step, with its `time`, and its series where
         there are several.
 
@@ -133,7 +134,7 @@ class Predictor:
         """What the network says, before it is made readable.
 
         Shapes:
-            (N, classes) logits, or (N, outputs) standardised values
+            (N, classes or labels) logits, or (N, outputs) standardised values
         """
         self._forget()
         return self._outputs(self._batches(samples, missing))
@@ -372,6 +373,14 @@ class Predictor:
             labels = [classes[place] for place in shares.argmax(dim=1).tolist()]
             for label, row in zip(labels, shares.tolist(), strict=True):
                 yield dict(zip(names, (label, *row), strict=True))
+        elif (known := self.preprocessing.get("labels")) is not None:
+            names, sign = (
+                [f"probability_{name}" for name in known],
+                self.preprocessing["labels_separator"],
+            )
+            for row in outputs.double().sigmoid().tolist():
+                found = [name for name, share in zip(known, row, strict=True) if share >= 0.5]
+                yield {"label": sign.join(found), **dict(zip(names, row, strict=True))}
         elif target is not None:
             names = target["names"]
             own = self._model.own_values(outputs, target).reshape(len(outputs), -1, len(names))
@@ -391,6 +400,15 @@ def load(folder: str | Path = ".") -> Predictor:
         FileNotFoundError: the folder is no bundle.
     """
     return Predictor(Path(folder).absolute())
+
+
+def _form(task: Mapping[str, Any]) -> str:
+    """The task, or of several labels a sample that with one class and the same input."""
+    if task["name"] != "multilabel_classification":
+        return str(task["name"])
+    if len(task["input_shape"]) == 3:
+        return "image_classification"
+    return "text_classification" if "vocabulary" in task else "tabular_classification"
 
 
 def _module(folder: Path, file: str) -> ModuleType:

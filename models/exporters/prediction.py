@@ -47,7 +47,7 @@ class Prediction:
     def write(folder: Path, export: Export) -> None:
         if export.dataset.task.name == "language_modeling":
             raise CannotExportError("a language model predicts no sample, but what comes next")
-        (folder / "predict.py").write_text(text(export.dataset.task.name))
+        (folder / "predict.py").write_text(text(export.dataset.task.form))
 
     @staticmethod
     def check(bundle: Bundle) -> None:
@@ -80,7 +80,7 @@ class Prediction:
 
 
 def text(task_name: str) -> str:
-    """The script for a task: with what reads its samples, or without a word of it."""
+    """The script for tasks of a form: with what reads their samples, or without a word of it."""
     script = inspect.getsource(predict_script)
     for word, task, sources in _READERS:
         parts = re.split(rf"^ *# {word}[:.].*\n", script, flags=re.MULTILINE)

@@ -90,7 +90,7 @@ def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     definition = families[architecture.family].definition(network, architecture)
     parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
     body = _spaced(
-        [*parts, definition.text, BUILD, definition.preprocess or preprocess.source(task.name)]
+        [*parts, definition.text, BUILD, definition.preprocess or preprocess.source(task.form)]
     )
     header = HEADER.format(
         family=architecture.family,

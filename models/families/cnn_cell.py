@@ -145,7 +145,7 @@ def _topology(architecture: Architecture) -> Topology:
 
 
 def _check_task(task: Task) -> None:
-    if task.name not in CnnCell.tasks or len(task.input_shape) != 3:
+    if task.form not in CnnCell.tasks or len(task.input_shape) != 3:
         raise InfeasibleError(
             "family",
             "cnn_cell needs the task image_classification with an input of (channels, height, "

@@ -454,7 +454,7 @@ def _layer_text(layer: nn.Module) -> str:
 
 
 def _check_task(task: Task) -> None:
-    if task.name not in CnnStages.tasks or len(task.input_shape) != 3:
+    if task.form not in CnnStages.tasks or len(task.input_shape) != 3:
         raise InfeasibleError(
             "family",
             "cnn_stages needs the task image_classification with an input of (channels, height, "

@@ -219,7 +219,7 @@ def _arguments(layer: nn.Module) -> list[str]:
 
 
 def _check_task(task: Task) -> None:
-    if task.name not in Mlp.tasks or len(task.input_shape) != 1:
+    if task.form not in Mlp.tasks or len(task.input_shape) != 1:
         raise InfeasibleError(
             "family",
             f"mlp needs one of the tasks {', '.join(sorted(Mlp.tasks))} with an input of "

@@ -181,7 +181,7 @@ class Network(nn.Module):
 
     @property
     def masked(self) -> bool:
-        return self.task.name == "text_classification"
+        return self.task.form == "text_classification"
 
     def flags(self, mixer: str) -> dict[str, bool]:
         """Of a mixer's constructor; what is the default is left out."""
@@ -274,7 +274,7 @@ class Transformer:
         decisions += window_decisions(settings.window_scaling, settings.relative, task)
         if mixers == ("attention",):
             _check_heads(settings)
-        if task.name == "image_classification":
+        if task.form == "image_classification":
             decisions.append(Decision("patch", Choice(_patches(settings, task))))
         for layer in range(1, max(counts) + 1):
             deep = condition("layers", settings.layers, [n for n in counts if n >= layer])
@@ -334,7 +334,7 @@ def _plan(values: Values, task: Task) -> Plan:
                 f"layer_{layer}_kernel", f"layer_{layer}_kernel must be odd, got {kernel}"
             )
         mixers.append((mixer, [kernel] if mixer == "pooling" else [width, kernel]))
-    image = task.name == "image_classification"
+    image = task.form == "image_classification"
     return Plan(
         width,
         mixers,
@@ -497,7 +497,7 @@ def _block(network: Network, mixer: str, arguments: Sequence[int | str]) -> Call
 
 def _check_task(task: Task) -> None:
     axes = {"image_classification": 3, "text_classification": 1, "language_modeling": 1}
-    if task.name not in Transformer.tasks or len(task.input_shape) != axes.get(task.name, 2):
+    if task.form not in Transformer.tasks or len(task.input_shape) != axes.get(task.form, 2):
         raise InfeasibleError(
             "family",
             f"transformer needs one of the tasks {', '.join(sorted(Transformer.tasks))} with an "

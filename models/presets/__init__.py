@@ -36,7 +36,7 @@ class Preset:
         Raises:
             pydantic.ValidationError: an unknown field, or a value that it does not take.
         """
-        own = default_recipe(task.name).model_dump()
+        own = default_recipe(task.form).model_dump()
         return Recipe.model_validate({**own, **self.recipe, **wanted})
 
 

@@ -1,8 +1,8 @@
 """What knows nothing scores: the floor that every result stands beside.
 
-Of classes their shares in the train split; of values their mean, and the median for the absolute
-error, which it makes least; of a forecast the last value, or the value one season before where that
-is nearer; of a text the shares of its tokens.
+Of classes, and of labels, their shares in the train split; of values their mean, and the median for
+the absolute error, which it makes least; of a forecast the last value, or the value one season
+before where that is nearer; of a text the shares of its tokens.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from models.datasets import Dataset, Split
 from models.domains import as_domain
 from models.recipe import OF_LOSS, RECORDED, Recipe
 from models.settings import Settings
+from models.task import MULTILABEL
 from models.training.criterion import scoring
 from models.training.folds import mean_over
 from models.training.metrics import Goal
@@ -70,7 +71,8 @@ def verdict(metric: str, goal: Goal, value: float, floor: float) -> str | None:
 
 def _scored(dataset: Dataset, split: Split, predict: _Predictor) -> dict[str, float]:
     score = scoring(dataset, Recipe())(torch.device("cpu"))
-    outputs = dataset.task.outputs * (split.y[0].numel() if split.y.dim() == 2 else 1)
+    is_sequence = dataset.task.name == "language_modeling"
+    outputs = dataset.task.outputs * (split.y[0].numel() if is_sequence else 1)
     batch = max(1, min(_BATCH, _VALUES // outputs))
     for start in range(0, len(split), batch):
         part = Split(split.x[start : start + batch], split.y[start : start + batch])
@@ -99,6 +101,9 @@ def _predictor(dataset: Dataset) -> _Predictor:
     if y.is_floating_point():
         mean = y.mean(dim=0)
         return lambda part: mean.expand(len(part), -1)
+    if task.name == MULTILABEL:
+        odds = y.double().mean(dim=0).logit(1e-9).float()
+        return lambda part: odds.expand(len(part), -1)
     counts = torch.bincount(y.flatten(), minlength=task.outputs).float()
     logits = (counts + 1e-9).log() - counts.sum().log()
     if y.dim() == 1:

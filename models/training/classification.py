@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.training.metrics import Goal, scores
+from models.training.ranking import areas_under_roc
 
 
 @scores.register("tabular_classification")
@@ -72,20 +73,11 @@ class ClassificationScore:
 def area_under_curve(probabilities: Tensor, targets: Tensor) -> float | None:
     """Macro mean over the classes of the area under the ROC curve of one class against the rest.
 
-    The area is the Mann-Whitney statistic: how often a sample of the class has a higher
-    probability for it than another sample, a tie counting half; Hanley and McNeil, Radiology 1982.
     A class that no sample or every sample has, has none; None where no class has one.
 
     Shapes:
         probabilities: (N, classes); targets: (N,) int64
     """
-    columns = probabilities.T.contiguous()
-    ordered = columns.sort(dim=1).values
-    below = torch.searchsorted(ordered, columns)
-    ranks = (below + torch.searchsorted(ordered, columns, right=True) + 1).double() / 2
-    is_class = torch.arange(len(columns), device=targets.device)[:, None] == targets
-    positives = is_class.sum(dim=1)
-    pairs = positives * (len(targets) - positives)
-    wins = torch.where(is_class, ranks, 0.0).sum(dim=1) - positives * (positives + 1) / 2
-    areas = wins[pairs > 0] / pairs[pairs > 0]
+    is_class = torch.arange(probabilities.shape[1], device=targets.device)[:, None] == targets
+    areas = areas_under_roc(probabilities.T, is_class)
     return areas.mean().item() if len(areas) else None

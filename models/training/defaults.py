@@ -52,6 +52,12 @@ _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
         "schedule": "constant",
         "l2": 5e-4,
     },
+    "multilabel_classification": {  # of tables; else that of `Task.form`
+        "epochs": 40,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 0.005,
+    },
     "graph_classification": {"epochs": 60, "optimizer": "adam", "learning_rate": 0.01},
 }
 """What differs from the defaults of `Recipe`, which are those for images."""
@@ -64,8 +70,9 @@ _MANY_EPOCHS = {"tabular_classification", "tabular_regression", "node_classifica
 
 
 def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
-    """A recipe that trains a plain network of this task well. `samples`: of the train split; where
-    they are few the batch is halved, down to 8, until an epoch has 16 steps.
+    """A recipe that trains a plain network of this task, or of tasks of this form, well. `samples`:
+    of the train split; where they are few the batch is halved, down to 8, until an epoch has 16
+    steps.
     """
     recipe = Recipe.model_validate(_DEFAULTS[task_name])
     if samples is None or task_name in _MANY_EPOCHS:

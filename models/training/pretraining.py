@@ -28,7 +28,7 @@ def check(network: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
     Raises:
         ValueError: the recipe asks for a pretraining that the network or the task has not.
     """
-    name, task = recipe.pretraining, dataset.task.name
+    name, task = recipe.pretraining, dataset.task.form
     if name == "none":
         return
     if not isinstance(network, Pretrainable) or task not in pretexts[name].tasks:

@@ -14,7 +14,7 @@ from search.problems import shown
 
 def pretraining_refusal(family: str, training: Settings, task: Task) -> str | None:
     """Why networks of a family cannot be pretrained as the recipe may say."""
-    able = allowed(family, task.name)
+    able = allowed(family, task.form)
     for name in as_domain(training.pretraining).values():  # type: ignore[attr-defined]  # of Recipe
         if name not in able:
             return (

@@ -25,7 +25,7 @@ from search.weight_sharing.one_shot import OneShotSettings
 
 MAX_FINAL_TRIALS = 1000
 
-UNIT_METRICS = ("accuracy", "f1", "auc")
+UNIT_METRICS = ("accuracy", "f1", "auc", "average_precision")
 """Metrics in 0..1; all others are at least 0, but for those that have no least value."""
 
 UNBOUNDED_METRICS = ("r2",)
@@ -201,7 +201,7 @@ def _unfit(known: Preset, task: Task, training: Settings) -> str | None:
     """Why a preset is no network for the task, or for the recipe."""
     family = known.architecture.family
     tasks = families[family].tasks
-    if task.name not in tasks:
+    if task.form not in tasks:
         return f"it is for {', '.join(sorted(tasks))}, the task here is {task.name}"
     if refusal := pretraining_refusal(family, training, task):
         return refusal

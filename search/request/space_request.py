@@ -107,7 +107,7 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
         elif draft.has("dataset") and request.dataset is not None:
             task, samples = _task_of(request.dataset, lookup)
         if task is not None and draft.has("space"):
-            training = with_task_defaults(request.training, task.name, samples)
+            training = with_task_defaults(request.training, task.form, samples)
             problems += start_problems(request.space.family, training, task)
             space = space_for(request.space, training, task)
     except SpecError as error:

@@ -12,7 +12,7 @@ from models.domains import Choice, as_domain
 from models.family import FamilySettings, InfeasibleError, families
 from models.recipe import OF_LOSS, RECORDED, VALUE_TASKS, of_tasks
 from models.settings import Settings
-from models.task import Task
+from models.task import MULTILABEL, Task
 from models.training.defaults import with_task_defaults
 from models.training.metrics import default_metric, goal_of, metric_names
 from search.evaluation import Evaluator
@@ -48,15 +48,15 @@ class Trained:
         return [*scores, *COST_METRICS, *MEASURED_METRICS]
 
     def defaults(self, draft: Draft[SearchSpec]) -> Draft[SearchSpec]:
-        spec, task = draft.spec, self.task.name
+        spec, task, form = draft.spec, self.task.name, self.task.form
         metric, goal = default_metric(task)
-        training = with_task_defaults(spec.training, task, self.dataset.sizes["train"])
+        training = with_task_defaults(spec.training, form, self.dataset.sizes["train"])
         if self.has_heavy_tail and draft.has("training", "strategy"):
             metric, goal = "mae", goal_of(task, "val_mae") or goal
             training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)
         epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
-            draft = draft.filled(strategy=spec.strategy.for_task(task))
+            draft = draft.filled(strategy=spec.strategy.for_task(form))
         return draft.filled(
             training=training,
             objectives=tuple(
@@ -134,7 +134,7 @@ def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettin
 def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
     """Pictures alone are shifted and mirrored."""
     wanted = as_domain(training.augmentation).values()  # type: ignore[attr-defined]  # of Recipe
-    if task.name != "image_classification" and (other := [v for v in wanted if v != "none"]):
+    if task.form != "image_classification" and (other := [v for v in wanted if v != "none"]):
         message = f"{shown(other[0])} is for pictures, and this is {task.name}; allowed is none"
         yield problem(message, "training", "augmentation")
 
@@ -190,10 +190,9 @@ def objective_problems(
         if goal is None:
             continue
         if dataset.baseline is not None and objective.metric not in dataset.baseline:
-            what = "has one value" if task.name in VALUE_TASKS else "is of one class"
             message = (
-                f"{objective.metric} cannot be computed: every sample of {where} "
-                f"{what}; known here are {', '.join(sorted(dataset.baseline))}"
+                f"{objective.metric} cannot be computed: {_reason(task.name, where)}; "
+                f"known here are {', '.join(sorted(dataset.baseline))}"
             )
             yield problem(message, "objectives", index, "metric")
         if objective.goal != goal and not spec.force:
@@ -202,6 +201,14 @@ def objective_problems(
                 f'{shown(objective.goal)}; "force": true searches for it all the same'
             )
             yield problem(message, "objectives", index, "goal")
+
+
+def _reason(task_name: str, where: str) -> str:
+    """Why a metric has no value there."""
+    if task_name == MULTILABEL:
+        return f"of every label, all samples of {where} have it, or none has"
+    what = "has one value" if task_name in VALUE_TASKS else "is of one class"
+    return f"every sample of {where} {what}"
 
 
 _BETTER = {"maximize": "larger", "minimize": "smaller"}
@@ -217,10 +224,10 @@ def space_for(
             fits it.
     """
     tasks = spaces[settings.family].tasks
-    if task.name not in tasks:
-        able = [name for name, entry in families.items() if task.name in entry.tasks]
+    if task.form not in tasks:
+        able = [name for name, entry in families.items() if task.form in entry.tasks]
         message = (
-            f"{settings.family} is for {', '.join(sorted(tasks))}, the task here is {task.name}; "
+            f"{settings.family} is for {', '.join(sorted(tasks))}, the task here is {_told(task)}; "
             f"families for it are {', '.join(able) or 'none'}"
         )
         raise SpecError([problem(message, "space", "family")])
@@ -233,8 +240,12 @@ def space_for(
         raise SpecError([problem(str(error), "space", error.field)]) from None
 
 
+def _told(task: Task) -> str:
+    return task.name if task.name == task.form else f"{task.name}, as {task.form} of its input"
+
+
 def start_problems(family: str, training: Settings, task: Task) -> Iterator[SpecProblem]:
     """Networks of a family that is for the task can be pretrained as the recipe may say."""
-    if task.name in spaces[family].tasks:
+    if task.form in spaces[family].tasks:
         if refusal := pretraining_refusal(family, training, task):
             yield problem(refusal, "training", "pretraining")

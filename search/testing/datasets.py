@@ -17,7 +17,7 @@ from models.datasets import Dataset, RawGraphs, Split, graphs, preprocess
 from models.datasets.formats import FormatError, Options, Upload, format_of, formats
 from models.datasets.stored import Content, load, save
 from models.graph import Graph
-from models.task import TASK_NAMES, Task
+from models.task import MULTILABEL, TASK_NAMES, Task
 
 DAMAGES = 40
 
@@ -86,6 +86,9 @@ def _check_split(what: str, split: Split, task: Task) -> None:
     if y.is_floating_point():
         assert y.shape[1:] == (task.outputs,), f"{what}: targets {tuple(y.shape)}"
         assert torch.isfinite(y).all(), f"{what}: a target is not finite"
+        return
+    if task.name == MULTILABEL:
+        assert y.dtype == torch.bool and y.shape[1:] == (task.outputs,), f"{what}: {y.dtype}"
         return
     shape = task.input_shape if task.name == "language_modeling" else ()
     assert y.dtype == torch.int64 and y.shape[1:] == shape, f"{what}: {y.dtype} {tuple(y.shape)}"

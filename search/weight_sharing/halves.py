@@ -24,8 +24,8 @@ STATISTICS_STEPS = 32
 
 
 def divided(dataset: Dataset, seed: int) -> tuple[Split, Split]:
-    """Two halves of the train split that share no target: in each, half of every class; of a
-    regression half of the samples.
+    """Two halves of the train split that share no target: in each, half of every class or label; of
+    a regression half of the samples.
 
     What follows in time is cut in time, the earlier half first: of a text, blocks; of a forecast,
     windows whose values to forecast do not overlap. As between the splits of the dataset, a window

@@ -56,7 +56,7 @@ def train(
     if folder.exists():
         raise UsageError(f"{folder} exists; --out names another folder")
     recipe = _recipe(known, data.task, key_values(setting or []))
-    able = allowed(known.architecture.family, data.task.name)
+    able = allowed(known.architecture.family, data.task.form)
     if recipe.pretraining not in able:
         raise UsageError(
             f"{preset} has no {recipe.pretraining} pretraining for {data.task.name}; allowed are "

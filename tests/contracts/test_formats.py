@@ -31,6 +31,18 @@ def pictures() -> bytes:
     return buffer.getvalue()
 
 
+def labelled_pictures() -> bytes:
+    buffer = io.BytesIO()
+    rows = "".join(f"{number}.png,{'odd;all' if number % 2 else 'all'}\n" for number in range(12))
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("labels.csv", f"file,labels\n{rows}")
+        for number in range(12):
+            picture = io.BytesIO()
+            Image.new("L", (4, 4), 20 * number).save(picture, "PNG")
+            archive.writestr(f"{number}.png", picture.getvalue())
+    return buffer.getvalue()
+
+
 def graph_zip() -> bytes:
     """The molecules in the format of TUDataset."""
     found = molecules()
@@ -65,6 +77,7 @@ EXAMPLES = {
         "image_classification", npz(x=np.arange(1440, dtype=np.uint8).reshape(40, 6, 6), y=TWO)
     ),
     "image_folders": FormatExample("image_classification", pictures()),
+    "labelled_images": FormatExample("multilabel_classification", labelled_pictures()),
     "labelled_texts": FormatExample("text_classification", csv(OPINIONS), {"target": "label"}),
     "plain_text": FormatExample("language_modeling", b"abc " * 300, {"window": 10}),
     "sequences": FormatExample(

@@ -20,6 +20,7 @@ from models.datasets.steps import FREQUENCIES, frequency_of
 from models.datasets.stored import Content
 from models.registry import Registry
 from models.settings import Items, Settings
+from models.task import MULTILABEL
 
 MAX_VALUES = 2**29
 """Numbers of one array of a dataset: 2 GiB of float32."""
@@ -120,6 +121,12 @@ class Options(Settings):
         "without. Default: the usual words, NA and ? among them, in columns of numbers, dates and "
         "booleans",
     )
+    labels_separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=3,
+        description="between the labels of a sample; default: ; or, where no cell has one, | or ,",
+    )
     size: PictureSize | Items[PictureSize] | None = Field(
         None,
         description="height and width, or both as one number, that pictures are scaled to; "
@@ -175,6 +182,13 @@ class Options(Settings):
         if isinstance(size, tuple) and len(size) != 2:
             raise ValueError(f"height and width are two numbers, got {len(size)}")
         return size
+
+    @field_validator("labels_separator")
+    @classmethod
+    def _divides_labels(cls, sign: str | None) -> str | None:
+        if sign is not None and any(map(str.isalnum, sign)):
+            raise ValueError(f"labels are divided by signs or blanks, got {sign!r}")
+        return sign
 
     @property
     def picture_size(self) -> tuple[int, int] | None:
@@ -252,13 +266,22 @@ def uploadable_tasks() -> list[str]:
     return sorted({task for entry in formats.values() for task in entry.tasks})
 
 
+def _is_meant(entry: Format, upload: Upload) -> bool:
+    """Whether it is of the task. What has labels is a table but where `text` names a column: then
+    it is texts.
+    """
+    if upload.task == MULTILABEL and (upload.options.text is None) == ("text" in entry.options):
+        return False
+    return upload.task in entry.tasks
+
+
 def format_of(upload: Upload) -> str:
     """The name of the format of a file.
 
     Raises:
         FormatError: it is of no format of the task, or is given an option that has no meaning.
     """
-    able = {name: entry for name, entry in formats.items() if upload.task in entry.tasks}
+    able = {name: entry for name, entry in formats.items() if _is_meant(entry, upload)}
     for name, entry in able.items():
         if entry.recognises(upload.path):
             known = sorted({*entry.options, "split"})

@@ -62,17 +62,15 @@ class ImageFolders:
 
 
 def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
-    members, remarks = _members(archive)
-    members, x, told = _pictures(archive, members, upload)
-    places = [_place(member).parts for member in members]
-    while len({place[0] for place in places}) == 1 and min(map(len, places)) > 2:
-        places = [place[1:] for place in places]
-    has_split = _has_split(places)
+    members, remarks = members_in(archive)
+    members, x, told = read_pictures(archive, members, upload)
+    places = inner_places(members, 2)
+    is_divided = has_split(places)
     for member, place in zip(members, places, strict=True):
-        if len(place) != (3 if has_split else 2):
-            raise FormatError(f"{member.filename}: {_expected(has_split)}")
+        if len(place) != (3 if is_divided else 2):
+            raise FormatError(f"{member.filename}: {_expected(is_divided)}")
     labels = np.array([place[-2] for place in places])
-    parts = np.array([WORDS[place[0].lower()] if has_split else "train" for place in places])
+    parts = np.array([WORDS[place[0].lower()] if is_divided else "train" for place in places])
     arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
     if upload.options.unlabelled:
         known = labels != UNLABELLED
@@ -89,14 +87,23 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     return replace(dataset, remarks=(*remarks, *told, *dataset.remarks))
 
 
-def _has_split(places: Sequence[tuple[str, ...]]) -> bool:
+def inner_places(members: Sequence[zipfile.ZipInfo], least: int) -> list[tuple[str, ...]]:
+    """Where the pictures lie, without a folder around all of it; `least` parts are left of each."""
+    places = [place_of(member).parts for member in members]
+    while len({place[0] for place in places}) == 1 and min(map(len, places)) > least:
+        places = [place[1:] for place in places]
+    return places
+
+
+def has_split(places: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the outermost folders divide the pictures."""
     names = {place[0].lower() for place in places}
     found = {WORDS[name] for name in names if name in WORDS}
     return names <= WORDS.keys() and "train" in found and len(found) > 1
 
 
-def _expected(has_split: bool) -> str:
-    if has_split:
+def _expected(is_divided: bool) -> str:
+    if is_divided:
         return "a picture lies in the folder of its class, as in train/cat/1.png"
     return (
         "a picture lies in the folder of its class, as in cat/1.png; or in folders train, val and "
@@ -104,24 +111,26 @@ def _expected(has_split: bool) -> str:
     )
 
 
-def _place(member: zipfile.ZipInfo) -> PurePosixPath:
+def place_of(member: zipfile.ZipInfo) -> PurePosixPath:
     """Older programs of Windows divide folders by back slashes."""
     return PurePosixPath(member.filename.replace("\\", "/"))
 
 
-def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], list[Remark]]:
-    """The pictures, sorted by name, and what else there is."""
+def members_in(
+    archive: zipfile.ZipFile, known: str | None = None
+) -> tuple[list[zipfile.ZipInfo], list[Remark]]:
+    """The pictures, sorted by name, and what else there is beside the `known` file."""
     found = archive.infolist()
     if len(found) > MAX_ENTRIES:
         raise FormatError(f"at most {MAX_ENTRIES:,} entries are allowed, got {len(found):,}")
     members, others = [], []
     for member in sorted(found, key=lambda entry: entry.filename):
-        path = _place(member)
+        path = place_of(member)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             raise FormatError(f"{member.filename!r} points out of the zip")
         if len(path.parts) > MAX_DEPTH:
             raise FormatError(f"{member.filename}: nested deeper than {MAX_DEPTH} folders")
-        if member.is_dir() or member.filename.endswith("\\"):
+        if member.is_dir() or member.filename.endswith("\\") or member.filename == known:
             continue
         is_systems = any(part in _OF_SYSTEMS or part.startswith("._") for part in path.parts)
         if is_systems or not path.name.lower().endswith(ENDINGS):
@@ -139,7 +148,7 @@ def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], list[Rema
     return members, remarks
 
 
-def _pictures(
+def read_pictures(
     archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], upload: Upload
 ) -> tuple[list[zipfile.ZipInfo], NDArray[Any], list[Remark]]:
     """Those that can be read, in one size."""

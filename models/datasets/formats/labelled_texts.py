@@ -13,7 +13,6 @@ from models.datasets.columns import (
     RawTable,
     is_parquet,
     is_text,
-    labels,
     read_table,
     strings,
 )
@@ -22,11 +21,12 @@ from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.formats.tabular import (
     chosen,
     labelled_rows,
-    target_column,
+    read_classes,
     without_missing,
 )
 from models.datasets.kinds import read_column
 from models.remarks import Column, Kind, Remark, Role
+from models.task import MULTILABEL
 
 MAX_EMPTY = 0.5
 """Share of the texts that may have no word."""
@@ -34,10 +34,13 @@ MAX_EMPTY = 0.5
 
 @formats.register("labelled_texts")
 class LabelledTexts:
-    tasks = frozenset({"text_classification"})
+    """With labels, `text` is needed: without it the file is a table."""
+
+    tasks = frozenset({"text_classification", MULTILABEL})
     options = DIVIDING | {
         "text",
         "target",
+        "labels_separator",
         "window",
         "tokens",
         "unlabelled",
@@ -45,7 +48,7 @@ class LabelledTexts:
         "separator",
         "missing",
     }
-    description = "a CSV or Parquet file with a column of texts and one of classes"
+    description = "a CSV or Parquet file with a column of texts and one of classes or labels"
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -56,16 +59,18 @@ class LabelledTexts:
         options = upload.options
         table = read_table(upload.path, options.model_copy(update={"decimal": "."}))
         target, column = _chosen(table, upload)
-        classes = without_missing(strings(table.texts[target]), options)
-        known = labelled_rows(upload, {target: classes}, (target,))
-        y = labels(target, classes[known], known + FIRST_ROW)
+        cells = strings(table.texts[target])
+        if upload.task != MULTILABEL:
+            cells = without_missing(cells, options)
+        known = labelled_rows(upload, {target: cells}, (target,))
+        classes = read_classes(target, cells, known, upload)
         divided = read_division(table, options, (target, column), known)
         if table.rows * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
         words = {word.strip().lower() for word in options.missing or ()}
         whole = ["" if t.lower() in words else t for t in table.texts[column].to_pylist()]
         empty = [row for row, found in enumerate(whole) if _is_empty(found)]
-        remarks = [*table.remarks, *_of_empty(column, empty, table.rows)]
+        remarks = [*table.remarks, *classes.remarks, *_of_empty(column, empty, table.rows)]
         others = [n for n in table.texts if n not in (target, column, *divided.columns)]
         if others:
             message = f"left out: {', '.join(others[:20])}; a network sees {column!r} alone"
@@ -74,17 +79,18 @@ class LabelledTexts:
         dataset = text.classification(
             upload.name,
             [whole[row] for row in known],
-            y,
+            classes.y,
             [found for row, found in enumerate(whole) if row not in has_class],
+            labels=classes.labels,
             window=options.window,
             tokens=options.tokens,
             missing=sorted(words),
             division=divided.division,
             **upload.shares,
         )
-        told = {name: _ignored(name, table, column) for name in others}
+        told = {name: left_out(name, table, f"a network sees {column!r} alone") for name in others}
         told |= divided.columns
-        told[target] = target_column(target, classes, Kind.CATEGORY)
+        told[target] = classes.column
         told[column] = _column(column, whole, len(empty))
         return replace(
             dataset,
@@ -134,8 +140,8 @@ def _column(name: str, texts: Sequence[str], empty: int) -> Column:
     return Column(name, Kind.TEXT, Role.INPUT, empty, len(distinct), example)
 
 
-def _ignored(name: str, table: RawTable, text_column: str) -> Column:
+def left_out(name: str, table: RawTable, reason: str) -> Column:
+    """A column that is no input, as it is told."""
     of_file = table.kinds.get(name)
     column = read_column(name, table.texts[name], decimal=".", of_file=of_file, wanted="ignore")
-    note = f"left out: a network sees {text_column!r} alone"
-    return replace(column.column, role=Role.IGNORED, note=note)
+    return replace(column.column, role=Role.IGNORED, note=f"left out: {reason}")

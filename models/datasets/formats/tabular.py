@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ from models.datasets.columns import (
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
-from models.remarks import Column, Kind, Role
+from models.datasets.labels import are_missing, label_column, read_labels
+from models.datasets.targets import LabelSet
+from models.remarks import Column, Kind, Remark, Role
+from models.task import MULTILABEL
 
 WRITING = frozenset({"encoding", "separator", "decimal", "missing"})
 """Options of how a table is written."""
@@ -37,8 +40,9 @@ _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 
 @formats.register("tabular")
 class Tabular:
-    tasks = frozenset({"tabular_classification", "tabular_regression"})
-    options = frozenset({"target", "unlabelled", "columns"}) | WRITING | DIVIDING
+    tasks = frozenset({"tabular_classification", "tabular_regression", MULTILABEL})
+    options = frozenset({"target", "unlabelled", "columns", "labels_separator"})
+    options |= WRITING | DIVIDING
     description = "a CSV or Parquet file with a column to predict"
 
     @staticmethod
@@ -73,28 +77,30 @@ class Tabular:
             **upload.shares,
         }
         remarks = [*table.remarks, *(r for found in read.values() for r in found.remarks)]
-        if upload.task == "tabular_classification":
-            if len(targets) > 1:
-                raise FormatError(f"a classification has one, got {len(targets)}", "target")
-            (target,) = targets
-            y = classes_of(target, columns[target][known], rows, options)
-            dataset = tabular.classification(upload.name, inputs, y, more, **arguments)
-            of_target: NDArray[Any] = np.unique(y, return_inverse=True)[1]
-            kind = Kind.CATEGORY
-        else:
+        if upload.task == "tabular_regression":
             values = {
                 name: values_of(name, columns[name][known], rows, table.decimal) for name in targets
             }
             dataset = tabular.regression(upload.name, inputs, values, more, **arguments)
-            kind, of_target = Kind.NUMBER, values[targets[0]]
+            of_target: NDArray[Any] = values[targets[0]]
+            own = {name: target_column(name, columns[name], Kind.NUMBER) for name in targets}
             remarks += findings.of_values(values)
+        else:
+            if len(targets) > 1:
+                raise FormatError(f"a classification has one, got {len(targets)}", "target")
+            (target,) = targets
+            classes = read_classes(target, columns[target], known, upload)
+            dataset = tabular.classification(
+                upload.name, inputs, classes.y, more, labels=classes.labels, **arguments
+            )
+            of_target = np.unique(classes.y, return_inverse=True, axis=0)[1].reshape(-1)
+            own, remarks = {target: classes.column}, [*remarks, *classes.remarks]
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_tails(inputs)
         remarks += findings.of_leaks(inputs, of_target)
         remarks += findings.of_samples(dataset)
-        told = {name: found.column for name, found in read.items()} | dict(divided.columns)
-        told |= {name: target_column(name, columns[name], kind) for name in targets}
+        told = {name: found.column for name, found in read.items()} | dict(divided.columns) | own
         return replace(
             dataset, columns=tuple(told[name] for name in table.texts), remarks=tuple(remarks)
         )
@@ -129,6 +135,39 @@ def read_inputs(
         except WrongKindError as error:
             raise FormatError(str(error), "columns") from None
     return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadClasses:
+    """What a column says that samples are called. `labels`: of a multilabel classification.
+
+    Shapes:
+        y: (N,) classes as they are spelled, or (N, labels) bool
+    """
+
+    y: NDArray[Any]
+    labels: LabelSet | None
+    column: Column
+    remarks: Sequence[Remark] = ()
+
+
+def read_classes(
+    name: str, cells: NDArray[Any], known: NDArray[np.int64], upload: Upload
+) -> ReadClasses:
+    """The target column of a classification, in the `known` rows, from 0 on.
+
+    Raises:
+        FormatError: a cell says nothing.
+    """
+    options, rows = upload.options, known + FIRST_ROW
+    if upload.task == MULTILABEL:
+        y, of_all, remarks = read_labels(name, cells[known].tolist(), rows.tolist(), options)
+        column = label_column(name, cells.tolist(), of_all, options)
+        return ReadClasses(y, of_all, column, remarks)
+    column = target_column(name, cells, Kind.CATEGORY)
+    if upload.task == "text_classification":
+        return ReadClasses(labels(name, without_missing(cells[known], options), rows), None, column)
+    return ReadClasses(classes_of(name, cells[known], rows, options), None, column)
 
 
 def classes_of(
@@ -191,7 +230,11 @@ def labelled_rows(
     upload: Upload, columns: Mapping[str, Any], targets: tuple[str, ...]
 ) -> NDArray[np.int64]:
     """The rows, from 0 on, that have one of the targets; all of them where none may be without."""
-    empty = np.all([is_missing(columns[name]) for name in targets], axis=0)
+    if upload.task == MULTILABEL:
+        missing = [are_missing(columns[name].tolist(), upload.options) for name in targets]
+    else:
+        missing = [is_missing(columns[name]) for name in targets]
+    empty = np.all(missing, axis=0)
     if not upload.options.unlabelled:
         empty[:] = False
     known = np.flatnonzero(~empty)

@@ -43,6 +43,7 @@ def catalog() -> Catalog:
     from models.presets import presets
     from models.proxies import proxies
     from models.recipe import OptimizerName, TrainingSettings
+    from models.task import served
     from models.training.defaults import default_recipe
     from models.training.metrics import default_metric, scores
     from search.fidelity import fidelities
@@ -55,7 +56,7 @@ def catalog() -> Catalog:
             FamilyEntry(
                 name=name,
                 description=_summary(entry.Settings),
-                tasks=sorted(entry.tasks),
+                tasks=sorted(served(entry.tasks)),
                 settings=_schema(entry.Settings, "family"),
                 provided_by=_provided(families.source(name)),
             )

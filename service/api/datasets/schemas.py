@@ -55,11 +55,13 @@ class DatasetRead(BaseModel):
     format: str | None = Field(None, description="of the file that was uploaded")
     options: dict[str, Any] | None = Field(None, description="as they were given")
     input_shape: list[int] | None = Field(None, description="of a sample; null: a table of results")
-    outputs: int | None = Field(None, description="classes, or values of a regression")
+    outputs: int | None = Field(None, description="classes, labels, or values of a regression")
     vocabulary: int | None = Field(None, description="token ids, of a text task")
     graph: GraphRead | None = Field(None, description="its size, of a graph task")
     targets: list[int] | None = Field(None, description="columns that are forecast; null: unknown")
-    classes: list[str | int] | None = Field(None, description="the first 1,000, in order")
+    classes: list[str | int] | None = Field(
+        None, description="or labels; the first 1,000, in order"
+    )
     samples: dict[str, int] | None = Field(None, description="by split; of a table its rows")
     columns: list[ColumnRead] | None = Field(
         None, description="of the file, in its order; null: it has none"

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 
 from models.recipe import Recipe
 from models.registry import UnknownNameError
-from models.task import TASK_NAMES
+from models.task import MULTILABEL, TASK_NAMES
 from models.training.classification import area_under_curve
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names, scores
@@ -34,6 +34,8 @@ def batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.randn(5, 4, 3), torch.randint(3, (5, 4))
     if name in ("tabular_regression", "forecasting"):
         return torch.randn(5, 3), torch.randn(5, 3)
+    if name == MULTILABEL:
+        return torch.randn(5, 3), torch.arange(15).reshape(5, 3) % 2 == 0
     return torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
 
 

@@ -1,0 +1,229 @@
+"""A zip of pictures with a table that says which labels each has."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets import Dataset, images
+from models.datasets.archive import BROKEN, names_in
+from models.datasets.columns import FIRST_ROW, RawTable, read_table, shown
+from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
+from models.datasets.formats.image_folders import (
+    has_split,
+    inner_places,
+    members_in,
+    place_of,
+    read_pictures,
+)
+from models.datasets.formats.labelled_texts import left_out
+from models.datasets.formats.tabular import chosen
+from models.datasets.labels import are_missing, label_column, read_labels
+from models.datasets.pictures import ENDINGS
+from models.datasets.splits import WORDS
+from models.datasets.targets import LabelSet
+from models.remarks import Column, Kind, Remark, Role
+from models.task import MULTILABEL
+
+LABELS_FILE = "labels.csv"
+_NAMES = {"validation": "val", "test": "test"}
+
+
+@formats.register("labelled_images")
+class LabelledImages:
+    """`labels.csv`, or the only CSV of the zip, has a row a picture: a column with the picture's
+    path, or as much of its end as no other picture has, and one of labels. Folders `train`, `val`
+    and `test` divide the pictures. With the option `unlabelled` a picture may be without a row.
+    """
+
+    tasks = frozenset({MULTILABEL})
+    options = frozenset(
+        {
+            "target",
+            "labels_separator",
+            "unlabelled",
+            "validation",
+            "size",
+            "encoding",
+            "separator",
+            "missing",
+        }
+    )
+    description = "a zip of pictures with a labels.csv of their names and labels"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        return any(name.lower().endswith(ENDINGS) for name in names_in(path))
+
+    @staticmethod
+    def read(upload: Upload) -> Dataset:
+        try:
+            with zipfile.ZipFile(upload.path) as archive:
+                return _read(upload, archive)
+        except BROKEN as error:
+            raise FormatError(f"the zip cannot be read: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """The pictures that the table names, and what it says of them.
+
+    Shapes:
+        matrix: (pictures, labels)
+    """
+
+    row_of: Mapping[str, int]
+    matrix: NDArray[np.bool_]
+    labels: LabelSet
+    columns: tuple[Column, ...]
+    remarks: Sequence[Remark]
+
+
+def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
+    file = _labels_file(archive)
+    members, remarks = members_in(archive, file.filename)
+    found = _labelled(_table(archive, file, upload.options), file.filename, members, upload)
+    members, x, told = read_pictures(archive, members, upload)
+    places = inner_places(members, 1)
+    is_divided = has_split(places)
+    parts = np.array([WORDS[place[0].lower()] if is_divided else "train" for place in places])
+    rows = np.array([found.row_of.get(member.filename, -1) for member in members])
+    known = rows >= 0
+    arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
+    if not known.all():
+        _check_unlabelled(members, known, parts, file.filename, upload.options)
+        arrays["unlabelled"] = x[~known]
+    x, y, parts = x[known], found.matrix[rows[known]], parts[known]
+    for part, name in _NAMES.items():
+        if (of_part := parts == part).any():
+            arrays |= {f"x_{name}": x[of_part], f"y_{name}": y[of_part]}
+    train = parts == "train"
+    dataset = images.from_arrays(upload.name, x[train], y[train], labels=found.labels, **arrays)
+    whole = (*found.remarks, *remarks, *told, *dataset.remarks)
+    return replace(dataset, columns=found.columns, remarks=whole)
+
+
+def _labels_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    tables = [
+        member
+        for member in archive.infolist()
+        if member.filename.lower().endswith(".csv")
+        and "__MACOSX" not in member.filename
+        and not place_of(member).name.startswith("._")
+    ]
+    named = [member for member in tables if place_of(member).name.lower() == LABELS_FILE]
+    able = named or tables
+    if len(able) != 1:
+        found = ", ".join(member.filename for member in able[:5]) or "no CSV"
+        raise FormatError(f"the zip has one {LABELS_FILE}, or one CSV, got {found}")
+    (file,) = able
+    if file.file_size > MAX_RATIO * max(file.compress_size, 1024):
+        raise FormatError(f"{file.filename}: unpacks to more than {MAX_RATIO} times its size")
+    return file
+
+
+def _table(archive: zipfile.ZipFile, file: zipfile.ZipInfo, options: Options) -> RawTable:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / LABELS_FILE
+        path.write_bytes(archive.read(file))
+        try:
+            return read_table(path, options.model_copy(update={"decimal": "."}))
+        except ValueError as error:
+            raise FormatError(f"{file.filename}: {error}") from None
+
+
+def _labelled(
+    table: RawTable, file: str, members: Sequence[zipfile.ZipInfo], upload: Upload
+) -> _Labelled:
+    """
+    Raises:
+        FormatError: a row names no picture, or one that another row names, or its labels are
+            missing.
+    """
+    options, cells = upload.options, {n: texts.to_pylist() for n, texts in table.texts.items()}
+    ends = _ends(members)
+    targets = options.targets and chosen(cells, options.targets, "target")
+    counts = {n: sum(_path(c) in ends for c in column) for n, column in cells.items()}
+    pictures = max((n for n in cells if n not in targets), key=lambda n: counts[n], default=None)
+    if pictures is None or not counts[pictures]:
+        raise FormatError(f"{file}: no column has the names of pictures in the zip")
+    others = [name for name in cells if name != pictures]
+    if not targets and len(others) == 1:
+        targets = (others[0],)
+    targets = chosen(cells, targets, "target")
+    if len(targets) > 1:
+        raise FormatError(f"a classification has one, got {len(targets)}", "target")
+    (target,) = targets
+    names = _named(cells[pictures], ends, file)
+    known = np.arange(len(names))
+    if options.unlabelled:
+        known = np.flatnonzero(~are_missing(cells[target], options))
+    labels_of = [cells[target][row] for row in known]
+    matrix, labels, remarks = read_labels(target, labels_of, (known + FIRST_ROW).tolist(), options)
+    ignored = [name for name in others if name != target]
+    if ignored:
+        message = f"left out: {', '.join(ignored[:20])}; a network sees the picture alone"
+        remarks.append(Remark("columns_ignored", message, ignored[0], len(ignored)))
+    told = {name: left_out(name, table, "a network sees the picture alone") for name in ignored}
+    told[target] = label_column(target, cells[target], labels, options)
+    example, note = cells[pictures][0][:80], "names the picture"
+    told[pictures] = Column(pictures, Kind.IDENTIFIER, Role.INPUT, 0, len(names), example, note)
+    row_of = {names[row]: place for place, row in enumerate(known)}
+    columns = tuple(told[name] for name in cells)
+    return _Labelled(row_of, matrix, labels, columns, [*table.remarks, *remarks])
+
+
+def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
+    """The picture that a whole path, or the end of one, names; None where it names several."""
+    ends: dict[str, str | None] = {}
+    for member in members:
+        parts = place_of(member).parts
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            ends[end] = None if end in ends else member.filename
+    return ends | {"/".join(place_of(member).parts): member.filename for member in members}
+
+
+def _path(cell: str) -> str:
+    return PurePosixPath(cell.replace("\\", "/")).as_posix()
+
+
+def _named(cells: Sequence[str], ends: Mapping[str, str | None], file: str) -> list[str]:
+    """The picture of each row."""
+    names: list[str] = []
+    rows: dict[str, int] = {}
+    for row, cell in enumerate(cells, FIRST_ROW):
+        name = ends.get(_path(cell))
+        if name is None:
+            what = "several pictures" if _path(cell) in ends else "no picture"
+            raise FormatError(f"{file}, row {row}: {shown(cell)} names {what} in the zip")
+        if name in rows:
+            raise FormatError(f"{file}, row {row}: {shown(cell)} is in row {rows[name]} as well")
+        rows[name] = row
+        names.append(name)
+    return names
+
+
+def _check_unlabelled(
+    members: Sequence[zipfile.ZipInfo],
+    known: NDArray[np.bool_],
+    parts: NDArray[Any],
+    file: str,
+    options: Options,
+) -> None:
+    without = [member.filename for member, has in zip(members, known, strict=True) if not has]
+    if not options.unlabelled:
+        raise FormatError(
+            f"{len(without)} of {len(members)} pictures have no row in {file}: "
+            f"{', '.join(without[:10])}; with unlabelled=true they are samples to pretrain on"
+        )
+    for member, has, part in zip(members, known, parts, strict=True):
+        if not has and part != "train":
+            raise FormatError(f"{member.filename}: a picture of the {part} split has labels")

@@ -1,0 +1,130 @@
+"""A small search for labels of rows, texts and pictures: upload, serial engine, verified bundle,
+and predictions from raw samples.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models import checkpoint
+from models.datasets.reference import StoredDataset
+from models.datasets.stored import save
+from models.exporters.bundle import BundleReport, write_bundle
+from models.storage import sha256_of_file
+from models.task import MULTILABEL
+from models.training.baseline import baseline
+from models.training.metrics import metric_names
+from search.engine.journal import EpochReported, MemoryJournal
+from search.engine.run import SearchRun
+from search.engine.serial import run_serial
+from search.engine.stages.finals import FINAL
+from search.evaluators.train import TrainEvaluator
+from search.request.dataset_facts import DatasetFacts
+from search.request.resolve import resolve
+from search.results.report import best
+from tests.models.support.uploads import csv, read
+
+RNG = np.random.default_rng(0)
+COUNT = 160
+HAS = RNG.random((COUNT, 2)) < (0.5, 0.3)
+TAGS = [";".join(np.array(["red", "round"])[has]) for has in HAS]
+
+
+def rows() -> tuple[bytes, dict[str, Any], Any]:
+    values = np.where(HAS, 1.0, -1.0) + RNG.normal(0, 0.3, HAS.shape)
+    columns = {name: [f"{v:.3f}" for v in values[:, i]] for i, name in enumerate("ab")}
+    return csv({**columns, "tags": TAGS}), {"target": "tags"}, [{"a": "1.0", "b": "1.0"}]
+
+
+def texts() -> tuple[bytes, dict[str, Any], Any]:
+    words = [
+        " ".join([*(w for w, has in zip(("apple", "ball"), found, strict=True) if has), f"no{i}"])
+        for i, found in enumerate(HAS)
+    ]
+    columns = {"what": words, "tags": TAGS}
+    return csv(columns), {"target": "tags", "text": "what"}, ["apple ball no"]
+
+
+def pictures() -> tuple[bytes, dict[str, Any], Any]:
+    """A bright upper half for red, a bright lower half for round."""
+    buffer, both = io.BytesIO(), None
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, has in enumerate(HAS):
+            pixels = np.repeat(np.where(has, 200, 20), 4)[:, None] + RNG.integers(0, 20, (8, 8))
+            picture = io.BytesIO()
+            Image.fromarray(pixels.astype(np.uint8)).save(picture, "PNG")
+            archive.writestr(f"{number}.png", picture.getvalue())
+            both = pixels.astype(np.uint8) if has.all() else both
+        lines = (f"{number}.png,{tags}" for number, tags in enumerate(TAGS))
+        archive.writestr("labels.csv", "\n".join(["file,tags", *lines]))
+    return buffer.getvalue(), {}, both
+
+
+SEARCHES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "rows": (rows, {"family": "mlp", "depth": 1, "width": 16}),
+    "texts": (texts, {"family": "transformer", "layers": 1, "width": 16, "heads": 2}),
+    "pictures": (pictures, {"family": "cnn_stages", "stages": 1, "width": 8}),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
+    kind: str, tmp_path: Path
+) -> None:
+    make, space = SEARCHES[kind]
+    content, options, both = make()
+    dataset = read(tmp_path, content, MULTILABEL, **options)
+    save(dataset, tmp_path / "data")
+    stored = StoredDataset(str(tmp_path / "data"), sha256_of_file(tmp_path / "data"))
+    known = baseline(dataset, "val")
+    facts = DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, stored, known)
+    resolved = resolve(
+        {
+            "dataset": "mine",
+            "space": space,
+            "training": {"epochs": 10, "batch_size": 16},
+            "strategy": {"name": "random"},
+            "budget": {"trials": 2},
+            "final": {"seeds": 1, "epochs": 20},
+        },
+        lambda name: facts,
+    )
+    assert resolved.spec.objectives[0].metric == "val_average_precision"
+    journal = MemoryJournal()
+    run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
+    run_serial(run, TrainEvaluator(stored, str(tmp_path)))
+    assert run.failed_reason is None
+    reported = [event.metrics for event in journal.events if isinstance(event, EpochReported)]
+    assert reported[0].keys() >= {f"val_{name}" for name in metric_names(MULTILABEL)}
+    (item,) = best(resolved.spec, run.trials)
+    final = next(trial for trial in run.trials if trial.kind is FINAL)
+    assert final.metrics["test_average_precision"] > 0.9 and final.metrics["test_f1"] > 0.8
+    report = BundleReport(
+        search_id="srch_0",
+        search_name="mine",
+        trial=item["trial"],
+        final_trial=final.number,
+        seed=final.seed,
+        metrics=final.metrics,
+        search_metrics=item["search_metrics"],
+        final_metrics=item["final_metrics"],
+    )
+    weights = checkpoint.load(f"{tmp_path}/{final.number}.safetensors")
+    write_bundle(tmp_path / "bundle", weights, dataset, report)
+    assert (tmp_path / "bundle" / "metrics.json").is_file(), "its scores were worked out anew"
+    spec = importlib.util.spec_from_file_location("predict", tmp_path / "bundle" / "predict.py")
+    assert spec is not None and spec.loader is not None
+    predict = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(predict)
+    (result,) = predict.load(tmp_path / "bundle").predict(both)
+    assert result["label"] == "red;round"
+    assert result.keys() == {"label", "probability_red", "probability_round"}
+    assert min(result["probability_red"], result["probability_round"]) >= 0.5
