@@ -31,7 +31,7 @@ _UNITS = {
     "train split, so that its mean scores 1.",
     "deviations": "The errors below are in deviations of the train split.",
 }
-_OWN_UNIT = ("_mae", "_rmse")
+_ERRORS = ("_mae", "_mse", "_rmse")
 
 
 @exporters.register("card")
@@ -204,7 +204,7 @@ def score_table(metrics: Mapping[str, Any]) -> str:
             continue
         spread = metrics["final_metrics"].get(name)
         found = metrics["search_metrics"].get(name)
-        digits = ".6g" if name.endswith(_OWN_UNIT) else ".4f"
+        digits = ".6g" if name.endswith(_ERRORS) else ".4f"
         floor = metrics["baseline"].get(name)
         rows.append(
             f"| {name} | {metrics['metrics'][name]:{digits}} | "
