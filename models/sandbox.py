@@ -8,15 +8,11 @@ may write one file of limited size, and ends with its parent. Where the platform
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import resource
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from typing import Any
 from models.datasets.formats import FormatError, Options, Upload, format_of, formats
 from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
+from models.processes.cage import environment, restrict
 from models.processes.children import child_command
 from models.processes.folders import temporary_folder
 from models.training.baseline import baseline
@@ -68,7 +65,7 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
                 text=True,
                 timeout=limits.seconds,
                 cwd=folder,
-                env=_environment(folder),
+                env=environment(folder),
             )
         except subprocess.TimeoutExpired:
             raise FormatError(f"reading it takes more than {limits.seconds:g} s") from None
@@ -101,39 +98,12 @@ def describe(content: Content) -> dict[str, Any]:
     }
 
 
-def _environment(folder: Path) -> Mapping[str, str]:
-    return {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or os.getcwd(),
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-    }
-
-
 def _unreadable(code: int, stderr: str, limits: Limits) -> str:
     memory = ("MemoryError", "bad_alloc", "can't allocate memory", "malloc", "realloc")
     if code == -signal.SIGKILL or any(word in stderr for word in memory):
         return f"reading it takes more than {limits.memory_bytes:,} bytes of memory"
     last = stderr.strip().splitlines()[-1:] or [f"the reader ended with code {code}"]
     return f"it cannot be read: {last[0][:300]}"
-
-
-def _restrict(memory_bytes: int, cpu_seconds: int, output_bytes: int) -> None:
-    wanted = {
-        resource.RLIMIT_CPU: cpu_seconds,
-        resource.RLIMIT_FSIZE: output_bytes,
-        resource.RLIMIT_CORE: 0,
-    }
-    with contextlib.suppress(FileNotFoundError):  # Linux alone
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        wanted[resource.RLIMIT_AS] = pages * resource.getpagesize() + memory_bytes
-    for kind, value in wanted.items():
-        _, most = resource.getrlimit(kind)
-        if most != resource.RLIM_INFINITY:
-            value = min(value, most)
-        resource.setrlimit(kind, (value, most))
 
 
 def main() -> None:
@@ -146,7 +116,7 @@ def main() -> None:
         Options.model_validate(request["options"]),
     )
     len(formats)  # libraries are loaded before the limits count
-    _restrict(*request["limits"])
+    restrict(*request["limits"])
     try:
         name = format_of(upload)
         content = formats[name].read(upload)

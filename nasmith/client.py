@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,6 +71,17 @@ class Client:
     def validate_space(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The same for a space alone, with the dataset or task that it is for."""
         return self._dry_run("/v1/search-spaces/validate", request, None)
+
+    def predict(
+        self,
+        search: Search | str,
+        rows: Sequence[Mapping[str, Any] | str],
+        *,
+        missing: str = "error",
+    ) -> dict[str, Any]:
+        """`Search.predict` of a search or of its id."""
+        found = self.searches.get(search) if isinstance(search, str) else search
+        return found.predict(rows, missing=missing)
 
     def version(self) -> dict[str, Any]:
         """What the server runs."""

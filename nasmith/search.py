@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -213,6 +213,30 @@ class Search:
                 if not is_outage(error):
                     raise
                 backoff.wait(error)
+
+    def predict(
+        self, rows: Sequence[Mapping[str, Any] | str], *, missing: str = "error"
+    ) -> dict[str, Any]:
+        """What the best model says of rows as people write them, or of texts; the server asks it.
+
+        Returns:
+            `predictions`, one a row; and what there is to say of the rows: `unknown`,
+            `unreadable` and `empty`, cells by column, `filled` and `ignored`, columns.
+
+        missing: `fill` has a column that is not given count as missing.
+
+        Raises:
+            ConflictError: there is no model (yet).
+            InvalidRequestError: rows that it cannot take; names row and column.
+        """
+        response = self._connection.request(
+            "POST",
+            f"{self._path}/best/predict",
+            json={"rows": [row if isinstance(row, str) else dict(row) for row in rows]}
+            | {"missing": missing},
+            read_timeout=180.0,
+        )
+        return dict(response.json())
 
     def events(
         self, last_event_id: str | None = None, *, patience: float = 300.0

@@ -45,7 +45,14 @@ SEPARATORS = (",", ";", "\t", "|")
 
 
 class PredictionError(ValueError):
-    """Input that the model cannot take; the message names the column, row or file."""
+    """Input that the model cannot take; the message names the column, row or file.
+
+    row: its number, from 0 on, where it is one row; column: its name, where it is one column.
+    """
+
+    def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        super().__init__(message)
+        self.row, self.column = row, column
 
 
 class Predictor:
@@ -202,7 +209,8 @@ class Predictor:
         for number, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise PredictionError(
-                    f"row {number} is {type(row).__name__}, not a mapping from columns to values"
+                    f"row {number} is {type(row).__name__}, not a mapping from columns to values",
+                    number,
                 )
         given = dict.fromkeys(name for row in rows for name in row)
         try:
@@ -210,13 +218,15 @@ class Predictor:
         except KeyError:
             if missing == "error":
                 for number, row in enumerate(rows):
-                    self._tell_columns(row, missing, f"row {number}")
+                    self._tell_columns(row, missing, f"row {number}", number)
             columns = {name: [row.get(name) for row in rows] for name in self.columns}
         if rows:
             self._tell_columns(given, missing, "the rows")
         return columns, len(rows)
 
-    def _tell_columns(self, given: Iterable[Any], missing: Missing, where: str) -> None:
+    def _tell_columns(
+        self, given: Iterable[Any], missing: Missing, where: str, row: int | None = None
+    ) -> None:
         known, names = self.columns, list(map(str, given))
         self.ignored = [name for name in names if name not in known]
         self.filled = [name for name in known if name not in names]
@@ -228,7 +238,9 @@ class Predictor:
         shown = ", ".join(names[:20]) or "none"
         has = f"it has {others[near[0]]!r}" if near else f"its columns are {shown}"
         raise PredictionError(
-            f"{where} has no column {name!r}: {has}; missing='fill' has it count as missing"
+            f"{where} has no column {name!r}: {has}; missing='fill' has it count as missing",
+            row,
+            name,
         )
 
     def _encoded(self, columns: Mapping[str, list[Any]], start: int) -> Tensor:
@@ -277,7 +289,9 @@ class Predictor:
     def _tokens(self, texts: Sequence[Any], start: int) -> Tensor:
         for number, text in enumerate(texts, start):
             if not isinstance(text, str):
-                raise PredictionError(f"text {number} is {type(text).__name__}, not a string")
+                raise PredictionError(
+                    f"text {number} is {type(text).__name__}, not a string", number
+                )
         tokens: Tensor = self._model.encode(texts, self.preprocessing)
         unknown = int((tokens == self.preprocessing["unknown"]).sum())
         if unknown:

@@ -27,6 +27,7 @@ from service.api.metrics import Metrics
 from service.api.middleware import RequestMiddleware
 from service.api.openapi.docs import router as docs
 from service.api.openapi.document import install_openapi
+from service.api.predictions.router import router as predictions
 from service.api.problems import install_handlers
 from service.api.root.router import router as root
 from service.api.root_path import RootPathMiddleware
@@ -66,6 +67,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         searches,
         trials,
         artifacts,
+        predictions,
         events,
         datasets,
         catalog_router,

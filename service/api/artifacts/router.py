@@ -66,16 +66,7 @@ def download_best(
     search_id: SearchId, request: Request, tenant: TenantDep, if_none_match: IfNoneMatch = None
 ) -> Response:
     """A zip with the model as plain PyTorch, its weights, its scores and how to use it."""
-    with get_sessions(request).read() as session:
-        search = SearchRepository(session, tenant).get(search_id)
-        bundles = ArtifactRepository(session, tenant).bundles(search_id)
-        if not bundles:
-            raise _missing(search)
-        items = best_items(search, TrialRepository(session, tenant, search_id))
-    published = [bundles[found["trial"]] for found in items if found["trial"] in bundles]
-    if not published:
-        raise _missing(search)
-    return _send(request, published[0], if_none_match)
+    return _send(request, best_artifact(request, tenant, search_id), if_none_match)
 
 
 @router.get(
@@ -100,6 +91,25 @@ def download_trial(
     if artifact is None:
         raise _missing(search, number)
     return _send(request, artifact, if_none_match)
+
+
+def best_artifact(request: Request, tenant: str, search_id: str) -> Artifact:
+    """The bundle of the best model.
+
+    Raises:
+        NotFoundError: no such search.
+        ConflictError: it has no bundle, or none yet.
+    """
+    with get_sessions(request).read() as session:
+        search = SearchRepository(session, tenant).get(search_id)
+        bundles = ArtifactRepository(session, tenant).bundles(search_id)
+        if not bundles:
+            raise _missing(search)
+        items = best_items(search, TrialRepository(session, tenant, search_id))
+    published = [bundles[found["trial"]] for found in items if found["trial"] in bundles]
+    if not published:
+        raise _missing(search)
+    return published[0]
 
 
 class _Download(StreamingResponse):
@@ -129,13 +139,15 @@ def _missing(search: Search, number: int | None = None) -> ConflictError:
     )
 
 
-def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Response:
-    etag = f'"{artifact.sha256}"'
-    if is_held(if_none_match, etag):
-        return Response(status_code=304, headers={"ETag": etag})
+def read_artifact(request: Request, artifact: Artifact) -> IO[bytes]:
+    """The file, whole.
+
+    Raises:
+        ProblemError: it is damaged.
+    """
     store: Store = request.app.state.store
     try:
-        file = store.read_whole(artifact.path, artifact.sha256)
+        return store.read_whole(artifact.path, artifact.sha256)
     except DamagedError as error:
         log.error("a bundle is damaged", path=artifact.path, error=str(error))
         raise ProblemError(
@@ -144,6 +156,13 @@ def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Re
             "that was published",
             kind="damaged-bundle",
         ) from error
+
+
+def _send(request: Request, artifact: Artifact, if_none_match: str | None) -> Response:
+    etag = f'"{artifact.sha256}"'
+    if is_held(if_none_match, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    file = read_artifact(request, artifact)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from service.api.events.schemas import DATA, EVENT, event_schemas
 from service.api.openapi.examples import REQUESTS, RESPONSES
+from service.api.predictions.schemas import PredictionRequest
 from service.api.problems import MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _bodies() -> tuple[type[BaseModel], ...]:
     from search.spec import SearchSpec
     from service.api.searches.validation import patch_model
 
-    return SearchSpec, SpaceRequest, patch_model()
+    return SearchSpec, SpaceRequest, patch_model(), PredictionRequest
 
 
 def _say_tasks(schemas: dict[str, Any]) -> None:

@@ -208,6 +208,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "value": {"name": "digits, wide", "resources": {"parallel_trials": 4}},
         },
     },
+    "predictBest": {
+        "rows": {
+            "summary": "Rows of a table",
+            "value": {
+                "rows": [
+                    {"age": 41.5, "city": "Ulm", "member": True},
+                    {"age": None, "city": "Rom", "member": "no"},
+                ]
+            },
+        },
+        "texts": {"summary": "Texts", "value": {"rows": ["never again", "would buy it again"]}},
+    },
     "validateSpace": {
         "dataset": {
             "summary": "For a dataset",
@@ -269,6 +281,18 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
                 "mean": {"difference": 0.012, "low": 0.003, "high": 0.021},
             }
         ]
+    },
+    ("predictBest", "200"): {
+        "trial": 31,
+        "predictions": [
+            {"label": "yes", "probability_no": 0.125, "probability_yes": 0.875},
+            {"label": "no", "probability_no": 0.75, "probability_yes": 0.25},
+        ],
+        "unknown": {"city": 1},
+        "unreadable": {},
+        "empty": {"age": 1},
+        "filled": [],
+        "ignored": [],
     },
     ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
     ("*", "409"): _problem(

@@ -10,9 +10,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -23,16 +21,9 @@ import torch
 from PIL import Image
 
 from models import checkpoint
-from models.datasets import Dataset, Split, images
-from models.datasets.input_transform import with_inputs
+from models.datasets import Split, images
 from models.datasets.series import forecasting
-from models.exporters.bundle import BundleReport, write_bundle
-from models.family import families
-from models.recipe import Recipe
-from models.training.criterion import scoring
-from models.training.initialization import build
-from models.training.trainer import evaluate
-from tests.models.support.sampling import draw
+from tests.models.support.bundles import bundle_of
 from tests.models.support.uploads import read
 from tests.support.command_line import Nasmith, nasmith
 
@@ -40,29 +31,6 @@ __all__ = ["nasmith"]
 
 ROWS = 90
 RNG = np.random.default_rng(0)
-
-
-def bundle_of(
-    dataset: Dataset,
-    family: str,
-    folder: Path,
-    settings: Mapping[str, Any] | None = None,
-    **training: Any,
-) -> Path:
-    """A bundle of a network with its first weights: what it says is arbitrary, and the same."""
-    torch.set_num_threads(1)
-    entry, recipe = families[family], Recipe(epochs=1, **training)
-    decisions = entry.decisions(entry.Settings.model_validate(dict(settings or {})), dataset.task)
-    architecture = draw(family, decisions, Random(1))
-    network = build(architecture, dataset.task, recipe, 0).eval()
-    path = str(folder / "weights.safetensors")
-    checkpoint.save(path, network, architecture, dataset.task, recipe, {"seed": 0})
-    score = scoring(dataset, recipe)(torch.device("cpu"))
-    test = with_inputs(dataset, recipe).test
-    metrics = evaluate(network, test, dataset.task, "test", score=score)
-    report = BundleReport(None, dataset.name, 0, 0, 0, metrics, {}, {})
-    write_bundle(folder / "bundle", checkpoint.load(path), dataset, report)
-    return folder / "bundle"
 
 
 def script(folder: Path) -> ModuleType:

@@ -241,6 +241,7 @@ ROUTES = (
     ("GET", "/trials/0/bundle"),
     ("GET", "/best"),
     ("GET", "/best/bundle"),
+    ("POST", "/best/predict"),
     ("GET", "/events"),
 )
 
@@ -248,5 +249,5 @@ ROUTES = (
 def test_an_unknown_search_is_not_found(client: TestClient) -> None:
     for search_id in NO_SEARCHES:
         for method, path in ROUTES:
-            body = {"json": {}} if method == "PATCH" else {}
+            body = {"json": {}} if method == "PATCH" or path == "/best/predict" else {}
             problem(client.request(method, f"/v1/searches/{search_id}{path}", **body), 404)

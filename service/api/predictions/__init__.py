@@ -1,0 +1,1 @@
+"""Rows in, what the best model says of them out."""

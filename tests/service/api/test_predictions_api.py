@@ -1,0 +1,101 @@
+"""The best model asked by the server: what people write in, what the bundle says out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from service.settings import ServiceSettings
+from tests.models.support.bundles import bundle_of
+from tests.models.support.uploads import csv, people, read
+from tests.service.support.requests import Driver, pointers, problem, submit
+
+ROW = {"age": 41.5, "income": "1000", "city": "Rome", "score": 3}
+
+
+@pytest.fixture(params=["sqlite"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What is asked of here does not depend on the database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def search_id(client: TestClient) -> str:
+    return submit(client)
+
+
+@pytest.fixture
+def driver(app: FastAPI, search_id: str) -> Driver:
+    return Driver(app.state.sessions, search_id)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("table")
+    dataset = read(folder, csv(people()), "tabular_classification", target="label")
+    place = bundle_of(dataset, "mlp", folder)
+    return Path(shutil.make_archive(str(folder / "bundle"), "zip", place)).read_bytes()
+
+
+def test_the_best_model_predicts_rows(
+    client: TestClient, search_id: str, driver: Driver, settings: ServiceSettings, bundle: bytes
+) -> None:
+    path = f"/v1/searches/{search_id}/best/predict"
+    document = problem(client.post(path, json={"rows": [ROW]}), 409)
+    assert "is running" in document["detail"]
+    driver.run(0, 0.9)
+    driver.publish(0, bundle, settings.home)
+    driver.finish()
+
+    rows = [ROW, {**ROW, "city": "Atlantis", "income": None, "more": True}]
+    answer = client.post(path, json={"rows": rows})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    first, second = found.pop("predictions")
+    classes = ("maybe", "no", "yes")
+    assert set(first) == {"label", *(f"probability_{name}" for name in classes)}
+    for row in (first, second):
+        assert sum(row[f"probability_{name}"] for name in classes) == pytest.approx(1)
+        assert row["label"] == max(classes, key=lambda name: row[f"probability_{name}"])
+    assert found == {
+        "trial": 0,
+        "unknown": {"city": 1},
+        "unreadable": {},
+        "empty": {"income": 1},
+        "filled": [],
+        "ignored": ["more"],
+    }
+    lacking = [ROW, {key: value for key, value in ROW.items() if key != "city"} | {"City": "Rome"}]
+    refused = client.post(path, json={"rows": lacking})
+    assert pointers(refused) == {"/rows/1/city"}
+    assert "row 1 has no column 'city': it has 'City'" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"rows": []}, "/rows"),
+        ({"rows": [ROW] * 1001}, "/rows"),
+        ({}, "/rows"),
+        ({"rows": [{}, 7]}, "/rows/1"),
+        ({"rows": [ROW, {**ROW, "age": [1]}]}, "/rows/1/age"),
+        ({"rows": [ROW], "missing": "ignore"}, "/missing"),
+        ({"rows": [ROW], "row": 1}, "/row"),
+    ],
+)
+def test_what_is_no_row_is_refused(
+    client: TestClient,
+    search_id: str,
+    driver: Driver,
+    settings: ServiceSettings,
+    body: dict[str, object],
+    expected: str,
+) -> None:
+    driver.run(0, 0.9)
+    driver.publish(0, b"never opened", settings.home)
+    driver.finish()
+    assert pointers(client.post(f"/v1/searches/{search_id}/best/predict", json=body)) == {expected}
