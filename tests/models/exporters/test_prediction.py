@@ -157,7 +157,9 @@ def test_the_command_line_predicts_with_a_bundle(
 ) -> None:
     new = tmp_path / "new.csv"
     new.write_text(frame.to_csv(index=False, sep=";"))
-    archive = shutil.make_archive(str(tmp_path / "bundle"), "zip", table)
+    as_made = shutil.ignore_patterns("__pycache__")  # of what other tests have imported
+    shutil.copytree(table, tmp_path / "as_made", ignore=as_made)
+    archive = shutil.make_archive(str(tmp_path / "bundle"), "zip", tmp_path / "as_made")
     done = nasmith("predict", archive, str(new), "--out", str(tmp_path / "out.csv"))
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "out.csv").to_dict("records")
