@@ -54,8 +54,9 @@ def number_of(text: str, decimal: str = ".") -> float | None:
     text = text.strip().replace("\N{MINUS SIGN}", "-")
     percent = text.endswith("%")
     text = re.sub(
-        r"(?i)^([-+(]?)\s*(?:[$€£¥₹₩₽]|usd|eur|gbp|chf|jpy|r\$|rs\.?)\s*|"
-        r"\s*(?:[%$€£¥₹₩₽]|usd|eur|gbp|chf|jpy)$",
+        r"(?i)^([-+(]?)\s*(?:(?:us|ca|au?|nz|hk|r)?\$|[€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|rs\.?|"
+        r"kr\.?|fr\.?)\s*|"
+        r"\s*(?:[%$€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|sek|nok|dkk|pln|czk|kr\.?|zł|kč)$",
         lambda match: match.group(1) or "",
         text,
     )
@@ -65,7 +66,8 @@ def number_of(text: str, decimal: str = ".") -> float | None:
     marks = "[,'\u2019 \u00a0\u202f]" if decimal == "." else "[.'\u2019 \u00a0\u202f]"
     point = re.escape(decimal)
     grouped = rf"[-+]?\d{{1,3}}({marks})\d{{3}}(?:\1\d{{3}})*(?:{point}\d*)?"
-    if re.fullmatch(grouped, text):
+    lakhs = r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d*)?"
+    if re.fullmatch(grouped, text) or (decimal == "." and re.fullmatch(lakhs, text)):
         text = re.sub(marks, "", text)
     elif not re.fullmatch(rf"[-+]?(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?", text):
         return None
@@ -79,9 +81,11 @@ def number_of(text: str, decimal: str = ".") -> float | None:
 def boolean_of(text: str) -> float | None:
     """1 or 0 in every usual spelling, else None."""
     word = text.strip().lower()
-    if word in ("true", "t", "yes", "y", "1", "1.0", "on", "ja", "oui", "si", "sí", "wahr"):
+    yes = "true t yes y 1 1.0 on ja oui si sí sì wahr vrai verdadero verdadeiro vero sim tak да 是"
+    no = "false f no n 0 0.0 off nein non falsch faux falso não nao nie нет 否"
+    if word in yes.split():
         return 1.0
-    if word in ("false", "f", "no", "n", "0", "0.0", "off", "nein", "non", "falsch"):
+    if word in no.split():
         return 0.0
     return None
 
@@ -91,6 +95,8 @@ def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     or with the month's English name; None where it shows none. A zone is left out.
     """
     text = text.strip()
+    text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
+    text = re.sub(r"^(\d{4})年(\d{1,2})月(\d{1,2})日", r"\1-\2-\3", text)
     match = re.fullmatch(
         r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?", text
     ) or re.fullmatch(r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?", text)

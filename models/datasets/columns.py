@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.cells import EMPTY_WORDS
-from models.datasets.dialect import Dialect, dialect_of
+from models.datasets.dialect import Dialect, dialect_of, unmarked_utf16
 from models.datasets.formats import Options
 from models.remarks import Kind, Remark
 
@@ -55,7 +55,7 @@ def is_text(path: Path) -> bool:
     """Whether it begins like a text: no NUL but those of UTF-16, and not as any archive does."""
     with path.open("rb") as file:
         head = file.read(4096)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or unmarked_utf16(head):
         return True
     return b"\0" not in head and not head.startswith((b"PK", b"\x1f\x8b", b"PAR1"))
 
@@ -93,9 +93,10 @@ def read_csv(path: Path, options: Options) -> RawTable:
         )
     except (pa.ArrowInvalid, UnicodeError) as error:
         raise ValueError(_plainer(str(error), dialect)) from None
-    table = _named(table)
+    table, trailing = _without_trailing(_named(table))
     _check_size(table)
     texts = {name: _stripped(table.column(name)) for name in table.column_names}
+    remarks += trailing
     return RawTable(texts, {}, dialect.decimal, remarks)
 
 
@@ -180,6 +181,8 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
     elif pa.types.is_integer(of) or pa.types.is_floating(of) or pa.types.is_decimal(of):
         if pa.types.is_float16(of):
             column = column.cast(pa.float32())
+        if not pa.types.is_integer(of):
+            kind = kind or Kind.NUMBER
     elif not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_null(of)):
         raise ValueError(
             f"column {name!r} holds {of}; numbers, texts, dates and booleans are allowed"
@@ -202,6 +205,22 @@ def _stripped(column: Any) -> Texts:
     import pyarrow.compute as pc
 
     return pc.utf8_trim_whitespace(column)
+
+
+def _without_trailing(table: Any) -> tuple[Any, list[Remark]]:
+    """Without last columns that have neither a name nor a cell: rows that end with a separator."""
+    import pyarrow.compute as pc
+
+    count = 0
+    while count < table.num_columns - 1 and not table.column_names[-1 - count]:
+        if pc.any(pc.not_equal(_stripped(table.column(table.num_columns - 1 - count)), "")).as_py():
+            break
+        count += 1
+    if not count:
+        return table, []
+    message = "rows end with a separator: the last column has neither a name nor a cell"
+    kept = list(range(table.num_columns - count))
+    return table.select(kept), [Remark("empty_column", message, None, count)]
 
 
 def _named(table: Any) -> Any:

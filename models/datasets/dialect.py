@@ -51,6 +51,13 @@ def dialect_of(
     if hint := re.match(r"sep=(.)\r?\n", text):  # a spreadsheet's own word
         text, skipped = text[hint.end() :], 1
         separator = separator or hint.group(1)
+    above = _lines_above(text)
+    if above:
+        lines = text.splitlines(keepends=True)
+        told = next(line.strip() for line in lines if line.strip())[:40]
+        text, skipped = "".join(lines[above:]), skipped + above
+        message = f"{above} lines above the header are left out, the first is {told!r}"
+        remarks.append(Remark("lines_skipped", message, None, above))
     if separator is None:
         separator = _separator(text)
         if separator != ",":
@@ -73,7 +80,23 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, list[Remark]
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         message = "read as utf-16, which its first bytes say"
         return "utf-16", [Remark("encoding_guessed", message)]
+    with path.open("rb") as file:
+        guess = unmarked_utf16(file.read(4096))
+    if guess is not None:
+        message = f"read as {guess}, as every other of its first bytes is zero"
+        return guess, [Remark("encoding_guessed", message)]
     return ("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"), []
+
+
+def unmarked_utf16(head: bytes) -> str | None:
+    """The encoding of a text in UTF-16 without a mark, most of whose letters are Latin."""
+    count = len(head) // 2
+    if not count or head.startswith((b"PK", b"\x1f\x8b", b"PAR1")):
+        return None
+    first, second = (head[start::2].count(0) / count for start in (0, 1))
+    if min(first, second) > 0.05 or max(first, second) < 0.4:
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
 
 
 def check_encoding(path: Path, encoding: str, unit: str = "row") -> None:
@@ -103,6 +126,22 @@ def check_encoding(path: Path, encoding: str, unit: str = "row") -> None:
                     'UTF-16 without a mark needs the encoding "utf-16-le" or "utf-16-be"'
                 )
             place, line = place + len(chunk), line + text.count("\n")
+
+
+def _lines_above(text: str) -> int:
+    """How many lines stand above the header: of those without a separator, where most have one, or
+    with a number sign in front. Rows count from the header, which is row 1.
+    """
+    lines = text.splitlines()[:_SAMPLE_ROWS]
+    divided = [any(sign in line for sign in SEPARATORS) for line in lines]
+    if sum(divided) <= 0.5 * len(lines):
+        return 0
+    count, are_told = 0, False
+    for line, has_cells in zip(lines, divided, strict=True):
+        if '"' in line or (has_cells and not line.startswith("#")):
+            break
+        count, are_told = count + 1, are_told or bool(line.strip())
+    return count if are_told and count < len(lines) else 0
 
 
 def _rows(text: str, separator: str) -> list[list[str]]:

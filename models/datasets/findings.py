@@ -209,7 +209,7 @@ def of_tails(inputs: Mapping[str, Input]) -> Iterator[Remark]:
                 'far from all others; the training setting "input_transform": "quantile" takes '
                 "them by their rank"
             )
-            yield Remark("heavy_tails", message, name)
+            yield Remark("heavy_tailed_column", message, name)
 
 
 def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:

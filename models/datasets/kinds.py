@@ -131,19 +131,37 @@ def _cells(name: str, texts: Texts, decimal: str, words: tuple[str, ...]) -> _Ce
 def _read(
     cells: _Cells, of_file: Kind | None, wanted: str | None, words: tuple[str, ...] | None
 ) -> ReadColumn:
-    missing = cells.is_missing
+    missing, decimal = cells.is_missing, cells.decimal
     if wanted in (None, "ignore") and (constant := _constant(cells, missing)) is not None:
         return constant
     kind = Kind(wanted) if wanted not in (None, "ignore") else of_file
-    if kind is None:
-        kind = _guess(cells, missing)
+    if kind is None or (kind is Kind.NUMBER and wanted != "number"):
+        guess = _guess(cells, missing)
+        is_other = guess in (Kind.CATEGORY, Kind.TEXT)  # of numbers most of which are infinite
+        kind = Kind.NUMBER if kind is Kind.NUMBER and is_other else guess
+    if of_file is None and kind not in (Kind.BOOLEAN, Kind.DATE):
+        cells, kind = _by_the_other_sign(cells, missing, kind, wanted)
     if kind is Kind.NUMBER:
-        return _number(cells, missing)
+        return _number(cells, missing, decimal)
     if kind is Kind.BOOLEAN:
         return _boolean(cells, missing)
     if kind is Kind.DATE:
         return _date(cells, missing)
     return _words(replace(cells, words=words or EMPTY_WORDS), kind)
+
+
+def _by_the_other_sign(
+    cells: _Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[_Cells, Kind]:
+    """A column that is all numbers by the decimal sign that the rest of the file has not: as
+    1.234.567, or 3,14 in a file of 2.5.
+    """
+    if wanted not in (None, "ignore", "number") or np.isfinite(cells.numbers[~missing]).all():
+        return cells, kind
+    other = replace(cells, decimal="," if cells.decimal == "." else ".")
+    if np.isfinite(other.numbers[~missing]).all():
+        return other, Kind.NUMBER
+    return cells, kind
 
 
 def _constant(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
@@ -232,7 +250,7 @@ def _order(
     return ("mdy" if is_open and slashes else "dmy"), is_open
 
 
-def _number(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
+def _number(cells: _Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColumn:
     numbers = cells.numbers
     bad = ~missing & np.isnan(numbers)
     if np.isnan(numbers).all():
@@ -240,6 +258,10 @@ def _number(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
     finite = numbers[np.isfinite(numbers)]
     extra = {"decimal": cells.decimal, "missing": list(cells.words)}
     remarks = _bad_cells(cells, bad, "number")
+    if cells.decimal != decimal:
+        sign = "comma" if cells.decimal == "," else "point"
+        message = f"{cells.name!r} is written with a decimal {sign}, unlike the rest of the file"
+        remarks += (Remark("decimal_guessed", message, cells.name),)
     count = int(cells.counts[missing | bad].sum())
     if float(finite.std()) <= 1e-12 * float(np.abs(finite).max()) and not count:
         note = f"left out: every cell is {shown(cells.distinct[0])}"

@@ -20,8 +20,8 @@ TextArray = Any
 """A `pyarrow.StringArray` without nulls."""
 
 _CURRENCY = (
-    r"(?i)^([-+]?)\s*(?:[$€£¥₹₩₽]|usd|eur|gbp|chf|jpy|r\$|rs\.?)\s*|"
-    r"\s*(?:[%$€£¥₹₩₽]|usd|eur|gbp|chf|jpy)$"
+    r"(?i)^([-+]?)\s*(?:(?:us|ca|au?|nz|hk|r)?\$|[€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|rs\.?|kr\.?|"
+    r"fr\.?)\s*|\s*(?:[%$€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|sek|nok|dkk|pln|czk|kr\.?|zł|kč)$"
 )
 _DATE = (
     r"^(?P<first>\d{1,4})(?P<mark>[-/.])(?P<middle>\d{1,2})(?P<other>[-/.])(?P<last>\d{1,4})"
@@ -29,7 +29,7 @@ _DATE = (
     r" ?(?:[zZ]|UTC|[-+]\d{2}:?(?:\d{2})?)?)?$"
 )
 _DIGIT = r"\p{Nd}"
-_NO_NUMBER = r"(?i)[aiklmnoqtvwxz/:_#&@!?;=]"
+_NO_NUMBER = r"(?i)[mqtvwx/:_#&@!?;=]"
 """What no number holds, with whatever currency."""
 
 

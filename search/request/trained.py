@@ -54,6 +54,8 @@ class Trained:
         if self.has_heavy_tail and draft.has("training", "strategy"):
             metric, goal = "mae", goal_of(task, "val_mae") or goal
             training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)
+        if self.has_heavy_columns and draft.has("training", "strategy"):
+            training = for_heavy_columns(training, said=spec.training, strategy=spec.strategy)
         epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
             draft = draft.filled(strategy=spec.strategy.for_task(form))
@@ -71,6 +73,11 @@ class Trained:
     def has_heavy_tail(self) -> bool:
         """Whether a few of its values are far from the rest: squared errors are theirs alone."""
         return any(remark.code == "heavy_tail" for remark in self.dataset.remarks)
+
+    @property
+    def has_heavy_columns(self) -> bool:
+        """Whether standardised numbers of a column look alike, as a few are far away."""
+        return any(remark.code == "heavy_tailed_column" for remark in self.dataset.remarks)
 
     def name(self, spec: SearchSpec) -> str:
         return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
@@ -129,6 +136,16 @@ def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettin
         if name not in said.model_fields_set and not (inherits and name in NEEDED)
     }
     return training.model_copy(update=left_open)
+
+
+def for_heavy_columns(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+    """The recipe with the choice of taking numbers by their rank, where the request leaves it open
+    and no weights are handed on that know them otherwise.
+    """
+    inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
+    if inherits or "input_transform" in said.model_fields_set:
+        return training
+    return training.model_copy(update={"input_transform": Choice(("standard", "quantile"))})
 
 
 def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:

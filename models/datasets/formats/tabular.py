@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings, tabular
-from models.datasets.cells import EMPTY_WORDS, number_of
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, number_of
 from models.datasets.columns import (
     FIRST_ROW,
     RawTable,
@@ -54,6 +54,9 @@ class Tabular:
         table, options = read_table(upload.path, upload.options), upload.options
         targets = chosen(table.texts, options.targets, "target")
         columns = {name: strings(table.texts[name]) for name in targets}
+        if upload.task != MULTILABEL:  # where a word may stand among others
+            usual = MISSING_WORDS if upload.task == "tabular_regression" else None
+            columns = {name: without_missing(v, options, usual) for name, v in columns.items()}
         known = labelled_rows(upload, columns, targets)
         divided = read_division(table, options, targets, known)
         read = read_inputs(table, options, targets, divided.columns)
@@ -167,16 +170,14 @@ def read_classes(
     column = target_column(name, cells, Kind.CATEGORY)
     if upload.task == "text_classification":
         return ReadClasses(labels(name, without_missing(cells[known], options), rows), None, column)
-    return ReadClasses(classes_of(name, cells[known], rows, options), None, column)
+    return ReadClasses(classes_of(name, cells[known], rows), None, column)
 
 
-def classes_of(
-    name: str, values: NDArray[Any], rows: NDArray[np.int64], options: Options
-) -> NDArray[Any]:
+def classes_of(name: str, values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """The classes as they are spelled; whole numbers as integers, as far as none has a zero in
     front: 01 and 1 are two.
     """
-    values = labels(name, without_missing(values, options), rows)
+    values = labels(name, values, rows)
     distinct = np.unique(values).tolist()
     if all(_WHOLE.fullmatch(text) for text in distinct):
         return values.astype(np.int64)
@@ -190,11 +191,14 @@ def classes_of(
     return values
 
 
-def without_missing(values: NDArray[Any], options: Options) -> NDArray[Any]:
-    """Texts, empty where the options call one missing."""
-    if options.missing is None:
+def without_missing(
+    values: NDArray[Any], options: Options, usual: Sequence[str] | None = None
+) -> NDArray[Any]:
+    """Texts, empty where the options call one missing, or `usual` if they do not say."""
+    missing = usual if options.missing is None else options.missing
+    if missing is None:
         return values
-    words = [word.strip().lower() for word in options.missing]
+    words = [word.strip().lower() for word in missing]
     return np.where(np.isin(np.char.lower(values), words), "", values)
 
 

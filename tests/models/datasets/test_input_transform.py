@@ -54,7 +54,7 @@ def test_the_scores_are_those_of_scikit_learn(incomes: Dataset) -> None:
 
 
 def test_heavy_tails_are_told(incomes: Dataset) -> None:
-    (told,) = [remark for remark in incomes.remarks if remark.code == "heavy_tails"]
+    (told,) = [remark for remark in incomes.remarks if remark.code == "heavy_tailed_column"]
     assert told.where == "income", "and not of `children`"
 
 

@@ -67,7 +67,9 @@ def column(texts: list[str], **options: Any) -> Any:
         ("€ 7", ".", 7), ("7 EUR", ".", 7), ("(1,234)", ".", -1234), ("\u22125", ".", -5),
         ("1'000", ".", 1000), ("-$5", ".", -5), ("1e200", ".", None), ("inf", ".", None),
         ("nan", ".", None), ("", ".", None), ("1_000", ".", None), ("12a", ".", None),
-        ("1,2,3", ".", None), ("0x10", ".", None), ("--5", ".", None), ("1,23", ".", None),
+        ("1,2,3", ".", None),
+        ("12,34,567.5", ".", 1234567.5), ("US$ 7", ".", 7), ("9 kr", ".", 9),
+        ("0x10", ".", None), ("--5", ".", None), ("1,23", ".", None),
     ],
 )  # fmt: skip
 def test_a_number_is_read_as_people_write_it(text: str, decimal: str, value: float | None) -> None:
@@ -99,6 +101,7 @@ def test_no_text_breaks_the_reading_of_a_cell(text: str) -> None:
         ("2026-01-31T12:30:05Z", "dmy", (2026, 1, 31, 12, 30, 5)),
         ("2026-01-31 12:30:05.25+01:00", "dmy", (2026, 1, 31, 12, 30, 5)),
         ("01/31/2026 1:05 PM", "mdy", (2026, 1, 31, 13, 5)),
+        ("31. 01. 2026", "dmy", (2026, 1, 31)), ("2026年1月31日", "dmy", (2026, 1, 31)),
         ("31.02.2026", "dmy", None), ("yesterday", "dmy", None), ("12", "dmy", None),
     ],
 )  # fmt: skip
@@ -116,6 +119,8 @@ KINDS: dict[str, tuple[list[str], str]] = {
     "percent": (["1 %", "2.5%", "30 %"], "number"),
     "years": (["1999", "2000", "2001"], "number"),
     "yes and no": (["yes", "No", "YES", ""], "boolean"),
+    "да and нет": (["да", "Нет", "да"], "boolean"),
+    "million points": (["1.234.567", "12.345", "2.000.000"], "number"),
     "0 and 1": (["0", "1", "1", "0"], "boolean"),
     "true and false": (["TRUE", "False", "NA"], "boolean"),
     "leading zeros": (["01", "1", "01", "7", "1"], "category"),
@@ -387,3 +392,61 @@ def test_a_column_of_numbers_says_what_its_cells_say(
 def test_equal_values_of_other_types_are_not_mixed() -> None:
     column = {"kind": "category", "values": ["1", "true"]}
     assert encode_column([1, True, "1", 1.0, "true"], column)[:, 0].tolist() == [0, 1, 0, 0, 1]
+
+
+def test_a_column_may_have_a_decimal_sign_of_its_own(tmp_path: Path) -> None:
+    prices = [f"{i}.{i % 1000:03d},50" for i in range(1, ROWS + 1)]
+    found = read(tmp_path, table(";", price=prices), TASK, target="label")
+    assert remark(found, "decimal_guessed").where == "price"
+    column = list(found.preprocessing["columns"])[1]
+    assert column["decimal"] == ","
+    assert encode([{"x": "0.5", "price": "1.234,50"}], found.preprocessing)[0].tolist() == [
+        0.5,
+        1234.5,
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_known_by_its_zeros(tmp_path: Path, encoding: str) -> None:
+    content = table().decode().encode(encoding)
+    found = read(tmp_path, content, TASK, target="label")
+    assert encoding in remark(found, "encoding_guessed").message
+    assert found.fingerprint == read(tmp_path, table(), TASK, target="label").fingerprint
+
+
+def test_what_stands_around_a_table_is_left_out_and_told(tmp_path: Path) -> None:
+    plain = read(tmp_path, table(), TASK, target="label")
+    above = b"Sales of 2026\n# by somebody, exported\n\n" + table()
+    found = read(tmp_path, above, TASK, target="label")
+    assert remark(found, "lines_skipped").count == 3
+    assert found.fingerprint == plain.fingerprint
+    beside = table().replace(b"\n", b",,\n")
+    found = read(tmp_path, beside, TASK, target="label")
+    assert remark(found, "empty_column").count == 2
+    assert found.fingerprint == plain.fingerprint
+    one = b"x,label\n" + b"1,a\n2,b\n" * 20
+    assert "lines_skipped" not in codes(read(tmp_path, one, TASK, target="label"))
+
+
+@pytest.mark.parametrize(("task", "word"), [(TASK, "?"), ("tabular_regression", "NA")])
+def test_a_target_without_a_value_is_unlabelled(tmp_path: Path, task: str, word: str) -> None:
+    target = [word if i % 4 == 1 else str(i % 2 + i % 3) for i in range(ROWS)]
+    content = table(y=target)
+    options = {"missing": [word]} if task == TASK else {}
+    found = read(tmp_path, content, task, target="y", unlabelled=True, **options)
+    assert found.sizes["unlabelled"] == ROWS // 4
+    with pytest.raises(ValueError, match=r"row 3, column 'y': the \w+ is missing"):
+        read(tmp_path, content, task, target="y", **options)
+
+
+def test_infinite_numbers_of_parquet_are_missing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    odd = np.where(np.arange(ROWS) % 3 == 0, rng.normal(size=ROWS), np.inf)
+    frame = pd.DataFrame(
+        {"odd": odd, "x": rng.normal(size=ROWS), "label": ["a", "b"] * (ROWS // 2)}
+    )
+    file = io.BytesIO()
+    frame.to_parquet(file)
+    found = read(tmp_path, file.getvalue(), TASK, target="label")
+    assert remark(found, "bad_cells").count == 2 * ROWS // 3
+    assert found.columns[0].kind == "number"

@@ -92,3 +92,25 @@ def test_half_of_the_prices_are_nearly_right(tmp_path: Path) -> None:
     constant = np.median(true)
     assert np.median(np.abs(found - true)) < 0.3 * np.median(np.abs(constant - true))
     assert final.metrics["test_mae"] < np.abs(constant - true).mean()
+
+
+def test_a_search_decides_how_numbers_far_apart_are_seen(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    size = np.exp(rng.normal(0, 3, ROWS))
+    label = np.where(size > 1, "large", "small").tolist()
+    columns = {"size": [f"{v:.4f}" for v in size], "label": label}
+    dataset = read(tmp_path, csv(columns), "tabular_classification", target="label")
+    facts = DatasetFacts(
+        dataset.task,
+        dataset.sizes,
+        dataset.fingerprint,
+        "sizes",
+        baseline(dataset, "val"),
+        dataset.remarks,
+    )
+    request = {"dataset": "sizes", "space": {"family": "mlp"}, "strategy": {"name": "random"}}
+    training: Any = resolve(request, lambda name: facts).spec.training
+    assert training.input_transform == Choice(("standard", "quantile"))
+    request["training"] = {"input_transform": "standard"}
+    training = resolve(request, lambda name: facts).spec.training
+    assert training.input_transform == "standard"
