@@ -134,7 +134,7 @@ def encode_column(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Ten
 
 def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> list[float]:
     """The raw number of each cell: what is written as numbers usually are is read at once."""
-    decimal = column.get("decimal", ".")
+    comma = column.get("decimal", ".") == ","
     known: dict[str, float] = {}
     is_usual = all(number_of(word) is None for word in column.get("missing", ("",)))
     numbers = []
@@ -142,11 +142,9 @@ def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> list[flo
         number = math.nan
         if is_usual and type(value) is float:
             number = value
-        elif is_usual and type(value) is str and "_" not in value:
+        elif is_usual and type(value) is str and not ("_" in value or (comma and "." in value)):
             try:
-                number = float(
-                    value if decimal == "." else value.replace(".", "_").replace(",", ".")
-                )
+                number = float(value.replace(",", ".") if comma else value)
             except ValueError:
                 pass
         if not abs(number) < 3e38:

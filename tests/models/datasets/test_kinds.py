@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.datasets import Dataset
@@ -379,6 +379,7 @@ def test_what_a_dataset_tells_is_stored_with_it(tmp_path: Path) -> None:
     sign=st.sampled_from([".", ","]),
     word=st.sampled_from(["", "na", "-9"]),
 )
+@example(cells=["1.2", "1.234", "1,5"], sign=",", word="")
 def test_a_column_of_numbers_says_what_its_cells_say(
     cells: list[str], sign: str, word: str
 ) -> None:
