@@ -21,6 +21,7 @@ Pretraining = Literal["none", "masked", "contrastive"]
 Loss = Literal["mse", "huber", "mae", "quantile"]
 TargetTransform = Literal["none", "log", "quantile"]
 InputTransform = Literal["standard", "quantile"]
+ClassWeight = Literal["none", "balanced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ TABLE_TASKS = ("tabular_classification", "tabular_regression")
 
 OF_LOSS = ("loss", "quantile_level", "target_transform")
 """Fields by which losses are of another kind, or of values in another unit."""
+
+CLASS_TASKS = (
+    "tabular_classification",
+    "image_classification",
+    "sequence_classification",
+    "text_classification",
+    "node_classification",
+    "graph_classification",
+)
+"""Their samples have one class each."""
 
 IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
@@ -131,6 +142,11 @@ class Recipe(Settings):
         "standard",
         description="of the numbers of a table; quantile: each by its rank in the train split, as "
         "normal scores, for columns with a few values far from all others",
+    )
+    class_weight: Annotated[ClassWeight, Only(CLASS_TASKS)] = Field(
+        "none",
+        description="of the samples in the training loss; balanced: samples / (classes * samples "
+        "of the class), so that each class counts the same",
     )
 
     def canonical(self) -> Self:
@@ -225,6 +241,7 @@ _RECORD: tuple[Mapping[str, Scalar], ...] = (
     },
     {"loss": "mse", "quantile_level": 0.5, "target_transform": "none"},
     {"input_transform": "standard"},
+    {"class_weight": "none"},
 )
 """The fields of each version of the recipe that added some, with the values by which a network is
 trained as before. Append only: whatever the defaults become, what is written here stays.

@@ -26,9 +26,10 @@ from models.datasets.cells import (
     unicode_words,
     words,
 )
+from models.datasets.decision import decided, probabilities
 from models.datasets.quantile_map import piecewise_linear
 from models.datasets.target import own_values
-from models.recipe import VALUE_TASKS
+from models.recipe import CLASS_TASKS, VALUE_TASKS
 
 
 def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -252,7 +253,15 @@ def source(task_name: str) -> str:
     return "\n\n".join(parts)
 
 
+def deciding(task_name: str) -> list[str]:
+    """The texts of what makes classes of outputs, `decided`, and `probabilities`; none where there
+    are no classes.
+    """
+    parts = (decided, probabilities) if task_name in CLASS_TASKS else ()
+    return [_renamed(part, part.__name__) for part in parts]
+
+
 def _renamed(function: Callable[..., Any], name: str) -> str:
     text = inspect.getsource(function).replace(f"def {function.__name__}(", f"def {name}(", 1)
-    text = text.replace("Mapping[str, Any]", "dict")
+    text = text.replace("Mapping[str, Any]", "dict").replace("Sequence[float]", "list")
     return text.replace("Sequence[Any]", "list").replace("Sequence[str]", "list")

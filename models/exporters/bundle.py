@@ -6,10 +6,11 @@ import io
 import logging
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
@@ -18,7 +19,10 @@ from models.exporters import BundleError, Export, Exporter, Turn, exporters
 from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
 from models.processes.folders import temporary_folder
+from models.recipe import CLASS_TASKS
 from models.storage import StoredFile, write_file
+from models.training.calibration import TEMPERATURE
+from models.training.thresholds import MARGIN, offsets_of
 from models.training.values import transformed
 
 __all__ = [
@@ -47,9 +51,10 @@ def write_bundle(
             bundle does not give the recorded score, too.
     """
     missing: dict[str, str] = {}
-    # Rows and values of a bundle are in their own unit, whatever its recipe made of them.
+    # Rows and values of a bundle are in their own unit, whatever its recipe made of them; its
+    # classes are decided for as on validation.
     dataset = with_inputs(dataset, checkpoint.recipe)
-    preprocessing = transformed(dataset, checkpoint.recipe)
+    preprocessing = {**transformed(dataset, checkpoint.recipe), **_decision(dataset, report)}
     dataset = replace(dataset, preprocessing=preprocessing)
     export = Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))
     directory.mkdir()
@@ -88,6 +93,18 @@ def publish_bundle(
         write_bundle(directory, checkpoint, dataset, report)
         content = zip_bundle(directory)
     return write_file(url, content)
+
+
+def _decision(dataset: Dataset, report: BundleReport) -> Mapping[str, Any]:
+    """How outputs become classes and probabilities, by what was chosen on validation; for
+    `models.datasets.decision`.
+    """
+    task = dataset.task
+    if task.name not in CLASS_TASKS:
+        return {}
+    margin = report.metrics.get(MARGIN, 0.0)
+    offsets = offsets_of(margin) if margin else [0.0] * task.outputs
+    return {"decision": {"temperature": report.metrics.get(TEMPERATURE, 1.0), "offsets": offsets}}
 
 
 def _write_turn(

@@ -4,6 +4,7 @@ al. 2019, https://arxiv.org/abs/1810.03993.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def model_card(
     example, takes = _input(raw)
     classes = preprocessing.get("classes")
     meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
+    meaning += _deciding(preprocessing.get("decision"), classes)
     if labels := preprocessing.get("labels"):
         meaning = (
             f"\n- Labels, in the order of the outputs: {_listed(labels)}; a sample has those whose "
@@ -180,6 +182,26 @@ def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
     shape = ", ".join(map(str, raw["shape"]))
     example = f"torch.zeros({', '.join(map(str, (1, *raw['shape'])))}, dtype=torch.{raw['dtype']})"
     return example, f"a batch of raw samples of shape ({shape}), {raw['dtype']}"
+
+
+def _deciding(decision: Mapping[str, Any] | None, classes: list[Any] | None) -> str:
+    """How the class follows from the outputs, and what the probabilities are."""
+    if decision is None:
+        return ""
+    said = "that of the largest output"
+    if classes and any(decision["offsets"]):
+        margin = -decision["offsets"][1] / decision["temperature"]
+        threshold = (1 + math.tanh(margin / 2)) / 2  # the logistic function
+        said = (
+            f"{classes[1]} from a probability of {threshold:.4g} on, the threshold with the best "
+            "score on validation"
+        )
+    return (
+        f'\n- Class: {said}; `model.decided(outputs, preprocessing["decision"]["offsets"])`.'
+        f'\n- Probabilities: `model.probabilities(outputs, preprocessing["decision"])`, with the '
+        f"temperature {decision['temperature']:.4g} of validation. `ece` is how far they are from "
+        "how often the class is right, in the mean."
+    )
 
 
 def _files(missing: Mapping[str, str]) -> str:

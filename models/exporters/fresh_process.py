@@ -85,14 +85,19 @@ class Bundle:
         if targets.dim() == 2:  # a token at every position
             loss = functional.cross_entropy(outputs.transpose(1, 2), targets)
             return {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
-        predictions, f1 = outputs.argmax(dim=1), []
+        decision = self.preprocessing["decision"]
+        predictions = (outputs + torch.tensor(decision["offsets"]).double()).argmax(dim=1)
+        f1, recalls = [], []
         for label in {*predictions.tolist(), *targets.tolist()}:
             predicted, true = predictions == label, targets == label
             f1.append(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))
+            if true.any():
+                recalls.append((predicted & true).sum() / true.sum())
         return {
             "test_accuracy": (predictions == targets).double().mean().item(),
             "test_loss": functional.cross_entropy(outputs, targets).item(),
             "test_f1": torch.stack(f1).double().mean().item(),
+            "test_balanced_accuracy": torch.stack(recalls).double().mean().item(),
         }
 
     def _errors(self, targets: Tensor) -> dict[str, float]:

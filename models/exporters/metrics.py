@@ -40,7 +40,7 @@ class Metrics:
         if not scores.keys() & recorded.keys():
             raise ValueError(f"none of {sorted(scores)} was recorded, only {sorted(recorded)}")
         for name in scores.keys() & recorded.keys():
-            is_count = name in ("test_accuracy", "test_f1")
+            is_count = name in ("test_accuracy", "test_f1", "test_balanced_accuracy")
             tolerance = 1e-6 if is_count else max(1e-6, 1e-4 * abs(recorded[name]))
             if not abs(scores[name] - recorded[name]) <= tolerance:
                 values = f"{name} {scores[name]}, recorded was {recorded[name]}"

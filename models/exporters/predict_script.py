@@ -112,10 +112,11 @@ class Predictor:
         return names
 
     def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
-        """One result a sample: `label` and `probability_<class>` of classes, of several labels a
-        sample those with a probability of 1/2 or more, divided by their separator; the target's own
-        values of a regression; of a forecast one a step, with its `time`, and its series where
-        there are several.
+        """One result a sample: `label` and `probability_<class>` of classes, calibrated, of which
+        `label` need not be the largest where a threshold was chosen; of several labels a sample
+        those with a probability of 1/2 or more, divided by their separator; the target's own values
+        of a regression; of a forecast one a step, with its `time`, and its series where there are
+        several.
 
         samples: rows of a table as mappings, or columns as a mapping or a data frame; texts, or
             rows with a column of them; paths of pictures, or arrays of them; the recent rows of
@@ -382,9 +383,11 @@ class Predictor:
         """
         classes, target = self.preprocessing.get("classes"), self.preprocessing.get("target")
         if classes is not None:
-            shares = outputs.double().softmax(dim=1)
+            decision = self.preprocessing["decision"]
+            shares = self._model.probabilities(outputs, decision)
+            said = self._model.decided(outputs, decision["offsets"])
             names = ["label", *(f"probability_{name}" for name in classes)]
-            labels = [classes[place] for place in shares.argmax(dim=1).tolist()]
+            labels = [classes[place] for place in said.tolist()]
             for label, row in zip(labels, shares.tolist(), strict=True):
                 yield dict(zip(names, (label, *row), strict=True))
         elif (known := self.preprocessing.get("labels")) is not None:

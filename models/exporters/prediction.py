@@ -52,7 +52,8 @@ class Prediction:
     @staticmethod
     def check(bundle: Bundle) -> None:
         """From the raw test split, rows of a table as they stood in the file, it gives the outputs
-        of `model.py`, for many samples at once and for one alone.
+        of `model.py`, for many samples at once and for one alone, and classes with the recorded
+        accuracy.
         """
         import predict  # type: ignore[import-not-found]  # the bundle's own
 
@@ -68,15 +69,23 @@ class Prediction:
         if bundle.rows:
             one = model.outputs([{name: cells[0] for name, cells in bundle.rows.items()}])
         elif model.preprocessing["input"].get("kind") == "graph":
-            return
+            one = None
         else:
             one = model.outputs(samples[:1])
-        difference = (one[0] - outputs[0]).abs().max().item()
+        difference = 0.0 if one is None else (one[0] - outputs[0]).abs().max().item()
         if not difference <= 1e-4 * scale:
             raise ValueError(f"one sample alone differs by {difference} from it among others")
         results = model.predict(samples)
         if len(results) < len(bundle.targets):
             raise ValueError(f"{len(results)} results of {len(bundle.targets)} samples")
+        if "decision" not in model.preprocessing:
+            return
+        classes = model.preprocessing["classes"]
+        true = [classes[target] for target in bundle.targets.tolist()]
+        right = [result["label"] == name for result, name in zip(results, true, strict=True)]
+        accuracy, recorded = sum(right) / len(right), bundle.scores["test_accuracy"]
+        if not abs(accuracy - recorded) <= 1e-6:
+            raise ValueError(f"predict.py has an accuracy of {accuracy}, recorded was {recorded}")
 
 
 def text(task_name: str) -> str:

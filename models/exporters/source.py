@@ -89,9 +89,9 @@ def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     """
     definition = families[architecture.family].definition(network, architecture)
     parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
-    body = _spaced(
-        [*parts, definition.text, BUILD, definition.preprocess or preprocess.source(task.form)]
-    )
+    preprocessing = definition.preprocess or preprocess.source(task.form)
+    reading = preprocess.deciding(task.name)
+    body = _spaced([*parts, definition.text, BUILD, preprocessing, *reading])
     header = HEADER.format(
         family=architecture.family,
         task=task.name,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.datasets.decision import decided
+from models.training.confusion import balanced_accuracy, confusion_of, macro_f1
 from models.training.metrics import Goal, scores
-from models.training.ranking import areas_under_roc
+from models.training.ranking import areas_under_roc, average_precisions
+from models.training.thresholds import MARGIN, best_margin, offsets_of
 
 
 @scores.register("tabular_classification")
@@ -19,13 +23,14 @@ from models.training.ranking import areas_under_roc
 @scores.register("node_classification")
 @scores.register("graph_classification")
 class ClassificationScore:
-    """Cross-entropy, accuracy, macro F1 and macro AUC.
+    """Cross-entropy, accuracy, macro F1, macro AUC, balanced accuracy and average precision.
+
+    A class is decided for by the largest output, or between two classes by a threshold: `margin`,
+    or the one with which `best_for`, a metric of `models.training.confusion.DECISION_METRICS`, is
+    largest on what was added; `chosen` then tells it.
 
     Shapes:
         outputs: (N, classes) logits; targets: (N,) int64
-
-    F1 of a class is 2 TP / (2 TP + FP + FN). The macro mean is over the classes that occur among
-    targets or predictions, as in scikit-learn. AUC: see `area_under_curve`.
     """
 
     ignores: ClassVar[frozenset[str]] = frozenset()
@@ -34,14 +39,37 @@ class ClassificationScore:
         "loss": "minimize",
         "f1": "maximize",
         "auc": "maximize",
+        "balanced_accuracy": "maximize",
+        "average_precision": "maximize",
     }
 
-    def __init__(self, outputs: int, device: torch.device) -> None:
-        self._classes = outputs
+    def __init__(
+        self,
+        outputs: int,
+        device: torch.device,
+        *,
+        margin: float = 0.0,
+        best_for: str | None = None,
+    ) -> None:
+        if (margin or best_for) and outputs != 2:
+            raise ValueError(f"a threshold is between two classes, got {outputs}")
+        self._classes, self._margin, self._best_for = outputs, margin, best_for
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._confusion = torch.zeros(outputs * outputs, dtype=torch.int64, device=device)
-        self._probabilities: list[Tensor] = []
+        self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
+
+    @property
+    def outputs(self) -> Tensor:
+        """Of everything added."""
+        return torch.cat(self._outputs)
+
+    @property
+    def targets(self) -> Tensor:
+        return torch.cat(self._targets)
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        return {MARGIN: self._threshold()} if self._best_for else {}
 
     @staticmethod
     def loss(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -51,23 +79,32 @@ class ClassificationScore:
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         losses = F.cross_entropy(outputs, targets, reduction="none")
         self._loss += losses.sum(dtype=torch.float64)
-        cells = targets * self._classes + outputs.argmax(dim=1)
-        self._confusion.index_add_(0, cells, torch.ones_like(cells))  # bincount waits for a GPU
-        self._probabilities.append(outputs.detach().double().softmax(dim=1))
+        self._outputs.append(outputs.detach())
         self._targets.append(targets)
 
     def compute(self) -> dict[str, float]:
-        confusion = self._confusion.cpu().reshape(self._classes, self._classes).double()
-        hits = confusion.diagonal()
-        support = confusion.sum(dim=0) + confusion.sum(dim=1)  # 2 TP + FP + FN
-        occurs = support > 0
+        outputs, targets = self.outputs, self.targets
+        said = decided(outputs, self._offsets())
+        confusion = confusion_of(targets, said, self._classes)
+        shares = outputs.double().softmax(dim=1)
         metrics = {
-            "accuracy": (hits.sum() / confusion.sum()).item(),
-            "loss": self._loss.item() / confusion.sum().item(),
-            "f1": (2 * hits[occurs] / support[occurs]).mean().item(),
+            "accuracy": (confusion.diagonal().sum() / len(targets)).item(),
+            "loss": self._loss.item() / len(targets),
+            "f1": macro_f1(confusion).item(),
+            "auc": area_under_curve(shares, targets),
+            "balanced_accuracy": balanced_accuracy(confusion).item(),
+            "average_precision": average_precision(shares, targets),
         }
-        auc = area_under_curve(torch.cat(self._probabilities), torch.cat(self._targets))
-        return metrics if auc is None else metrics | {"auc": auc}
+        return {name: value for name, value in metrics.items() if value is not None}
+
+    def _threshold(self) -> float:
+        if self._best_for is None:
+            return self._margin
+        return best_margin(self.outputs, self.targets, self._best_for)
+
+    def _offsets(self) -> Sequence[float]:
+        margin = self._threshold()
+        return offsets_of(margin) if margin else [0.0] * self._classes
 
 
 def area_under_curve(probabilities: Tensor, targets: Tensor) -> float | None:
@@ -78,6 +115,33 @@ def area_under_curve(probabilities: Tensor, targets: Tensor) -> float | None:
     Shapes:
         probabilities: (N, classes); targets: (N,) int64
     """
-    is_class = torch.arange(probabilities.shape[1], device=targets.device)[:, None] == targets
-    areas = areas_under_roc(probabilities.T, is_class)
+    areas = areas_under_roc(probabilities.T, _one_hot(targets, probabilities.shape[1]))
     return areas.mean().item() if len(areas) else None
+
+
+def average_precision(probabilities: Tensor, targets: Tensor) -> float | None:
+    """Of two classes that of the second one; of more the macro mean of one against the rest.
+
+    It is the sum of (R_n - R_n-1) P_n over the thresholds, without interpolation, as in
+    scikit-learn. A class that no sample has, has none; None where no class has one, or every sample
+    is of one class.
+
+    Shapes:
+        probabilities: (N, classes); targets: (N,) int64
+    """
+    classes = probabilities.shape[1]
+    is_class = _one_hot(targets, classes)
+    if is_class.all(dim=1).any():
+        return None
+    first = 1 if classes == 2 else 0
+    found = average_precisions(probabilities.T[first:], is_class[first:])
+    return found.mean().item() if len(found) else None
+
+
+def _one_hot(targets: Tensor, classes: int) -> Tensor:
+    """Whether a sample is of a class.
+
+    Shapes:
+        (N,) -> (classes, N) bool
+    """
+    return torch.arange(classes, device=targets.device)[:, None] == targets

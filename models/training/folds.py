@@ -33,9 +33,12 @@ class FoldedTraining:
         seed: int,
         device: str | torch.device = "cpu",
         error_unit: ErrorUnit = "own_unit",
+        best_for: str | None = None,
         start: TrainingState | None = None,
     ) -> None:
-        """`build`: a network by its seed. `start`: of such a training, to go on after it."""
+        """`build`: a network by its seed. `best_for`: each fold has a threshold of its own, as it
+        has a validation. `start`: of such a training, to go on after it.
+        """
         count = len(dataset.folds)
         starts = [None] * count if start is None else _parts(start, count)
         self._trainings = []
@@ -49,6 +52,7 @@ class FoldedTraining:
                     seed=of_fold,
                     device=device,
                     error_unit=error_unit,
+                    best_for=best_for,
                     start=begun,
                 )
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -22,6 +24,7 @@ class LanguageScore:
         outputs: (N, length, vocabulary) logits; targets: (N, length) int64
     """
 
+    chosen: Mapping[str, float] = MappingProxyType({})
     ignores: ClassVar[frozenset[str]] = frozenset()
     goals: ClassVar[dict[str, Goal]] = {"perplexity": "minimize", "loss": "minimize"}
 

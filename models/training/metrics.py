@@ -5,6 +5,7 @@ Another kind of score is another file of this package that registers it for its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -35,6 +36,10 @@ class Score(Protocol):
 
     def compute(self) -> dict[str, float]:
         """The metrics of everything added, those of `goals` but what is not defined on it."""
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        """What was chosen by the samples that were added, so that their metrics are best."""
 
 
 scores: Registry[type[Score]] = Registry("task", "models.training")

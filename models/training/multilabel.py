@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -26,6 +28,7 @@ class MultilabelScore:
         outputs: (N, labels) logits; targets: (N, labels) bool
     """
 
+    chosen: Mapping[str, float] = MappingProxyType({})
     ignores: ClassVar[frozenset[str]] = frozenset()
     goals: ClassVar[dict[str, Goal]] = {
         "average_precision": "maximize",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -35,6 +37,7 @@ class RegressionScore:
         "r2": "maximize",
         "loss": "minimize",
     }
+    chosen: Mapping[str, float] = MappingProxyType({})
     ignores: ClassVar[frozenset[str]] = frozenset({"label_smoothing"})
 
     def __init__(

@@ -24,7 +24,7 @@ from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
 from models.tensor_file import dense
 from models.training import augmentation, gradients, normalization, regularization
-from models.training.criterion import criterion, scoring
+from models.training.criterion import Scoring, criterion, scoring
 from models.training.diagnosis import NonFiniteError, diagnosis
 from models.training.evaluation import channels_last, evaluate
 from models.training.initialization import initialize
@@ -128,10 +128,12 @@ class Training:
         data: Literal["train", "train+val"] = "train",
         keep_best: bool = False,
         error_unit: ErrorUnit = "own_unit",
+        best_for: str | None = None,
         start: TrainingState | None = None,
     ) -> None:
         """With `start` the first epoch is the one after it, and the network's own weights count for
-        nothing.
+        nothing. `best_for`: as `models.training.criterion.scoring` has it; what is chosen on
+        validation stands among the metrics of its epoch.
         """
         if keep_best and data != "train":
             raise ValueError("keep_best needs validation data, and train+val leaves none")
@@ -148,7 +150,8 @@ class Training:
             whole=data == "train+val",
         )
         self._pretrained: dict[str, float] = {}
-        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data, error_unit)
+        scored = scoring(dataset, recipe, error_unit, best_for)
+        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data, scored)
         has_best = keep_best or (recipe.early_stopping and data == "train")
         self._best = _Best(network) if has_best else None
         self._epoch = 0
@@ -221,7 +224,7 @@ class _Loop:
         seed: int,
         device: torch.device,
         data: Literal["train", "train+val"],
-        error_unit: ErrorUnit,
+        scored: Scoring,
     ) -> None:
         self._network, self._recipe, self._seed = network, recipe, seed
         self._device, self._task = device, dataset.task
@@ -257,8 +260,8 @@ class _Loop:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._weights = regularization.weights(network)
         self._optimizer = optimizer(recipe, self._parameters)
-        self._loss = criterion(dataset, recipe)
-        self._scoring = scoring(dataset, recipe, error_unit)
+        self._loss = criterion(dataset, recipe, self._y)
+        self._scoring = scored
         proximal = recipe.l1_step == "proximal"
         self._l1, self._threshold = (0.0, recipe.l1) if proximal else (recipe.l1, 0.0)
         self.last_norm: tuple[int, float] | None = None
@@ -280,6 +283,7 @@ class _Loop:
         if self._validation is not None:
             score = self._scoring(self._device)
             metrics |= evaluate(self._network, self._validation, self._task, "val", score=score)
+            metrics |= score.chosen
             self._check(number, "validation", metrics["val_loss"])
         return metrics
 

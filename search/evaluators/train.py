@@ -20,21 +20,24 @@ from models.cost import cost
 from models.datasets import Dataset
 from models.datasets.input_transform import with_inputs
 from models.datasets.reference import DatasetReference, load_dataset
+from models.domains import as_domain
 from models.family import FamilySettings, InfeasibleError, families
 from models.latency import latency_ms
 from models.memory import PeakMemory, available_bytes, training_bytes
 from models.presets import preset
 from models.quiet import at_work, waited_seconds
 from models.recipe import Recipe
-from models.training.criterion import scoring
+from models.training.confusion import DECISION_METRICS
+from models.training.final_scores import final_scores
 from models.training.folds import FoldedTraining
 from models.training.initialization import build
 from models.training.pretraining import largest_step
-from models.training.trainer import NonFiniteError, Training, TrainingState, evaluate
+from models.training.thresholds import MARGIN
+from models.training.trainer import NonFiniteError, Training, TrainingState
 from models.training.values import ErrorUnit
 from search import saved
 from search.evaluation import NOTHING, EvaluationError, Measurement
-from search.objectives import COST_METRICS, Constraint
+from search.objectives import COST_METRICS, Constraint, Objective
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
 from search.weight_sharing.evaluation import train_supernet
@@ -91,9 +94,13 @@ class TrainEvaluator:
         limits: Sequence[Constraint] = (),
         free: Collection[Architecture] = (),
         error_unit: ErrorUnit = "own_unit",
+        shared: Recipe | None = None,
+        best_for: str | None = None,
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has. `space`: of which supernets are built.
+        `shared`: what all networks of a supernet are trained by; default: the default recipe.
+        `best_for`: the metric, without prefix, for which thresholds are chosen on validation.
 
         Raises:
             models.registry.UnknownNameError: there is no such dataset.
@@ -109,12 +116,14 @@ class TrainEvaluator:
         self._limits = [limit for limit in limits if limit.metric in EARLY_METRICS]
         self._cost_limits = [limit for limit in limits if limit.metric in COST_METRICS]
         self._free, self._error_unit = free, error_unit
+        self._shared, self._best_for = shared, best_for
 
     @classmethod
     def for_search(
         cls, spec: SearchSpec, checkpoints: str, dataset: DatasetReference | None = None
     ) -> TrainEvaluator:
         """`spec` is resolved; `dataset`: where its dataset is kept, default: under its name."""
+        weight = spec.training.class_weight  # type: ignore[attr-defined]  # of Recipe
         return cls(
             dataset or spec.dataset,
             checkpoints,
@@ -126,6 +135,8 @@ class TrainEvaluator:
             limits=spec.constraints,
             free=[preset(name).architecture for name in spec.baselines],
             error_unit=spec.errors_in,
+            shared=Recipe.model_validate({"class_weight": as_domain(weight).first}),
+            best_for=_decided_for(spec.objectives),
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
@@ -158,6 +169,7 @@ class TrainEvaluator:
                 self._cost_limits,
                 self._memory_limit_bytes,
                 self._weights_url(trial.number) if leaves_weights else None,
+                self._shared,
             )
             return
         device, candidate = self._device, trial.candidate
@@ -196,8 +208,14 @@ class TrainEvaluator:
             yield Measurement(held)
             held = report
         network.to("cpu")  # the test score is the one that a user of the bundle gets
-        score = scoring(dataset, candidate.recipe, self._error_unit)(torch.device("cpu"))
-        tested = evaluate(network, dataset.test, dataset.task, "test", score=score)
+        tested = final_scores(
+            network,
+            dataset,
+            candidate.recipe,
+            self._error_unit,
+            margin=held.get(MARGIN, 0.0),
+            is_validated=data == "train",
+        )
         held |= _finite(tested, "the test split")
         self._save(trial, network, held)
         yield Measurement(held)
@@ -222,6 +240,7 @@ class TrainEvaluator:
                 seed=trial.seed,
                 device=self._device.type,
                 error_unit=self._error_unit,
+                best_for=self._best_for,
                 start=start,
             )
         data = self._final_data if is_final else "train"
@@ -235,6 +254,7 @@ class TrainEvaluator:
             keep_best=is_final and data == "train",
             start=start,
             error_unit=self._error_unit,
+            best_for=self._best_for,
         )
 
     def _keep_limits(
@@ -308,6 +328,17 @@ def _device(gpus: float) -> torch.device:
     if not torch.cuda.is_available():
         raise RuntimeError(f"gpus_per_trial is {gpus:g}, but this worker has no CUDA device")
     return torch.device("cuda")
+
+
+def _decided_for(objectives: Sequence[Objective]) -> str | None:
+    """The metric, without prefix, that a threshold between two classes serves: the first of the
+    objectives of validation that depends on one. None: the larger output decides.
+    """
+    for objective in objectives:
+        prefix, _, name = objective.metric.partition("_")
+        if prefix == "val" and name in DECISION_METRICS and objective.goal == "maximize":
+            return name
+    return None
 
 
 def failure_of(error: Exception) -> Failure:

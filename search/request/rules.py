@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from models.cost import cost
+from models.domains import as_domain
 from models.family import InfeasibleError, families
 from models.presets import Preset, presets
 from models.settings import Settings
@@ -25,7 +26,7 @@ from search.weight_sharing.one_shot import OneShotSettings
 
 MAX_FINAL_TRIALS = 1000
 
-UNIT_METRICS = ("accuracy", "f1", "auc", "average_precision")
+UNIT_METRICS = ("accuracy", "f1", "auc", "balanced_accuracy", "average_precision")
 """Metrics in 0..1; all others are at least 0, but for those that have no least value."""
 
 UNBOUNDED_METRICS = ("r2",)
@@ -150,6 +151,17 @@ def _networks_can_share_weights(held: Held) -> Iterator[SpecProblem]:
         supernets[settings.family].check(settings, partial=partial, task=task)
     except InfeasibleError as error:
         yield problem(str(error), "space", error.field)
+
+
+@_about("strategy", "training")
+def _supernets_have_one_loss(held: Held) -> Iterator[SpecProblem]:
+    domain = as_domain(held.spec.training.class_weight)  # type: ignore[attr-defined]  # of Recipe
+    if isinstance(held.spec.strategy, OneShotSettings) and domain.size > 1:
+        message = (
+            f"{held.spec.strategy.name} trains all networks by one loss, so that class_weight has "
+            f"one value, got {shown(list(domain.values()))}"
+        )
+        yield problem(message, "training", "class_weight")
 
 
 @_about("fidelity", "objectives")

@@ -21,8 +21,8 @@ from models.recipe import Recipe
 from models.supernets import Mix, Supernet, supernets
 from models.supernets.memory import step_bytes
 from models.task import Task
-from models.training.criterion import scoring
-from models.training.metrics import scores
+from models.training.criterion import criterion, scoring
+from models.training.losses import ValueLoss
 from models.training.trainer import evaluate, seeded
 from search import saved
 from search.evaluation import EvaluationError, Measurement
@@ -53,6 +53,7 @@ def train_supernet(
     limits: Sequence[Constraint] = (),
     memory_limit_bytes: int | None = None,
     weights_url: str | None = None,
+    recipe: Recipe | None = None,
 ) -> Iterator[Measurement]:
     """Train a supernet, or go on with it: `search.weight_sharing.training` says what an epoch is.
 
@@ -65,7 +66,8 @@ def train_supernet(
     the architecture was scored go to `weights_url`, if there is one
     (`search.weight_sharing.inheritance`).
 
-    What is derived keeps the `limits` on parameters and FLOPs, by the default recipe.
+    What is derived keeps the `limits` on parameters and FLOPs, by the default recipe. Of `recipe`
+    the weights of the classes count alone: all else of the training is in the strategy's settings.
 
     Raises:
         search.evaluation.EvaluationError: a step needs more than `memory_limit_bytes` at least;
@@ -80,7 +82,9 @@ def train_supernet(
     _refuse_too_big(proposal, space, dataset, memory_limit_bytes or available_bytes(device))
     halves, peak = Halves(dataset, seed, device), PeakMemory(device)
     limits = [limit for limit in limits if limit.metric in COST_METRICS]
-    begin = _beginning(proposal, space, dataset, device, partial(_is_within, dataset.task, limits))
+    loss = _loss(dataset, recipe or Recipe(), device)
+    allows = partial(_is_within, dataset.task, limits)
+    begin = _beginning(proposal, space, dataset, device, loss, allows)
     start, last = saved.left(state_url, trial)
     within = _within(dataset.task, limits)
     training = SupernetTraining(begin, halves, seed, device, start, within)
@@ -135,13 +139,14 @@ def _beginning(
     space: FamilySettings,
     dataset: Dataset,
     device: torch.device,
+    loss: ValueLoss,
     allows: Callable[[Architecture], bool],
 ) -> Begin:
     """Searches of which all have the same costs of their options."""
     known: list[OptionCosts] = []
 
     def begin(restarts: int) -> OneShot:
-        search = _search(proposal, space, dataset, device, restarts)
+        search = _search(proposal, space, dataset, device, loss, restarts)
         search.allows = allows
         if isinstance(search, Bilevel) and search.settings.penalty is not None:
             if not known:
@@ -226,6 +231,7 @@ def _search(
     space: FamilySettings,
     dataset: Dataset,
     device: torch.device,
+    loss: ValueLoss,
     restarts: int,
 ) -> OneShot:
     """At its start, with the weight decay of so many restarts."""
@@ -239,9 +245,14 @@ def _search(
             space, dataset.task, partial=settings.channel_divisor
         )
     generator = torch.Generator().manual_seed(seed_for(seed, SupernetPurpose.CHOICES))
-    loss = scores[dataset.task.name].loss
     architectures = SearchSpace.of_architectures(space.family, space, dataset.task)
     return strategy.Search(supernet.to(device), settings, loss, generator, architectures)
+
+
+def _loss(dataset: Dataset, recipe: Recipe, device: torch.device) -> ValueLoss:
+    """Of both halves of the train split, whose classes are weighted by all of it."""
+    weighted = Recipe(class_weight=recipe.class_weight)
+    return criterion(dataset, weighted, dataset.train.y.to(device))
 
 
 def _scores(prefix: str, network: Fixed, dataset: Dataset) -> dict[str, float]:

@@ -57,6 +57,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "quantile_level": ({"loss": "quantile"}, 0.9),
     "target_transform": ({}, "log"),
     "input_transform": ({}, "quantile"),
+    "class_weight": ({}, "balanced"),
 }
 
 IDLE: dict[str, tuple[dict[str, Any], Any]] = {
@@ -104,7 +105,9 @@ def digits() -> Dataset:
 def data_for(digits: Dataset) -> Callable[[str], Dataset]:
     """A dataset of a task that the field is for."""
     diabetes = datasets["diabetes"].load()
-    return lambda field: diabetes if field in of_tasks() else digits
+    return lambda field: (
+        digits if digits.task.name in of_tasks().get(field, (digits.task.name,)) else diabetes
+    )
 
 
 def outcome(recipe: Recipe, dataset: Dataset) -> tuple[list[dict[str, float]], list[Tensor]]:

@@ -11,6 +11,8 @@ import torch
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
     f1_score,
     log_loss,
     mean_absolute_error,
@@ -38,6 +40,8 @@ def test_classes_are_guessed_by_their_shares() -> None:
             "val_loss": log_loss(val, shares),
             "val_f1": f1_score(val, guesses, average="macro"),
             "val_auc": 0.5,
+            "val_balanced_accuracy": balanced_accuracy_score(val, guesses),
+            "val_average_precision": average_precision_score(val, shares[:, 1]),
         },
         abs=1e-6,
     )
@@ -78,6 +82,8 @@ def test_what_means_something_else_does_not_stand_beside_a_score() -> None:
     assert known.keys() - by_loss.keys() == {"val_loss"}
     transformed = comparable(known, Recipe(target_transform="log"), "own_unit")
     assert transformed.keys() == by_loss.keys()
+    weighted = comparable(known, Recipe(class_weight="balanced"), "own_unit")
+    assert weighted == known  # in training alone
     older = comparable(known, Recipe(), "deviations")
     assert known.keys() - older.keys() == {"val_mae", "val_rmse"}
 

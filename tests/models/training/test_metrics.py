@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -8,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
     f1_score,
     log_loss,
     r2_score,
@@ -18,13 +22,20 @@ from sklearn.metrics import (
 from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.task import MULTILABEL, TASK_NAMES
-from models.training.classification import area_under_curve
+from models.training.classification import area_under_curve, average_precision
 from models.training.defaults import default_recipe
 from models.training.metrics import default_metric, metric_names, scores
 
 
 def test_image_classification_names_its_metrics_and_its_default() -> None:
-    assert metric_names("image_classification") == ("accuracy", "loss", "f1", "auc")
+    assert metric_names("image_classification") == (
+        "accuracy",
+        "loss",
+        "f1",
+        "auc",
+        "balanced_accuracy",
+        "average_precision",
+    )
     assert default_metric("image_classification") == ("accuracy", "maximize")
 
 
@@ -78,24 +89,36 @@ def test_metrics_are_those_of_scikit_learn_however_the_data_is_cut(
         score.update(outputs, y)
     outputs, y = torch.cat(logits), torch.cat(targets)
     probabilities = outputs.double().softmax(dim=1)
-    auc = one_against_the_rest(y, probabilities)
+    auc = one_against_the_rest(roc_auc_score, y, probabilities)
+    of_second = [1] if classes == 2 else list(range(classes))
+    precision = one_against_the_rest(average_precision_score, y, probabilities, of_second)
+    with warnings.catch_warnings(action="ignore"):  # of classes that are said and never true
+        balanced = balanced_accuracy_score(y, outputs.argmax(1))
     assert score.compute() == {
         "accuracy": pytest.approx(accuracy_score(y, outputs.argmax(1)), abs=1e-12),
         "f1": pytest.approx(f1_score(y, outputs.argmax(1), average="macro"), abs=1e-12),
+        "balanced_accuracy": pytest.approx(balanced, abs=1e-12),
         "loss": pytest.approx(
             log_loss(y, probabilities, labels=list(range(classes))), rel=1e-5, abs=1e-6
         ),
-    } | ({} if auc is None else {"auc": pytest.approx(auc, abs=1e-12)})
+        **({} if auc is None else {"auc": pytest.approx(auc, abs=1e-12)}),
+        **({} if precision is None else {"average_precision": pytest.approx(precision, abs=1e-12)}),
+    }
 
 
-def one_against_the_rest(y: torch.Tensor, probabilities: torch.Tensor) -> float | None:
-    """scikit-learn's areas of the classes that have one; it refuses the others."""
-    areas = [
-        roc_auc_score(y == label, probabilities[:, label])
-        for label in range(probabilities.shape[1])
+def one_against_the_rest(
+    metric: Callable[..., float],
+    y: torch.Tensor,
+    probabilities: torch.Tensor,
+    labels: Sequence[int] | None = None,
+) -> float | None:
+    """The mean of scikit-learn's metric over the classes that some and not all samples have."""
+    found = [
+        metric(y == label, probabilities[:, label])
+        for label in labels or range(probabilities.shape[1])
         if 0 < (y == label).sum() < len(y)
     ]
-    return sum(areas) / len(areas) if areas else None
+    return sum(found) / len(found) if found else None
 
 
 def test_a_tie_counts_half_of_the_area() -> None:
@@ -103,6 +126,14 @@ def test_a_tie_counts_half_of_the_area() -> None:
     y = torch.tensor([0, 1, 1, 0])
     assert area_under_curve(probabilities, y) == pytest.approx(3.5 / 4)
     assert area_under_curve(probabilities, torch.zeros(4, dtype=torch.int64)) is None
+
+
+def test_equal_probabilities_are_one_threshold_of_the_average_precision() -> None:
+    """By hand: 0.8 finds one of two at a precision of 1/1, 0.5 the other at 2/3."""
+    shares = torch.tensor([0.5, 0.5, 0.8, 0.1])
+    probabilities, y = torch.stack([1 - shares, shares], dim=1), torch.tensor([0, 1, 1, 0])
+    assert average_precision(probabilities, y) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert average_precision(probabilities, torch.ones(4, dtype=torch.int64)) is None
 
 
 def test_errors_of_a_regression_do_not_depend_on_the_batches() -> None:

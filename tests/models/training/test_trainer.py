@@ -18,6 +18,7 @@ from models.datasets import Dataset, Split, datasets
 from models.datasets.images import from_arrays
 from models.recipe import Recipe
 from models.task import Task
+from models.training.metrics import metric_names
 from models.training.state import load_state, save_state
 from models.training.trainer import NonFiniteError, Training, evaluate, train
 
@@ -229,6 +230,8 @@ def test_every_epoch_reports_task_metrics_and_gradient_health(digits: Dataset) -
         "val_loss",
         "val_f1",
         "val_auc",
+        "val_balanced_accuracy",
+        "val_average_precision",
         "gradient_norm_first",
         "gradient_norm_last",
         "gradient_nonfinite_share",
@@ -428,7 +431,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_or_change_the_network(
     before = state(network)
     network.train()
     expected = evaluate(network, digits.test, digits.task, "test")
-    assert set(expected) == {"test_accuracy", "test_loss", "test_f1", "test_auc"}
+    assert set(expected) == {f"test_{name}" for name in metric_names(digits.task.name)}
     for size in (1, 7, 359, 10_000):
         found = evaluate(network, digits.test, digits.task, "test", batch_size=size)
         assert found == pytest.approx(expected, rel=1e-6)

@@ -150,13 +150,15 @@ def test_losses_are_as_they_are_written() -> None:
     assert level == pytest.approx(mean_pinball_loss(*flat, alpha=0.9))
 
 
-def test_what_is_for_values_is_refused_for_classes() -> None:
+def test_what_is_for_values_is_refused_for_classes_and_the_other_way_round() -> None:
     wine = datasets["wine"].load()
     with pytest.raises(ValueError, match="loss 'mae' is for tabular_regression, forecasting, the"):
-        criterion(wine, Recipe(loss="mae"))
+        criterion(wine, Recipe(loss="mae"), wine.train.y)
     flat = series.forecasting("flat", np.arange(60.0)[:, None], ["a"], ["a"], window=4, horizon=1)
     with pytest.raises(ValueError, match="target_transform 'log' is for tabular_regression"):
-        criterion(flat, Recipe(target_transform="log"))
+        criterion(flat, Recipe(target_transform="log"), flat.train.y)
+    with pytest.raises(ValueError, match="class_weight 'balanced' is for tabular_classif"):
+        criterion(flat, Recipe(class_weight="balanced"), flat.train.y)
 
 
 def test_a_score_that_knows_nothing_is_in_the_unit_of_the_targets() -> None:
