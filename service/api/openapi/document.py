@@ -132,7 +132,6 @@ def _finish(operation: dict[str, Any]) -> None:
     for stream in answer.get("content", {}).values():
         if stream.pop("itemSchema", None) is not None:  # of 3.2
             answer["description"] = _STREAM
-            stream["schema"] = {"type": "string", "description": f"a sequence of `{EVENT}`"}
     body = operation.get("requestBody", {})
     if "$ref" in body:
         schema = {"$ref": _REFERENCE.format(model=body.pop("$ref"))}

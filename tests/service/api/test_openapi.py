@@ -98,7 +98,7 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
     stream = document["paths"]["/v1/searches/{search_id}/events"]["get"]["responses"]["200"]
     content = stream["content"]["text/event-stream"]  # 3.1 has no word for a stream's items
-    assert content == {"schema": {"type": "string", "description": "a sequence of `SearchEvent`"}}
+    assert content == {} and "`SearchEvent`" in stream["description"]
     assert "number of the event" in stream["description"]
 
 
