@@ -94,7 +94,8 @@ class Dataset:
     `folds`: where a candidate is scored by the mean over several cuts of train and validation,
     those cuts; else empty. Models that are handed out are trained on `train`.
 
-    `raw_rows`: of a table, the cells of the test split by column, as they stood in the file.
+    `raw_rows`: of a table, or of texts in one, the cells of the test split by column, as they
+    stood in the file.
     `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
     is missing. `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
 

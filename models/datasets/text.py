@@ -96,6 +96,7 @@ def classification(
     unlabelled: Sequence[str] = (),
     *,
     labels: LabelSet | None = None,
+    column: str | None = None,
     window: int | None = None,
     tokens: Literal["words", "characters"] = "words",
     missing: Sequence[str] = (),
@@ -112,7 +113,7 @@ def classification(
     most frequent words of the train split, and the length, where it is left open, that of 19 of 20
     of its texts; what is longer is cut. `unlabelled` are more texts of it, without a class; those
     that validation or test have are left out. `missing` are texts, in lower case, that count as
-    empty.
+    empty. `column`: where the texts stood in a file, and those to predict from will.
 
     Shapes:
         y: (N,) integers or strings, or (N, labels) of 0 and 1
@@ -124,6 +125,7 @@ def classification(
     targets = targets_of(y, labels, "text_classification")
     y = targets.y
     groups: dict[str, int] = {}
+    as_given = texts
     texts, unlabelled = (
         ["" if text.strip().lower() in missing else text for text in given]
         for given in (texts, unlabelled)
@@ -149,6 +151,8 @@ def classification(
         window = min(max(length, 1), MAX_WORDS)
     preprocessing = _preprocessing(kind, [PADDING, UNKNOWN, *frequent], window)
     preprocessing |= targets.known
+    if column is not None:
+        preprocessing["text"] = column
     if missing:
         preprocessing["missing"] = list(missing)
     encoded = encode(texts, preprocessing)
@@ -172,6 +176,7 @@ def classification(
         preprocessing=preprocessing,
         fingerprint=fingerprint(content),
         unlabelled=more,
+        raw_rows={} if column is None else {column: [as_given[row] for row in sets[2]]},
         folds=tuple(_fold(encoded, y, preprocessing, *cut) for cut in cuts),
     )
     lengths = np.array([len(found) for found in cut])

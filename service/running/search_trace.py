@@ -61,7 +61,7 @@ class SearchTrace:
                 self._trials[trial.number] = self._begin(trial, time.time_ns())
             case TrialPaused(number) | TrialResumed(number):
                 if number in self._trials:
-                    name = "paused" if isinstance(event, TrialPaused) else "resumed"
+                    name = "trial.paused" if isinstance(event, TrialPaused) else "trial.resumed"
                     self._trials[number].add_event(name)
             case TrialEnded(trial):
                 now = time.time_ns()

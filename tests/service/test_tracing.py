@@ -104,7 +104,7 @@ def test_a_search_is_one_trace_whoever_goes_on_with_it(tmp_path: Path) -> None:
         (two.span_id, 1, "failed"),
     ]
     completed, _, ended = collector.named("trial candidate")
-    assert completed.events == ["paused", "resumed"]
+    assert completed.events == ["trial.paused", "trial.resumed"]
     assert ended.seconds == pytest.approx(12.0, abs=1e-6)  # it began before this driver did
     assert ended.attributes["nasmith.trial.failure"] == "non_finite"
     assert ended.error == "the loss is NaN"

@@ -68,7 +68,8 @@ class LabelledTexts:
         if table.rows * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
         words = {word.strip().lower() for word in options.missing or ()}
-        whole = ["" if t.lower() in words else t for t in table.texts[column].to_pylist()]
+        given = table.texts[column].to_pylist()
+        whole = ["" if t.lower() in words else t for t in given]
         empty = [row for row, found in enumerate(whole) if _is_empty(found)]
         remarks = [*table.remarks, *classes.remarks, *_of_empty(column, empty, table.rows)]
         others = [n for n in table.texts if n not in (target, column, *divided.columns)]
@@ -78,10 +79,11 @@ class LabelledTexts:
         has_class = set(known.tolist())
         dataset = text.classification(
             upload.name,
-            [whole[row] for row in known],
+            [given[row] for row in known],
             classes.y,
             [found for row, found in enumerate(whole) if row not in has_class],
             labels=classes.labels,
+            column=column,
             window=options.window,
             tokens=options.tokens,
             missing=sorted(words),

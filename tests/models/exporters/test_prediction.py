@@ -236,6 +236,15 @@ def test_texts_and_series(tmp_path: Path) -> None:
     expected = model.predict(["word3 and more", "never seen"])
     assert [row["label"] for row in printed] == [row["label"] for row in expected]
     assert "unknown in 'text': 2" in remarks
+    (tmp_path / "new.csv").write_text('no,text\n1,"word3 and more"\n2,never seen\n')
+    printed, remarks = run(folder, str(tmp_path / "new.csv"))
+    assert [row["label"] for row in printed] == [row["label"] for row in expected]
+    assert "not used: no" in remarks
+    (alone,) = model.predict([{"text": "word3 and more"}])
+    assert alone == pytest.approx(expected[0], abs=1e-6)
+    with pytest.raises(ValueError, match="no column 'text': it has 'txt'"):
+        model.predict([{"txt": "word3"}])
+    assert len(model.outputs(dataset.raw_rows)) == len(dataset.test)
 
     values = RNG.normal(size=(120, 2)).cumsum(axis=0)
     (tmp_path / "s").mkdir()

@@ -80,7 +80,7 @@ def test_the_text_is_plain_pytorch(topology: str, tmp_path: Path) -> None:
                 assert {alias.name for alias in node.names} <= {"torch", "math"}
             if isinstance(node, ast.ImportFrom):
                 assert node.module in {"__future__", "torch", "torch.nn"}
-        lowered = text.lower()
+        lowered = text.lower().replace("torch.searchsorted", "")
         for word in ("nasmith", "supernet", "search", "genotype", "operations[", "models."):
             assert word not in lowered
     ruff = [sys.executable, "-m", "ruff"]
