@@ -152,6 +152,9 @@ def _dataset(
         fitted = np.concatenate([fitted, _raw(described, more)])
     y, extra = fit(sets[0])
     preprocessing = {**_fitted(described, fitted), **extra}
+    if cells:
+        first = int(sets[0][0])
+        preprocessing["example"] = {key: texts[first].as_py() for key, texts in cells.items()}
     x = [_features(described, inputs, preprocessing, chosen) for chosen in sets]
     train, val, held_out = (
         Split(part, torch.from_numpy(y[chosen])) for part, chosen in zip(x, sets, strict=True)

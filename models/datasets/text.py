@@ -153,6 +153,7 @@ def classification(
     preprocessing |= targets.known
     if column is not None:
         preprocessing["text"] = column
+        preprocessing["example"] = {column: as_given[sets[0][0]]}
     if missing:
         preprocessing["missing"] = list(missing)
     encoded = encode(texts, preprocessing)

@@ -4,6 +4,7 @@ al. 2019, https://arxiv.org/abs/1810.03993.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,9 @@ _UNITS = {
     "train split, so that its mean scores 1.",
     "deviations": "The errors below are in deviations of the train split.",
 }
+_SHOWN = 80
+"""Characters of a cell in an example."""
+
 _ERRORS = ("_mae", "_mse", "_rmse")
 
 
@@ -49,18 +53,18 @@ class Card:
 
     @staticmethod
     def check(bundle: Bundle) -> None:
-        """Its Python block runs as it stands, and gives an output for one sample; it has a line of
-        each file.
+        """Its Python blocks run as they stand, and give an output, and a prediction where there is
+        an example, for one sample; it has a line of each file.
         """
         import re
 
         card = (bundle.folder / "README.md").read_text()
-        (block,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
         names: dict[str, Any] = {}
-        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - what a user would run
-        outputs = names["outputs"]
-        if len(outputs) != 1:
-            raise ValueError(f"README.md gets {len(outputs)} outputs for a sample")
+        for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL):
+            exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - what a user would run
+        found = [names["outputs"], *([names["predictions"]] if "predictions" in names else [])]
+        if any(len(results) != 1 for results in found):
+            raise ValueError(f"README.md gets {[*map(len, found)]} results for a sample")
         files = {path.name for path in bundle.folder.iterdir()}
         if untold := sorted(file for file in files if f"`{file}`" not in card):
             raise ValueError(f"README.md says nothing of {untold}")
@@ -71,7 +75,7 @@ def model_card(
 ) -> str:
     """README.md of a bundle. `metrics` is the content of its `metrics.json`.
 
-    The Python block runs as it stands, in the bundle's folder.
+    The Python blocks run as they stand, in the bundle's folder.
     """
     data, search, task = metrics["dataset"], metrics["search"], metrics["task"]
     samples = data["samples"]
@@ -158,15 +162,37 @@ def _predicting(missing: Mapping[str, str], preprocessing: Mapping[str, Any]) ->
     if columns := [column["name"] for column in preprocessing.get("columns", ())]:
         what = "FILE.csv"
         needs = f" with the columns {_listed([f'`{name}`' for name in columns])}"
+    elif column := preprocessing.get("text"):
+        what = "FILE.csv"
+        needs = f" with the column `{column}`"
     else:
         needs = ", as the model was trained on"
+    called = 'predict.load(".").predict(...)'
+    asked = f"`{called}` in Python. "
+    if example := preprocessing.get("example"):
+        row = json.dumps(
+            {name: _shortened(cell) for name, cell in example.items()}, ensure_ascii=False
+        ).replace("`", "\\u0060")  # which would end the block
+        asked = f"""in Python, of a row of the train split:
+
+```python
+import predict
+
+predictions = predict.load(".").predict([{row}])
+```
+
+"""
     return f"""
 ```sh
 python predict.py {what} > predictions.csv
 ```
 
-for data{needs}; `predict.load(".").predict(...)` in Python. Or by the network itself:
+for data{needs}; {asked}Or by the network itself:
 """
+
+
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}..."
 
 
 def _input(raw: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,11 @@ def test_the_raw_file_gives_what_the_rows_give(
     listed = json.loads((table / "manifest.json").read_text())
     assert "predict.py" in listed["files"] and listed["missing"] == {}
     assert "read_picture" not in (table / "predict.py").read_text()
+    (row,) = re.findall(r"predict\(\[(\{.*\})\]\)", (table / "README.md").read_text())
+    example = json.loads(row)  # of the train split, as it stood in the file
+    assert list(example) == model.columns
+    assert example in frame[model.columns].to_dict("records")
+    assert len(model.predict([example])) == 1
 
 
 def test_cells_mean_what_they_meant_in_training(table: Path) -> None:
