@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasmith.connection import Connection, pages, path_part
+from nasmith.folder import zipped
 
 _READING_SECONDS = 900.0
 
@@ -21,11 +22,11 @@ class Datasets:
     def add(
         self, file: str | Path, *, name: str | None = None, task: str, **options: Any
     ) -> dict[str, Any]:
-        """Upload a file: `client.datasets.add("iris.csv", task="tabular_classification",
-        target="species")`.
+        """Upload a file, or a folder as a zip of it: `client.datasets.add("iris.csv",
+        task="tabular_classification", target="species")`.
 
         Args:
-            file: CSV, Parquet, `.npz`, a zip or a text, as the task needs it.
+            file: CSV, Parquet, `.npz`, a zip, a folder or a text, as the task needs it.
             name: that searches will use; default: the file's name without its ending.
             task: what the data are for.
             options: `target`, `text`, `time`, `window`, `horizon`, `unlabelled`, `split`.
@@ -33,15 +34,19 @@ class Datasets:
         Raises:
             InvalidRequestError: the file, with row and column, or an option is wrong.
             ConflictError: there is another dataset of this name.
+            FileNotFoundError: there is no such file, or none in the folder.
         """
         path = Path(file)
+        is_folder = path.is_dir()
+        path = path.resolve() if is_folder else path  # `.` has a name
+        stem = path.name if is_folder else path.stem
         given = {key: value for key, value in options.items() if value is not None}
-        with path.open("rb") as opened:
+        with zipped(path) if is_folder else path.open("rb") as opened:
             response = self._connection.request(
                 "POST",
                 "/v1/datasets",
-                data={"name": name or path.stem, "task": task, "options": json.dumps(given)},
-                files={"file": (path.name, opened)},
+                data={"name": name or stem, "task": task, "options": json.dumps(given)},
+                files={"file": (f"{stem}.zip" if is_folder else path.name, opened)},
                 read_timeout=_READING_SECONDS,
             )
         return dict(response.json())

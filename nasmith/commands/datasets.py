@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset.
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="CSV, Parquet, .npz, zip or text.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, .npz, zip, folder or text.")],
     task: Annotated[str, typer.Option(help="What the data are for: tabular_classification, ...")],
     name: Annotated[str | None, typer.Option(help="That searches use. [the file's name]")] = None,
     target: Annotated[

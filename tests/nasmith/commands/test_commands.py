@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from nasmith import Client
 from service.running.driver import Driver as SearchDriver
@@ -246,3 +247,23 @@ def test_a_dataset_is_added_shown_and_deleted(url: str, nasmith: Nasmith, tmp_pa
     assert nasmith("datasets", "show", "mine", "--json").data == listed["mine"]
     assert nasmith("datasets", "delete", "mine").code == 0
     assert nasmith("datasets", "show", "mine").code == 3
+
+
+def test_a_folder_is_added_without_what_the_system_left_in_it(
+    url: str, nasmith: Nasmith, tmp_path: Path
+) -> None:
+    for number in range(20):
+        picture = tmp_path / "signs" / ("cross" if number % 2 else "dot") / f"{number}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), number).save(picture)
+    for name in (".DS_Store", "cross/Thumbs.db", "__MACOSX/dot/._1.png"):
+        (tmp_path / "signs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "signs" / name).write_bytes(b"of the system")
+    (tmp_path / "empty").mkdir()
+    nothing = nasmith("datasets", "add", "empty", "--task", "image_classification")
+    assert nothing.code == 2 and "empty has no file in it" in nothing.err
+    added = nasmith("datasets", "add", "signs", "--task", "image_classification", "--json")
+    assert added.code == 0, added.err
+    assert added.data["name"] == "signs" and sum(added.data["samples"].values()) == 20
+    assert "files_ignored" not in {warning["code"] for warning in added.data["warnings"]}
+    assert nasmith("datasets", "delete", "signs").code == 0
