@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TextIO
@@ -42,6 +43,8 @@ Missing = Literal["error", "fill"]
 BATCH = 256
 ROWS = 4096
 SEPARATORS = (",", ";", "\t", "|")
+TITLES = 20
+MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
 class PredictionError(ValueError):
@@ -441,28 +444,36 @@ def _module(folder: Path, file: str) -> ModuleType:
 
 
 def read_table(text: str, known: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of a CSV, divided by the sign that gives its header the most known columns.
+    """The columns of a CSV. Its header is the line, of the first few, that names the most known
+    columns when the best sign divides it; what stands above is a title.
 
     Raises:
         PredictionError: a row has more or fewer cells than the header, or the header has a column
             twice.
     """
-    lines = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff")
 
-    def header(separator: str) -> list[str]:
-        first = next(csv.reader(io.StringIO(lines), delimiter=separator), [])
-        return [cell.strip() for cell in first]
+    def first_rows(separator: str) -> list[list[str]]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return [[cell.strip() for cell in cells] for cells in islice(reader, TITLES)]
 
-    separator = max(SEPARATORS, key=lambda sign: len(set(header(sign)) & set(known)))
-    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=separator)
-    names = [cell.strip() for cell in next(reader, [])]
+    def known_in(place: tuple[str, int]) -> int:
+        return len(set(heads[place[0]][place[1]]) & set(known))
+
+    heads = {separator: first_rows(separator) for separator in SEPARATORS}
+    places = [(sign, line) for sign, rows in heads.items() for line in range(len(rows))]
+    separator, line = max(places, key=known_in, default=(SEPARATORS[0], 0))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    names = [cell.strip() for cell in next(islice(reader, line, None), [])]
+    while names and not names[-1]:
+        names.pop()  # as where each line ends with a separator
     if twice := [name for name in known if names.count(name) > 1]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
     rows = []
-    for number, cells in enumerate(reader, 2):
-        if len(cells) == len(names):
-            rows.append(cells)
-        elif cells:
+    for number, cells in enumerate(reader, line + 2):
+        if len(cells) >= len(names) and not any(map(str.strip, cells[len(names) :])):
+            rows.append(cells[: len(names)])
+        elif any(map(str.strip, cells)):
             raise PredictionError(f"row {number} has {len(cells)} cells, the header {len(names)}")
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     return {name: list(cells) for name, cells in zip(names, columns, strict=True)}
@@ -495,7 +506,7 @@ def read_input(model: Predictor, paths: Sequence[str], encoding: str = "utf-8") 
         return _arrays(model, paths[0])
     if not model.columns and model.task != "text_classification":
         raise PredictionError(f"{paths[0]}: an .npz with the arrays of the samples is needed")
-    text = Path(paths[0]).read_text(encoding=encoding)
+    text = _decoded(Path(paths[0]).read_bytes(), encoding)
     if not model.columns:
         return text.splitlines()
     try:
@@ -504,6 +515,14 @@ def read_input(model: Predictor, paths: Sequence[str], encoding: str = "utf-8") 
         raise PredictionError(f"{paths[0]}: {error}") from None
     is_lines = model.task == "text_classification" and model.columns[0] not in table
     return text.splitlines() if is_lines else table
+
+
+def _decoded(content: bytes, encoding: str) -> str:
+    """A mark at its beginning says how a file is written, whatever else is said."""
+    for mark, marked in MARKS:
+        if content.startswith(mark):
+            return content.decode(marked)
+    return content.decode(encoding)
 
 
 def _arrays(model: Predictor, path: str) -> Any:

@@ -158,6 +158,19 @@ def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> No
         run(table, str(tmp_path / "new.csv"))
 
 
+def test_a_file_may_have_a_title_a_mark_and_signs_at_the_end_of_its_lines(
+    frame: pd.DataFrame, table: Path, tmp_path: Path
+) -> None:
+    plain, odd = tmp_path / "plain.csv", tmp_path / "odd.csv"
+    plain.write_text(frame.to_csv(index=False, sep=";"))
+    lines = [f"{line};" for line in plain.read_text().splitlines()]
+    odd.write_text("\r\n".join(["Members of 2024", "", *lines, ""]), encoding="utf-16")
+    assert run(table, str(odd)) == run(table, str(plain))
+    odd.write_text("\n".join([*lines, "1,5;ja"]))
+    with pytest.raises(RuntimeError, match="row 92 has 2 cells, the header 5"):
+        run(table, str(odd))
+
+
 def test_the_command_line_predicts_with_a_bundle(
     nasmith: Nasmith, frame: pd.DataFrame, table: Path, tmp_path: Path
 ) -> None:
