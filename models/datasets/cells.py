@@ -92,11 +92,14 @@ def boolean_of(text: str) -> float | None:
 
 def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     """The local time that a cell shows: ISO 8601, or day, month and year in `order` (`dmy`, `mdy`),
-    or with the month's English name; None where it shows none. A zone is left out.
+    or with the month's English name; a month alone is its first day; None where it shows none. A
+    zone is left out.
     """
     text = text.strip()
     text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
     text = re.sub(r"^(\d{4})年(\d{1,2})月(\d{1,2})日", r"\1-\2-\3", text)
+    text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
+    text = re.sub(r"^(\d{1,2})/(\d{4})$", r"\2-\1-1", text)
     match = re.fullmatch(
         r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?", text
     ) or re.fullmatch(r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?", text)
@@ -131,7 +134,7 @@ def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     hour = minute = second = 0
     if clock:
         time = re.fullmatch(
-            r"(?i)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(am|pm)?\s*"
+            r"(?i)(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?\s*(am|pm)?\s*"
             r"(?:z|utc|[-+]\d{2}:?(?:\d{2})?)?",
             clock.strip(),
         )
