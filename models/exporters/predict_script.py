@@ -197,12 +197,8 @@ class Predictor:
                 samples = [samples]
         if not isinstance(samples, Mapping):
             return self._of_rows(list(samples), missing)
-        given = {str(name): list(values) for name, values in samples.items()}
+        given = _even(samples)
         count = max(map(len, given.values()), default=0)
-        if short := [name for name, values in given.items() if len(values) != count]:
-            raise PredictionError(
-                f"column {short[0]!r} has {len(given[short[0]])} rows, others have {count}"
-            )
         self._tell_columns(given, missing, "the table")
         nothing = [None] * count
         return {name: given.get(name, nothing) for name in self.columns}, count
@@ -318,11 +314,13 @@ class Predictor:
         if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
             samples = samples.to_dict("records")
         elif isinstance(samples, Mapping):
-            columns = zip(*samples.values(), strict=True)
-            samples = [dict(zip(samples, row, strict=True)) for row in columns]
+            given = _even(samples)
+            samples = [
+                dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)
+            ]
         rows = list(samples)
-        given = dict.fromkeys(name for row in rows for name in row)
-        self.ignored = [name for name in given if name not in self.columns]
+        names = dict.fromkeys(name for row in rows for name in row)
+        self.ignored = [name for name in names if name not in self.columns]
         return rows
 
     def _windows(self, recent: Sequence[Recent]) -> Tensor:
@@ -484,6 +482,19 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(rows[0])
     writer.writerows(row.values() for row in rows)
+
+
+def _even(columns: Mapping[Any, Iterable[Any]]) -> dict[str, list[Any]]:
+    """
+    Raises:
+        PredictionError: a column has fewer cells than another.
+    """
+    given = {str(name): list(values) for name, values in columns.items()}
+    count = max(map(len, given.values()), default=0)
+    for name, values in given.items():
+        if len(values) != count:
+            raise PredictionError(f"column {name!r} has {len(values)} rows, others have {count}")
+    return given
 
 
 def _is_array(samples: Any) -> bool:

@@ -279,6 +279,8 @@ def test_texts_and_series(tmp_path: Path) -> None:
     assert [step["heat"] for step in steps] == pytest.approx(own, rel=1e-6)
     with pytest.raises(ValueError, match="6 rows of the series are needed, got 2"):
         other.predict(recent.tail(2))
+    with pytest.raises(ValueError, match="column 'heat' has 3 rows, others have 6"):
+        other.predict({"load": list(range(6)), "heat": [1.0, 2.0, 3.0]})
     assert model.predict(["word3 and more"])[0] == pytest.approx(expected[0], abs=1e-6), "not mixed"
 
 
