@@ -200,15 +200,21 @@ def test_waiting_outlives_a_crash_of_the_server(tmp_path: Path) -> None:
         changes = search.changes(patience=600, on_outage=outages.append)
         assert next(changes).state == "queued"
 
+        seen = threading.Event()
+
         def crash_and_come_back() -> None:
             server.kill()
             time.sleep(0.5)
             server.start()
             client.searches.get(search.id).cancel()
+            seen.wait()  # the server ends with the thread that started it
 
         thread = threading.Thread(target=crash_and_come_back)
         thread.start()
-        assert [state.state for state in changes] in (["queued", "cancelled"], ["cancelled"])
-        thread.join()
+        try:
+            assert [state.state for state in changes] in (["queued", "cancelled"], ["cancelled"])
+        finally:
+            seen.set()
+            thread.join()
         assert outages
         assert "trying again" in outages[0]
