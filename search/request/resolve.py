@@ -12,6 +12,7 @@ from models.registry import UnknownNameError
 from models.training.baseline import comparable
 from search.evaluators.proxies import ProxyScorer
 from search.problems import SpecError, SpecProblem, SpecWarning, capped, problem, shown
+from search.request.choices import doubtful_choices
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.defaults import defaults
 from search.request.read import read
@@ -88,7 +89,8 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
     problems = [*draft.problems, *refused, *rules(draft, source, space)]
     if problems or source is None or space is None:
         raise SpecError(capped(problems))
-    resolved = Resolved(draft.spec, source, space, (*draft.warnings, *_told(source.dataset)))
+    warnings = (*draft.warnings, *_told(source.dataset), *_doubts(draft.spec, source.dataset))
+    resolved = Resolved(draft.spec, source, space, warnings)
     if problems := list(_impossible_costs(resolved)):
         raise SpecError(problems)
     return resolved
@@ -135,3 +137,8 @@ def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
 def _told(dataset: DatasetFacts) -> Iterator[SpecWarning]:
     for remark in dataset.remarks:
         yield SpecWarning(remark.code, remark.message, "/dataset")
+
+
+def _doubts(spec: SearchSpec, dataset: DatasetFacts) -> Iterator[SpecWarning]:
+    if dataset.task is not None:
+        yield from doubtful_choices(spec, dataset, dataset.task)

@@ -226,3 +226,19 @@ def test_what_a_dataset_tells_is_told_of_a_search_on_it() -> None:
         {"code": "duplicates", "message": remark.message, "where": "/dataset"}
     ]
     assert estimate(found)["baseline"] == named_facts("wine").baseline
+
+
+def test_doubtful_choices_are_said() -> None:
+    rare = Remark("class_imbalance", "few", None, 3)
+    known = replace(named_facts("digits"), remarks=(rare,))
+
+    def warned(**body: Any) -> dict[str, str]:
+        found = resolve({**MINIMAL, **body}, lambda name: known).warnings
+        return {warning.where: warning.code for warning in found}
+
+    assert warned() == {
+        "/dataset": "class_imbalance", "/objectives/0/metric": "accuracy_of_imbalance"
+    }  # fmt: skip
+    assert warned(objectives=[{"metric": "val_f1"}]) == {"/dataset": "class_imbalance"}
+    assert warned(final={"data": "train+val"})["/final/data"] == "uncalibrated"
+    assert resolve(MINIMAL).warnings == ()

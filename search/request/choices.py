@@ -1,0 +1,30 @@
+"""What a request may ask for, and had better not: said, and left to whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.recipe import CLASS_TASKS
+from models.task import Task
+from search.problems import SpecWarning
+from search.request.dataset_facts import DatasetFacts
+from search.spec import SearchSpec
+
+
+def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Iterator[SpecWarning]:
+    """Of a search that trains networks."""
+    if task.name not in CLASS_TASKS:
+        return
+    told = {remark.code for remark in dataset.remarks}
+    if spec.objectives[0].metric == "val_accuracy" and "class_imbalance" in told:
+        message = (
+            "val_accuracy hardly counts the rare class; val_balanced_accuracy, val_f1 or "
+            "val_average_precision do, and training.class_weight has it count as much in training"
+        )
+        yield SpecWarning("accuracy_of_imbalance", message, "/objectives/0/metric")
+    if spec.final.data == "train+val":
+        message = (
+            "final models train on validation too: nothing is left to learn a temperature or a "
+            "threshold on, so that probabilities are not calibrated and the largest output decides"
+        )
+        yield SpecWarning("uncalibrated", message, "/final/data")
