@@ -449,7 +449,6 @@ def read_table(text: str, known: Sequence[str]) -> dict[str, list[str]]:
         PredictionError: a row has more or fewer cells than the header, or the header has a column
             twice.
     """
-    text = text.removeprefix("\ufeff")
 
     def first_rows(separator: str) -> list[list[str]]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -518,14 +517,19 @@ def read_input(model: Predictor, paths: Sequence[str], encoding: str = "utf-8") 
     if not model.columns and model.task != "text_classification":
         raise PredictionError(f"{paths[0]}: an .npz with the arrays of the samples is needed")
     text = _decoded(Path(paths[0]).read_bytes(), encoding)
-    if not model.columns:
+    if model.task == "text_classification" and not _is_headed(text, model.columns):
         return text.splitlines()
     try:
-        table = read_table(text, model.columns)
+        return read_table(text, model.columns)
     except csv.Error as error:
         raise PredictionError(f"{paths[0]}: {error}") from None
-    is_lines = model.task == "text_classification" and model.columns[0] not in table
-    return text.splitlines() if is_lines else table
+
+
+def _is_headed(text: str, columns: Sequence[str]) -> bool:
+    """Whether the first line names the column; else each line is a text, commas and all."""
+    first = text.partition("\n")[0]
+    rows = [next(csv.reader([first], delimiter=sign), []) for sign in SEPARATORS]
+    return any({cell.strip() for cell in row} & set(columns) for row in rows)
 
 
 def _decoded(content: bytes, encoding: str) -> str:
@@ -533,7 +537,7 @@ def _decoded(content: bytes, encoding: str) -> str:
     for mark, marked in MARKS:
         if content.startswith(mark):
             return content.decode(marked)
-    return content.decode(encoding)
+    return content.decode(encoding).removeprefix("\ufeff")
 
 
 def _arrays(model: Predictor, path: str) -> Any:

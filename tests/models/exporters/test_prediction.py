@@ -250,12 +250,12 @@ def test_texts_and_series(tmp_path: Path) -> None:
     dataset = read(tmp_path / "t", content, "text_classification", target="label")
     folder = bundle_of(dataset, "transformer", tmp_path / "t")
     model = script(folder).load(folder)
-    (tmp_path / "new.txt").write_text("word3 and more\nnever seen\n")
+    (tmp_path / "new.txt").write_text("word3 and more\nnever, seen\n")
     printed, remarks = run(folder, str(tmp_path / "new.txt"))
-    expected = model.predict(["word3 and more", "never seen"])
+    expected = model.predict(["word3 and more", "never, seen"])
     assert [row["label"] for row in printed] == [row["label"] for row in expected]
-    assert "unknown in 'text': 2" in remarks
-    (tmp_path / "new.csv").write_text('no,text\n1,"word3 and more"\n2,never seen\n')
+    assert "unknown in 'text': 3" in remarks, "a comma is a token as well"
+    (tmp_path / "new.csv").write_text('no,text\n1,"word3 and more"\n2,"never, seen"\n')
     printed, remarks = run(folder, str(tmp_path / "new.csv"))
     assert [row["label"] for row in printed] == [row["label"] for row in expected]
     assert "not used: no" in remarks
