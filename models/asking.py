@@ -47,7 +47,7 @@ def ask(
     folder: Path, rows: Sequence[Any], missing: str, limits: Limits | None = None
 ) -> dict[str, Any]:
     """What the bundle in `folder` predicts of the rows, and what it tells of them: `predictions`,
-    `unknown`, `unreadable`, `empty`, `filled`, `ignored`.
+    `unknown`, `unreadable`, `empty`, `filled`, `ignored`, `turned`.
 
     Raises:
         RowsError: the model cannot take them.
@@ -100,7 +100,7 @@ def main() -> None:
         return
     told = {
         name: getattr(model, name)
-        for name in ("unknown", "unreadable", "empty", "filled", "ignored")
+        for name in ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
     }
     print(json.dumps({"predictions": predictions, **told}))
 

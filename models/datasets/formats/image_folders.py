@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,11 +55,21 @@ class ImageFolders:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        try:
-            with zipfile.ZipFile(upload.path) as archive:
-                return _read(upload, archive)
-        except BROKEN as error:
-            raise FormatError(f"the zip cannot be read: {error}") from None
+        with opened(upload.path) as archive:
+            return _read(upload, archive)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """
+    Raises:
+        FormatError: the zip is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except BROKEN as error:
+        raise FormatError(f"the zip cannot be read: {error}") from None
 
 
 def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:

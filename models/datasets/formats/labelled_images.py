@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
-from models.datasets.archive import BROKEN, names_in
+from models.datasets.archive import names_in
 from models.datasets.columns import FIRST_ROW, RawTable, read_table, shown
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
     has_split,
     inner_places,
     members_in,
+    opened,
     place_of,
     read_pictures,
 )
@@ -64,11 +65,8 @@ class LabelledImages:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        try:
-            with zipfile.ZipFile(upload.path) as archive:
-                return _read(upload, archive)
-        except BROKEN as error:
-            raise FormatError(f"the zip cannot be read: {error}") from None
+        with opened(upload.path) as archive:
+            return _read(upload, archive)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

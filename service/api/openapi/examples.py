@@ -293,6 +293,7 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
         "empty": {"age": 1},
         "filled": [],
         "ignored": [],
+        "turned": False,
     },
     ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
     ("*", "409"): _problem(

@@ -39,3 +39,4 @@ class PredictionRead(BaseModel):
     empty: dict[str, int] = Field(description="without a value")
     filled: list[str] = Field(description="columns that were not given and count as missing")
     ignored: list[str] = Field(description="columns that the model does not know")
+    turned: bool = Field(description="the rows of a series came newest first and were turned round")

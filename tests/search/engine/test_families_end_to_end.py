@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from models import checkpoint
 from models.datasets import datasets
-from models.exporters.bundle import BundleReport, score_bundle, write_bundle
+from models.exporters.bundle import score_bundle
 from models.training.defaults import default_recipe
 from models.training.metrics import metric_names
 from search.engine.journal import EpochReported, MemoryJournal
@@ -21,6 +20,7 @@ from search.evaluators.train import TrainEvaluator
 from search.request.resolve import Resolved, resolve
 from search.results.report import best
 from search.trial import FailureKind
+from tests.search.support.bundles import bundle_of_best
 
 SEARCHES: dict[str, dict[str, Any]] = {
     "tabular_classification": {"dataset": "wine", "space": {"family": "mlp"}},
@@ -62,20 +62,9 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(task: str, tmp_pat
     (item,) = best(resolved.spec, run.trials)
     final = next(trial for trial in run.trials if trial.kind is FINAL)
     assert item["final_metrics"]["test_loss"]["seeds"] == 2
-    report = BundleReport(
-        search_id="srch_0",
-        search_name=resolved.spec.name,
-        trial=item["trial"],
-        final_trial=final.number,
-        seed=final.seed,
-        metrics=final.metrics,
-        search_metrics=item["search_metrics"],
-        final_metrics=item["final_metrics"],
-    )
     dataset = datasets[resolved.spec.dataset].load()
-    weights = checkpoint.load(f"{tmp_path}/{final.number}.safetensors")
-    write_bundle(tmp_path / "bundle", weights, dataset, report)
-    scores = score_bundle(tmp_path / "bundle", dataset)
+    bundle = bundle_of_best(item, final, dataset, tmp_path)
+    scores = score_bundle(bundle, dataset)
     assert len(scores) >= 3 and scores.keys() <= final.metrics.keys()
     assert scores == pytest.approx({name: final.metrics[name] for name in scores}, rel=1e-5)
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import checkpoint
 from models.datasets import Dataset
 from models.datasets.graphs import of_graphs, of_nodes
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.exporters.bundle import BundleReport, write_bundle
 from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
@@ -23,6 +21,7 @@ from search.evaluators.train import TrainEvaluator
 from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
+from tests.search.support.bundles import bundle_of_best
 
 RNG = np.random.default_rng(0)
 
@@ -93,16 +92,5 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
     (item,) = best(resolved.spec, run.trials)
     assert item["final_metrics"]["test_accuracy"]["mean"] > 0.8
     final = next(trial for trial in run.trials if trial.kind is FINAL)
-    report = BundleReport(
-        search_id="srch_0",
-        search_name="mine",
-        trial=item["trial"],
-        final_trial=final.number,
-        seed=final.seed,
-        metrics=final.metrics,
-        search_metrics=item["search_metrics"],
-        final_metrics=item["final_metrics"],
-    )
-    weights = checkpoint.load(f"{tmp_path}/{final.number}.safetensors")
-    write_bundle(tmp_path / "bundle", weights, dataset, report)
-    assert (tmp_path / "bundle" / "metrics.json").is_file(), "its scores were worked out anew"
+    bundle = bundle_of_best(item, final, dataset, tmp_path)
+    assert (bundle / "metrics.json").is_file(), "its scores were worked out anew"

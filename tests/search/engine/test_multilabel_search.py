@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import checkpoint
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.exporters.bundle import BundleReport, write_bundle
 from models.storage import sha256_of_file
 from models.task import MULTILABEL
 from models.training.baseline import baseline
@@ -31,6 +29,7 @@ from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
 from tests.models.support.uploads import csv, read
+from tests.search.support.bundles import bundle_of_best
 
 RNG = np.random.default_rng(0)
 COUNT = 160
@@ -107,24 +106,13 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
     (item,) = best(resolved.spec, run.trials)
     final = next(trial for trial in run.trials if trial.kind is FINAL)
     assert final.metrics["test_average_precision"] > 0.9 and final.metrics["test_f1"] > 0.8
-    report = BundleReport(
-        search_id="srch_0",
-        search_name="mine",
-        trial=item["trial"],
-        final_trial=final.number,
-        seed=final.seed,
-        metrics=final.metrics,
-        search_metrics=item["search_metrics"],
-        final_metrics=item["final_metrics"],
-    )
-    weights = checkpoint.load(f"{tmp_path}/{final.number}.safetensors")
-    write_bundle(tmp_path / "bundle", weights, dataset, report)
-    assert (tmp_path / "bundle" / "metrics.json").is_file(), "its scores were worked out anew"
-    spec = importlib.util.spec_from_file_location("predict", tmp_path / "bundle" / "predict.py")
+    bundle = bundle_of_best(item, final, dataset, tmp_path)
+    assert (bundle / "metrics.json").is_file(), "its scores were worked out anew"
+    spec = importlib.util.spec_from_file_location("predict", bundle / "predict.py")
     assert spec is not None and spec.loader is not None
     predict = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(predict)
-    (result,) = predict.load(tmp_path / "bundle").predict(both)
+    (result,) = predict.load(bundle).predict(both)
     assert result["label"] == "red;round"
     assert result.keys() == {"label", "probability_red", "probability_round"}
     assert min(result["probability_red"], result["probability_round"]) >= 0.5

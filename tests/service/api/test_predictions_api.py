@@ -68,6 +68,7 @@ def test_the_best_model_predicts_rows(
         "empty": {"income": 1},
         "filled": [],
         "ignored": ["more"],
+        "turned": False,
     }
     lacking = [ROW, {key: value for key, value in ROW.items() if key != "city"} | {"City": "Rome"}]
     refused = client.post(path, json={"rows": lacking})
