@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from models.datasets import pictures, steps
 from models.datasets.cells import date_of, number_of, text_of
-from models.exporters import (
-    CannotExportError,
-    Export,
-    Turn,
-    exporters,
-    predict_script,
+from models.exporters import CannotExportError, Export, Turn, exporters
+from models.exporters.predicting import (
+    command_line,
+    graph_arrays,
+    picture_files,
+    predictor,
     recent_rows,
+    results,
+    rows,
+    series,
+    tables,
+    text_files,
+    texts,
 )
+from models.exporters.predicting.predictor import Predictor
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
@@ -27,13 +35,75 @@ if TYPE_CHECKING:
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
-_Source = ModuleType | Callable[..., Any]
+_HEADER = '''\
+"""Predictions of this model, from data as people have them.
 
-_READERS: tuple[tuple[str, str, tuple[_Source, ...]], ...] = (
-    ("pictures", "image_classification", (pictures,)),
-    ("series", "forecasting", (text_of, number_of, date_of, steps, recent_rows)),
-)
-"""The word that marks what reads the samples of a task, and the modules and functions that do."""
+On the command line `python predict.py INPUT > predictions.csv`; in Python
+
+    import predict
+    model = predict.load(".")
+    model.predict(samples)
+
+It needs torch and safetensors, numpy where arrays come in, and Pillow for picture files.
+INPUT: {takes}.
+"""
+
+from __future__ import annotations
+
+'''
+
+_LOAD = '''\
+def load(folder: str | Path = ".") -> Predictor:
+    """The model of a bundle's folder.
+
+    Raises:
+        FileNotFoundError: the folder is no bundle.
+    """
+    return {predictor}(Path(folder).absolute())
+
+
+if __name__ == "__main__":
+    main(load(Path(__file__).parent))
+'''
+
+_Source = ModuleType | Callable[..., Any]
+_OF_CELLS = (text_of, number_of, date_of)
+_ROWS = (text_files, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How samples of a form of tasks are read: the class that does, the modules and functions that
+    it needs beside those of every form, and what a file of them is, for people.
+    """
+
+    predictor: type[Predictor]
+    takes: str
+    sources: tuple[_Source, ...] = ()
+
+
+_TABLE = _Form(tables.TablePredictor, "a CSV with the columns of training", (*_ROWS, tables))
+_GRAPH = _Form(graph_arrays.GraphPredictor, "an .npz with the arrays of a graph", (graph_arrays,))
+_FORMS: Mapping[str, _Form] = {
+    "tabular_classification": _TABLE,
+    "tabular_regression": _TABLE,
+    "image_classification": _Form(
+        picture_files.PicturePredictor,
+        "pictures, or an .npz or .npy with an array of them",
+        (pictures, picture_files),
+    ),
+    "forecasting": _Form(
+        series.SeriesPredictor,
+        "a CSV with the recent rows of the series",
+        (*_OF_CELLS, steps, recent_rows, *_ROWS, series),
+    ),
+    "sequence_classification": _Form(Predictor, "an .npz or .npy with an array of sequences"),
+    "text_classification": _Form(
+        texts.TextPredictor, "texts, as a CSV or one a line", (*_ROWS, texts)
+    ),
+    "node_classification": _GRAPH,
+    "graph_classification": _GRAPH,
+}
 
 
 @exporters.register("prediction")
@@ -88,38 +158,41 @@ class Prediction:
             raise ValueError(f"predict.py has an accuracy of {accuracy}, recorded was {recorded}")
 
 
-def text(task_name: str) -> str:
-    """The script for tasks of a form: with what reads their samples, or without a word of it."""
-    script = inspect.getsource(predict_script)
-    for word, task, sources in _READERS:
-        parts = re.split(rf"^ *# {word}[:.].*\n", script, flags=re.MULTILINE)
-        if task_name == task:
-            parts[1] = _body(sources)
-        else:
-            parts = parts[::2]
-        script = "".join(parts)
-    return _spaced(script)
+def text(form: str) -> str:
+    """The script for tasks of a form: what reads their samples, and not a word of the others."""
+    found = _FORMS[form]
+    parts = [results, predictor, *found.sources, command_line]
+    bodies = [_body(part) for part in parts]
+    load = _LOAD.format(predictor=found.predictor.__name__)
+    header = _HEADER.format(takes=found.takes)
+    return header + _imports(parts) + "\n\n\n" + "\n\n\n".join([*bodies, load])
 
 
-def _body(sources: Sequence[_Source]) -> str:
-    """Modules and functions as one text, without what they import from each other."""
-    imports: dict[str, None] = {}
-    bodies = []
-    for part in sources:
-        source = inspect.getsource(part)
-        lines = source.splitlines(keepends=True)
-        for node in ast.parse(source).body:
-            if not isinstance(node, _IMPORTS):
-                continue
-            line = ast.get_source_segment(source, node)
-            if line and "__future__" not in line and "from models." not in line:
-                imports[line] = None
-        nodes = [n for n in ast.parse(source).body if not isinstance(n, (ast.Expr, *_IMPORTS))]
-        first = min([nodes[0].lineno, *(d.lineno for d in getattr(nodes[0], "decorator_list", ()))])
-        bodies.append("".join(lines[first - 1 :]))
-    return "\n".join(imports) + "\n\n" + "\n\n".join(bodies)
+def _body(part: _Source) -> str:
+    """Its text without docstring and imports, which stand at the beginning of a module."""
+    source = inspect.getsource(part)
+    lines = source.splitlines(keepends=True)
+    nodes = [n for n in ast.parse(source).body if not isinstance(n, (ast.Expr, *_IMPORTS))]
+    first = min([nodes[0].lineno, *(d.lineno for d in getattr(nodes[0], "decorator_list", ()))])
+    return "".join(lines[first - 1 :]).strip("\n")
 
 
-def _spaced(source: str) -> str:
-    """Without the gaps that what was cut out has left."""
-    return re.sub(r"\n{4,}", "\n\n\n", source)
+def _imports(parts: Iterable[_Source]) -> str:
+    """Of what is not ours, each name once; the standard library first."""
+    whole: set[str] = set()
+    names: dict[str, set[str]] = {"pathlib": {"Path"}}
+    for part in parts:
+        for node in ast.parse(inspect.getsource(part)).body:
+            if isinstance(node, ast.Import):
+                whole |= {ast.unparse(node)}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.setdefault(node.module, set()).update(map(ast.unparse, node.names))
+    lines = sorted(whole) + [
+        f"from {module} import {', '.join(sorted(found))}"
+        for module, found in sorted(names.items())
+        if module != "__future__" and not module.startswith("models.")
+    ]
+    standard = sys.stdlib_module_names
+    of_python = [line for line in lines if line.split()[1].partition(".")[0] in standard]
+    others = [line for line in lines if line not in of_python]
+    return "\n".join(of_python) + "\n\n" + "\n".join(others)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from models.datasets import Dataset, Split
-from models.exporters.recent_rows import SeriesError, recent_of
+from models.exporters.predicting.recent_rows import SeriesError, recent_of
 from models.task import Task
 from tests.models.support.uploads import read
 

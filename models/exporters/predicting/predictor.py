@@ -1,0 +1,199 @@
+"""A model and how to ask it, whatever its samples are."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.exporters.predicting.results import results_of
+
+Missing = Literal["error", "fill"]
+
+BATCH = 256
+
+
+class PredictionError(ValueError):
+    """Input that the model cannot take; the message names the column, row or file.
+
+    row: its number, from 0 on, where it is one row; column: its name, where it is one column.
+    """
+
+    def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        super().__init__(message)
+        self.row, self.column = row, column
+
+
+class Predictor:
+    """A model and how to ask it. Several in one process have nothing in common.
+
+    Of the last call:
+        unknown: values and tokens that training had not: how many, by column.
+        unreadable: cells that show no number, date, or yes or no where one is: how many, by column;
+            they count as missing.
+        empty: cells without a value, by column.
+        filled: columns that were not given and count as missing.
+        ignored: columns that were given and that the model does not know.
+        turned: whether rows of a series came newest first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        module = module_of(folder, "model")
+        self._model, self._folder = module, folder
+        self.preprocessing = json.loads((folder / "preprocessing.json").read_text())
+        self.network: nn.Module = module.build().eval()
+        self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        self._forget()
+
+    def told(self) -> list[str]:
+        """What there is to say of the last call, a line each."""
+        lines = [f"not used: {', '.join(self.ignored)}"] if self.ignored else []
+        if self.filled:
+            lines.append(f"not given, counted as missing: {', '.join(self.filled)}")
+        if self.turned:
+            lines.append("rows were given newest first and were turned round")
+        for what in ("unknown", "unreadable", "empty"):
+            counts: dict[str, int] = getattr(self, what)
+            lines += [f"{what} in {name!r}: {count}" for name, count in counts.items()]
+        return lines
+
+    def _forget(self) -> None:
+        self.unknown: dict[str, int] = {}
+        self.unreadable: dict[str, int] = {}
+        self.empty: dict[str, int] = {}
+        self.filled: list[str] = []
+        self.ignored: list[str] = []
+        self.turned = False
+
+    @property
+    def columns(self) -> list[str]:
+        """That a row has, where samples are rows."""
+        return []
+
+    def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
+        """One result a sample: `label` and `probability_<class>` of classes, calibrated, of which
+        `label` need not be the largest where a threshold was chosen; of several labels a sample
+        those with a probability of 1/2 or more, divided by their separator; the target's own values
+        of a regression; of a forecast one a step, with its `time`, and its series where there are
+        several.
+
+        samples: rows of a table as mappings, or columns as a mapping or a data frame; texts, or
+            rows with a column of them; paths of pictures, or arrays of them; the recent rows of
+            series, then those of the steps to forecast where columns are known in advance; a
+            mapping of the arrays of a graph; or raw samples as an array, as `preprocess` of
+            model.py takes them.
+        missing: "fill" has a column that is not given count as missing in every row.
+
+        Raises:
+            PredictionError: what is wrong, by name.
+        """
+        return list(self._results(self.outputs(samples, missing=missing)))
+
+    def outputs(self, samples: Any, *, missing: Missing = "error") -> Tensor:
+        """What the network says, before it is made readable.
+
+        Shapes:
+            (N, classes or labels) logits, or (N, outputs) standardised values
+        """
+        self._forget()
+        is_raw = is_array(samples)
+        return self._outputs(self._parts(samples) if is_raw else self._batches(samples, missing))
+
+    def read(self, paths: Sequence[str], encoding: str = "utf-8") -> Any:
+        """Samples as `predict` takes them, from files.
+
+        Raises:
+            PredictionError: a file is not of the kind that the model predicts from.
+        """
+        path = the_only(paths)
+        if not path.endswith((".npz", ".npy")):
+            raise PredictionError(f"{path}: an .npz with the arrays of the samples is needed")
+        found = arrays_of(path)
+        if path.endswith(".npy"):
+            return found
+        if "x" not in found:
+            has = ", ".join(found.files)
+            raise PredictionError(f"{path}: there is no array 'x'; it has {has}")
+        return found["x"]
+
+    def _outputs(self, batches: Iterable[Any]) -> Tensor:
+        found = []
+        with torch.inference_mode():
+            for raw in batches:
+                found.append(self.network(self._model.preprocess(raw, self.preprocessing)))
+        if not found:
+            raise PredictionError("there is no sample to predict from")
+        return torch.cat(found)
+
+    def _results(self, outputs: Tensor) -> Iterator[dict[str, Any]]:
+        return results_of(outputs, self._model, self.preprocessing)
+
+    def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
+        """Raw samples, some at a time."""
+        return self._parts(samples)
+
+    def _parts(self, samples: Any) -> Iterator[Tensor]:
+        """Of an array of raw samples; a single one may come without its axis of samples."""
+        is_numpy = hasattr(samples, "__array_interface__")  # perhaps one that may not be written to
+        raw = torch.as_tensor(samples.copy() if is_numpy else samples)
+        shape = self.preprocessing["input"]["shape"]
+        if list(raw.shape) == shape:
+            raw = raw.unsqueeze(0)
+        if list(raw.shape[1:]) != shape:
+            raise PredictionError(f"a sample has shape {tuple(shape)}, got {tuple(raw.shape)}")
+        is_bytes = self.preprocessing["input"].get("dtype") == "uint8"
+        if is_bytes and raw.is_floating_point() and raw.numel() and raw.max() <= 1:
+            raise PredictionError(
+                "the pictures look like values of 0 to 1, the model was trained on 0 to 255; "
+                "multiply them by 255"
+            )
+        for start in range(0, len(raw), BATCH):
+            yield raw[start : start + BATCH]
+
+
+def is_array(samples: Any) -> bool:
+    return isinstance(samples, Tensor) or hasattr(samples, "__array_interface__")
+
+
+def the_only(paths: Sequence[str]) -> str:
+    """
+    Raises:
+        PredictionError: there are several.
+    """
+    if len(paths) > 1:
+        raise PredictionError(f"one file at a time, got {len(paths)}")
+    return paths[0]
+
+
+def arrays_of(path: str) -> Any:
+    """Of an .npz the arrays by name, or that of an .npy.
+
+    Raises:
+        PredictionError: it is neither.
+    """
+    import numpy
+
+    try:
+        return numpy.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise PredictionError(f"{path}: {error}") from None
+
+
+def module_of(folder: Path, file: str) -> ModuleType:
+    """A module of the bundle under a name of its own: another bundle has another `model.py`."""
+    name = f"{file}_of_{folder}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, folder / f"{file}.py")
+        assert spec is not None and spec.loader is not None  # noqa: S101 - a file has a loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # what it defines finds its own module
+        spec.loader.exec_module(module)
+    return sys.modules[name]

@@ -1,0 +1,79 @@
+"""Forecasts from the recent rows of series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.exporters.predicting.predictor import Missing, PredictionError, is_array
+from models.exporters.predicting.recent_rows import Recent, SeriesError, recent_of
+from models.exporters.predicting.rows import RowsPredictor, even
+
+
+class SeriesPredictor(RowsPredictor):
+    """Of one series, or of several that a column tells apart."""
+
+    @property
+    def columns(self) -> list[str]:
+        names = list(self.preprocessing.get("series", ()))
+        if self.preprocessing.get("series_column"):
+            names.insert(0, self.preprocessing["series_column"])
+        if "time" in self.preprocessing:
+            names.insert(0, self.preprocessing["time"]["name"])
+        return names
+
+    def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
+        if is_array(samples):
+            return super().predict(samples, missing=missing)
+        self._forget()
+        recent = self._recent(samples)
+        outputs = self._outputs([windows_of(recent)])
+        return [step for pair in zip(recent, outputs) for step in self._steps(*pair)]  # noqa: B905
+
+    def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
+        yield windows_of(self._recent(samples))
+
+    def _recent(self, samples: Any) -> list[Recent]:
+        try:
+            found = recent_of(self._rows(samples), self.preprocessing)
+        except SeriesError as error:
+            raise PredictionError(str(error)) from None
+        if not found:
+            raise PredictionError("there is no row to predict from")
+        self.turned = any(series.turned for series in found)
+        return found
+
+    def _rows(self, samples: Any) -> list[Mapping[str, Any]]:
+        if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
+            samples = samples.to_dict("records")
+        elif isinstance(samples, Mapping):
+            given = even(samples)
+            samples = [
+                dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)
+            ]
+        rows = list(samples)
+        names = dict.fromkeys(name for row in rows for name in row)
+        self.ignored = [name for name in names if name not in self.columns]
+        return rows
+
+    def _steps(self, recent: Recent, output: Tensor) -> Iterator[dict[str, Any]]:
+        """The results of one series, each with its time."""
+        for number, result in enumerate(self._results(output.unsqueeze(0))):
+            named: dict[str, Any] = {}
+            if recent.name is not None:
+                named[self.preprocessing["series_column"]] = recent.name
+            if recent.times is not None:
+                named["time"] = recent.times[number]
+            yield named | result
+
+
+def windows_of(recent: Sequence[Recent]) -> Tensor:
+    """The raw samples.
+
+    Shapes:
+        (series, window, channels) float64
+    """
+    return torch.tensor([series.window for series in recent], dtype=torch.float64)
