@@ -4,7 +4,7 @@ decisions to what a network is built of.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from models.architecture import Decision
 from models.domains import Choice, Range, Scalar, as_domain
@@ -20,6 +20,11 @@ WINDOW_SCALINGS = ("none", "mean", "last")
 def domain_values(domain: int | Choice | Range) -> tuple[int, ...]:
     """Every integer that a request allows."""
     return tuple(int(value) for value in as_domain(domain).values())
+
+
+def one_or_choice(options: Sequence[int]) -> int | Choice:
+    """As a request would say it."""
+    return options[0] if len(options) == 1 else Choice(tuple(options))
 
 
 def condition(

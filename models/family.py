@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from torch import nn
 
@@ -21,6 +21,13 @@ class FamilySettings(Settings):
     """What a request may say about a family's space. Each scalar is a literal or a domain."""
 
     family: str = ""
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        """With what a request leaves open and the task decides. `shares_weights`: of networks in
+        one supernet, so that what shapes it has one value. A stored space is not asked: what it
+        does not say has its default.
+        """
+        return self
 
 
 class InfeasibleError(ValueError):

@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import nn
 
 from models.architecture import Decision
-from models.decisions import Values
+from models.decisions import Values, integer
 from models.domains import Choice, Range, Scalar
 from models.family import Definition, InfeasibleError
 from models.operations import operations
@@ -35,6 +35,41 @@ class Term:
 Nodes = Mapping[int, Sequence[Term]]
 """Node -> its terms, each source before the node."""
 
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the cells; an architecture that does not say it has ones.
+
+    stem_stride: of the first convolution.
+    head_pool: side of the grid to which the mean is taken before the classifier; 1: over all
+        pixels.
+    """
+
+    stem_stride: int = 1
+    head_pool: int = 1
+
+    @classmethod
+    def of(cls, values: Values) -> Frame:
+        """
+        Raises:
+            InfeasibleError: not a positive integer.
+        """
+        return cls(**{name: integer(values, name) for name in FRAME if name in values})
+
+    def decisions(self) -> dict[str, Scalar]:
+        """What an architecture says of it."""
+        return {name: side for name in FRAME if (side := getattr(self, name)) != 1}
+
+    def after_stem(self, task: Task) -> Size:
+        """Height and width."""
+        height, width = (-(-side // self.stem_stride) for side in task.input_shape[1:])
+        return height, width
+
+
+FRAME = ("stem_stride", "head_pool")
+
 
 class Topology(Protocol):
     """How the nodes of a cell are linked and how cells make a network.
@@ -53,11 +88,8 @@ class Topology(Protocol):
     ) -> list[Decision]:
         """The decisions of the cells; `nodes`, `cells` and `channels` are decided before."""
 
-    def check(self, cells: int, task: Task) -> None:
-        """
-        Raises:
-            InfeasibleError: the image is too small for the reductions of `cells` cells.
-        """
+    def reductions(self, cells: int) -> int:
+        """How often `cells` cells halve the image."""
 
     def build(self, values: Values, task: Task, dropout: float, batch_norm: bool) -> nn.Module: ...
 
@@ -82,20 +114,32 @@ def live(nodes: Nodes, inputs: Sequence[int]) -> dict[int, tuple[Term, ...]]:
     return alive
 
 
-def halved(size: tuple[int, int]) -> tuple[int, int]:
+def halved(size: Size) -> Size:
     """Height and width after a reduction."""
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
-def check_image(task: Task, reductions: int, field: str, got: object) -> None:
+def check_image(task: Task, reductions: int, frame: Frame, cells: int) -> None:
     """
     Raises:
-        InfeasibleError: a reduction would meet an image one pixel high or wide.
+        InfeasibleError: a reduction would meet an image one pixel high or wide, or what the cells
+            leave is smaller than the grid of the head.
     """
-    size = task.input_shape[1:]
+    size = frame.after_stem(task)
+    shown = f"got {size[0]}x{size[1]}"
+    if frame.stem_stride > 1:
+        shown += f" after a stem of stride {frame.stem_stride}"
     if reductions and min(size) <= 2 ** (reductions - 1):
         raise InfeasibleError(
-            field,
-            f"{field} {got} halves the image {reductions} times, which needs at least "
-            f"{2 ** (reductions - 1) + 1} pixels a side, got {size[0]}x{size[1]}",
+            "cells",
+            f"cells {cells} halves the image {reductions} times, which needs at least "
+            f"{2 ** (reductions - 1) + 1} pixels a side, {shown}",
+        )
+    for _ in range(reductions):
+        size = halved(size)
+    if frame.head_pool > min(size):
+        raise InfeasibleError(
+            "head_pool",
+            f"head_pool {frame.head_pool} needs as many pixels a side after the cells, "
+            f"got {size[0]}x{size[1]}",
         )

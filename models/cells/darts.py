@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Decision
-from models.cells import Nodes, Term, check_image, halved, live
+from models.cells import Frame, Nodes, Term, halved, live
 from models.cells.text import (
     call,
     edge,
@@ -25,6 +25,7 @@ from models.cells.text import (
     head_lines,
     node_lines,
     operation_classes,
+    pool_text,
 )
 from models.decisions import Values, condition, domain_values, integer, option
 from models.domains import Choice, Range, Scalar
@@ -92,7 +93,7 @@ class Cell(nn.Module):
 
 
 class Network(nn.Module):
-    """Stem, cells, mean over the pixels, classifier.
+    """Stem, cells, mean over the pixels or over parts of them, classifier.
 
     Shapes:
         (N, *task.input_shape) -> (N, task.outputs) logits
@@ -106,22 +107,28 @@ class Network(nn.Module):
         task: Task,
         dropout: float,
         batch_norm: bool,
+        frame: Frame,
     ) -> None:
         super().__init__()
         self.nodes, self.plans, self.stem_channels = cells, plans, stem_channels
-        self.task, self.batch_norm = task, batch_norm
-        self.stem = ConvNorm(task.input_shape[0], stem_channels, 3, batch_norm)
+        self.task, self.batch_norm, self.frame = task, batch_norm, frame
+        stride = frame.stem_stride
+        self.stem = ConvNorm(task.input_shape[0], stem_channels, 3, batch_norm, stride)
         for index, plan in plans.items():
             self.add_module(f"cell_{index}", Cell(cells[plan.kind], plan, batch_norm))
+        if frame.head_pool > 1:
+            self.pool = nn.AdaptiveAvgPool2d(frame.head_pool)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(plans[max(plans)].shape[0], task.outputs)
+        features = plans[max(plans)].shape[0] * frame.head_pool**2
+        self.classifier = nn.Linear(features, task.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         outputs = {-1: self.stem(images)}
         for index, plan in self.plans.items():
             inputs = {node: outputs[source] for node, source in plan.sources.items()}
             outputs[index] = self.get_submodule(f"cell_{index}")(inputs)
-        features = outputs[index].mean(dim=(2, 3))
+        last = outputs[index]
+        features = self.pool(last).flatten(1) if self.frame.head_pool > 1 else last.mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
 
@@ -185,8 +192,8 @@ class Darts:
                 decisions.append(Decision(f"{prefix}_second", Choice(names), when))
         return decisions
 
-    def check(self, cells: int, task: Task) -> None:
-        check_image(task, kinds(cells).count("reduction"), "cells", cells)
+    def reductions(self, cells: int) -> int:
+        return kinds(cells).count("reduction")
 
     def build(self, values: Values, task: Task, dropout: float, batch_norm: bool) -> nn.Module:
         count, channels = integer(values, "cells"), integer(values, "channels")
@@ -199,7 +206,8 @@ class Darts:
                 )
         stem_channels = STEM_MULTIPLIER * channels
         width = {-2: stem_channels, -1: stem_channels}
-        size = (task.input_shape[1], task.input_shape[2])
+        frame = Frame.of(values)
+        size = frame.after_stem(task)
         plans: dict[int, CellPlan] = {}
         previous: Kind = "normal"
         for index, kind in enumerate(kinds(count)):
@@ -217,7 +225,7 @@ class Darts:
                     (width[index], *size),
                 )
             previous = kind
-        return Network(nodes, plans, stem_channels, task, dropout, batch_norm)
+        return Network(nodes, plans, stem_channels, task, dropout, batch_norm, frame)
 
     def canonical(self, values: Values) -> dict[str, Scalar]:
         nodes = _live_nodes(values)
@@ -298,9 +306,14 @@ def _cell_text(network: Network, kind: Kind) -> str:
 def _network_text(network: Network) -> str:
     task = network.task
     stem = call(
-        network.stem, task.input_shape[0], network.stem_channels, 3, batch_norm=network.batch_norm
+        network.stem,
+        task.input_shape[0],
+        network.stem_channels,
+        3,
+        stride=network.frame.stem_stride,
+        batch_norm=network.batch_norm,
     )
-    shape = (network.stem_channels, *task.input_shape[1:])
+    shape = (network.stem_channels, *network.frame.after_stem(task))
     constructor = [f"self.stem = {stem}  # (N, {', '.join(map(str, shape))})"]
     forward = ["stem = self.stem(images)"]
     for index, plan in network.plans.items():
@@ -314,12 +327,13 @@ def _network_text(network: Network) -> str:
         )
         sources = ["stem" if at < 0 else f"cell_{at}" for at in plan.sources.values()]
         forward.append(f"cell_{index} = self.cell_{index}({', '.join(sources)})")
-    made, returned = head_lines(network, f"cell_{index}.mean(dim=(2, 3))")
+    pooling, features = pool_text(network.frame, f"cell_{index}")
+    made, returned = head_lines(network, features)
     return module_text(
         "Network",
         [f"(N, {', '.join(map(str, task.input_shape))}) -> (N, {task.outputs}) logits."],
         [],
-        [*constructor, *made],
+        [*constructor, *pooling, *made],
         ["images"],
         [*forward, *returned],
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architecture import Decision
-from models.cells import Nodes, Term, check_image, halved, live
+from models.cells import Frame, Nodes, Term, halved, live
 from models.cells.text import (
     call,
     edge,
@@ -21,6 +21,7 @@ from models.cells.text import (
     head_lines,
     node_lines,
     operation_classes,
+    pool_text,
 )
 from models.decisions import Values, condition, domain_values, integer, option
 from models.domains import Choice, Range, Scalar
@@ -62,7 +63,7 @@ class Cell(nn.Module):
 
 
 class Network(nn.Module):
-    """Stem, three stages of cells, mean over the pixels, classifier.
+    """Stem, three stages of cells, mean over the pixels or over parts of them, classifier.
 
     Shapes:
         (N, *task.input_shape) -> (N, task.outputs) logits
@@ -76,11 +77,12 @@ class Network(nn.Module):
         task: Task,
         dropout: float,
         batch_norm: bool,
+        frame: Frame,
     ) -> None:
         super().__init__()
         self.nodes, self.channels, self.cells = nodes, channels, cells
-        self.task, self.batch_norm = task, batch_norm
-        self.stem = ConvNorm(task.input_shape[0], channels, 3, batch_norm)
+        self.task, self.batch_norm, self.frame = task, batch_norm, frame
+        self.stem = ConvNorm(task.input_shape[0], channels, 3, batch_norm, frame.stem_stride)
         for stage in range(STAGES):
             width = channels * 2**stage
             if stage:
@@ -90,8 +92,10 @@ class Network(nn.Module):
             stack = nn.Sequential(*(Cell(nodes, width, batch_norm) for _ in range(cells)))
             self.add_module(f"stage_{stage}", stack)
         self.norm = norm(width, batch_norm)
+        if frame.head_pool > 1:
+            self.pool = nn.AdaptiveAvgPool2d(frame.head_pool)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(width, task.outputs)
+        self.classifier = nn.Linear(width * frame.head_pool**2, task.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images)
@@ -99,7 +103,8 @@ class Network(nn.Module):
             if stage:
                 x = self.get_submodule(f"reduction_{stage}")(x)
             x = self.get_submodule(f"stage_{stage}")(x)
-        features = functional.relu(self.norm(x)).mean(dim=(2, 3))
+        x = functional.relu(self.norm(x))
+        features = self.pool(x).flatten(1) if self.frame.head_pool > 1 else x.mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
 
@@ -130,8 +135,8 @@ class NasBench201:
                 decisions.append(Decision(f"edge_{source}_{node}", Choice(names), when))
         return decisions
 
-    def check(self, cells: int, task: Task) -> None:
-        check_image(task, STAGES - 1, "cells", cells)
+    def reductions(self, cells: int) -> int:
+        return STAGES - 1
 
     def build(self, values: Values, task: Task, dropout: float, batch_norm: bool) -> nn.Module:
         nodes = _nodes(values)
@@ -147,7 +152,7 @@ class NasBench201:
                 wanted |= {term.source for term in nodes[node]}
         used = {node: terms for node, terms in nodes.items() if node in wanted}
         channels, cells = integer(values, "channels"), integer(values, "cells")
-        return Network(used, channels, cells, task, dropout, batch_norm)
+        return Network(used, channels, cells, task, dropout, batch_norm, Frame.of(values))
 
     def canonical(self, values: Values) -> dict[str, Scalar]:
         return {"cell": unique_text(_nodes(values))}
@@ -179,8 +184,9 @@ def _cell_text(network: Network) -> str:
 
 def _network_text(network: Network) -> str:
     task, normed = network.task, network.batch_norm
-    channels, size = network.channels, task.input_shape[1:]
-    stem = call(network.stem, task.input_shape[0], channels, 3, batch_norm=normed)
+    channels, frame = network.channels, network.frame
+    size, stride = frame.after_stem(task), frame.stem_stride
+    stem = call(network.stem, task.input_shape[0], channels, 3, stride=stride, batch_norm=normed)
     constructor = [f"self.stem = {stem}  # (N, {channels}, {size[0]}, {size[1]})"]
     forward = ["x = self.stem(images)"]
     for stage in range(STAGES):
@@ -190,7 +196,7 @@ def _network_text(network: Network) -> str:
             made = call(reduction, width // 2, width, batch_norm=normed)
             constructor.append(f"self.reduction_{stage} = {made}")
             forward.append(f"x = self.reduction_{stage}(x)")
-            size = halved((size[0], size[1]))
+            size = halved(size)
         stack = ", ".join([f"Cell({width})"] * network.cells)
         if network.cells > 4:
             stack = f"*(Cell({width}) for _ in range({network.cells}))"
@@ -200,13 +206,14 @@ def _network_text(network: Network) -> str:
     if normed:
         constructor.append(f"self.norm = nn.BatchNorm2d({width})")
     last = "self.norm(x)" if normed else "x"
-    forward.append(f"features = functional.relu({last}).mean(dim=(2, 3))")
+    pooling, features = pool_text(frame, f"functional.relu({last})")
+    forward.append(f"features = {features}")
     made_head, returned = head_lines(network, "features")
     return module_text(
         "Network",
         [f"(N, {', '.join(map(str, task.input_shape))}) -> (N, {task.outputs}) logits."],
         [],
-        [*constructor, *made_head],
+        [*constructor, *pooling, *made_head],
         ["images"],
         [*forward, *returned],
     )

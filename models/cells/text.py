@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from torch import nn
 
-from models.cells import Nodes, Term
+from models.cells import Frame, Nodes, Term
 from models.writing import WIDTH
 
 
@@ -60,6 +60,13 @@ def node_lines(nodes: Nodes) -> list[str]:
             lines += [f"node_{node} = (", f"    {parts[0]}"]
             lines += [*(f"    + {part}" for part in parts[1:]), ")"]
     return lines
+
+
+def pool_text(frame: Frame, last: str) -> tuple[list[str], str]:
+    """The constructor's lines of the pooling, and the features of what the cells leave."""
+    if frame.head_pool == 1:
+        return [], f"{last}.mean(dim=(2, 3))"
+    return [f"self.pool = nn.AdaptiveAvgPool2d({frame.head_pool})"], f"self.pool({last}).flatten(1)"
 
 
 def head_lines(network: nn.Module, features: str) -> tuple[list[str], list[str]]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 from torch import nn
 
 from models.architecture import Architecture, Decision
-from models.cells import Topology
+from models.cells import FRAME, Frame, Topology, check_image, halved
 from models.cells.darts import Darts
 from models.cells.nasbench201 import NasBench201
-from models.decisions import domain_values, integer, option
+from models.decisions import domain_values, integer, one_or_choice, option
 from models.domains import Choice, Range, as_domain
 from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations import allowed, operations
@@ -27,6 +27,11 @@ NAMES = tuple(TOPOLOGIES)
 MAX_NODES = 8
 MAX_CELLS = 64
 MAX_CHANNELS = 1024
+STEM_STRIDES, LARGE_SIDE = (1, 2, 4), 64
+HEAD_POOLS = (1, 2, 4)
+"""What is searched where a request leaves it open, as far as it suits the images: cells see sides
+of at most `LARGE_SIDE`, and leave as many pixels a side as the largest grid has.
+"""
 
 
 class CnnCellSettings(FamilySettings):
@@ -52,6 +57,16 @@ class CnnCellSettings(FamilySettings):
     cells: Searchable[Annotated[int, Field(ge=1, le=MAX_CELLS)]] = Field(
         DARTS.cells,
         description="darts: in all, default 3; nasbench201: per stage, default 1",
+    )
+    stem_stride: Searchable[Literal[1, 2, 4]] = Field(
+        1,
+        description="of the first convolution; left out: those that suit the size of the images "
+        "are searched",
+    )
+    head_pool: Searchable[Annotated[int, Field(ge=1, le=32)]] = Field(
+        1,
+        description="side of the grid to which the mean is taken before the classifier, 1: over "
+        "all pixels; left out: 1, 2 and 4 are searched where the images are large enough",
     )
 
     @model_validator(mode="before")
@@ -87,10 +102,40 @@ class CnnCellSettings(FamilySettings):
             raise ValueError("a nasbench201 cell has at least 2 nodes, its input and its output")
         return nodes
 
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        said = self.model_fields_set
+        if len(task.input_shape) != 3 or said.issuperset(FRAME):
+            return self
+        strides = self._strides(task)
+        if "stem_stride" in said:
+            strides = domain_values(self.stem_stride)
+        left = min(self._side_left(task, stride) for stride in strides)
+        pools = [side for side in HEAD_POOLS if side <= left] or [1]
+        found = {"stem_stride": strides[:1], "head_pool": pools[-1:]}
+        if not shares_weights:
+            found = {"stem_stride": strides, "head_pool": pools}
+        return self.model_copy(
+            update={name: one_or_choice(found[name]) for name in FRAME if name not in said}
+        )
+
+    def _strides(self, task: Task) -> Sequence[int]:
+        """Of the first convolution, that suit the images."""
+        leaving = [s for s in STEM_STRIDES if self._side_left(task, s) >= HEAD_POOLS[-1]] or [1]
+        quick = [s for s in leaving if min(Frame(s).after_stem(task)) <= LARGE_SIDE]
+        return quick or leaving[-1:]
+
+    def _side_left(self, task: Task, stride: int) -> int:
+        """The shorter side of what the most cells leave."""
+        size = Frame(stride).after_stem(task)
+        for _ in range(TOPOLOGIES[self.topology].reductions(max(domain_values(self.cells)))):
+            size = halved(size)
+        return min(size)
+
 
 @families.register("cnn_cell")
 class CnnCell:
-    """Decisions: `topology`, `nodes`, `cells`, `channels`, then those of the topology.
+    """Decisions: `topology`, `nodes`, `cells`, `channels`, then those of the topology, and
+    `stem_stride` and `head_pool` where they may be other than 1.
 
     DARTS: `{normal,reduction}_node_{i}_inputs`, a pair of earlier nodes as "0-2", and
     `..._first`, `..._second`, the operations of the two. NAS-Bench-201: `edge_{source}_{node}`.
@@ -109,13 +154,20 @@ class CnnCell:
         topology = TOPOLOGIES[settings.topology]
         if all(operations[name].is_zero for name in settings.operations):
             raise InfeasibleError("operations", "needs an operation other than none")
-        topology.check(min(domain_values(settings.cells)), task)
+        gentlest = {name: min(domain_values(getattr(settings, name))) for name in FRAME}
+        cells = min(domain_values(settings.cells))
+        check_image(task, topology.reductions(cells), Frame(**gentlest), cells)
         return [
             Decision("topology", Choice((settings.topology,))),
             Decision("nodes", as_domain(settings.nodes)),
             Decision("cells", as_domain(settings.cells)),
             Decision("channels", as_domain(settings.channels)),
             *topology.decisions(settings.nodes, settings.cells, settings.operations),
+            *(
+                Decision(name, as_domain(domain))
+                for name in FRAME
+                if domain_values(domain := getattr(settings, name)) != (1,)
+            ),
         ]
 
     @staticmethod
@@ -123,7 +175,8 @@ class CnnCell:
         _check_task(task)
         values = architecture.decisions
         topology = _topology(architecture)
-        topology.check(integer(values, "cells"), task)
+        cells = integer(values, "cells")
+        check_image(task, topology.reductions(cells), Frame.of(values), cells)
         return topology.build(values, task, recipe.dropout, recipe.batch_norm)
 
     @staticmethod
@@ -133,6 +186,7 @@ class CnnCell:
         if "nodes" not in values:  # only a representative has none
             return architecture
         kept = {name: values[name] for name in ("topology", "cells", "channels")}
+        kept |= Frame.of(values).decisions()
         return Architecture("cnn_cell", {**kept, **_topology(architecture).canonical(values)})
 
     @staticmethod

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Decision, canonical_json
-from models.decisions import Values, condition, domain_values, integer, option, share
+from models.decisions import (
+    Values,
+    condition,
+    domain_values,
+    integer,
+    one_or_choice,
+    option,
+    share,
+)
 from models.domains import Choice, Range, Scalar, as_domain
 from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
@@ -27,6 +35,9 @@ MAX_STAGES = 16
 MAX_DEPTH = 64
 MAX_WIDTH = 8192
 MAX_HEAD_LAYERS = 3
+HEAD_POOLS = (1, 2, 4)
+"""What is searched where a request leaves it open, as far as it suits the images."""
+
 PADDINGS = ("same", "valid")
 NORMS = ("none", "batch")
 
@@ -97,7 +108,9 @@ class CnnStagesSettings(FamilySettings):
         "batch", description="batch: after every convolution where the recipe has batch_norm"
     )
     head_pool: Searchable[Annotated[int, Field(ge=1, le=32)]] = Field(
-        1, description="side to which the mean is taken before the head; 1: over all pixels"
+        1,
+        description="side of the grid to which the mean is taken before the head, 1: over all "
+        "pixels; left out: 1, 2 and 4 are searched where the images are large enough",
     )
     head_layers: Searchable[Annotated[int, Field(ge=0, le=MAX_HEAD_LAYERS)]] = Field(
         0, description="hidden layers between the stages and the classifier"
@@ -105,6 +118,20 @@ class CnnStagesSettings(FamilySettings):
     head_width: Searchable[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = Field(
         Choice((32, 64, 128)), description="units of such a layer"
     )
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        if len(task.input_shape) != 3 or "head_pool" in self.model_fields_set:
+            return self
+        pools = [side for side in HEAD_POOLS if side <= self._usual_side(task)] or [1]
+        return self.model_copy(update={"head_pool": one_or_choice(pools)})
+
+    def _usual_side(self, task: Task) -> int:
+        """The shorter side of what a middling number of stages leaves, each with its strongest
+        stride and pooling.
+        """
+        counts, pools = domain_values(self.stages), as_domain(self.pool).values()
+        shrinks = max(domain_values(self.stride)) * (1 if pools == ("none",) else 2)
+        return int(min(task.input_shape[1:]) // shrinks ** counts[len(counts) // 2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,23 @@ class ConvNorm(nn.Sequential):
     """The stem: convolution, normalisation.
 
     Shapes:
-        (N, in_channels, H, W) -> (N, out_channels, H, W)
+        (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, batch_norm: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        batch_norm: bool = True,
+        stride: int = 1,
     ) -> None:
         super().__init__(
             nn.Conv2d(
                 in_channels,
                 out_channels,
                 kernel_size,
+                stride=stride,
                 padding=kernel_size // 2,
                 bias=not batch_norm,
             ),

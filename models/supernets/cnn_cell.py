@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architecture import Architecture
-from models.cells import Term
+from models.cells import FRAME, Frame, Term
 from models.cells.darts import INPUTS, STEM_MULTIPLIER, Kind, kinds
 from models.cells.darts import Network as DartsNetwork
 from models.cells.nasbench201 import STAGES
@@ -37,13 +37,15 @@ from models.task import Task
 
 @supernets.register("cnn_cell")
 class CnnCellRelaxation:
-    """`nodes`, `cells` and `channels` are one value each: they shape the supernet."""
+    """`nodes`, `cells`, `channels` and what stands around the cells are one value each: they shape
+    the supernet.
+    """
 
     @staticmethod
     def check(settings: FamilySettings, *, partial: int = 1, task: Task | None = None) -> None:
         if not isinstance(settings, CnnCellSettings):
             raise TypeError(f"cnn_cell needs CnnCellSettings, got {type(settings).__name__}")
-        for name in ("nodes", "cells", "channels"):
+        for name in ("nodes", "cells", "channels", *FRAME):
             value = getattr(settings, name)
             if not isinstance(value, int):
                 raise InfeasibleError(
@@ -80,6 +82,7 @@ class CnnCellSupernet(Supernet):
         self.task, self.names, self.partial = task, settings.operations, partial
         self.nodes, self.cells, self.channels = settings.nodes, settings.cells, settings.channels
         self.topology = settings.topology
+        self.frame = Frame(**{name: getattr(settings, name) for name in FRAME})
         self.edges = edges(self.INPUTS, self._all_nodes)
         group = Group(
             tuple(f"{source}-{node}" for source, node in self.edges),
@@ -118,6 +121,7 @@ class CnnCellSupernet(Supernet):
             "nodes": self.nodes,
             "cells": self.cells,
             "channels": self.channels,
+            **self.frame.decisions(),
         }
         for kind in self.groups:
             decisions |= self._chosen(kind, mix[kind].detach().tolist())
@@ -160,12 +164,12 @@ class CnnCellSupernet(Supernet):
                     yield f"{path}.{name}", value
 
     def _check(self, architecture: Architecture) -> None:
-        for name in ("topology", "nodes", "cells", "channels"):
-            value = architecture.decisions.get(name)
-            if value != getattr(self, name):
-                raise ValueError(
-                    f"{name} of this supernet is {getattr(self, name)!r}, got {value!r}"
-                )
+        own = {name: getattr(self, name) for name in ("topology", "nodes", "cells", "channels")}
+        own |= {name: getattr(self.frame, name) for name in FRAME}
+        for name, wanted in own.items():
+            value = architecture.decisions.get(name, 1 if name in FRAME else None)
+            if value != wanted:
+                raise ValueError(f"{name} of this supernet is {wanted!r}, got {value!r}")
 
 
 class DartsCell(nn.Module):
@@ -203,7 +207,7 @@ class DartsSupernet(CnnCellSupernet):
         super().__init__(settings, task, partial)
         channels = self.channels
         stem = STEM_MULTIPLIER * channels
-        self.stem = ConvNorm(task.input_shape[0], stem, 3)
+        self.stem = ConvNorm(task.input_shape[0], stem, 3, stride=self.frame.stem_stride)
         widths, previous = (stem, stem), "normal"
         for index, kind in enumerate(kinds(self.cells)):
             if kind == "reduction":
@@ -219,13 +223,13 @@ class DartsSupernet(CnnCellSupernet):
             )
             self.add_module(f"cell_{index}", cell)
             widths, previous = (widths[1], channels * self.nodes), kind
-        self.classifier = nn.Linear(widths[1], task.outputs)
+        self.classifier = nn.Linear(widths[1] * self.frame.head_pool**2, task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         before = last = self.stem(x).contiguous(memory_format=self.memory_format)
         for cell in self._cells():
             before, last = last, self.part(cell, before, last, mix[cell.kind])
-        logits: Tensor = self.classifier(_mean(last))
+        logits: Tensor = self.classifier(_pooled(last, self.frame.head_pool))
         return logits
 
     @property
@@ -275,8 +279,9 @@ class DartsSupernet(CnnCellSupernet):
         """A plain cell's output lacks the nodes that are zero."""
         assert isinstance(network, DartsNetwork)  # noqa: S101 - for the type checker
         owner, _, part = name.partition(".")
+        places = 1
         if owner == "classifier" and weight.dim() > 1:
-            feeding = max(network.plans)
+            feeding, places = max(network.plans), self.frame.head_pool**2
         elif part.startswith("input_") and weight.dim() > 1:
             feeding = network.plans[int(owner.removeprefix("cell_"))].sources[int(part[6])]
         else:
@@ -289,7 +294,9 @@ class DartsSupernet(CnnCellSupernet):
             for node in network.nodes[plan.kind]
             for channel in range(plan.channels)
         ]
-        return weight[:, kept]
+        if places == 1:
+            return weight[:, kept]
+        return weight.view(len(weight), -1, places)[:, kept].flatten(1)
 
 
 class NasBench201Supernet(CnnCellSupernet):
@@ -299,7 +306,7 @@ class NasBench201Supernet(CnnCellSupernet):
 
     def __init__(self, settings: CnnCellSettings, task: Task, partial: int) -> None:
         super().__init__(settings, task, partial)
-        self.stem = ConvNorm(task.input_shape[0], self.channels, 3)
+        self.stem = ConvNorm(task.input_shape[0], self.channels, 3, stride=self.frame.stem_stride)
         for stage in range(STAGES):
             width = self.channels * 2**stage
             if stage:
@@ -310,7 +317,7 @@ class NasBench201Supernet(CnnCellSupernet):
                     MixedCell(self.names, width, self.INPUTS, self._all_nodes, partial=partial),
                 )
         self.norm = nn.BatchNorm2d(width)
-        self.classifier = nn.Linear(width, task.outputs)
+        self.classifier = nn.Linear(width * self.frame.head_pool**2, task.outputs)
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         x = self.stem(x).contiguous(memory_format=self.memory_format)
@@ -320,7 +327,8 @@ class NasBench201Supernet(CnnCellSupernet):
             for index in range(self.cells):
                 cell = self.get_submodule(f"mixed_{stage}_{index}")
                 x = self.part(cell, [x], mix["cell"])[-1]
-        logits: Tensor = self.classifier(_mean(functional.relu(self.norm(x))))
+        last = functional.relu(self.norm(x))
+        logits: Tensor = self.classifier(_pooled(last, self.frame.head_pool))
         return logits
 
     @property
@@ -349,8 +357,12 @@ class NasBench201Supernet(CnnCellSupernet):
             yield node, Term(source, str(architecture.decisions[f"edge_{source}_{node}"]))
 
 
-def _mean(x: Tensor) -> Tensor:
-    """Over the pixels; unlike that of `Tensor.mean`, its gradient has the order of x."""
+def _pooled(x: Tensor, side: int) -> Tensor:
+    """The mean over the parts of a grid; unlike that of `Tensor.mean`, its gradient has the order
+    of x.
+    """
+    if side > 1:
+        return functional.adaptive_avg_pool2d(x, side).flatten(1)
     return x.permute(0, 2, 3, 1).mean(dim=(1, 2))
 
 

@@ -109,7 +109,7 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
         if task is not None and draft.has("space"):
             training = with_task_defaults(request.training, task.form, samples)
             problems += start_problems(request.space.family, training, task)
-            space = space_for(request.space, training, task)
+            space = space_for(request.space.for_task(task), training, task)
     except SpecError as error:
         problems += error.problems
     if problems or task is None or space is None:

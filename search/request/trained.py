@@ -57,6 +57,9 @@ class Trained:
         if self.has_heavy_columns and draft.has("training", "strategy"):
             training = for_heavy_columns(training, said=spec.training, strategy=spec.strategy)
         epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
+        if draft.has("space") and spec.space is not None:
+            shares = draft.has("strategy") and isinstance(spec.strategy, OneShotSettings)
+            draft = draft.filled(space=spec.space.for_task(self.task, shares_weights=shares))
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
             draft = draft.filled(strategy=spec.strategy.for_task(form))
         return draft.filled(

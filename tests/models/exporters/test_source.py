@@ -41,6 +41,8 @@ def feasible(topology: str, number: int, seed: int) -> list[tuple[Architecture, 
             nodes={"low": 2, "high": 7},
             cells={"low": 1, "high": 6 if topology == "darts" else 2},
             channels={"low": 2, "high": 5},
+            stem_stride={"choice": [1, 2]},
+            head_pool={"choice": [1, 2]},
         )
         recipe = Recipe(dropout=rng.choice((0.0, 0.25)), batch_norm=rng.random() < 0.7)
         try:

@@ -13,6 +13,7 @@ from torch import nn
 
 from models.architecture import Architecture
 from models.cells.darts import kinds
+from models.cost import cost
 from models.domains import Range
 from models.family import InfeasibleError, families
 from models.recipe import Recipe
@@ -127,6 +128,8 @@ def test_the_defaults_are_those_of_the_topology(
         ({"channels": 16.0}, "channels", "valid integer"),
         ({"channels": {"choice": []}}, "channels", "at least 1 item"),
         ({"cell": 3}, "cell", "Extra inputs are not permitted"),
+        ({"stem_stride": 3}, "stem_stride", "Input should be 1, 2 or 4"),
+        ({"head_pool": 0}, "head_pool", "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_request_is_refused_with_what_is_allowed(
@@ -149,6 +152,8 @@ def test_a_wrong_request_is_refused_with_what_is_allowed(
             "cells",
             "halves the image 2 times, which needs at least 3 pixels a side, got 2x2",
         ),
+        ({"stem_stride": 4}, DIGITS, "cells", "got 2x2 after a stem of stride 4"),
+        ({"head_pool": 3}, DIGITS, "head_pool", "3 needs as many pixels a side .* got 2x2"),
     ],
 )
 def test_a_request_that_no_network_satisfies_is_infeasible(
@@ -202,6 +207,42 @@ def test_nodes_that_a_smaller_cell_lacks_are_not_decided() -> None:
             nodes = found.decisions["nodes"]
             edges = sum(name.startswith(("edge", "normal")) for name in found.decisions)
             assert edges == (3 * nodes if topology == "darts" else nodes * (nodes - 1) // 2)
+
+
+@pytest.mark.parametrize(
+    ("side", "topology", "strides", "pools"),
+    [
+        (8, "darts", 1, {"choice": [1, 2]}),  # 8, 4, 2
+        (28, "darts", {"choice": [1, 2]}, {"choice": [1, 2, 4]}),  # 28, 14, 7 or 14, 7, 4
+        (32, "nasbench201", {"choice": [1, 2]}, {"choice": [1, 2, 4]}),
+        (96, "darts", {"choice": [2, 4]}, {"choice": [1, 2, 4]}),  # cells on 96 pixels are slow
+        (3, "nasbench201", 1, 1),
+    ],
+)
+def test_what_is_left_open_around_the_cells_suits_the_image(
+    side: int, topology: str, strides: object, pools: object
+) -> None:
+    task = Task("image_classification", (1, side, side), 10)
+    left_open = settings(topology=topology)
+    filled = left_open.for_task(task)
+    assert filled.model_dump(mode="json") == {
+        **left_open.model_dump(mode="json"),
+        "stem_stride": strides,
+        "head_pool": pools,
+    }
+    said = settings(topology=topology, stem_stride=1, head_pool=1)
+    assert said.for_task(task) == said == left_open
+    with torch.device("meta"):  # every one of them is a network
+        for seed in range(10):
+            drawn = cells(
+                task, seed, **filled.model_dump(mode="json") | {"operations": OPERATIONS[topology]}
+            )
+            assert network(drawn, task)(torch.zeros(2, 1, side, side)).shape == (2, 10)
+
+
+def test_what_shapes_a_supernet_has_one_value() -> None:
+    filled = settings().for_task(CIFAR, shares_weights=True)
+    assert (filled.stem_stride, filled.head_pool) == (1, 4)
 
 
 # Networks
@@ -376,3 +417,45 @@ def test_channels_last_trains_by_the_gradients_of_contiguous(topology: str) -> N
         nn.functional.cross_entropy(model(images), y).backward()
     for (name, one), other in zip(plain.named_parameters(), fast.parameters(), strict=True):
         torch.testing.assert_close(other.grad, one.grad, msg=lambda text, name=name: name + text)
+
+
+@pytest.mark.parametrize("topology", ["darts", "nasbench201"])
+def test_a_head_with_a_grid_tells_where_things_are(topology: str) -> None:
+    """A stem of equal weights and cells of skips: a mirrored image has the mirrored features."""
+    skip = "skip_connect"
+    plain = nasbench201(*[skip] * 6, channels=4, stage_cells=1)
+    if topology == "darts":
+        plain = darts(1, 1, 4, normal_2=("0-1", skip, skip))
+    torch.manual_seed(0)
+    image = torch.randn(1, 1, 8, 8)
+    for head_pool in (1, 2):
+        framed = Architecture("cnn_cell", {**plain.decisions, "head_pool": head_pool})
+        built = network(framed).eval()
+        torch.nn.init.constant_(built.stem[0].weight, 0.1)  # type: ignore[index, arg-type]
+        with torch.no_grad():
+            logits, mirrored = built(image), built(image.flip(3))
+        if topology == "darts":  # reductions of nasbench201 have weights that are not symmetric
+            assert torch.allclose(logits, mirrored, atol=1e-5) == (head_pool == 1)
+        width = built.classifier.in_features  # type: ignore[union-attr]
+        assert width == head_pool**2 * (4 if topology == "darts" else 16)
+
+
+def test_a_stem_with_a_stride_costs_a_quarter() -> None:
+    """All that is convolved is: the cells of NAS-Bench-201 and their stem, as they are counted."""
+    plain = nasbench201(*["nor_conv_3x3"] * 6, channels=4, stage_cells=1)
+    costs = [
+        cost(Architecture("cnn_cell", {**plain.decisions, "stem_stride": stride}), CIFAR, Recipe())
+        for stride in (1, 2)
+    ]
+    assert costs[0]["parameters"] == costs[1]["parameters"]
+    convolved = [found["flops"] - 2 * 16 * 10 for found in costs]
+    assert convolved[0] == 4 * convolved[1]
+
+
+def test_an_architecture_without_a_frame_is_the_one_with_ones() -> None:
+    plain = nasbench201(*["nor_conv_3x3"] * 6)
+    ones = Architecture("cnn_cell", {**plain.decisions, "stem_stride": 1, "head_pool": 1})
+    framed = Architecture("cnn_cell", {**plain.decisions, "stem_stride": 1, "head_pool": 2})
+    assert FAMILY.canonical(plain).key == FAMILY.canonical(ones).key
+    assert FAMILY.canonical(plain).key != FAMILY.canonical(framed).key
+    assert network(plain).state_dict().keys() == network(ones).state_dict().keys()

@@ -172,3 +172,21 @@ def test_the_text_is_formatted_and_fits_the_lines(tmp_path: Path) -> None:
     ):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("side", "said", "pools"),
+    [
+        (8, {}, {"choice": [1, 2]}),  # two stages of stride 2 leave 2 pixels
+        (28, {}, {"choice": [1, 2, 4]}),
+        (28, {"stages": 3, "pool": "max_2"}, 1),  # three times a quarter
+        (28, {"head_pool": 1}, 1),
+    ],
+)
+def test_a_grid_that_is_left_open_suits_the_image(
+    side: int, said: dict[str, Scalar], pools: object
+) -> None:
+    task = Task("image_classification", (1, side, side), 10)
+    left_open = FAMILY.Settings.model_validate(said)
+    filled = left_open.for_task(task).model_dump(mode="json")
+    assert filled == {**left_open.model_dump(mode="json"), "head_pool": pools}

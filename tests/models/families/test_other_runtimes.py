@@ -34,7 +34,8 @@ def batch(task: Task, size: int) -> Tensor:
 @pytest.mark.parametrize("family", TASKS)
 def test_a_network_can_be_exported_and_traced(family: str) -> None:
     task, entry = TASKS[family], families[family]
-    space = SearchSpace.of_family(family, entry, entry.Settings(), TrainingSettings(), task)
+    settings = entry.Settings().for_task(task)
+    space = SearchSpace.of_family(family, entry, settings, TrainingSettings(), task)
     network = build(space.sample(Random(1)).architecture, task, Recipe(), 0).eval()
     first, second = batch(task, 3), batch(task, 3).flip(0)
     with torch.no_grad(), warnings.catch_warnings():

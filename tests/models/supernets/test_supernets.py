@@ -27,6 +27,10 @@ SETTINGS = {
         {"topology": "nasbench201", "channels": 4, "cells": 1, "nodes": 3}
     ),
 }
+FRAMED = {
+    f"{name} in a frame": settings.model_copy(update={"stem_stride": 2, "head_pool": 2})
+    for name, settings in SETTINGS.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +107,13 @@ def shared_weights(network: Supernet) -> Iterator[tuple[str, Tensor]]:
             yield name, value
 
 
-@pytest.mark.parametrize("topology", SETTINGS)
-def test_a_subnet_is_the_plain_network_with_its_weights(topology: str) -> None:
+@pytest.mark.parametrize(
+    "settings", [*SETTINGS.values(), *FRAMED.values()], ids=[*SETTINGS, *FRAMED]
+)
+def test_a_subnet_is_the_plain_network_with_its_weights(settings: CnnCellSettings) -> None:
     """In training and in evaluation, whatever is zero or unused."""
-    network, family = supernet(SETTINGS[topology]), families["cnn_cell"]
-    space = SearchSpace.of_family("cnn_cell", family, SETTINGS[topology], TrainingSettings(), TASK)
+    network, family = supernet(settings), families["cnn_cell"]
+    space = SearchSpace.of_family("cnn_cell", family, settings, TrainingSettings(), TASK)
     seen = 0
     for seed in range(16):
         architecture = space.sample(Random(seed)).architecture
@@ -125,13 +131,15 @@ def test_a_subnet_is_the_plain_network_with_its_weights(topology: str) -> None:
     assert seen >= 8
 
 
-@pytest.mark.parametrize("topology", SETTINGS)
+@pytest.mark.parametrize(
+    "settings", [*SETTINGS.values(), *FRAMED.values()], ids=[*SETTINGS, *FRAMED]
+)
 def test_what_is_derived_from_the_mix_of_an_architecture_is_that_architecture(
-    topology: str,
+    settings: CnnCellSettings,
 ) -> None:
-    network = supernet(SETTINGS[topology])
-    names = [name for name in SETTINGS[topology].operations if name != "none"]
-    settings = SETTINGS[topology].model_copy(update={"operations": tuple(names)})
+    network = supernet(settings)
+    names = [name for name in settings.operations if name != "none"]
+    settings = settings.model_copy(update={"operations": tuple(names)})
     space = SearchSpace.of_family(
         "cnn_cell", families["cnn_cell"], settings, TrainingSettings(), TASK
     )

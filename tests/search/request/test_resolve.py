@@ -100,6 +100,7 @@ def test_the_only_network_of_a_space_is_held_against_its_limits() -> None:
         "topology": "nasbench201",
         "nodes": 2,
         "operations": ["nor_conv_3x3"],
+        "head_pool": 1,
     }
     body = {**MINIMAL, "space": fixed, "constraints": [{"metric": "parameters", "max": 10}]}
     found = problems(body)
