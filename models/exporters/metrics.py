@@ -77,14 +77,18 @@ def metrics_of(export: Export) -> dict[str, Any]:
 
 
 def _verdict(task_name: str, report: BundleReport, known: Mapping[str, float]) -> str | None:
-    """Where the model is no better than the baseline on validation, or on the test."""
+    """Where the model is no better than the baseline on validation, or on the test. Of folds the
+    baseline on validation is a mean, and so is the search's score.
+    """
     name = (report.objective or "").removeprefix("val_")
     goals = scores[task_name].goals
     if name not in goals:
         name, _ = default_metric(task_name)
     for metric in (f"val_{name}", f"test_{name}"):
-        if metric in known and metric in report.metrics:
-            found = verdict(metric, goals[name], report.metrics[metric], known[metric])
+        of_folds = f"{metric}_std" in report.search_metrics
+        values = report.search_metrics if of_folds else report.metrics
+        if metric in known and metric in values:
+            found = verdict(metric, goals[name], values[metric], known[metric])
             if found is not None:
                 return found
     return None

@@ -64,12 +64,15 @@ def _verdict(
     spec: SearchSpec, trial: Trial, finals: Sequence[Trial], floor: Mapping[str, float]
 ) -> str | None:
     """Whether it is no better than what knows nothing: by the first objective that has a floor,
-    as the final runs score it, or where they do not, as the search did.
+    as the final runs score it, or where they do not, as the search did. Of folds the floor is a
+    mean, and so is the search's score alone.
     """
     for objective in spec.objectives:
         metric = objective.metric
         if metric in floor and metric in trial.metrics:
-            values = _columns(finals).get(metric, [trial.metrics[metric]])
+            found = [trial.metrics[metric]]
+            is_of_folds = f"{metric}_std" in trial.metrics
+            values = found if is_of_folds else _columns(finals).get(metric, found)
             return verdict(metric, objective.goal, statistics.fmean(values), floor[metric])
     return None
 

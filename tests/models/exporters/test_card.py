@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from models.architecture import Architecture
 from models.checkpoint import Checkpoint, weights_of
-from models.datasets import datasets
+from models.datasets import Fold, Split, datasets
 from models.exporters import Export
 from models.exporters.card import model_card
 from models.exporters.metrics import metrics_of
@@ -46,3 +47,36 @@ def test_the_first_line_says_that_a_model_is_no_better_than_its_baseline(
         )
     else:
         assert first.startswith("**No better than the baseline: test_mse is 10, what knows")
+
+
+def test_of_folds_the_score_of_the_search_is_held_against_their_baseline() -> None:
+    """Alone it is a mean over them, as the baseline is; the weights know one validation."""
+    plain = datasets["wine"].load()
+    halves = [
+        Fold(Split(plain.train.x, plain.train.y), Split(plain.validation.x[k::2], y), {})
+        for k, y in enumerate((plain.validation.y[0::2], plain.validation.y[1::2]))
+    ]
+    dataset = replace(plain, folds=tuple(halves))
+    recipe, architecture = Recipe(), Architecture("mlp", {"depth": 0})
+    network = build(architecture, dataset.task, recipe, 0)
+    checkpoint = Checkpoint(weights_of(network), architecture, dataset.task, recipe, {})
+    most = plain.train.y.bincount().argmax()
+    floor = sum((half.validation.y == most).double().mean().item() for half in halves) / 2
+    for found, is_worse in ((floor, True), (floor + 0.01, False)):
+        report = BundleReport(
+            "s",
+            "d",
+            0,
+            1,
+            0,
+            {"val_accuracy": 1.0},
+            {"val_accuracy": found, "val_accuracy_std": 0.1},
+            {},
+        )
+        verdict = metrics_of(Export(checkpoint, network, dataset, report, {}))["verdict"]
+        assert (verdict is not None) == is_worse
+        if is_worse:
+            assert verdict == (
+                f"No better than the baseline: val_accuracy is {floor:.6g}, what knows nothing of "
+                f"the inputs has {floor:.6g}."
+            )

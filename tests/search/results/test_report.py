@@ -113,6 +113,9 @@ def test_a_winner_that_is_no_better_than_what_knows_nothing_is_called_so() -> No
     runs = [final(1, first, 0, val_accuracy=0.5), final(2, first, 1, val_accuracy=0.6)]
     (item,) = best(of, [first, *runs], floor)
     assert item["verdict"].startswith("No better than the baseline: val_accuracy is 0.55, what")
+    folded = candidate(0, of, val_accuracy=0.7, val_accuracy_std=0.1, val_loss=0.5)
+    (item,) = best(of, [folded, final(1, folded, 0, val_accuracy=0.5)], floor)
+    assert item["verdict"] is None, "the floor is a mean over folds, as the score of the search is"
     (item,) = best(of, [first])
     assert item["baseline"] is None and item["verdict"] is None
     by_cost = spec(objectives=[{"metric": "parameters", "goal": "minimize"}])
