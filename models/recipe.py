@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from models.architecture import AllBut, Allowed, When, is_met, sha256_of
 from models.domains import Scalar
 from models.settings import Settings, searchable
+
+if TYPE_CHECKING:
+    from models.task import Task
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "warmup_cosine"]
@@ -38,11 +41,17 @@ class Only:
 
     tasks: tuple[str, ...]
 
+    def allows(self, task: Task) -> bool:
+        """The task's form (`Task.form`) counts too: labels of rows are not those of pictures."""
+        return {task.name, task.form} <= set(self.tasks)
+
 
 VALUE_TASKS = ("tabular_regression", "forecasting")
 """Their targets are numbers; all others have classes, or tokens."""
 
-TABLE_TASKS = ("tabular_classification", "tabular_regression")
+_LABELS = "multilabel_classification"
+
+TABLE_TASKS = ("tabular_classification", "tabular_regression", _LABELS)
 
 OF_LOSS = ("loss", "quantile_level", "target_transform")
 """Fields by which losses are of another kind, or of values in another unit."""
@@ -56,6 +65,9 @@ CLASS_TASKS = (
     "graph_classification",
 )
 """Their samples have one class each."""
+
+WEIGHTED_TASKS = (*CLASS_TASKS, _LABELS)
+"""Their losses are sums over classes, or over labels, that may be weighed."""
 
 IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
@@ -143,10 +155,11 @@ class Recipe(Settings):
         description="of the numbers of a table; quantile: each by its rank in the train split, as "
         "normal scores, for columns with a few values far from all others",
     )
-    class_weight: Annotated[ClassWeight, Only(CLASS_TASKS)] = Field(
+    class_weight: Annotated[ClassWeight, Only(WEIGHTED_TASKS)] = Field(
         "none",
         description="of the samples in the training loss; balanced: samples / (classes * samples "
-        "of the class), so that each class counts the same",
+        "of the class), so that each class counts the same; a label is two classes, with and "
+        "without it",
     )
 
     def canonical(self) -> Self:
@@ -199,14 +212,19 @@ def conditions() -> Mapping[str, When]:
 
 
 @cache
-def of_tasks() -> Mapping[str, tuple[str, ...]]:
-    """The tasks of the fields that are not for all of them."""
+def of_tasks() -> Mapping[str, Only]:
+    """Of the fields that are not for all tasks."""
     return {
-        name: only.tasks
+        name: only
         for name, info in Recipe.model_fields.items()
         for only in info.metadata
         if isinstance(only, Only)
     }
+
+
+def refused_fields(task: Task) -> frozenset[str]:
+    """The fields that are for other tasks."""
+    return frozenset(name for name, only in of_tasks().items() if not only.allows(task))
 
 
 def _is_need(metadata: object) -> bool:

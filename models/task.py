@@ -149,6 +149,11 @@ class Task:
             return "image_classification"
         return "tabular_classification" if self.vocabulary is None else "text_classification"
 
+    @property
+    def shown(self) -> str:
+        """For people: what its samples are too, where the name does not say it."""
+        return self.name if self.form == self.name else f"{self.name} in the form of {self.form}"
+
     def _check_targets(self, targets: tuple[int, ...]) -> None:
         if self.name != "forecasting":
             raise ValueError(f"forecasting has targets and no other task has, got {self.name}")

@@ -14,7 +14,7 @@ from typing import Self
 from models.architecture import Architecture, Decision, When, active_values
 from models.domains import Scalar, as_domain
 from models.family import Family, FamilySettings, RecipeWhen, families
-from models.recipe import Recipe, conditions, of_tasks
+from models.recipe import Recipe, conditions, refused_fields
 from models.settings import Settings
 from models.task import Task
 from models.training.metrics import scores
@@ -238,7 +238,7 @@ def _recipe_of(decided: tuple[tuple[str, Scalar], ...]) -> Recipe:
 
 def recipe_when(family: Family, task: Task) -> RecipeWhen:
     """When each field of the recipe counts that does not always, for networks of a family."""
-    others = {name for name, tasks in of_tasks().items() if task.name not in tasks}
+    others = refused_fields(task)
     when: dict[str, When | None] = {name: None for name in scores[task.name].ignores | others}
     for name, needed in conditions().items():
         when[name] = tuple((RECIPE_PREFIX + field, allowed) for field, allowed in needed)

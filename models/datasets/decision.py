@@ -1,4 +1,4 @@
-"""From what a network says to a class, and to how sure that is; also in a bundle."""
+"""From what a network says to a class or labels, and to how sure that is; also in a bundle."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def decided(outputs: torch.Tensor, offsets: Sequence[float]) -> torch.Tensor:
     """
     moved = outputs.to(torch.float64)
     return (moved + torch.tensor(offsets, dtype=torch.float64, device=outputs.device)).argmax(dim=1)
+
+
+def labels_said(outputs: torch.Tensor, offsets: Sequence[float]) -> torch.Tensor:
+    """Which labels a sample has: those whose output, moved by the label's offset, is 0 or more.
+
+    Shapes:
+        (N, labels) -> the same, bool
+    """
+    moved = outputs.to(torch.float64)
+    return moved + torch.tensor(offsets, dtype=torch.float64, device=outputs.device) >= 0
 
 
 def probabilities(outputs: torch.Tensor, decision: Mapping[str, Any]) -> torch.Tensor:

@@ -26,10 +26,11 @@ from models.datasets.cells import (
     unicode_words,
     words,
 )
-from models.datasets.decision import decided, probabilities
+from models.datasets.decision import decided, labels_said, probabilities
 from models.datasets.quantile_map import piecewise_linear
 from models.datasets.target import own_values
 from models.recipe import CLASS_TASKS, VALUE_TASKS
+from models.task import MULTILABEL
 
 
 def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
@@ -254,10 +255,14 @@ def source(task_name: str) -> str:
 
 
 def deciding(task_name: str) -> list[str]:
-    """The texts of what makes classes of outputs, `decided`, and `probabilities`; none where there
-    are no classes.
+    """The texts of what makes classes of outputs, `decided`, and `probabilities`, or labels,
+    `labels_said`; none where there are neither.
     """
-    parts = (decided, probabilities) if task_name in CLASS_TASKS else ()
+    parts: tuple[Callable[..., Any], ...] = ()
+    if task_name in CLASS_TASKS:
+        parts = (decided, probabilities)
+    elif task_name == MULTILABEL:
+        parts = (labels_said,)
     return [_renamed(part, part.__name__) for part in parts]
 
 

@@ -21,8 +21,9 @@ from models.exporters.verification import FreshProcess, score_bundle, verify_bun
 from models.processes.folders import temporary_folder
 from models.recipe import CLASS_TASKS
 from models.storage import StoredFile, write_file
+from models.task import MULTILABEL
 from models.training.calibration import TEMPERATURE
-from models.training.thresholds import MARGIN, offsets_of
+from models.training.thresholds import log_shares, offsets_of
 from models.training.values import transformed
 
 __all__ = [
@@ -96,15 +97,16 @@ def publish_bundle(
 
 
 def _decision(dataset: Dataset, report: BundleReport) -> Mapping[str, Any]:
-    """How outputs become classes and probabilities, by what was chosen on validation; for
-    `models.datasets.decision`.
+    """How outputs become classes and probabilities, or labels, by what was chosen on validation;
+    for `models.datasets.decision`.
     """
-    task = dataset.task
+    task, chosen = dataset.task, report.metrics
+    if task.name == MULTILABEL:
+        return {"decision": {"offsets": offsets_of(chosen, task.outputs)}}
     if task.name not in CLASS_TASKS:
         return {}
-    margin = report.metrics.get(MARGIN, 0.0)
-    offsets = offsets_of(margin) if margin else [0.0] * task.outputs
-    return {"decision": {"temperature": report.metrics.get(TEMPERATURE, 1.0), "offsets": offsets}}
+    offsets = offsets_of(chosen, task.outputs, log_shares(dataset.train.y, task.outputs))
+    return {"decision": {"temperature": chosen.get(TEMPERATURE, 1.0), "offsets": offsets}}
 
 
 def _write_turn(

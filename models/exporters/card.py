@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.exporters import Export, Turn, exporters
 from models.exporters.metrics import metrics_of
-from models.recipe import VALUE_TASKS, of_tasks
-from models.task import MULTILABEL
+from models.recipe import VALUE_TASKS, refused_fields
+from models.task import MULTILABEL, Task
 
 if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
@@ -83,12 +83,12 @@ def model_card(
     example, takes = _input(raw)
     classes = preprocessing.get("classes")
     meaning = f"\n- Classes, in the order of the outputs: {_listed(classes)}" if classes else ""
-    meaning += _deciding(preprocessing.get("decision"), classes)
+    decision = preprocessing.get("decision")
+    if classes and decision:
+        meaning += _deciding(decision, classes)
     if labels := preprocessing.get("labels"):
-        meaning = (
-            f"\n- Labels, in the order of the outputs: {_listed(labels)}; a sample has those whose "
-            "output is 0 or more, which is a probability of 1/2."
-        )
+        meaning = f"\n- Labels, in the order of the outputs: {_listed(labels)}"
+        meaning += _labelling(decision["offsets"] if decision else [], labels)
     if target := preprocessing.get("target"):
         meaning += (
             f"\n- The values are {'transformed' if 'transforms' in target else 'standardised'} "
@@ -96,7 +96,7 @@ def model_card(
             '`model.own_values(outputs, preprocessing["target"])` gives them in their own unit. '
             f"{_UNITS[metrics['errors_in']]}"
         )
-    others = {field for field, tasks in of_tasks().items() if task["name"] not in tasks}
+    others = refused_fields(Task.from_json(task))
     recipe = ", ".join(f"{n} {value}" for n, value in metrics["recipe"].items() if n not in others)
     versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
     is_found = search["id"] is not None
@@ -210,17 +210,34 @@ def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
     return example, f"a batch of raw samples of shape ({shape}), {raw['dtype']}"
 
 
-def _deciding(decision: Mapping[str, Any] | None, classes: list[Any] | None) -> str:
+def _labelling(offsets: list[float], labels: list[str]) -> str:
+    """From which probability on a sample has a label."""
+    least = {name: _logistic(-value) for name, value in zip(labels, offsets, strict=False) if value}
+    said = "; a sample has those with a probability of 1/2 or more"
+    if least:
+        shown = [f"{name} {share:.4g}" for name, share in least.items()]
+        said += f", but from these on, which have the best F1 on validation: {_listed(shown)}"
+    return f'{said}; `model.labels_said(outputs, preprocessing["decision"]["offsets"])`.'
+
+
+def _deciding(decision: Mapping[str, Any], classes: list[Any]) -> str:
     """How the class follows from the outputs, and what the probabilities are."""
-    if decision is None:
-        return ""
-    said = "that of the largest output"
-    if classes and any(decision["offsets"]):
-        margin = -decision["offsets"][1] / decision["temperature"]
-        threshold = (1 + math.tanh(margin / 2)) / 2  # the logistic function
+    said, offsets = "that of the largest output", decision["offsets"]
+    if any(offsets) and len(classes) == 2:
+        threshold = _logistic(-offsets[1] / decision["temperature"])
         said = (
             f"{classes[1]} from a probability of {threshold:.4g} on, the threshold with the best "
             "score on validation"
+        )
+    elif any(offsets):
+        factors = [math.exp(value / decision["temperature"]) for value in offsets]
+        shown = [
+            f"{name} {factor / min(factors):.4g}"
+            for name, factor in zip(classes, factors, strict=True)
+        ]
+        said = (
+            "the most probable one, rare ones counting more, as had the best score on validation: "
+            f"each probability times {_listed(shown)}"
         )
     return (
         f'\n- Class: {said}; `model.decided(outputs, preprocessing["decision"]["offsets"])`.'
@@ -228,6 +245,10 @@ def _deciding(decision: Mapping[str, Any] | None, classes: list[Any] | None) -> 
         f"temperature {decision['temperature']:.4g} of validation. `ece` is how far they are from "
         "how often the class is right, in the mean."
     )
+
+
+def _logistic(value: float) -> float:
+    return (1 + math.tanh(value / 2)) / 2
 
 
 def _files(missing: Mapping[str, str]) -> str:

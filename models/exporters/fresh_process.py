@@ -81,12 +81,15 @@ class Bundle:
         if targets.is_floating_point() and "target" in self.preprocessing:
             return self._errors(targets.double())
         if targets.dtype == torch.bool:  # labels
-            return _label_scores(outputs, targets)
+            offsets = torch.tensor(self.preprocessing["decision"]["offsets"], dtype=torch.float64)
+            return _label_scores(outputs, targets, offsets)
         if targets.dim() == 2:  # a token at every position
             loss = functional.cross_entropy(outputs.transpose(1, 2), targets)
             return {"test_loss": loss.item(), "test_perplexity": loss.exp().item()}
         decision = self.preprocessing["decision"]
-        predictions = (outputs + torch.tensor(decision["offsets"]).double()).argmax(dim=1)
+        predictions = (outputs + torch.tensor(decision["offsets"], dtype=torch.float64)).argmax(
+            dim=1
+        )
         f1, recalls = [], []
         for label in {*predictions.tolist(), *targets.tolist()}:
             predicted, true = predictions == label, targets == label
@@ -122,9 +125,9 @@ class Bundle:
         return scores
 
 
-def _label_scores(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+def _label_scores(outputs: Tensor, targets: Tensor, offsets: Tensor) -> dict[str, float]:
     """Of any number of labels a sample."""
-    predicted, shares = outputs >= 0, outputs.sigmoid()
+    predicted, shares = outputs + offsets >= 0, outputs.sigmoid()
     loss = functional.binary_cross_entropy(shares, targets.double())
     f1, precisions = [], []
     for label, true in enumerate(targets.T):

@@ -150,9 +150,17 @@ class Prediction:
             raise ValueError(f"{len(results)} results of {len(bundle.targets)} samples")
         if "decision" not in model.preprocessing:
             return
-        classes = model.preprocessing["classes"]
-        true = [classes[target] for target in bundle.targets.tolist()]
-        right = [result["label"] == name for result, name in zip(results, true, strict=True)]
+        said = [result["label"] for result in results]
+        if "labels" in model.preprocessing:
+            names = model.preprocessing["labels"]
+            sign = model.preprocessing["labels_separator"]
+            true = [
+                sign.join(name for name, has in zip(names, row, strict=True) if has)
+                for row in bundle.targets.tolist()
+            ]
+        else:
+            true = [model.preprocessing["classes"][target] for target in bundle.targets.tolist()]
+        right = [label == name for label, name in zip(said, true, strict=True)]
         accuracy, recorded = sum(right) / len(right), bundle.scores["test_accuracy"]
         if not abs(accuracy - recorded) <= 1e-6:
             raise ValueError(f"predict.py has an accuracy of {accuracy}, recorded was {recorded}")

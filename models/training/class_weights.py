@@ -1,7 +1,8 @@
-"""Classes that count the same in training, however many samples each has."""
+"""Classes that count the same in training, however many samples each has; so do labels."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -32,3 +33,28 @@ def weighted_cross_entropy(
     """
     losses = F.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
     return (losses * weights[targets]).mean()
+
+
+def balanced_labels(targets: Tensor) -> Tensor:
+    """Each label as two classes of its own, those without it and those with it, by `balanced`: what
+    has the label weighs (N - samples) / samples times what has not, as the `pos_weight` of torch
+    says it, and the mean weight of every label is 1.
+
+    Shapes:
+        targets: (N, labels) bool -> (2, labels) float32
+    """
+    return torch.stack([balanced(label.long(), 2) for label in targets.T], dim=1)
+
+
+def weighted_binary_cross_entropy(
+    outputs: Tensor, targets: Tensor, weights: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
+    """The mean over samples and labels of weight * binary cross-entropy, smoothed as
+    `models.training.multilabel` has it.
+
+    Shapes:
+        outputs: (N, labels) logits; targets: (N, labels) bool; weights: (2, labels)
+    """
+    wanted = targets.to(outputs.dtype) * (1 - label_smoothing) + label_smoothing / 2
+    own = torch.where(targets, weights[1], weights[0])
+    return F.binary_cross_entropy_with_logits(outputs, wanted, weight=own)

@@ -13,7 +13,13 @@ from models.datasets.decision import decided
 from models.training.confusion import balanced_accuracy, confusion_of, macro_f1
 from models.training.metrics import Goal, scores
 from models.training.ranking import areas_under_roc, average_precisions
-from models.training.thresholds import MARGIN, best_margin, offsets_of
+from models.training.thresholds import (
+    ADJUSTMENT,
+    MARGIN,
+    best_adjustment,
+    best_margin,
+    offsets_of,
+)
 
 
 @scores.register("tabular_classification")
@@ -25,9 +31,10 @@ from models.training.thresholds import MARGIN, best_margin, offsets_of
 class ClassificationScore:
     """Cross-entropy, accuracy, macro F1, macro AUC, balanced accuracy and average precision.
 
-    A class is decided for by the largest output, or between two classes by a threshold: `margin`,
-    or the one with which `best_for`, a metric of `models.training.confusion.DECISION_METRICS`, is
-    largest on what was added; `chosen` then tells it.
+    A class is decided for by the largest output, each moved by its class's `offsets`, or by those
+    with which `best_for`, a metric of `models.training.confusion.DECISION_METRICS`, is largest on
+    what was added (`models.training.thresholds`); `chosen` then tells what they follow from.
+    `log_shares`: of the classes in the train split, for more than two.
 
     Shapes:
         outputs: (N, classes) logits; targets: (N,) int64
@@ -48,12 +55,16 @@ class ClassificationScore:
         outputs: int,
         device: torch.device,
         *,
-        margin: float = 0.0,
+        offsets: Sequence[float] | None = None,
         best_for: str | None = None,
+        log_shares: Tensor | None = None,
     ) -> None:
-        if (margin or best_for) and outputs != 2:
-            raise ValueError(f"a threshold is between two classes, got {outputs}")
-        self._classes, self._margin, self._best_for = outputs, margin, best_for
+        if best_for and outputs > 2 and log_shares is None:
+            raise ValueError(
+                f"{outputs} classes are decided for by their shares, which are missing"
+            )
+        self._classes, self._best_for, self._log_shares = outputs, best_for, log_shares
+        self._offsets = offsets or [0.0] * outputs
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
@@ -69,7 +80,12 @@ class ClassificationScore:
 
     @property
     def chosen(self) -> Mapping[str, float]:
-        return {MARGIN: self._threshold()} if self._best_for else {}
+        if self._best_for is None:
+            return {}
+        if self._log_shares is None:
+            return {MARGIN: best_margin(self.outputs, self.targets, self._best_for)}
+        found = best_adjustment(self.outputs, self.targets, self._best_for, self._log_shares)
+        return {ADJUSTMENT: found}
 
     @staticmethod
     def loss(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -83,8 +99,10 @@ class ClassificationScore:
         self._targets.append(targets)
 
     def compute(self) -> dict[str, float]:
-        outputs, targets = self.outputs, self.targets
-        said = decided(outputs, self._offsets())
+        outputs, targets, offsets = self.outputs, self.targets, self._offsets
+        if self._best_for is not None:
+            offsets = offsets_of(self.chosen, self._classes, self._log_shares)
+        said = decided(outputs, offsets)
         confusion = confusion_of(targets, said, self._classes)
         shares = outputs.double().softmax(dim=1)
         metrics = {
@@ -96,15 +114,6 @@ class ClassificationScore:
             "average_precision": average_precision(shares, targets),
         }
         return {name: value for name, value in metrics.items() if value is not None}
-
-    def _threshold(self) -> float:
-        if self._best_for is None:
-            return self._margin
-        return best_margin(self.outputs, self.targets, self._best_for)
-
-    def _offsets(self) -> Sequence[float]:
-        margin = self._threshold()
-        return offsets_of(margin) if margin else [0.0] * self._classes
 
 
 def area_under_curve(probabilities: Tensor, targets: Tensor) -> float | None:

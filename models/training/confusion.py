@@ -30,6 +30,17 @@ def macro_f1(confusion: Tensor) -> Tensor:
     return _mean(2 * hits, confusion.sum(dim=-2) + confusion.sum(dim=-1))
 
 
+def positive_f1(confusion: Tensor) -> Tensor:
+    """2 TP / (2 TP + FP + FN) of the second of two classes; 0 where neither target nor decision is
+    of it.
+
+    Shapes:
+        (..., 2, 2) -> (...)
+    """
+    doubled = 2 * confusion[..., 1, 1]
+    return doubled / (doubled + confusion[..., 0, 1] + confusion[..., 1, 0]).clamp(min=1)
+
+
 def balanced_accuracy(confusion: Tensor) -> Tensor:
     """The mean recall of the classes that occur among targets, as in scikit-learn; Brodersen et
     al., ICPR 2010.

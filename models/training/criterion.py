@@ -9,13 +9,21 @@ import torch
 from torch import Tensor
 
 from models.datasets import Dataset
-from models.recipe import CLASS_TASKS, RECORDED, VALUE_TASKS, Recipe, of_tasks
-from models.training.class_weights import balanced, weighted_cross_entropy
+from models.recipe import CLASS_TASKS, RECORDED, VALUE_TASKS, Recipe, of_tasks, refused_fields
+from models.task import MULTILABEL
+from models.training.class_weights import (
+    balanced,
+    balanced_labels,
+    weighted_binary_cross_entropy,
+    weighted_cross_entropy,
+)
 from models.training.classification import ClassificationScore
 from models.training.confusion import DECISION_METRICS
 from models.training.losses import ValueLoss, value_loss
 from models.training.metrics import Score, scores
+from models.training.multilabel import MultilabelScore
 from models.training.regression import RegressionScore
+from models.training.thresholds import log_shares
 from models.training.values import ErrorUnit, Values
 
 Scoring = Callable[[torch.device], Score]
@@ -30,20 +38,24 @@ def criterion(dataset: Dataset, recipe: Recipe, trained: Tensor) -> ValueLoss:
     Raises:
         ValueError: a field of the recipe is for other tasks.
     """
-    name = dataset.task.name
-    counting = recipe.canonical()
-    for field, tasks in of_tasks().items():
+    task, counting = dataset.task, recipe.canonical()
+    for field in sorted(refused_fields(task)):
         value = getattr(counting, field)
-        if name not in tasks and value != RECORDED[field]:
-            raise ValueError(f"{field} {value!r} is for {', '.join(tasks)}, the task is {name}")
-    if name in VALUE_TASKS:
+        if value != RECORDED[field]:
+            allowed = ", ".join(of_tasks()[field].tasks)
+            raise ValueError(f"{field} {value!r} is for {allowed}, the task is {task.shown}")
+    if task.name in VALUE_TASKS:
         return value_loss(recipe)
     if recipe.class_weight == "balanced":
-        weights = balanced(trained, dataset.task.outputs)
-        return partial(
-            weighted_cross_entropy, weights=weights, label_smoothing=recipe.label_smoothing
-        )
-    return partial(scores[name].loss, label_smoothing=recipe.label_smoothing)
+        smoothing = recipe.label_smoothing
+        if task.name == MULTILABEL:
+            of_labels = balanced_labels(trained)
+            return partial(
+                weighted_binary_cross_entropy, weights=of_labels, label_smoothing=smoothing
+            )
+        weights = balanced(trained, task.outputs)
+        return partial(weighted_cross_entropy, weights=weights, label_smoothing=smoothing)
+    return partial(scores[task.name].loss, label_smoothing=recipe.label_smoothing)
 
 
 def scoring(
@@ -54,13 +66,19 @@ def scoring(
 ) -> Scoring:
     """How what a network says is scored that was trained by the recipe.
 
-    best_for: a metric, without prefix, for which the threshold between two classes is chosen on
-        what is scored; nothing is chosen for other metrics, and between more classes.
+    best_for: a metric, without prefix, for which it is chosen on what is scored how classes or
+        labels are decided for; nothing is chosen for metrics that do not depend on it.
     """
     task = dataset.task
     if task.name in VALUE_TASKS:
         values, loss = Values.of(dataset, recipe, error_unit), value_loss(recipe)
         return lambda device: RegressionScore(task.outputs, device, values, loss)
-    if task.name in CLASS_TASKS and task.outputs == 2 and best_for in DECISION_METRICS:
-        return partial(ClassificationScore, task.outputs, best_for=best_for)
+    if task.name in CLASS_TASKS and best_for in DECISION_METRICS:
+        if task.outputs == 2:
+            return partial(ClassificationScore, 2, best_for=best_for)
+        if recipe.class_weight == "none":  # weights have done the same to the outputs already
+            shares = log_shares(dataset.train.y, task.outputs)
+            return partial(ClassificationScore, task.outputs, best_for=best_for, log_shares=shares)
+    if task.name == MULTILABEL and best_for == "f1":
+        return partial(MultilabelScore, task.outputs, is_decided_here=True)
     return partial(scores[task.name], task.outputs)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import nn
 
 from models.datasets import Dataset
 from models.datasets.decision import probabilities
 from models.recipe import CLASS_TASKS, Recipe
+from models.task import MULTILABEL
 from models.training.calibration import TEMPERATURE, calibration_error, temperature
 from models.training.classification import ClassificationScore
 from models.training.criterion import scoring
 from models.training.evaluation import evaluate
+from models.training.multilabel import MultilabelScore
+from models.training.thresholds import log_shares, offsets_of, told_offsets
 from models.training.values import ErrorUnit
 
 
@@ -21,21 +27,34 @@ def final_scores(
     recipe: Recipe,
     error_unit: ErrorUnit = "own_unit",
     *,
-    margin: float = 0.0,
+    chosen: Mapping[str, float] = MappingProxyType({}),
+    best_for: str | None = None,
     is_validated: bool,
 ) -> dict[str, float]:
     """The test metrics of a network on the CPU.
 
     Of classes also `temperature`, which is fitted on validation (1 where validation was trained
     on), and the calibration error of the test split with it, `test_ece`, and without it,
-    `test_ece_uncalibrated`. `margin`: the threshold between two classes that was chosen on
-    validation.
+    `test_ece_uncalibrated`. `chosen`: what was chosen on validation to decide by, among the metrics
+    of the network's epoch. Of labels that is done here, where `best_for` (`criterion.scoring`) asks
+    for it, and told in the answer.
     """
     task, device = dataset.task, torch.device("cpu")
+    if task.name == MULTILABEL:
+        offsets = [0.0] * task.outputs
+        if is_validated and best_for == "f1":
+            held = MultilabelScore(task.outputs, device, is_decided_here=True)
+            evaluate(network, dataset.validation, task, "val", score=held)
+            offsets = held.offsets
+        score = MultilabelScore(task.outputs, device, offsets=offsets)
+        metrics = evaluate(network, dataset.test, task, "test", score=score)
+        return {**metrics, **(told_offsets(offsets) if any(offsets) else {})}
     if task.name not in CLASS_TASKS:
-        score = scoring(dataset, recipe, error_unit)(device)
-        return evaluate(network, dataset.test, task, "test", score=score)
-    tested = ClassificationScore(task.outputs, device, margin=margin)
+        values = scoring(dataset, recipe, error_unit)(device)
+        return evaluate(network, dataset.test, task, "test", score=values)
+    shares = log_shares(dataset.train.y, task.outputs)
+    offsets = offsets_of(chosen, task.outputs, shares)
+    tested = ClassificationScore(task.outputs, device, offsets=offsets)
     metrics = evaluate(network, dataset.test, task, "test", score=tested)
     fitted = 1.0
     if is_validated:
@@ -43,6 +62,6 @@ def final_scores(
         evaluate(network, dataset.validation, task, "val", score=held_out)
         fitted = temperature(held_out.outputs, held_out.targets)
     for name, divisor in (("test_ece", fitted), ("test_ece_uncalibrated", 1.0)):
-        shares = probabilities(tested.outputs, {"temperature": divisor})
-        metrics[name] = calibration_error(shares, tested.targets)
+        found = probabilities(tested.outputs, {"temperature": divisor})
+        metrics[name] = calibration_error(found, tested.targets)
     return {**metrics, TEMPERATURE: fitted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.datasets.decision import labels_said
 from models.task import MULTILABEL
 from models.training.metrics import Goal, scores
 from models.training.ranking import areas_under_roc, average_precisions
+from models.training.thresholds import best_label_offsets
 
 
 @scores.register(MULTILABEL)
@@ -20,7 +22,10 @@ class MultilabelScore:
     """Binary cross-entropy, a mean over samples and labels; average precision, AUC and F1, each a
     macro mean over labels; and accuracy, the share of the samples all of whose labels are right.
 
-    A label is predicted from a probability of 1/2 on. F1 is over the labels that occur among
+    A label is said where its output and its one of `offsets` are 0 or more in all: from a
+    probability of 1/2 on where that is 0. Where it `is_decided_here` offsets are those with the
+    best F1 on what was added; there are many, so that `offsets` tells them, and not `chosen`, which
+    stands in the curve of a trial. F1 is over the labels that occur among
     targets or predictions; average precision over those that a sample has, AUC over those that
     some samples have and some have not. Where there is no such label the metric is missing.
 
@@ -38,12 +43,24 @@ class MultilabelScore:
         "accuracy": "maximize",
     }
 
-    def __init__(self, outputs: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        outputs: int,
+        device: torch.device,
+        *,
+        offsets: Sequence[float] | None = None,
+        is_decided_here: bool = False,
+    ) -> None:
+        self._given, self._is_decided_here = list(offsets or [0.0] * outputs), is_decided_here
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._exact = torch.zeros((), dtype=torch.int64, device=device)
-        self._counts = torch.zeros(2, outputs, dtype=torch.int64, device=device)
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
+
+    @property
+    def offsets(self) -> list[float]:
+        if not self._is_decided_here:
+            return self._given
+        return best_label_offsets(torch.cat(self._outputs), torch.cat(self._targets))
 
     @staticmethod
     def loss(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -56,26 +73,24 @@ class MultilabelScore:
             outputs, targets.to(outputs.dtype), reduction="none"
         )
         self._loss += losses.sum(dtype=torch.float64)
-        predicted = outputs >= 0
-        self._exact += (predicted == targets).all(dim=1).sum()
-        hits = (predicted & targets).sum(dim=0)
-        self._counts += torch.stack([2 * hits, predicted.sum(dim=0) + targets.sum(dim=0)])
         self._outputs.append(outputs.detach())
         self._targets.append(targets)
 
     def compute(self) -> dict[str, float]:
-        outputs, targets = torch.cat(self._outputs).T, torch.cat(self._targets).T
-        doubled, support = self._counts.cpu().double()  # 2 TP, and 2 TP + FP + FN
+        outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
+        said = labels_said(outputs, self.offsets)
+        doubled = 2 * (said & targets).sum(dim=0).double()
+        support = said.sum(dim=0) + targets.sum(dim=0)  # 2 TP + FP + FN
         occurs = support > 0
         metrics = {
             "loss": self._loss.item() / targets.numel(),
-            "accuracy": self._exact.item() / targets.shape[1],
+            "accuracy": (said == targets).all(dim=1).double().mean().item(),
         }
         if occurs.any():
             metrics["f1"] = (doubled[occurs] / support[occurs]).mean().item()
         for name, found in (
-            ("average_precision", average_precisions(outputs, targets)),
-            ("auc", areas_under_roc(outputs, targets)),
+            ("average_precision", average_precisions(outputs.T, targets.T)),
+            ("auc", areas_under_roc(outputs.T, targets.T)),
         ):
             if len(found):
                 metrics[name] = found.mean().item()

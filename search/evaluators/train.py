@@ -32,7 +32,6 @@ from models.training.final_scores import final_scores
 from models.training.folds import FoldedTraining
 from models.training.initialization import build
 from models.training.pretraining import largest_step
-from models.training.thresholds import MARGIN
 from models.training.trainer import NonFiniteError, Training, TrainingState
 from models.training.values import ErrorUnit
 from search import saved
@@ -213,7 +212,8 @@ class TrainEvaluator:
             dataset,
             candidate.recipe,
             self._error_unit,
-            margin=held.get(MARGIN, 0.0),
+            chosen=held,
+            best_for=self._best_for,
             is_validated=data == "train",
         )
         held |= _finite(tested, "the test split")
@@ -331,8 +331,9 @@ def _device(gpus: float) -> torch.device:
 
 
 def _decided_for(objectives: Sequence[Objective]) -> str | None:
-    """The metric, without prefix, that a threshold between two classes serves: the first of the
-    objectives of validation that depends on one. None: the larger output decides.
+    """The metric, without prefix, for which it is chosen how outputs are decided for: the first of
+    the objectives of validation that depends on it. None: the larger output decides, or a
+    probability of 1/2.
     """
     for objective in objectives:
         prefix, _, name = objective.metric.partition("_")

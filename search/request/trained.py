@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from models.cost import cost
 from models.domains import Choice, as_domain
 from models.family import FamilySettings, InfeasibleError, families
-from models.recipe import OF_LOSS, RECORDED, VALUE_TASKS, of_tasks
+from models.recipe import OF_LOSS, RECORDED, VALUE_TASKS, of_tasks, refused_fields
 from models.settings import Settings
 from models.task import MULTILABEL, Task
 from models.training.defaults import with_task_defaults
@@ -161,13 +161,13 @@ def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProble
 
 def other_tasks_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
     """Fields of the recipe that are for other tasks are left as they are."""
-    for field, tasks in of_tasks().items():
+    others = refused_fields(task)
+    for field in (name for name in of_tasks() if name in others):
         wanted = as_domain(getattr(training, field)).levels(1000)
-        other = [value for value in wanted if value != RECORDED[field]]
-        if task.name not in tasks and other:
+        if other := [value for value in wanted if value != RECORDED[field]]:
             message = (
-                f"{shown(other[0])} is for {', '.join(tasks)}, and this is {task.name}; allowed "
-                f"is {shown(RECORDED[field])}"
+                f"{shown(other[0])} is for {', '.join(of_tasks()[field].tasks)}, and this is "
+                f"{task.shown}; allowed is {shown(RECORDED[field])}"
             )
             yield problem(message, "training", field)
 

@@ -21,7 +21,8 @@ from models import recipe as module
 from models.architecture import Architecture
 from models.datasets import Dataset, Split, datasets
 from models.family import families
-from models.recipe import RECORDED, Recipe, TrainingSettings, conditions, of_tasks
+from models.recipe import RECORDED, Recipe, TrainingSettings, conditions, refused_fields
+from models.task import MULTILABEL, Task
 from models.training.trainer import train
 
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
@@ -105,9 +106,7 @@ def digits() -> Dataset:
 def data_for(digits: Dataset) -> Callable[[str], Dataset]:
     """A dataset of a task that the field is for."""
     diabetes = datasets["diabetes"].load()
-    return lambda field: (
-        digits if digits.task.name in of_tasks().get(field, (digits.task.name,)) else diabetes
-    )
+    return lambda field: diabetes if field in refused_fields(digits.task) else digits
 
 
 def outcome(recipe: Recipe, dataset: Dataset) -> tuple[list[dict[str, float]], list[Tensor]]:
@@ -267,3 +266,10 @@ def test_a_value_out_of_bounds_is_refused(field: str, value: object) -> None:
 def test_the_request_form_has_the_fields_and_defaults_of_the_recipe() -> None:
     assert TrainingSettings().model_dump() == Recipe().model_dump()
     assert Recipe.model_validate(Recipe().model_dump(mode="json")) == Recipe()
+
+
+def test_a_field_is_for_labels_where_it_is_for_their_form() -> None:
+    rows, pictures = Task(MULTILABEL, (4,), 3), Task(MULTILABEL, (1, 8, 8), 3)
+    assert {"loss", "target_transform"} < refused_fields(rows) < refused_fields(pictures)
+    assert refused_fields(pictures) - refused_fields(rows) == {"input_transform"}
+    assert "class_weight" not in refused_fields(pictures)

@@ -80,10 +80,10 @@ class Predictor:
 
     def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
         """One result a sample: `label` and `probability_<class>` of classes, calibrated, of which
-        `label` need not be the largest where a threshold was chosen; of several labels a sample
-        those with a probability of 1/2 or more, divided by their separator; the target's own values
-        of a regression; of a forecast one a step, with its `time`, and its series where there are
-        several.
+        `label` need not be the largest where it was chosen how to decide; of several labels a
+        sample those with a probability of 1/2 or more, or of what was chosen for the label, divided
+        by their separator; the target's own values of a regression; of a forecast one a step, with
+        its `time`, and its series where there are several.
 
         samples: rows of a table as mappings, or columns as a mapping or a data frame; texts, or
             rows with a column of them; paths of pictures, or arrays of them; the recent rows of

@@ -19,7 +19,7 @@ def results_of(
     if "classes" in preprocessing:
         return classes_of(outputs, model, preprocessing)
     if "labels" in preprocessing:
-        return labels_of(outputs, preprocessing)
+        return labels_of(outputs, model, preprocessing)
     if "target" in preprocessing:
         return values_of(outputs, model, preprocessing["target"])
     rows = outputs.tolist()
@@ -36,12 +36,15 @@ def classes_of(
         yield dict(zip(names, (label, *row), strict=True))
 
 
-def labels_of(outputs: Tensor, preprocessing: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def labels_of(
+    outputs: Tensor, model: Any, preprocessing: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Any number of labels a sample."""
     known, sign = preprocessing["labels"], preprocessing["labels_separator"]
     names = [f"probability_{name}" for name in known]
-    for row in outputs.double().sigmoid().tolist():
-        found = [name for name, share in zip(known, row, strict=True) if share >= 0.5]
+    said = model.labels_said(outputs, preprocessing["decision"]["offsets"]).tolist()
+    for row, has in zip(outputs.double().sigmoid().tolist(), said, strict=True):
+        found = [name for name, is_said in zip(known, has, strict=True) if is_said]
         yield {"label": sign.join(found), **dict(zip(names, row, strict=True))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,13 @@ from models.architecture import Architecture
 from models.datasets import datasets
 from models.family import families
 from models.recipe import Recipe
-from models.training.class_weights import balanced, weighted_cross_entropy
+from models.training.class_weights import (
+    balanced,
+    balanced_labels,
+    weighted_binary_cross_entropy,
+    weighted_cross_entropy,
+)
+from models.training.multilabel import MultilabelScore
 from models.training.trainer import train
 
 
@@ -39,6 +46,26 @@ def test_the_parts_of_an_epoch_add_up_to_the_loss_of_the_whole() -> None:
     smoothed = weighted_cross_entropy(outputs, y, torch.ones(3), 0.2)
     assert smoothed.item() == pytest.approx(
         F.cross_entropy(outputs, y, label_smoothing=0.2).item(), rel=1e-5
+    )
+
+
+def test_a_label_is_two_classes_and_weighs_as_torch_has_it() -> None:
+    y = torch.tensor([[1, 0, 1], [0, 0, 1], [0, 1, 1], [0, 0, 1]], dtype=torch.bool)
+    weights = balanced_labels(y)
+    for label in (0, 1):
+        of_label = y[:, label].numpy()
+        expected = compute_class_weight("balanced", classes=np.array([False, True]), y=of_label)
+        assert weights[:, label].tolist() == pytest.approx(list(expected))
+    assert weights[:, 2].tolist() == [0, 1]  # every sample has it
+    outputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    loss = weighted_binary_cross_entropy(outputs[:, :2], y[:, :2], weights[:, :2])
+    of_torch = F.binary_cross_entropy_with_logits(
+        outputs[:, :2], y[:, :2].float(), pos_weight=torch.tensor([3.0, 3.0])
+    )
+    assert loss.item() == pytest.approx(of_torch.item() * 4 / 6)  # 4 samples of 3 + 1 + 1 + 1
+    even = torch.ones(2, 3)
+    assert weighted_binary_cross_entropy(outputs, y, even, 0.2).item() == pytest.approx(
+        MultilabelScore.loss(outputs, y, 0.2).item()
     )
 
 

@@ -10,18 +10,15 @@ import pytest
 
 from models.datasets import Dataset
 from models.datasets.graphs import of_graphs, of_nodes
-from models.datasets.reference import StoredDataset
-from models.datasets.stored import save
-from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
-from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
 from tests.search.support.bundles import bundle_of_best
+from tests.search.support.stored import stored
 
 RNG = np.random.default_rng(0)
 
@@ -61,9 +58,7 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
     make: Any, space: dict[str, Any], batch_size: int, tmp_path: Path
 ) -> None:
     dataset = make()
-    save(dataset, tmp_path / "data")
-    stored = StoredDataset(str(tmp_path / "data"), sha256_of_file(tmp_path / "data"))
-    facts = DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, stored)
+    facts = stored(dataset, tmp_path)
     resolved = resolve(
         {
             "dataset": "mine",
@@ -87,7 +82,7 @@ def test_a_search_ends_in_a_bundle_that_scores_what_was_found(
     run = SearchRun(
         resolved.spec, resolved.space, resolved.strategy(), MemoryJournal(), resolved.cost
     )
-    run_serial(run, TrainEvaluator(stored, str(tmp_path)))
+    run_serial(run, TrainEvaluator(facts.reference, str(tmp_path)))
     assert run.failed_reason is None
     (item,) = best(resolved.spec, run.trials)
     assert item["final_metrics"]["test_accuracy"]["mean"] > 0.8

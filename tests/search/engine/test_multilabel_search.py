@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.datasets.reference import StoredDataset
-from models.datasets.stored import save
-from models.storage import sha256_of_file
 from models.task import MULTILABEL
-from models.training.baseline import baseline
 from models.training.metrics import metric_names
 from search.engine.journal import EpochReported, MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
-from search.request.dataset_facts import DatasetFacts
 from search.request.resolve import resolve
 from search.results.report import best
 from tests.models.support.uploads import csv, read
 from tests.search.support.bundles import bundle_of_best
+from tests.search.support.stored import stored
 
 RNG = np.random.default_rng(0)
 COUNT = 160
@@ -72,6 +69,16 @@ SEARCHES: dict[str, tuple[Any, dict[str, Any]]] = {
     "texts": (texts, {"family": "transformer", "layers": 1, "width": 16, "heads": 2}),
     "pictures": (pictures, {"family": "cnn_stages", "stages": 1, "width": 8}),
 }
+OF_ROWS = {
+    "objectives": [{"metric": "val_f1"}],
+    "training": {
+        "epochs": 10,
+        "batch_size": 16,
+        "class_weight": "balanced",
+        "input_transform": {"choice": ["standard", "quantile"]},
+    },
+}
+"""What only they can be asked for, or have one search ask for."""
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
@@ -81,10 +88,7 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
     make, space = SEARCHES[kind]
     content, options, both = make()
     dataset = read(tmp_path, content, MULTILABEL, **options)
-    save(dataset, tmp_path / "data")
-    stored = StoredDataset(str(tmp_path / "data"), sha256_of_file(tmp_path / "data"))
-    known = baseline(dataset, "val")
-    facts = DatasetFacts(dataset.task, dataset.sizes, dataset.fingerprint, stored, known)
+    facts = stored(dataset, tmp_path)
     resolved = resolve(
         {
             "dataset": "mine",
@@ -93,18 +97,22 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
             "strategy": {"name": "random"},
             "budget": {"trials": 2},
             "final": {"seeds": 1, "epochs": 20},
+            **(OF_ROWS if kind == "rows" else {}),
         },
         lambda name: facts,
     )
-    assert resolved.spec.objectives[0].metric == "val_average_precision"
+    if kind != "rows":
+        assert resolved.spec.objectives[0].metric == "val_average_precision"
     journal = MemoryJournal()
     run = SearchRun(resolved.spec, resolved.space, resolved.strategy(), journal, resolved.cost)
-    run_serial(run, TrainEvaluator(stored, str(tmp_path)))
+    run_serial(run, TrainEvaluator.for_search(resolved.spec, str(tmp_path), facts.reference))
     assert run.failed_reason is None
     reported = [event.metrics for event in journal.events if isinstance(event, EpochReported)]
     assert reported[0].keys() >= {f"val_{name}" for name in metric_names(MULTILABEL)}
     (item,) = best(resolved.spec, run.trials)
     final = next(trial for trial in run.trials if trial.kind is FINAL)
+    offsets = [final.metrics.get(f"decision_offset_{place}", 0.0) for place in (0, 1)]
+    assert any(offsets) == (kind == "rows")
     assert final.metrics["test_average_precision"] > 0.9 and final.metrics["test_f1"] > 0.8
     bundle = bundle_of_best(item, final, dataset, tmp_path)
     assert (bundle / "metrics.json").is_file(), "its scores were worked out anew"
@@ -115,4 +123,7 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
     (result,) = predict.load(bundle).predict(both)
     assert result["label"] == "red;round"
     assert result.keys() == {"label", "probability_red", "probability_round"}
-    assert min(result["probability_red"], result["probability_round"]) >= 0.5
+    for name, offset in zip(("red", "round"), offsets, strict=True):
+        assert math.log(result[f"probability_{name}"] / (1 - result[f"probability_{name}"])) >= (
+            -offset
+        )

@@ -65,6 +65,14 @@ from tests.search.support.bodies import FULL, MINIMAL, problems
             "finite number, got NaN",
         ),
         ({"training": {"learning_rate": "0.1"}}, "/training/learning_rate", 'a number, got "0.1"'),
+        (
+            {
+                "strategy": {"name": "darts"},
+                "training": {"class_weight": {"choice": ["none", "balanced"]}},
+            },
+            "/training/class_weight",
+            'by one loss, so that class_weight has one value, got ["none", "balanced"]',
+        ),
         ({"training": {"l2": 10**400}}, "/training/l2", "must be a number, got 1000"),
         ({"training": {"epochs": 10**5000}}, "/training/epochs", "too deep or too long"),
         (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,9 @@ from models.datasets import Dataset, datasets
 from models.datasets.graphs import of_graphs, of_nodes
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
+from models.datasets.tabular import classification
 from models.family import FamilySettings, families
+from models.recipe import Recipe
 from models.storage import sha256_of_file
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
@@ -60,10 +63,15 @@ def request(space: dict[str, Any], name: str, **strategy: Any) -> dict[str, Any]
 
 
 def trained(
-    strategy: dict[str, Any], space: FamilySettings, dataset: Dataset, folder: Path
+    strategy: dict[str, Any],
+    space: FamilySettings,
+    dataset: Dataset,
+    folder: Path,
+    recipe: Recipe | None = None,
 ) -> Iterator[Measurement]:
     trial = Trial(0, SUPERNET, SupernetProposal("darts", strategy), TrialState.RUNNING)
-    return train_supernet(trial, space, dataset, torch.device("cpu"), f"{folder}/0")
+    cpu = torch.device("cpu")
+    return train_supernet(trial, space, dataset, cpu, f"{folder}/0", recipe=recipe)
 
 
 def facts_of(dataset: Dataset, reference: StoredDataset | None = None) -> DatasetFacts:
@@ -115,6 +123,28 @@ def test_a_mixture_learns_three_classes(kind: str, space: dict[str, Any], tmp_pa
     fast |= usual.model_dump(include={"optimizer", "learning_rate"})
     *_, last = trained(fast, settings, dataset, tmp_path)
     assert last.metrics["supernet_accuracy"] > 0.7
+
+
+def test_a_supernet_says_the_rare_class_where_classes_count_the_same(tmp_path: Path) -> None:
+    """One row in sixteen, two deviations off: hardly ever the likelier class."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(480) % 16 == 0).astype(np.int64)
+    dataset = classification("rare", {"a": rng.normal(2 * y, 1)}, y)
+    space = {**TABLE, "depth": 1, "width": {"choice": [4, 8]}, "activation": "relu"}
+    settings = families["mlp"].Settings.model_validate(space)
+    found = []
+    for weight in ("none", "balanced"):
+        brief = {
+            "epochs": 4,
+            "batch_size": 32,
+            "learning_rate": 0.05,
+            "seed": 0,
+            "guard": {"every": 4},
+        }
+        recipe = Recipe(class_weight=weight)
+        *_, last = trained(brief, settings, dataset, tmp_path / weight, recipe)
+        found.append(last.metrics["derived_balanced_accuracy"])
+    assert found[0] < 0.65 < 0.75 < found[1]
 
 
 def test_a_supernet_with_dropout_is_a_function_of_its_seed(tmp_path: Path) -> None:
