@@ -42,12 +42,12 @@ def cost(architecture: Architecture, task: Task, recipe: Recipe) -> dict[str, fl
     Raises:
         models.family.InfeasibleError: no network can be built from `architecture`.
     """
-    return dict(_cost(architecture, task, recipe.batch_norm))
+    return dict(_cost(architecture, task.read_as(recipe.tokens), recipe.batch_norm))
 
 
 @lru_cache(maxsize=16_384)
 def _cost(architecture: Architecture, task: Task, batch_norm: bool) -> dict[str, float]:
-    """Of the recipe, only batch normalisation changes parameters or FLOPs."""
+    """Of the rest of the recipe, only batch normalisation changes parameters or FLOPs."""
     recipe = Recipe(batch_norm=batch_norm)
     with torch.device("meta"):
         network = families[architecture.family].build(architecture, task, recipe)

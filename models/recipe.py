@@ -25,6 +25,7 @@ Loss = Literal["mse", "huber", "mae", "quantile"]
 TargetTransform = Literal["none", "log", "quantile"]
 InputTransform = Literal["standard", "quantile"]
 ClassWeight = Literal["none", "balanced"]
+Tokens = Literal["dataset", "words", "subwords", "characters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,11 @@ class Recipe(Settings):
         "of the class), so that each class counts the same; a label is two classes, with and "
         "without it",
     )
+    tokens: Annotated[Tokens, Only(("text_classification", "multilabel_classification"))] = Field(
+        "dataset",
+        description="what the texts of a classification are cut into; dataset: as its option "
+        "tokens says; subwords: frequent parts of words, learned on the train split",
+    )
 
     def canonical(self) -> Self:
         """The one recipe of all that train the same: what does not count has its recorded value."""
@@ -260,6 +266,7 @@ _RECORD: tuple[Mapping[str, Scalar], ...] = (
     {"loss": "mse", "quantile_level": 0.5, "target_transform": "none"},
     {"input_transform": "standard"},
     {"class_weight": "none"},
+    {"tokens": "dataset"},
 )
 """The fields of each version of the recipe that added some, with the values by which a network is
 trained as before. Append only: whatever the defaults become, what is written here stays.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, Self, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal, NamedTuple, Self, get_args
 
 import torch
 from torch import Tensor
@@ -73,6 +73,14 @@ def _spread(entries: int, rows: int, device: str | torch.device) -> tuple[Tensor
     return number * rows // max(entries, 1), number
 
 
+class TextSize(NamedTuple):
+    """Of texts cut into such tokens: how many a network sees of each, and how many there are."""
+
+    tokens: str
+    length: int
+    vocabulary: int
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What goes in and what comes out.
@@ -90,6 +98,8 @@ class Task:
             time step together; None where they are unknown, and for all other tasks.
         known: columns of the input that are known in advance and tell of the steps to forecast;
             None where there are none.
+        readings: every way in which the texts can be cut, its own among them; empty where there is
+            one.
     """
 
     name: TaskName
@@ -99,6 +109,7 @@ class Task:
     graph: GraphSize | None = None
     targets: tuple[int, ...] | None = None
     known: tuple[int, ...] | None = None
+    readings: tuple[TextSize, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -154,6 +165,21 @@ class Task:
         """For people: what its samples are too, where the name does not say it."""
         return self.name if self.form == self.name else f"{self.name} in the form of {self.form}"
 
+    def read_as(self, tokens: str) -> Task:
+        """What the networks are for that see its texts as `tokens`; itself for `dataset`, and where
+        there is one way alone.
+
+        Raises:
+            ValueError: its texts cannot be cut so.
+        """
+        if tokens == "dataset" or not self.readings:
+            return self
+        for known, length, vocabulary in self.readings:
+            if known == tokens:
+                return replace(self, input_shape=(length,), vocabulary=vocabulary, readings=())
+        known_tokens = ", ".join(size.tokens for size in self.readings)
+        raise ValueError(f"unknown tokens {tokens!r}, known are {known_tokens}")
+
     def _check_targets(self, targets: tuple[int, ...]) -> None:
         if self.name != "forecasting":
             raise ValueError(f"forecasting has targets and no other task has, got {self.name}")
@@ -197,6 +223,8 @@ class Task:
             document["targets"] = list(self.targets)
         if self.known is not None:
             document["known"] = list(self.known)
+        if self.readings:
+            document["readings"] = [size._asdict() for size in self.readings]
         return document
 
     @classmethod
@@ -211,4 +239,5 @@ class Task:
             None if graph is None else GraphSize(**graph),
             None if targets is None else tuple(targets),
             None if known is None else tuple(known),
+            tuple(TextSize(**size) for size in document.get("readings", ())),
         )

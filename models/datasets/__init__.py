@@ -81,6 +81,19 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """The texts of a dataset cut into other tokens; what it has is as `Dataset` has it."""
+
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+    preprocessing: Mapping[str, Any]
+    unlabelled: Tensor | None = None
+    folds: tuple[Fold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """`preprocessing` is the JSON with which a bundle turns raw samples into the network's input;
     it is fitted on the train split alone. `raw_test` holds the raw samples of the test split, as a
@@ -98,6 +111,7 @@ class Dataset:
     stood in the file.
     `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
     is missing. `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
+    `readings`: of texts to be classified, by kind of token, those beside its own.
 
     Shapes:
         unlabelled: (M, *task.input_shape), as `Split.x`
@@ -118,6 +132,32 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     remarks: tuple[Remark, ...] = ()
     folds: tuple[Fold, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    def read_as(self, tokens: str) -> Dataset:
+        """The same texts cut into `tokens`; itself for `dataset`, which are its own.
+
+        Raises:
+            ValueError: it has no such tokens.
+        """
+        if tokens == "dataset" or self.preprocessing.get("tokens") == f"unicode_{tokens}":
+            return self
+        if tokens not in self.readings:
+            known = ", ".join(self.readings) or "none"
+            raise ValueError(f"{self.name} has no {tokens}; beside its own tokens it has {known}")
+        found = self.readings[tokens]
+        return replace(
+            self,
+            task=found.task,
+            train=found.train,
+            validation=found.validation,
+            test=found.test,
+            raw_test=found.test,
+            preprocessing=found.preprocessing,
+            unlabelled=found.unlabelled,
+            folds=found.folds,
+            readings={},
+        )
 
     def in_fold(self, fold: Fold) -> Dataset:
         """The same with another train and validation split; the test split is not of its form."""
@@ -128,6 +168,7 @@ class Dataset:
             preprocessing=fold.preprocessing,
             numbers={**self.numbers, **fold.numbers},
             folds=(),
+            readings={},
         )
 
     @property

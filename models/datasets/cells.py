@@ -228,13 +228,33 @@ def unicode_words(text: str) -> list[str]:
     return tokens
 
 
-def tokens_of(text: str, kind: str) -> list[str]:
+def subwords(words: list[str], known: dict[str, int], longest: int = 16) -> list[str]:
+    """Each word as parts, from its beginning on always the longest of those `known`; a character
+    that is not is a part by itself. Where a word of more than one character begins stands \u2581.
+    """
+    parts = []
+    for word in words:
+        marked = word if len(word) == 1 else f"\u2581{word}"
+        start = 0
+        while start < len(marked):
+            end = min(start + longest, len(marked))
+            while end - start > 1 and marked[start:end] not in known:
+                end -= 1
+            parts.append(marked[start:end])
+            start = end
+    return parts
+
+
+def tokens_of(text: str, kind: str, known: dict[str, int] | None = None) -> list[str]:
     """A text cut as `kind`, which datasets are stored with, says; `characters` as they are,
-    `unicode_characters` in lower case and NFC.
+    `unicode_characters` in lower case and NFC, `unicode_subwords` into parts of words that are
+    `known`.
     """
     if kind == "characters":
         return list(text)
     if kind == "unicode_characters":
         text = unicodedata.normalize("NFC", text.strip())
         return list(unicodedata.normalize("NFC", text.lower()))
+    if kind == "unicode_subwords":
+        return subwords(unicode_words(text), known or {})
     return unicode_words(text) if kind == "unicode_words" else words(text)

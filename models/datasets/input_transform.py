@@ -1,4 +1,4 @@
-"""What a recipe makes of the numbers of a table before a network sees them."""
+"""What a recipe makes of texts, and of the numbers of a table, before a network sees them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from models.recipe import Recipe
 
 
 def with_inputs(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """The dataset with the inputs that the recipe asks for: every number of a table by its rank in
-    the train split, in scores of the normal distribution, also in its preprocessing. The rest stays
-    as it is, and so does a dataset that has them already.
+    """The dataset with the inputs that the recipe asks for, also in its preprocessing: texts as its
+    tokens, of which the task then speaks, and every number of a table by its rank in the train
+    split, in scores of the normal distribution. The rest stays as it is, and so does a dataset that
+    has them already.
 
     A number that is missing counts as the median.
+
+    Raises:
+        ValueError: the dataset has no such tokens.
     """
+    dataset = dataset.read_as(recipe.tokens)
     steps = dataset.preprocessing["steps"] if recipe.input_transform != "standard" else ()
     if not steps or any(step["op"] == "quantile" for step in steps):
         return dataset

@@ -21,6 +21,7 @@ from models.datasets.cells import (
     date_parts,
     is_unspaced,
     number_of,
+    subwords,
     text_of,
     tokens_of,
     unicode_words,
@@ -218,7 +219,7 @@ def encode_texts(samples: Sequence[Any], preprocessing: Mapping[str, Any]) -> to
     texts = []
     for text in samples:
         is_missing = bool(missing) and text.strip().lower() in missing
-        tokens = [] if is_missing else tokens_of(text, preprocessing["tokens"])[:length]
+        tokens = [] if is_missing else tokens_of(text, preprocessing["tokens"], ids)[:length]
         row = [ids.get(token, unknown) for token in tokens]
         texts.append(row + [0] * (length - len(row)))
     return torch.tensor(texts, dtype=torch.int64)
@@ -236,7 +237,8 @@ def source(task_name: str) -> str:
     values; they need torch and the standard library.
     """
     parts = []
-    of_texts = [inspect.getsource(part) for part in (words, is_unspaced, unicode_words, tokens_of)]
+    cuts = (words, is_unspaced, unicode_words, subwords, tokens_of)
+    of_texts = [inspect.getsource(part) for part in cuts]
     if task_name.startswith("tabular"):
         of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of)
         parts = [inspect.getsource(part) for part in of_cells]

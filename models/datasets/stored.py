@@ -7,7 +7,7 @@ it. Overlapping windows of a series, and images that lie channels last, cost not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.architecture import Decision
-from models.datasets import Dataset, Fold, RawGraphs, Split
+from models.datasets import Dataset, Fold, RawGraphs, Reading, Split
 from models.datasets.tables import KnownResults
 from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
@@ -48,6 +48,14 @@ def save(content: Content, path: Path) -> None:
             "columns": [column.to_json() for column in content.columns],
             "remarks": [remark.to_json() for remark in content.remarks],
             "folds": [fold.preprocessing for fold in content.folds],
+            "readings": {
+                tokens: {
+                    "task": reading.task.to_json(),
+                    "preprocessing": reading.preprocessing,
+                    "folds": [fold.preprocessing for fold in reading.folds],
+                }
+                for tokens, reading in content.readings.items()
+            },
             "views": {},
         }
         tensors = {}
@@ -106,15 +114,39 @@ def load(path: Path) -> Content:
         numbers=_numbers(views, _NUMBERS),
         columns=tuple(Column.from_json(column) for column in header.get("columns", ())),
         remarks=tuple(Remark.from_json(remark) for remark in header.get("remarks", ())),
-        folds=tuple(
-            Fold(
-                _split(views, f"fold.{number}.train", task),
-                _split(views, f"fold.{number}.validation", task),
-                preprocessing,
-                _numbers(views, f"fold.{number}.{_NUMBERS}"),
-            )
-            for number, preprocessing in enumerate(header.get("folds", ()))
-        ),
+        folds=_folds(views, "", task, header.get("folds", ())),
+        readings={
+            tokens: _reading(views, f"reading.{tokens}.", known)
+            for tokens, known in header.get("readings", {}).items()
+        },
+    )
+
+
+def _folds(
+    views: Mapping[str, Tensor], prefix: str, task: Task, known: Sequence[Mapping[str, Any]]
+) -> tuple[Fold, ...]:
+    return tuple(
+        Fold(
+            _split(views, f"{prefix}fold.{number}.train", task),
+            _split(views, f"{prefix}fold.{number}.validation", task),
+            preprocessing,
+            _numbers(views, f"{prefix}fold.{number}.{_NUMBERS}"),
+        )
+        for number, preprocessing in enumerate(known)
+    )
+
+
+def _reading(views: Mapping[str, Tensor], prefix: str, known: Mapping[str, Any]) -> Reading:
+    task = Task.from_json(known["task"])
+    train, validation, test = (_split(views, f"{prefix}{name}", task) for name in _SPLITS[:3])
+    return Reading(
+        task,
+        train,
+        validation,
+        test,
+        known["preprocessing"],
+        views.get(f"{prefix}unlabelled.x"),
+        _folds(views, prefix, task, known["folds"]),
     )
 
 
@@ -123,10 +155,17 @@ def _numbers(views: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
+    yield from ((f"{_NUMBERS}{name}", tensor) for name, tensor in dataset.numbers.items())
+    yield from _of_splits(dataset, _SPLITS)
+    for tokens, reading in dataset.readings.items():
+        found = _of_splits(reading, _SPLITS[:3])
+        yield from ((f"reading.{tokens}.{name}", tensor) for name, tensor in found)
+
+
+def _of_splits(dataset: Dataset | Reading, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     if dataset.unlabelled is not None:
         yield "unlabelled.x", dataset.unlabelled
-    yield from ((f"{_NUMBERS}{name}", tensor) for name, tensor in dataset.numbers.items())
-    splits: dict[str, Split | RawGraphs] = {name: getattr(dataset, name) for name in _SPLITS}
+    splits: dict[str, Split | RawGraphs] = {name: getattr(dataset, name) for name in names}
     for number, fold in enumerate(dataset.folds):
         splits |= {f"fold.{number}.train": fold.train, f"fold.{number}.validation": fold.validation}
         for name, tensor in fold.numbers.items():

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, Fold, Split, findings
-from models.datasets.cells import tokens_of, unicode_words
+from models.datasets import Dataset, Reading, Split, findings
+from models.datasets.cells import unicode_words
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import encode
+from models.datasets.readings import (
+    MAX_TOKENS,
+    MAX_VOCABULARY,
+    PADDING,
+    TOKEN_KINDS,
+    UNKNOWN,
+    UNKNOWN_TOKEN,
+    LabelledTexts,
+    TokenKind,
+    described,
+    readings,
+    sizes,
+)
 from models.datasets.splits import Division, Indices, ordered
 from models.datasets.targets import LabelSet, targets_of
 from models.remarks import Remark
 from models.task import Task
-
-PADDING, UNKNOWN = "", "\ufffd"
-"""The first two tokens of every vocabulary."""
-
-UNKNOWN_TOKEN = 1
-
-MAX_VOCABULARY = 20_000
-MAX_WORDS = 512
 
 _UNDIVIDED = Division()
 
@@ -56,7 +60,7 @@ def language_modeling(
     characters = sorted(set(parts[0]) - {UNKNOWN})
     if len(characters) > MAX_VOCABULARY:
         raise ValueError(f"at most {MAX_VOCABULARY:,} characters differ, got {len(characters):,}")
-    preprocessing = _preprocessing("characters", [PADDING, UNKNOWN, *characters], window)
+    preprocessing = described("characters", [PADDING, UNKNOWN, *characters], window)
     whole = {**preprocessing, "input": {"shape": [len(text)], "dtype": "int64"}}
     (tokens,) = encode([text], whole)
     splits = []
@@ -98,7 +102,7 @@ def classification(
     labels: LabelSet | None = None,
     column: str | None = None,
     window: int | None = None,
-    tokens: Literal["words", "characters"] = "words",
+    tokens: TokenKind = "words",
     missing: Sequence[str] = (),
     division: Division = _UNDIVIDED,
     validation: float = 0.2,
@@ -106,7 +110,8 @@ def classification(
     seed: int = 0,
 ) -> Dataset:
     """Texts with one class each, or with any of the `labels`; as lower-case words and signs, and as
-    characters where a script has no blanks; or with `tokens` as characters all of them.
+    characters where a script has no blanks; or with `tokens` as parts of words, or as characters
+    all of them. The dataset keeps the other readings as well.
 
     Texts that are equal as such go to one split, those without a word too, as far as `division`
     does not say otherwise. The vocabulary is the
@@ -130,88 +135,75 @@ def classification(
         ["" if text.strip().lower() in missing else text for text in given]
         for given in (texts, unlabelled)
     )
-    cut = [unicode_words(text) for text in texts]
-    group_of = np.array([groups.setdefault(" ".join(found), len(groups)) for found in cut])
+    words = [unicode_words(text) for text in texts]
+    group_of = np.array([groups.setdefault(" ".join(found), len(groups)) for found in words])
     if len(groups) < 3:
         raise ValueError(f"three splits need three different texts or more, got {len(groups)}")
     sets = division.sets(len(y), (validation, test), seed, y, group_of)
     scored = set(group_of[np.concatenate(sets[1:])].tolist())
-    more_cut = [(text, unicode_words(text)) for text in unlabelled]
-    more_cut = [pair for pair in more_cut if groups.get(" ".join(pair[1])) not in scored]
-    unlabelled = [text for text, _ in more_cut]
-    kind = f"unicode_{tokens}"
-    if tokens != "words":
-        cut = [tokens_of(text, kind) for text in texts]
-        more_cut = [(text, tokens_of(text, kind)) for text in unlabelled]
-    split_texts = [*(cut[index] for index in sets[0]), *(found for _, found in more_cut)]
-    counts = Counter(word for text in split_texts for word in text if word != UNKNOWN)
-    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: MAX_VOCABULARY - 2]
-    if window is None:
-        length = int(np.quantile([len(text) for text in split_texts], 0.95, method="higher"))
-        window = min(max(length, 1), MAX_WORDS)
-    preprocessing = _preprocessing(kind, [PADDING, UNKNOWN, *frequent], window)
-    preprocessing |= targets.known
+    more = [(text, unicode_words(text)) for text in unlabelled]
+    more = [pair for pair in more if groups.get(" ".join(pair[1])) not in scored]
+    known = dict(targets.known)
     if column is not None:
-        preprocessing["text"] = column
-        preprocessing["example"] = {column: as_given[sets[0][0]]}
+        known |= {"text": column, "example": {column: as_given[sets[0][0]]}}
     if missing:
-        preprocessing["missing"] = list(missing)
-    encoded = encode(texts, preprocessing)
-    train, val, held_out = (
-        Split(encoded[torch.from_numpy(chosen)], torch.from_numpy(y[chosen])) for chosen in sets
-    )
-    content = {"x": encoded.numpy(), "y": y, "vocabulary": np.array(preprocessing["vocabulary"])}
-    content |= dict(zip(("train", "validation", "test"), sets, strict=True))
+        known["missing"] = list(missing)
     cuts = division.cuts(sets, seed, y, group_of)
+    given = LabelledTexts(
+        texts=[*texts, *(text for text, _ in more)],
+        words=[*words, *(found for _, found in more)],
+        targets=targets,
+        sets=tuple(sets),
+        cuts=cuts,
+        known=known,
+    )
+    read = readings(given, tokens, window)
+    own = read[tokens]
+    content = {
+        "x": _in_order((own.train, own.validation, own.test), sets),
+        "y": y,
+        "vocabulary": np.array(own.preprocessing["vocabulary"]),
+    }
+    content |= dict(zip(("train", "validation", "test"), sets, strict=True))
     content |= {f"fold.{number}": chosen for number, (_, chosen) in enumerate(cuts)}
-    more = encode(unlabelled, preprocessing) if unlabelled else None
-    if more is not None:
-        content["x_unlabelled"] = more.numpy()
+    if own.unlabelled is not None:
+        content["x_unlabelled"] = own.unlabelled.numpy()
     dataset = Dataset(
         name=name,
-        task=Task(targets.task, (window,), targets.outputs, len(frequent) + 2),
-        train=train,
-        validation=val,
-        test=held_out,
-        raw_test=held_out,
-        preprocessing=preprocessing,
+        task=replace(own.task, readings=sizes(read)),
+        train=own.train,
+        validation=own.validation,
+        test=own.test,
+        raw_test=own.test,
+        preprocessing=own.preprocessing,
         fingerprint=fingerprint(content),
-        unlabelled=more,
+        unlabelled=own.unlabelled,
         raw_rows={} if column is None else {column: [as_given[row] for row in sets[2]]},
-        folds=tuple(_fold(encoded, y, preprocessing, *cut) for cut in cuts),
+        folds=own.folds,
+        readings={kind: reading for kind, reading in read.items() if kind != tokens},
     )
-    lengths = np.array([len(found) for found in cut])
     told = [
-        *_of_texts(lengths, group_of, window, tokens, division.parts),
-        *_of_unknown(val, tokens),
+        *_of_texts(given.lengths(own.preprocessing), group_of, tokens, own, division.parts),
+        *_of_unknown(own.validation, tokens),
+        *_of_size(read),
     ]
     return replace(dataset, remarks=(*told, *findings.of_samples(dataset)))
 
 
-def _fold(
-    encoded: torch.Tensor,
-    y: Indices,
-    preprocessing: dict[str, Any],
-    train: Indices,
-    validation: Indices,
-) -> Fold:
-    """With the vocabulary of the whole train split; what this train part lacks of it is unknown."""
-    x, held_out = (encoded[torch.from_numpy(rows)] for rows in (train, validation))
-    known = torch.zeros(len(preprocessing["vocabulary"]), dtype=torch.bool)
-    known[x.flatten()] = True
-    known[0] = True
-    held_out = torch.where(known[held_out], held_out, UNKNOWN_TOKEN)
-    return Fold(
-        Split(x, torch.from_numpy(y[train])),
-        Split(held_out, torch.from_numpy(y[validation])),
-        preprocessing,
-    )
+def _in_order(splits: Sequence[Split], sets: Sequence[Indices]) -> NDArray[np.int64]:
+    """The tokens of all texts, in the order of the file."""
+    rows = np.concatenate(sets)
+    x = np.concatenate([split.x.numpy() for split in splits if isinstance(split.x, torch.Tensor)])
+    whole = np.empty_like(x)
+    whole[rows] = x
+    return whole
 
 
 def _of_texts(
-    lengths: Indices, groups: Indices, window: int, what: str, parts: Indices | None
+    lengths: Indices, groups: Indices, what: str, read: Reading, parts: Indices | None
 ) -> Iterator[Remark]:
     """What the texts have in common, and what of them a network does not see."""
+    window = read.task.input_shape[0]
     groups, parts = groups[lengths > 0], None if parts is None else parts[lengths > 0]
     if len(np.unique(groups)) < len(groups):
         yield from findings.of_equal_samples(groups, len(groups), "texts", parts)
@@ -236,11 +228,10 @@ def _of_unknown(validation: Split, what: str) -> Iterator[Remark]:
         yield Remark(f"unknown_{what}", message, None, unknown)
 
 
-def _preprocessing(tokens: str, vocabulary: list[str], window: int) -> dict[str, Any]:
-    return {
-        "input": {"shape": [window], "dtype": "int64"},
-        "steps": [],
-        "tokens": tokens,
-        "vocabulary": vocabulary,
-        "unknown": UNKNOWN_TOKEN,
-    }
+def _of_size(read: Collection[str]) -> Iterator[Remark]:
+    if left := [kind for kind in TOKEN_KINDS if kind not in read]:
+        message = (
+            f"the texts are not kept as {' and '.join(left)} too, which would be more than "
+            f"{MAX_TOKENS:,} tokens; the option tokens can ask for them in place of the others"
+        )
+        yield Remark("tokens_left_out", message, None, len(left))

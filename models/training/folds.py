@@ -39,6 +39,7 @@ class FoldedTraining:
         """`build`: a network by its seed. `best_for`: each fold has a threshold of its own, as it
         has a validation. `start`: of such a training, to go on after it.
         """
+        dataset = dataset.read_as(recipe.tokens)
         count = len(dataset.folds)
         starts = [None] * count if start is None else _parts(start, count)
         self._trainings = []

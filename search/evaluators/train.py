@@ -40,7 +40,7 @@ from search.objectives import COST_METRICS, Constraint, Objective
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
 from search.weight_sharing.evaluation import train_supernet
-from search.weight_sharing.inheritance import inherit
+from search.weight_sharing.inheritance import SHARED_BY_NETWORKS, inherit
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class TrainEvaluator:
             RuntimeError: a GPU is asked for where there is none.
         """
         self._dataset, self._checkpoints = load_dataset(dataset), checkpoints.rstrip("/")
-        self._prepared: dict[str, Dataset] = {}
+        self._prepared: dict[tuple[str, str], Dataset] = {}
         self._final_data, self._threads = final_data, max(1, round(cpus))
         self._device = _device(gpus)
         self._memory_limit_bytes = memory_limit_bytes
@@ -122,7 +122,9 @@ class TrainEvaluator:
         cls, spec: SearchSpec, checkpoints: str, dataset: DatasetReference | None = None
     ) -> TrainEvaluator:
         """`spec` is resolved; `dataset`: where its dataset is kept, default: under its name."""
-        weight = spec.training.class_weight  # type: ignore[attr-defined]  # of Recipe
+        shared = {
+            name: as_domain(getattr(spec.training, name)).first for name in SHARED_BY_NETWORKS
+        }
         return cls(
             dataset or spec.dataset,
             checkpoints,
@@ -134,7 +136,7 @@ class TrainEvaluator:
             limits=spec.constraints,
             free=[preset(name).architecture for name in spec.baselines],
             error_unit=spec.errors_in,
-            shared=Recipe.model_validate({"class_weight": as_domain(weight).first}),
+            shared=Recipe.model_validate(shared),
             best_for=_decided_for(spec.objectives),
         )
 
@@ -162,7 +164,7 @@ class TrainEvaluator:
             yield from train_supernet(
                 trial,
                 self._space,
-                self._dataset,
+                self._with_inputs(self._shared or Recipe()),
                 self._device,
                 self._state_url(trial),
                 self._cost_limits,
@@ -222,9 +224,10 @@ class TrainEvaluator:
 
     def _with_inputs(self, recipe: Recipe) -> Dataset:
         """The dataset as the recipe has it, worked out once."""
-        if recipe.input_transform not in self._prepared:
-            self._prepared[recipe.input_transform] = with_inputs(self._dataset, recipe)
-        return self._prepared[recipe.input_transform]
+        wanted = (recipe.input_transform, recipe.tokens)
+        if wanted not in self._prepared:
+            self._prepared[wanted] = with_inputs(self._dataset, recipe)
+        return self._prepared[wanted]
 
     def _training(
         self, trial: Trial, network: nn.Module, start: TrainingState | None
@@ -234,7 +237,7 @@ class TrainEvaluator:
         is_final = trial.kind.sees_test
         if self._dataset.folds and not is_final:
             return FoldedTraining(
-                partial(build, architecture, self._dataset.task, recipe),
+                partial(build, architecture, self._with_inputs(recipe).task, recipe),
                 self._dataset,
                 recipe,
                 seed=trial.seed,
@@ -291,7 +294,7 @@ class TrainEvaluator:
 
     def _training_bytes(self, candidate: Candidate) -> int:
         """The least that a step of the candidate's training needs."""
-        task, recipe = self._dataset.task, candidate.recipe
+        task, recipe = self._with_inputs(candidate.recipe).task, candidate.recipe
         with torch.device("meta"):
             network = families[candidate.architecture.family].build(
                 candidate.architecture, task, recipe
@@ -310,7 +313,7 @@ class TrainEvaluator:
             f"{self._checkpoints}/{trial.number}.safetensors",
             network,
             trial.candidate.architecture,
-            self._dataset.task,
+            self._with_inputs(trial.candidate.recipe).task,
             trial.candidate.recipe,
             {
                 "trial": trial.number,

@@ -21,7 +21,7 @@ from search.request.source import Source
 from search.space import SearchSpace
 from search.spec import SearchSpec
 from search.strategy import strategies
-from search.weight_sharing.inheritance import refusals
+from search.weight_sharing.inheritance import SHARED_BY_NETWORKS, refusals
 from search.weight_sharing.one_shot import OneShotSettings
 
 MAX_FINAL_TRIALS = 1000
@@ -154,14 +154,15 @@ def _networks_can_share_weights(held: Held) -> Iterator[SpecProblem]:
 
 
 @_about("strategy", "training")
-def _supernets_have_one_loss(held: Held) -> Iterator[SpecProblem]:
-    domain = as_domain(held.spec.training.class_weight)  # type: ignore[attr-defined]  # of Recipe
-    if isinstance(held.spec.strategy, OneShotSettings) and domain.size > 1:
-        message = (
-            f"{held.spec.strategy.name} trains all networks by one loss, so that class_weight has "
-            f"one value, got {shown(list(domain.values()))}"
-        )
-        yield problem(message, "training", "class_weight")
+def _supernets_have_one_loss_and_one_vocabulary(held: Held) -> Iterator[SpecProblem]:
+    for name, what in SHARED_BY_NETWORKS.items():
+        domain = as_domain(getattr(held.spec.training, name))
+        if isinstance(held.spec.strategy, OneShotSettings) and domain.size > 1:
+            message = (
+                f"{held.spec.strategy.name} trains all networks by one {what}, so that {name} has "
+                f"one value, got {shown(list(domain.values()))}"
+            )
+            yield problem(message, "training", name)
 
 
 @_about("fidelity", "objectives")

@@ -56,6 +56,8 @@ class Trained:
             training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)
         if self.has_heavy_columns and draft.has("training", "strategy"):
             training = for_heavy_columns(training, said=spec.training, strategy=spec.strategy)
+        if self.has_unknown_words and draft.has("training", "strategy"):
+            training = for_unknown_words(training, said=spec.training, strategy=spec.strategy)
         epochs = spec.final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
         if draft.has("space") and spec.space is not None:
             shares = draft.has("strategy") and isinstance(spec.strategy, OneShotSettings)
@@ -82,6 +84,14 @@ class Trained:
         """Whether standardised numbers of a column look alike, as a few are far away."""
         return any(remark.code == "heavy_tailed_column" for remark in self.dataset.remarks)
 
+    @property
+    def has_unknown_words(self) -> bool:
+        """Whether many words of validation are in no text of the train split, but parts may be."""
+        kinds = {size.tokens for size in self.task.readings}
+        return "subwords" in kinds and any(
+            remark.code == "unknown_words" for remark in self.dataset.remarks
+        )
+
     def name(self, spec: SearchSpec) -> str:
         return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
 
@@ -89,6 +99,7 @@ class Trained:
         if draft.has("training"):
             yield from augmentation_problems(draft.spec.training, self.task)
             yield from other_tasks_problems(draft.spec.training, self.task)
+            yield from token_problems(draft.spec.training, self.task)
         if draft.has("objectives"):
             yield from objective_problems(draft.spec, self.dataset, self.task)
         if draft.has("strategy"):
@@ -149,6 +160,28 @@ def for_heavy_columns(training: Settings, said: Settings, strategy: StrategySett
     if inherits or "input_transform" in said.model_fields_set:
         return training
     return training.model_copy(update={"input_transform": Choice(("standard", "quantile"))})
+
+
+def for_unknown_words(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+    """The recipe with the choice of parts of words, where the request leaves it open and networks
+    are trained each with a vocabulary of its own.
+    """
+    if isinstance(strategy, OneShotSettings) or "tokens" in said.model_fields_set:
+        return training
+    return training.model_copy(update={"tokens": Choice(("words", "subwords"))})
+
+
+def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+    """The texts are kept in each of the ways that they are to be cut."""
+    if task.name not in of_tasks()["tokens"]:
+        return
+    wanted = as_domain(training.tokens).values()  # type: ignore[attr-defined]  # of Recipe
+    known = ["dataset", *(size.tokens for size in task.readings)]
+    if lost := [value for value in wanted if value not in known]:
+        message = f"the dataset has no {lost[0]}, known are {', '.join(known)}"
+        if task.form == "text_classification" and not task.readings:
+            message += "; it was stored by an older version, and has them where it is added again"
+        yield problem(message, "training", "tokens")
 
 
 def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:

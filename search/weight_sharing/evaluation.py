@@ -67,7 +67,8 @@ def train_supernet(
     (`search.weight_sharing.inheritance`).
 
     What is derived keeps the `limits` on parameters and FLOPs, by the default recipe. Of `recipe`
-    the weights of the classes count alone: all else of the training is in the strategy's settings.
+    the weights of the classes count alone, and of which tokens `dataset` is: all else of the
+    training is in the strategy's settings.
 
     Raises:
         search.evaluation.EvaluationError: a step needs more than `memory_limit_bytes` at least;

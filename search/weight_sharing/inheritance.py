@@ -33,6 +33,9 @@ NEEDED: Mapping[str, tuple[Scalar, str]] = {
 }
 """Values of the recipe with which a network can begin with a supernet's weights, and the reason."""
 
+SHARED_BY_NETWORKS: Mapping[str, str] = {"class_weight": "loss", "tokens": "vocabulary"}
+"""Fields of the recipe by which a supernet itself is trained, and what they are to it."""
+
 
 def refusals(strategy: OneShotSettings, training: Settings | None) -> Iterator[SpecProblem]:
     """Why what a search derives cannot begin with the weights of its supernets, where it asks for

@@ -76,10 +76,11 @@ class Options(Settings):
     window: int | None = Field(
         None, ge=1, le=100_000, description="time steps or tokens that a network sees"
     )
-    tokens: Literal["words", "characters"] = Field(
+    tokens: Literal["words", "subwords", "characters"] = Field(
         "words",
-        description="what a text is cut into to be classified; of scripts without blanks between "
-        "words a word is a character",
+        description="what a text is cut into to be classified, where the recipe does not say so; "
+        "of scripts without blanks between words a word is a character, subwords are frequent "
+        "parts of words",
     )
     horizon: int | None = Field(None, ge=1, le=100_000, description="time steps to forecast")
     frequency: str | None = Field(

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from models.datasets.tabular import columns_of_features
-from models.datasets.text import UNKNOWN_TOKEN
+from models.datasets.readings import UNKNOWN_TOKEN
 from models.training.pretexts import Material, Observe, Seen, pretexts
 
 COLUMNS = 0.3
