@@ -162,7 +162,7 @@ class Recipe(Settings):
         "of the class), so that each class counts the same; a label is two classes, with and "
         "without it",
     )
-    tokens: Annotated[Tokens, Only(("text_classification", "multilabel_classification"))] = Field(
+    tokens: Annotated[Tokens, Only(("text_classification", _LABELS))] = Field(
         "dataset",
         description="what the texts of a classification are cut into; dataset: as its option "
         "tokens says; subwords: frequent parts of words, learned on the train split",

@@ -173,13 +173,13 @@ def for_unknown_words(training: Settings, said: Settings, strategy: StrategySett
 
 def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
     """The texts are kept in each of the ways that they are to be cut."""
-    if task.name not in of_tasks()["tokens"]:
+    if "tokens" in refused_fields(task):
         return
     wanted = as_domain(training.tokens).values()  # type: ignore[attr-defined]  # of Recipe
     known = ["dataset", *(size.tokens for size in task.readings)]
     if lost := [value for value in wanted if value not in known]:
         message = f"the dataset has no {lost[0]}, known are {', '.join(known)}"
-        if task.form == "text_classification" and not task.readings:
+        if not task.readings:
             message += "; it was stored by an older version, and has them where it is added again"
         yield problem(message, "training", "tokens")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from models import recipe as module
 from models.architecture import Architecture
 from models.datasets import Dataset, Split, datasets
+from models.datasets.text import classification
 from models.family import families
 from models.recipe import RECORDED, Recipe, TrainingSettings, conditions, refused_fields
 from models.task import MULTILABEL, Task
@@ -59,6 +61,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "target_transform": ({}, "log"),
     "input_transform": ({}, "quantile"),
     "class_weight": ({}, "balanced"),
+    "tokens": ({}, "characters"),
 }
 
 IDLE: dict[str, tuple[dict[str, Any], Any]] = {
@@ -89,7 +92,24 @@ ARCHITECTURE = Architecture(
 )
 
 
-LINEAR = Architecture("mlp", {"depth": 0})
+NETWORKS = {
+    "tabular_regression": Architecture("mlp", {"depth": 0}),
+    "text_classification": Architecture(
+        "transformer",
+        {
+            "layers": 1,
+            "width": 8,
+            "heads": 2,
+            "feed_forward": 2,
+            "activation": "gelu",
+            "norm": "pre",
+            "positions": "sinusoidal",
+            "dropout": 0.0,
+            "readout": "mean",
+            "layer_1_mixer": "attention",
+        },
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +125,22 @@ def digits() -> Dataset:
 @pytest.fixture(scope="module")
 def data_for(digits: Dataset) -> Callable[[str], Dataset]:
     """A dataset of a task that the field is for."""
-    diabetes = datasets["diabetes"].load()
-    return lambda field: diabetes if field in refused_fields(digits.task) else digits
+    texts = [f"{'good' if number % 2 else 'bad'} thing {number}" for number in range(40)]
+    of_texts = classification("texts", texts, np.arange(40) % 2)
+    known = (digits, datasets["diabetes"].load(), of_texts)
+
+    def data(field: str) -> Dataset:
+        return next(d for d in known if field not in refused_fields(d.task))
+
+    return data
 
 
 def outcome(recipe: Recipe, dataset: Dataset) -> tuple[list[dict[str, float]], list[Tensor]]:
     torch.manual_seed(0)
-    architecture = LINEAR if dataset.task.name == "tabular_regression" else ARCHITECTURE
+    architecture = NETWORKS.get(dataset.task.name, ARCHITECTURE)
     family = families[architecture.family]
-    network: nn.Module = family.build(architecture, dataset.task, recipe)
+    task = dataset.task.read_as(recipe.tokens)
+    network: nn.Module = family.build(architecture, task, recipe)
     curve = list(train(network, dataset, recipe, seed=0))
     return curve, [parameter.detach() for parameter in network.parameters()]
 

@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from models.datasets.tabular import columns_of_features
 from models.datasets.readings import UNKNOWN_TOKEN
+from models.datasets.tabular import columns_of_features
 from models.training.pretexts import Material, Observe, Seen, pretexts
 
 COLUMNS = 0.3

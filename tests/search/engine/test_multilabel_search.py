@@ -80,6 +80,8 @@ OF_ROWS = {
 }
 """What only they can be asked for, or have one search ask for."""
 
+TRAINING: dict[str, dict[str, Any]] = {"texts": {"tokens": {"choice": ["subwords", "characters"]}}}
+
 
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
@@ -93,7 +95,7 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
         {
             "dataset": "mine",
             "space": space,
-            "training": {"epochs": 10, "batch_size": 16},
+            "training": {"epochs": 10, "batch_size": 16, **TRAINING.get(kind, {})},
             "strategy": {"name": "random"},
             "budget": {"trials": 2},
             "final": {"seeds": 1, "epochs": 20},
