@@ -22,6 +22,7 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from models.processes.folders import temporary_folder
@@ -157,6 +158,19 @@ class CrewCallback(tune.Callback):
         self._crew.died(trial.trial_id, Path(trial.error_file).read_text(errors="replace"))
 
 
+class PatientScheduler(FIFOScheduler):
+    """Leaves a trial to the actor that is being made for it.
+
+    Tune's own gives the oldest waiting trial the first actor that becomes free, and drops the one
+    that was being made for it. Where trials are shorter than the start of an actor, this one would
+    never be made. Without a choice of ours Tune gives a free actor to the newest trial, and to a
+    waiting one where there is no other.
+    """
+
+    def choose_trial_to_run(self, tune_controller: object) -> None:
+        return None
+
+
 class CrewStopper(tune.Stopper):
     """Passes on what actors report, and ends their work on trials that the search has ended or
     paused. Tune's callbacks hear of a result when the next epoch is already under way.
@@ -197,6 +211,7 @@ def _tune(
             num_samples=-1,
             search_alg=RunSearcher(crew, TRIALS_PER_TUNER),
             callbacks=[CrewCallback(crew)],
+            scheduler=PatientScheduler(),  # type: ignore[no-untyped-call]  # Tune's
             stop=CrewStopper(crew),
             reuse_actors=True,
             raise_on_failed_trial=False,

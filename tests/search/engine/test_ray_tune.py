@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -49,7 +50,7 @@ from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 from tests.search.support.mortal import Mortal, steps_of_attempts
 from tests.search.support.spaces import letters, spec_of
-from tests.search.support.unruly import Unbuildable, Unruly, attempts
+from tests.search.support.unruly import Late, Unbuildable, Unruly, attempts
 
 pytestmark = pytest.mark.slow
 TWO = Resources(parallel_trials=2)
@@ -329,6 +330,21 @@ def _idle_workers(count: int) -> set[int]:
             return found
         time.sleep(0.2)
     raise AssertionError(f"no {count} idle workers, found {found}")
+
+
+@on_ray
+def test_trials_shorter_than_the_start_of_a_worker_are_spread_over_all(folder: Path) -> None:
+    """The second worker is there when the first has run ten trials. The trial that it is made for
+    waits for it, and from then on it has its share: some fifteen of thirty.
+    """
+    run = run_of(MemoryJournal(), trials=40)
+    run_ray_tune(run, Late(folder, 10), TWO)
+    assert run.finished and run.failed_reason is None
+    candidates = [trial for trial in run.trials if trial.kind is CANDIDATE]
+    by_worker = Counter(trial.worker for trial in candidates)
+    assert [trial.number for trial in candidates] == list(range(40))
+    assert candidates[1].worker != candidates[0].worker
+    assert len(by_worker) == 2 and min(by_worker.values()) >= 8
 
 
 @on_ray
