@@ -20,18 +20,27 @@ def zipped(folder: Path) -> Iterator[BinaryIO]:
     Raises:
         FileNotFoundError: there is no file.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    named = [(path, path.relative_to(folder)) for path in paths]
-    kept = [(path, name) for path, name in named if not any(map(_is_left_out, name.parts))]
+    kept = [name for name in _files(folder) if not _is_left_out(name)]
     if not kept:
         raise FileNotFoundError(f"{folder} has no file in it")
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
-            for path, name in kept:
-                archive.write(path, name.as_posix())
+            for name in kept:
+                archive.write(folder / name, name.as_posix())
         file.seek(0)
         yield file
 
 
-def _is_left_out(part: str) -> bool:
-    return part.startswith(".") or part in _OF_THE_SYSTEM
+def left_out(folder: Path) -> list[str]:
+    """The files that `zipped` does not take."""
+    return [name.as_posix() for name in _files(folder) if _is_left_out(name)]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Of the folder and of those in it, by their paths from it."""
+    paths = sorted(folder.rglob("*"))
+    return [path.relative_to(folder) for path in paths if path.is_file()]
+
+
+def _is_left_out(name: Path) -> bool:
+    return any(part.startswith(".") or part in _OF_THE_SYSTEM for part in name.parts)

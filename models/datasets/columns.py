@@ -23,6 +23,9 @@ from models.remarks import Kind, Remark
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 20_000_000, 10_000, 500_000_000
 FIRST_ROW = 2
 
+LIST_SIGNS = (";", "|", ",")
+"""Between the values of a list, as a person would write them: the first that no value has."""
+
 Array = NDArray[Any]
 Texts = Any
 """A `pyarrow.ChunkedArray` of strings without nulls and without blanks around them."""
@@ -34,12 +37,14 @@ class RawTable:
 
     kinds: what the file itself says of a column.
     decimal: the sign that its numbers are written with.
+    separators: between the values of a target column whose cells are lists in the file.
     """
 
     texts: Mapping[str, Texts]
     kinds: Mapping[str, Kind]
     decimal: str
     remarks: list[Remark] = field(default_factory=list)
+    separators: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -66,7 +71,8 @@ def read_table(path: Path, options: Options | None = None) -> RawTable:
     Raises:
         ValueError: not such a file, or a larger one than is allowed; with row and column.
     """
-    return read_parquet(path) if is_parquet(path) else read_csv(path, options or Options())
+    options = options or Options()
+    return read_parquet(path, options) if is_parquet(path) else read_csv(path, options)
 
 
 def read_csv(path: Path, options: Options) -> RawTable:
@@ -100,8 +106,10 @@ def read_csv(path: Path, options: Options) -> RawTable:
     return RawTable(texts, {}, dialect.decimal, remarks)
 
 
-def read_parquet(path: Path) -> RawTable:
-    """A Parquet file; the index that pandas keeps in one is no column."""
+def read_parquet(path: Path, options: Options) -> RawTable:
+    """A Parquet file; the index that pandas keeps in one is no column. Target columns may hold
+    lists of texts, the labels of each sample.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -123,12 +131,16 @@ def read_parquet(path: Path) -> RawTable:
         table = table.drop_columns([name])
     table = _named(table)
     _check_size(table)
-    texts, kinds = {}, {}
+    texts, kinds, separators = {}, {}, {}
     for name in table.column_names:
-        texts[name], kind = _of_arrow(name, table.column(name))
+        column = table.column(name)
+        if name in options.targets and _is_list(column.type):
+            texts[name], separators[name] = _joined(name, column, options.labels_separator)
+            continue
+        texts[name], kind = _of_arrow(name, column)
         if kind is not None:
             kinds[name] = kind
-    return RawTable(texts, kinds, ".", remarks)
+    return RawTable(texts, kinds, ".", remarks, separators)
 
 
 def strings(column: Texts) -> Array:
@@ -152,7 +164,7 @@ def is_missing(values: Array) -> NDArray[np.bool_]:
     return np.isin(np.char.lower(values), EMPTY_WORDS)
 
 
-def labels(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
+def labels_of(name: str, values: Array, rows: NDArray[Any] | None = None) -> Array:
     """A column of classes as they are written; none may be missing."""
     rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
     wrong = np.flatnonzero(is_missing(values))
@@ -188,6 +200,33 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
             f"column {name!r} holds {of}; numbers, texts, dates and booleans are allowed"
         )
     return _stripped(column.cast(pa.string()).fill_null("")), kind
+
+
+def _is_list(of: Any) -> bool:
+    """Whether it is a type of lists of texts or integers."""
+    import pyarrow as pa
+
+    if not (pa.types.is_list(of) or pa.types.is_large_list(of)):
+        return False
+    kind = of.value_type.value_type if pa.types.is_dictionary(of.value_type) else of.value_type
+    able = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
+    return any(is_able(kind) for is_able in able)
+
+
+def _joined(name: str, column: Any, wanted: str | None) -> tuple[Texts, str]:
+    """Lists as texts of their values, and the sign between these, which no value has."""
+    import pyarrow as pa
+
+    lists = [[str(v).strip() for v in found or () if v is not None] for found in column.to_pylist()]
+    able = (wanted,) if wanted else LIST_SIGNS
+    unused = [sign for sign in able if not any(sign in v for found in lists for v in found)]
+    if not unused:
+        raise ValueError(
+            f"column {name!r} holds lists, of which a value has {' and another '.join(able)}; "
+            "options.labels_separator names a sign that none has"
+        )
+    texts = pa.chunked_array([[unused[0].join(found) for found in lists]], type=pa.string())
+    return texts, unused[0]
 
 
 def _pandas_index(table: Any) -> list[str]:

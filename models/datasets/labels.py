@@ -1,13 +1,13 @@
-"""Cells with several labels, as in "red;round"."""
+"""Cells with several labels, as in "red;round", or a column a label."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import EMPTY_WORDS
+from models.datasets.cells import EMPTY_WORDS, boolean_of
 from models.datasets.formats import FormatError, Options
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
@@ -33,22 +33,31 @@ def _written(cell: str) -> str:
 
 
 def read_labels(
-    name: str, cells: Sequence[str], rows: Sequence[int], options: Options
+    columns: Mapping[str, Sequence[str]],
+    rows: Sequence[int],
+    options: Options,
+    separators: Mapping[str, str] | None = None,
 ) -> tuple[NDArray[np.bool_], LabelSet, list[Remark]]:
-    """Which labels the samples have; labels are in ascending order, without blanks around them.
+    """Which labels the samples have: of one column those in each cell, in ascending order, without
+    blanks around them; of several a column a label, in their order, that says yes or no.
 
     rows: the number of each cell in the file, for what is told.
+    separators: between the labels of a column whose cells were lists in the file.
 
     Shapes:
         (cells, labels)
 
     Raises:
-        FormatError: a cell is missing, no cell has a label, or none has two by no known separator.
+        FormatError: a cell is missing, no cell has a label, none has two by no known separator, or
+            one of several columns says neither yes nor no.
     """
+    if len(columns) > 1:
+        return _of_columns(columns, rows, options)
+    ((name, cells),) = columns.items()
     if (missing := np.flatnonzero(are_missing(cells, options))).size:
         raise FormatError(f"row {rows[missing[0]]}, column {name!r}: the labels are missing")
     cells = [_written(cell) for cell in cells]
-    separator = options.labels_separator or _separator(name, cells)
+    separator = (separators or {}).get(name) or options.labels_separator or _separator(name, cells)
     parts = [[part.strip() for part in cell.split(separator)] if cell else [] for cell in cells]
     names = tuple(sorted({part for found in parts for part in found if part}))
     if not names:
@@ -61,16 +70,56 @@ def read_labels(
     matrix = np.zeros((len(cells), len(names)), dtype=bool)
     for row, found in enumerate(parts):
         matrix[row, [places[part] for part in found if part]] = True
-    return matrix, labels, list(_remarks(name, parts, rows, separator, options))
+    is_guessed = options.labels_separator is None and name not in (separators or {})
+    return matrix, labels, list(_remarks(name, parts, rows, separator if is_guessed else None))
 
 
-def label_column(name: str, cells: Sequence[str], labels: LabelSet, options: Options) -> Column:
-    """The column of the labels, as it is told; `distinct` counts labels."""
+def _of_columns(
+    columns: Mapping[str, Sequence[str]], rows: Sequence[int], options: Options
+) -> tuple[NDArray[np.bool_], LabelSet, list[Remark]]:
+    read = []
+    for name, cells in columns.items():
+        values = [boolean_of(cell) for cell in cells]
+        if None in values:
+            place = values.index(None)
+            raise FormatError(
+                f"row {rows[place]}, column {name!r}: {cells[place][:40]!r} is neither yes nor no, "
+                "as in 1 and 0; a target column for each label says whether a sample has it",
+                "target",
+            )
+        read.append(values)
+    able = [options.labels_separator] if options.labels_separator else SEPARATORS
+    unused = [sign for sign in able if not any(sign in name for name in columns)]
+    try:
+        labels = LabelSet(tuple(columns), (unused or able)[0])
+    except ValueError as error:
+        raise FormatError(str(error), "labels_separator") from None
+    matrix = np.array(read, dtype=bool).T
+    without = [rows[place] for place in np.flatnonzero(~matrix.any(axis=1)).tolist()]
+    return matrix, labels, list(_of_none(without, len(rows), None))
+
+
+def label_columns(
+    columns: Mapping[str, Sequence[str]], labels: LabelSet, options: Options
+) -> dict[str, Column]:
+    """The columns of the labels, as they are told; `distinct` counts labels, or of a column a label
+    what its cells say.
+    """
+    if len(columns) > 1:
+        return {name: _column_of_label(name, cells, options) for name, cells in columns.items()}
+    ((name, cells),) = columns.items()
     missing = int(are_missing(cells, options).sum())
     example = next((cell[:80] for cell in cells if labels.separator in cell), None)
     note = f"labels divided by {labels.separator!r}"
     example = example or labels.names[0][:80]
-    return Column(name, Kind.CATEGORY, Role.TARGET, missing, len(labels.names), example, note)
+    count = len(labels.names)
+    return {name: Column(name, Kind.CATEGORY, Role.TARGET, missing, count, example, note)}
+
+
+def _column_of_label(name: str, cells: Sequence[str], options: Options) -> Column:
+    missing = int(are_missing(cells, options).sum())
+    distinct, note = len({boolean_of(cell) for cell in cells} - {None}), "whether it has this label"
+    return Column(name, Kind.BOOLEAN, Role.TARGET, missing, distinct, cells[0][:80], note)
 
 
 def _separator(name: str, cells: Sequence[str]) -> str:
@@ -88,17 +137,14 @@ def _remarks(
     name: str,
     parts: Sequence[Sequence[str]],
     rows: Sequence[int],
-    separator: str,
-    options: Options,
+    guessed: str | None,
 ) -> Iterator[Remark]:
-    if options.labels_separator is None and separator != SEPARATORS[0]:
-        message = f"the labels of {name!r} are divided by {separator!r}"
+    """`guessed`: the separator, where nobody has said it."""
+    if guessed not in (None, SEPARATORS[0]):
+        message = f"the labels of {name!r} are divided by {guessed!r}"
         yield Remark("labels_separator_guessed", message, name)
     without = [row for row, found in zip(rows, parts, strict=True) if not any(found)]
-    if without:
-        message = f"{len(without)} of {len(parts)} samples have no label, the first in row "
-        where = f"row {without[0]}, column {name!r}"
-        yield Remark("no_labels", f"{message}{without[0]}", where, len(without))
+    yield from _of_none(without, len(parts), name)
     untidy = [
         row
         for row, found in zip(rows, parts, strict=True)
@@ -111,3 +157,11 @@ def _remarks(
         )
         where = f"row {untidy[0]}, column {name!r}"
         yield Remark("untidy_labels", message, where, len(untidy))
+
+
+def _of_none(rows: Sequence[int], count: int, name: str | None) -> Iterator[Remark]:
+    """Of the rows without a label; `name`: of their column, where there is one."""
+    if rows:
+        message = f"{len(rows)} of {count} samples have no label, the first in row {rows[0]}"
+        where = f"row {rows[0]}" + ("" if name is None else f", column {name!r}")
+        yield Remark("no_labels", message, where, len(rows))

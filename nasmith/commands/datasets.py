@@ -10,8 +10,12 @@ import typer
 
 from nasmith.commands.options import Json, Url, client_at, key_values
 from nasmith.commands.output import UsageError, note, print_json, print_table
+from nasmith.folder import left_out
 
 app = typer.Typer(help="Your own data: add, list, show, delete.", no_args_is_help=True)
+
+_SHOWN = 20
+"""Names of files in a list."""
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset.")]
 
@@ -45,7 +49,9 @@ def add(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Upload a dataset and print its name."""
+    """Upload a dataset and print its name. Of a folder all files are sent but hidden ones and what
+    an operating system leaves there, which are listed; the server lists what it has no use for.
+    """
     options: dict[str, Any] = {"text": text, "time": time, "window": window, "horizon": horizon}
     if target:
         options["target"] = target[0] if len(target) == 1 else target
@@ -61,6 +67,9 @@ def add(
             options["split"] = json.loads(split)
         except ValueError as error:
             raise UsageError(f"--split is no JSON: {error}") from None
+    if file.is_dir() and (names := left_out(file)):
+        more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+        note(f"left out: {', '.join(names[:_SHOWN])}{more}")
     with client_at(url) as client:
         dataset = client.datasets.add(file, name=name, task=task, **options)
     if as_json:

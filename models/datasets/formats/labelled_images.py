@@ -26,7 +26,7 @@ from models.datasets.formats.image_folders import (
 )
 from models.datasets.formats.labelled_texts import left_out
 from models.datasets.formats.tabular import chosen
-from models.datasets.labels import are_missing, label_column, read_labels
+from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.pictures import ENDINGS
 from models.datasets.splits import WORDS
 from models.datasets.targets import LabelSet
@@ -156,21 +156,20 @@ def _labelled(
     if not targets and len(others) == 1:
         targets = (others[0],)
     targets = chosen(cells, targets, "target")
-    if len(targets) > 1:
-        raise FormatError(f"a classification has one, got {len(targets)}", "target")
-    (target,) = targets
     names = _named(cells[pictures], ends, file)
     known = np.arange(len(names))
     if options.unlabelled:
-        known = np.flatnonzero(~are_missing(cells[target], options))
-    labels_of = [cells[target][row] for row in known]
-    matrix, labels, remarks = read_labels(target, labels_of, (known + FIRST_ROW).tolist(), options)
-    ignored = [name for name in others if name != target]
+        missing = [are_missing(cells[name], options) for name in targets]
+        known = np.flatnonzero(~np.all(missing, axis=0))
+    own = {name: cells[name] for name in targets}
+    of_known = {name: [values[row] for row in known] for name, values in own.items()}
+    matrix, labels, remarks = read_labels(of_known, (known + FIRST_ROW).tolist(), options)
+    ignored = [name for name in others if name not in targets]
     if ignored:
         message = f"left out: {', '.join(ignored[:20])}; a network sees the picture alone"
         remarks.append(Remark("columns_ignored", message, ignored[0], len(ignored)))
     told = {name: left_out(name, table, "a network sees the picture alone") for name in ignored}
-    told[target] = label_column(target, cells[target], labels, options)
+    told |= label_columns(own, labels, options)
     example, note = cells[pictures][0][:80], "names the picture"
     told[pictures] = Column(pictures, Kind.IDENTIFIER, Role.INPUT, 0, len(names), example, note)
     row_of = {names[row]: place for place, row in enumerate(known)}

@@ -58,13 +58,13 @@ class LabelledTexts:
     def read(upload: Upload) -> Dataset:
         options = upload.options
         table = read_table(upload.path, options.model_copy(update={"decimal": "."}))
-        target, column = _chosen(table, upload)
-        cells = strings(table.texts[target])
+        targets, column = _chosen(table, upload)
+        cells = {name: strings(table.texts[name]) for name in targets}
         if upload.task != MULTILABEL:
-            cells = without_missing(cells, options)
-        known = labelled_rows(upload, {target: cells}, (target,))
-        classes = read_classes(target, cells, known, upload)
-        divided = read_division(table, options, (target, column), known)
+            cells = {name: without_missing(values, options) for name, values in cells.items()}
+        known = labelled_rows(upload, cells, targets)
+        classes = read_classes(cells, known, upload, table)
+        divided = read_division(table, options, (*targets, column), known)
         if table.rows * (options.window or 1) > MAX_VALUES:
             raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
         words = {word.strip().lower() for word in options.missing or ()}
@@ -72,7 +72,7 @@ class LabelledTexts:
         whole = ["" if t.lower() in words else t for t in given]
         empty = [row for row, found in enumerate(whole) if _is_empty(found)]
         remarks = [*table.remarks, *classes.remarks, *_of_empty(column, empty, table.rows)]
-        others = [n for n in table.texts if n not in (target, column, *divided.columns)]
+        others = [n for n in table.texts if n not in (*targets, column, *divided.columns)]
         if others:
             message = f"left out: {', '.join(others[:20])}; a network sees {column!r} alone"
             remarks.append(Remark("columns_ignored", message, others[0], len(others)))
@@ -91,8 +91,7 @@ class LabelledTexts:
             **upload.shares,
         )
         told = {name: left_out(name, table, f"a network sees {column!r} alone") for name in others}
-        told |= divided.columns
-        told[target] = classes.column
+        told |= {**divided.columns, **classes.columns}
         told[column] = _column(column, whole, len(empty))
         return replace(
             dataset,
@@ -101,20 +100,18 @@ class LabelledTexts:
         )
 
 
-def _chosen(table: RawTable, upload: Upload) -> tuple[str, str]:
-    """The columns of the classes and of the texts; the latter may be left out where it is the
-    only other one that divides no rows.
+def _chosen(table: RawTable, upload: Upload) -> tuple[tuple[str, ...], str]:
+    """The columns of the classes or labels, and that of the texts; the latter may be left out where
+    it is the only other one that divides no rows.
     """
     targets = chosen(table.texts, upload.options.targets, "target")
-    if len(targets) > 1:
-        raise FormatError(f"a classification has one, got {len(targets)}", "target")
     dividing = (upload.options.split_column, upload.options.group_column)
     others = [name for name in table.texts if name not in (*targets, *dividing)]
     given = upload.options.text or (others[0] if len(others) == 1 else None)
     (column,) = chosen(table.texts, (given,) if given else (), "text")
     if column in targets:
         raise FormatError(f"{column!r} is the target", "text")
-    return targets[0], column
+    return targets, column
 
 
 def _is_empty(found: str) -> bool:

@@ -19,7 +19,7 @@ from models.datasets.columns import (
     is_missing,
     is_parquet,
     is_text,
-    labels,
+    labels_of,
     read_table,
     shown,
     strings,
@@ -27,7 +27,7 @@ from models.datasets.columns import (
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
-from models.datasets.labels import are_missing, label_column, read_labels
+from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
@@ -89,15 +89,12 @@ class Tabular:
             own = {name: target_column(name, columns[name], Kind.NUMBER) for name in targets}
             remarks += findings.of_values(values)
         else:
-            if len(targets) > 1:
-                raise FormatError(f"a classification has one, got {len(targets)}", "target")
-            (target,) = targets
-            classes = read_classes(target, columns[target], known, upload)
+            classes = read_classes(columns, known, upload, table)
             dataset = tabular.classification(
                 upload.name, inputs, classes.y, more, labels=classes.labels, **arguments
             )
             of_target = np.unique(classes.y, return_inverse=True, axis=0)[1].reshape(-1)
-            own, remarks = {target: classes.column}, [*remarks, *classes.remarks]
+            own, remarks = dict(classes.columns), [*remarks, *classes.remarks]
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_tails(inputs)
@@ -142,7 +139,7 @@ def read_inputs(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadClasses:
-    """What a column says that samples are called. `labels`: of a multilabel classification.
+    """What columns say that samples are called. `labels`: of a multilabel classification.
 
     Shapes:
         y: (N,) classes as they are spelled, or (N, labels) bool
@@ -150,34 +147,40 @@ class ReadClasses:
 
     y: NDArray[Any]
     labels: LabelSet | None
-    column: Column
+    columns: Mapping[str, Column]
     remarks: Sequence[Remark] = ()
 
 
 def read_classes(
-    name: str, cells: NDArray[Any], known: NDArray[np.int64], upload: Upload
+    cells: Mapping[str, NDArray[Any]], known: NDArray[np.int64], upload: Upload, table: RawTable
 ) -> ReadClasses:
-    """The target column of a classification, in the `known` rows, from 0 on.
+    """The target column of a classification, or the columns of labels, in the `known` rows, from 0
+    on.
 
     Raises:
-        FormatError: a cell says nothing.
+        FormatError: a cell says nothing, or there are several columns of classes.
     """
     options, rows = upload.options, known + FIRST_ROW
     if upload.task == MULTILABEL:
-        y, of_all, remarks = read_labels(name, cells[known].tolist(), rows.tolist(), options)
-        column = label_column(name, cells.tolist(), of_all, options)
-        return ReadClasses(y, of_all, column, remarks)
-    column = target_column(name, cells, Kind.CATEGORY)
+        of_known = {name: values[known].tolist() for name, values in cells.items()}
+        y, labels, remarks = read_labels(of_known, rows.tolist(), options, table.separators)
+        whole = {name: values.tolist() for name, values in cells.items()}
+        return ReadClasses(y, labels, label_columns(whole, labels, options), remarks)
+    if len(cells) > 1:
+        raise FormatError(f"a classification has one, got {len(cells)}", "target")
+    ((name, values),) = cells.items()
+    column = {name: target_column(name, values, Kind.CATEGORY)}
     if upload.task == "text_classification":
-        return ReadClasses(labels(name, without_missing(cells[known], options), rows), None, column)
-    return ReadClasses(classes_of(name, cells[known], rows), None, column)
+        known_values = without_missing(values[known], options)
+        return ReadClasses(labels_of(name, known_values, rows), None, column)
+    return ReadClasses(classes_of(name, values[known], rows), None, column)
 
 
 def classes_of(name: str, values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """The classes as they are spelled; whole numbers as integers, as far as none has a zero in
     front: 01 and 1 are two.
     """
-    values = labels(name, values, rows)
+    values = labels_of(name, values, rows)
     distinct = np.unique(values).tolist()
     if all(_WHOLE.fullmatch(text) for text in distinct):
         return values.astype(np.int64)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet as pq
 
 from models.datasets import Dataset
 from models.datasets.formats import FormatError, format_of
@@ -100,6 +102,87 @@ def test_what_is_missing_is_what_the_options_say(tmp_path: Path) -> None:
     dataset = read(tmp_path, content, MULTILABEL, **given, unlabelled=True)
     assert dataset.preprocessing["labels"] == ["red", "round"]
     assert dataset.sizes["unlabelled"] == ROWS // 2 and "no_labels" not in codes(dataset)
+
+
+def flags(words: tuple[str, str] = ("1", "0")) -> dict[str, list[str]]:
+    """A column a label, of the same samples as `cells`."""
+    has = [{tag.strip() for tag in found.split(";")} for found in cells()]
+    return {
+        name: [words[0] if name in found else words[1] for found in has]
+        for name in ("round", "big", "red")
+    }
+
+
+@pytest.mark.parametrize("words", [("1", "0"), ("yes", "no")])
+def test_a_column_a_label(words: tuple[str, str], tmp_path: Path) -> None:
+    content = csv({"a": [f"{row}.5" for row in range(ROWS)], **flags(words)})
+    names = ["round", "big", "red"]
+    dataset = read(tmp_path, content, MULTILABEL, target=names)
+    assert dataset.preprocessing["labels"] == names, "in the order in which they are named"
+    assert whole(dataset).sum(axis=0).tolist() == [ROWS // 3, ROWS // 3, 4 * ROWS // 6]
+    told = codes(dataset)["no_labels"]
+    assert told.count == ROWS // 6 and told.where == "row 4"
+    found = {column.name: (column.kind, column.role) for column in dataset.columns}
+    assert found == {"a": ("number", "input")} | dict.fromkeys(names, ("boolean", "target"))
+
+
+def test_a_column_a_label_says_yes_or_no(tmp_path: Path) -> None:
+    columns = flags()
+    columns["big"][7] = "perhaps"
+    content = csv({"a": [f"{row}.5" for row in range(ROWS)], **columns})
+    with pytest.raises(FormatError, match="row 9, column 'big': 'perhaps' is neither") as caught:
+        read(tmp_path, content, MULTILABEL, target=["big", "red"])
+    assert caught.value.option == "target"
+    with pytest.raises(FormatError, match="a classification has one, got 2"):
+        read(tmp_path, content, "tabular_classification", target=["big", "red"])
+    hole = csv({"a": ["1", "2", "3"], "b": ["1", "", "0"], "c": ["0", "1", "0"]})
+    with pytest.raises(FormatError, match="row 3, column 'b': '' is neither yes nor no"):
+        read(tmp_path, hole, MULTILABEL, target=["b", "c"])
+
+
+def test_texts_and_pictures_have_a_column_a_label_too(tmp_path: Path) -> None:
+    words = [f"thing {row} of wood" for row in range(ROWS)]
+    dataset = read(
+        tmp_path, csv({"what": words, **flags()}), MULTILABEL, target=["red", "big"], text="what"
+    )
+    assert dataset.task.form == "text_classification"
+    assert dataset.preprocessing["labels"] == ["red", "big"]
+    assert codes(dataset)["columns_ignored"].where == "round"
+    names = [f"{row}.png" for row in range(ROWS)]
+    table = csv({"file": names, **flags()}).decode()
+    dataset = read(tmp_path, pictures(table, names), MULTILABEL, target=["red", "big"])
+    assert whole(dataset).sum(axis=0).tolist() == [4 * ROWS // 6, ROWS // 3]
+
+
+def parquet(lists: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    table = pa.table({"a": [row + 0.5 for row in range(ROWS)], "tags": lists})
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("labels", [["red", "round", "big"], ["a;b", "c", "d"]])
+def test_lists_of_parquet_are_labels(labels: list[str], tmp_path: Path) -> None:
+    names = dict(zip(("red", "round", "big"), labels, strict=True))
+    lists = [[names[t.strip()] for t in found.split(";") if t] for found in cells()]
+    dataset = read(tmp_path, parquet(pa.array(lists)), MULTILABEL, target="tags")
+    assert dataset.preprocessing["labels"] == sorted(labels)
+    of_label = dict(zip(sorted(labels), whole(dataset).sum(axis=0).tolist(), strict=True))
+    assert of_label == {labels[0]: 4 * ROWS // 6, labels[1]: ROWS // 3, labels[2]: ROWS // 3}
+    sign = dataset.preprocessing["labels_separator"]
+    assert not any(sign in name for name in labels)
+    assert "labels_separator_guessed" not in codes(dataset)
+    with pytest.raises(ValueError, match="column 'tags' holds list"):  # as an input nothing
+        read(tmp_path, parquet(pa.array(lists)), "tabular_regression", target="a")
+
+
+def test_one_label_in_each_list_needs_no_separator(tmp_path: Path) -> None:
+    lists = pa.array([[row % 3] for row in range(ROWS)])
+    dataset = read(tmp_path, parquet(lists), MULTILABEL, target="tags")
+    assert dataset.preprocessing["labels"] == ["0", "1", "2"]
+    with pytest.raises(ValueError, match="of which a value has !; options"):
+        wrong = pa.array([["a!b"] for _ in range(ROWS)])
+        read(tmp_path, parquet(wrong), MULTILABEL, target="tags", labels_separator="!")
 
 
 def test_rare_and_common_labels_are_told(tmp_path: Path) -> None:

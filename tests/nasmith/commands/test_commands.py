@@ -259,11 +259,16 @@ def test_a_folder_is_added_without_what_the_system_left_in_it(
     for name in (".DS_Store", "cross/Thumbs.db", "__MACOSX/dot/._1.png"):
         (tmp_path / "signs" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "signs" / name).write_bytes(b"of the system")
+    (tmp_path / "signs" / "notes.txt").write_text("of a person")
     (tmp_path / "empty").mkdir()
     nothing = nasmith("datasets", "add", "empty", "--task", "image_classification")
     assert nothing.code == 2 and "empty has no file in it" in nothing.err
     added = nasmith("datasets", "add", "signs", "--task", "image_classification", "--json")
     assert added.code == 0, added.err
     assert added.data["name"] == "signs" and sum(added.data["samples"].values()) == 20
-    assert "files_ignored" not in {warning["code"] for warning in added.data["warnings"]}
+    assert added.err.splitlines()[0] == (
+        "left out: .DS_Store, __MACOSX/dot/._1.png, cross/Thumbs.db"
+    )
+    (ignored,) = (w for w in added.data["warnings"] if w["code"] == "files_ignored")
+    assert ignored["where"] == "notes.txt" and ignored["count"] == 1
     assert nasmith("datasets", "delete", "signs").code == 0

@@ -131,6 +131,26 @@ def test_a_table_tells_its_columns_what_was_guessed_and_what_knows_nothing(
     assert dataset["baseline"]["val_accuracy"] == pytest.approx(0.75, abs=0.01)
 
 
+def test_labels_may_have_a_column_each(client: TestClient) -> None:
+    rows = [f"{i * 7 % 50}.5,{int(i % 2 == 0)},{int(i % 3 == 0)}" for i in range(60)]
+    response = add(
+        client,
+        content="\n".join(["size,red,big", *rows]).encode(),
+        task="multilabel_classification",
+        options='{"target": ["red", "big"]}',
+    )
+    assert response.status_code == 201, response.text
+    dataset = response.json()
+    assert (dataset["task"], dataset["outputs"]) == ("multilabel_classification", 2)
+    assert dataset["classes"] == ["red", "big"]
+    roles = {column["name"]: (column["kind"], column["role"]) for column in dataset["columns"]}
+    assert roles["red"] == roles["big"] == ("boolean", "target")
+    (none,) = (warning for warning in dataset["warnings"] if warning["code"] == "no_labels")
+    assert none["count"] == 20  # neither even nor divisible by three
+    # In the order of the shares all samples are alike: the precision is the share of the label.
+    assert dataset["baseline"]["val_average_precision"] == pytest.approx(5 / 12, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer", "detail"),
     [
