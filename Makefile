@@ -1,4 +1,4 @@
-.PHONY: install generators demo test format lint types bench clean
+.PHONY: install generators demo test test-gpu format lint types bench bench-gpu clean
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -42,6 +42,10 @@ test: install generators
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
+# On a machine with a CUDA device. None is skipped: without a device they fail.
+test-gpu: install
+	$(BIN)/python -m pytest -m gpu tests/models tests/search
+
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -70,6 +74,9 @@ bench: install
 	test -z "$(DATA)" || $(BIN)/python benchmarks/graphs.py --data "$(DATA)"
 	test -z "$(DATA)" || $(BIN)/python benchmarks/sequences.py --data "$(DATA)"
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
+
+bench-gpu: install
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf .venv .generators build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

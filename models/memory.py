@@ -83,9 +83,12 @@ class Kept(saved_tensors_hooks):
 
 
 def available_bytes(device: torch.device) -> int:
-    """What a process here may use at most: of the GPU, else of RAM, control group and rlimit."""
+    """What a process here may use at most: of the GPU what torch's allocator may take there
+    (`models.accelerator.use_card`), else of RAM, control group and rlimit.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
+        whole = int(torch.cuda.get_device_properties(device).total_memory)
+        return int(whole * torch.cuda.get_per_process_memory_fraction(device))
     limits = [int(psutil.virtual_memory().total)]
     group = Path("/sys/fs/cgroup/memory.max")
     if group.exists() and (text := group.read_text().strip()).isdigit():

@@ -57,3 +57,9 @@ class EvaluationError(RuntimeError):
     def __init__(self, kind: FailureKind, message: str, metrics: Metrics | None = None) -> None:
         super().__init__(message)
         self.failure, self.metrics = Failure(kind, message), metrics or {}
+
+
+class PoisonedError(EvaluationError):
+    """A trial after which its process gets nothing done on its card any more: CUDA refuses all work
+    after some errors. Whoever runs the process ends it, and gives later trials another one.
+    """

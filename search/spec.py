@@ -37,7 +37,14 @@ class Budget(Settings):
 class Resources(Settings):
     parallel_trials: int = Field(2, ge=1, le=10_000, description="trials at a time")
     cpus_per_trial: float = Field(1, gt=0, le=1024, description="cores, also torch's threads")
-    gpus_per_trial: float = Field(0, ge=0, le=64, description="a fraction shares one GPU")
+    gpus_per_trial: float = Field(
+        0, ge=0, le=64, description="0: on processors; 1: a GPU; a fraction: that share of one"
+    )
+    deterministic: bool = Field(
+        False,
+        description="on a GPU: only kernels that give the same bits each time, which are slower; "
+        "processors give them anyway",
+    )
 
 
 class ProxySettings(Settings):

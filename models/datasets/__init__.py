@@ -22,7 +22,7 @@ Samples = Tensor | Nodes | Graphs
 """They have a length, slices, `index_select` and `to`; what those give, a network takes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Split:
     """Preprocessed samples, in memory or mapped into it; views may overlap, so nobody writes.
 

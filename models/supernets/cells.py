@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.operations import operations
+from models.supernets.activity import Rows, active, index_of
 from models.supernets.inputs import Input
 from models.supernets.joined import Joined, join
 
@@ -70,7 +71,7 @@ class MixedCell(nn.Module):
                 )
 
     def forward(self, inputs: Sequence[Tensor], mix: Tensor) -> list[Tensor]:
-        active = (mix.detach() != 0).tolist()
+        weighted = active(mix)
         mixed: dict[int, Tensor] = {}
         passed: dict[int, Tensor] = {}
         values = list(inputs)
@@ -81,7 +82,7 @@ class MixedCell(nn.Module):
             if source == self.nodes - 1 or not has_value:
                 continue
             seen, beside = self._divided(values[source])
-            _add_to(mixed, self._leaving(source, seen, mix, active))
+            _add_to(mixed, self._leaving(source, seen, mix, weighted))
             if beside is not None:
                 _add_to(passed, self._passing(source, beside, mix))
         return values[self.inputs :]
@@ -123,7 +124,7 @@ class MixedCell(nn.Module):
         return x[:, : self.channels // self.partial], x[:, self.channels // self.partial :]
 
     def _leaving(
-        self, source: int, x: Tensor, mix: Tensor, active: list[list[bool]]
+        self, source: int, x: Tensor, mix: Tensor, weighted: Rows
     ) -> Iterator[tuple[int, Tensor]]:
         """What the edges from `source` add to other nodes."""
         targets = self._targets(source)
@@ -131,19 +132,22 @@ class MixedCell(nn.Module):
         seen = Input(x)
         sums: dict[tuple[int, ...], Tensor] = {}
         for column, name in enumerate(self.names):
-            places = tuple(place for place, row in enumerate(rows) if active[row][column])
+            places = tuple(place for place, row in enumerate(rows) if weighted[row][column])
             if places and _key(source, name) in self.joined:
-                scale = mix[[rows[place] for place in places], column]
+                chosen = tuple(rows[place] for place in places)
+                scale = mix[:, column][index_of(chosen, mix.device)]
                 joined = self.joined[_key(source, name)]
                 _add_to(sums, [(places, joined(seen, scale, places))])
         for places, total in sums.items():
             for place, part in zip(places, total.chunk(len(places), dim=1), strict=True):
                 yield targets[place], part
         columns = [c for c, name in enumerate(self.names) if _key(source, name) in self.once]
-        places = tuple(p for p, row in enumerate(rows) if any(active[row][c] for c in columns))
-        columns = [c for c in columns if any(active[row][c] for row in rows)]
+        places = tuple(p for p, row in enumerate(rows) if any(weighted[row][c] for c in columns))
+        columns = [c for c in columns if any(weighted[row][c] for row in rows)]
         if places:
-            weights = mix[[rows[place] for place in places]][:, columns]
+            chosen = tuple(rows[place] for place in places)
+            weights = mix[index_of(chosen, mix.device)]
+            weights = weights[:, index_of(tuple(columns), mix.device)]
             parts = [self.once[_key(source, self.names[column])](x) for column in columns]
             mixtures = _mixtures(parts, weights * (weights.detach() != 0))
             yield from zip([targets[place] for place in places], mixtures, strict=True)
@@ -151,7 +155,8 @@ class MixedCell(nn.Module):
     def _passing(self, source: int, x: Tensor, mix: Tensor) -> Iterator[tuple[int, Tensor]]:
         """What passes by the operations, weighted by its edge: the sum of the edge's mix."""
         targets = self._targets(source)
-        weights = mix[[self.rows[source, node] for node in targets]].sum(dim=1, keepdim=True)
+        rows = tuple(self.rows[source, node] for node in targets)
+        weights = mix[index_of(rows, mix.device)].sum(dim=1, keepdim=True)
         if self._stride(source) > 1:
             x = functional.max_pool2d(x, 2, ceil_mode=True)
         yield from zip(targets, _mixtures([x], weights), strict=True)

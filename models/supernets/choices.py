@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.domains import Choice, Scalar
 from models.supernets import Group, Mix
+from models.supernets.activity import active, placed
 
 Weighted = Sequence[tuple[Scalar, Tensor]]
 """Options, with their weights, which are scalars."""
@@ -45,12 +46,12 @@ class Choices:
                 one = torch.ones((), dtype=like.dtype, device=like.device)
                 found |= {name: [(options[0], one)] for name, options in rows.items()}
                 continue
-            active = (mix[kind].detach() != 0).tolist()
+            weighted = active(mix[kind])
             for row, (name, options) in enumerate(rows.items()):
                 found[name] = [
                     (option, mix[kind][row, column])
                     for column, option in enumerate(options)
-                    if active[row][column]
+                    if weighted[row][column]
                 ]
         return found
 
@@ -72,12 +73,12 @@ class Choices:
         mixes = {}
         for kind, rows in self._kinds.items():
             width = len(next(iter(rows.values())))
-            mix = torch.zeros(len(rows), width, dtype=like.dtype, device=like.device)
+            mix = torch.zeros(len(rows), width)
             for row, (name, options) in enumerate(rows.items()):
                 if name in values:
                     mix[row, _place(name, values[name], options)] = 1
             if kind in self.groups:
-                mixes[kind] = mix
+                mixes[kind] = placed(mix, like)
         return mixes
 
 

@@ -30,6 +30,7 @@ from models.operations.identity import FactorizedReduce
 from models.operations.residual import ResidualReduction
 from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
+from models.supernets.activity import placed
 from models.supernets.cells import MixedCell, edges
 from models.supernets.joined import without_affine
 from models.task import Task
@@ -99,7 +100,7 @@ class CnnCellSupernet(Supernet):
             mix = torch.zeros(len(self.edges), len(self.names))
             for node, term in self._terms(architecture, kind):
                 mix[self.edges.index((term.source, node)), self.names.index(term.operation)] = 1
-            mixes[kind] = mix.to(next(self.parameters()))
+            mixes[kind] = placed(mix, next(self.parameters()))
         return mixes
 
     def weights_of(self, architecture: Architecture) -> dict[str, Tensor]:

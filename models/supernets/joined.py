@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.operations.identity import FactorizedReduce
+from models.supernets.activity import index_of
 from models.supernets.depthwise import depthwise, is_depthwise, sampled, whole
 from models.supernets.inputs import Input
 
@@ -100,7 +101,7 @@ class Stacked(Joined):
 
     def _part(self, name: str, position: int, rows: Sequence[int]) -> Tensor:
         whole: Tensor = getattr(self, f"{name}_{position}")
-        return whole if len(rows) == self._count else whole[list(rows)]
+        return whole if len(rows) == self._count else whole[index_of(tuple(rows), whole.device)]
 
     def _normalised(
         self,
@@ -113,7 +114,9 @@ class Stacked(Joined):
         layer = self._layers[position]
         assert isinstance(layer, nn.BatchNorm2d)  # noqa: S101 - for the type checker
         whole = [getattr(self, f"{name}_{position}") for name in ("running_mean", "running_var")]
-        chosen = [statistic[list(rows)].flatten() for statistic in whole]
+        is_whole = len(rows) == self._count
+        index = index_of(tuple(rows), x.device)
+        chosen = [(s if is_whole else s[index]).flatten() for s in whole]
         # A scale that is not contiguous gives wrong input gradients in torch 2.13, channels last.
         weight = None if scale is None else scale.repeat_interleave(layer.num_features).contiguous()
         momentum = layer.momentum if layer.momentum is not None else 0.1
@@ -121,9 +124,9 @@ class Stacked(Joined):
         x = functional.batch_norm(
             x, mean, variance, weight, None, self.training, momentum, layer.eps
         )
-        if self.training:
+        if self.training and not is_whole:  # else they have been changed in place
             for statistic, part in zip(whole, chosen, strict=True):
-                statistic[list(rows)] = part.view(len(rows), -1)
+                statistic[index] = part.view(len(rows), -1)
         return x
 
 

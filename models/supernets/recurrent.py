@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.operations.recurrent import CELL_ACTIVATIONS, DartsCell
+from models.supernets.activity import active, index_of
 from models.supernets.cells import edges
 
 
@@ -100,18 +101,20 @@ def _all_leaving(cell: DartsCell, activations: Sequence[str], mix: Tensor) -> li
     """Of each node; None where all its edges have weight zero."""
     rows = {edge: row for row, edge in enumerate(edges(1, len(cell.maps) + 1))}
     weights = mix * (mix.detach() != 0)
-    active = (weights[:, 1:] != 0).tolist()
+    weighted = [row[1:] for row in active(mix)]
     totals = _totals(weights, [node for _, node in rows])
     maps = [linear.weight.view(2, cell.hidden, cell.hidden) for linear in _linear(cell)]
     found: list[Leaving | None] = []
     for source in range(len(cell.maps) + 1):
-        targets = [n for s, n in rows if s == source and any(active[rows[s, n]])]
+        targets = [n for s, n in rows if s == source and any(weighted[rows[s, n]])]
         if not targets:
             found.append(None)
             continue
         own = [rows[source, node] for node in targets]
-        columns = [c for c in range(len(activations)) if any(active[row][c] for row in own)]
-        shares = weights[:, 1:][own][:, columns] / totals[targets][:, None]
+        columns = [c for c in range(len(activations)) if any(weighted[row][c] for row in own)]
+        of_edges = weights[:, 1:][index_of(tuple(own), mix.device)]
+        shares = of_edges[:, index_of(tuple(columns), mix.device)]
+        shares = shares / totals[index_of(tuple(targets), mix.device)][:, None]
         found.append(
             Leaving(
                 targets,
@@ -136,7 +139,7 @@ def _totals(weights: Tensor, into: Sequence[int]) -> Tensor:
     none = weights[:, 0] * (weights[:, 1:].detach() != 0).any(dim=1)
     given = weights[:, 1:].detach().sum(dim=1) - (none - none.detach())
     return weights.new_zeros(max(into) + 1).index_add(
-        0, torch.tensor(into, device=weights.device), given
+        0, index_of(tuple(into), weights.device), given
     )
 
 

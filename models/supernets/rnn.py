@@ -17,6 +17,7 @@ from models.family import FamilySettings, families
 from models.operations.recurrent import DartsCell, DartsRNN
 from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
+from models.supernets.activity import placed
 from models.supernets.cells import edges
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.supernets.recurrent import MixedCell
@@ -114,7 +115,7 @@ class RnnSupernet(Supernet):
             activation = architecture.decisions[f"node_{node}_activation"]
             row = self.edges.index((int(source), node))
             mix[row, 1 + self.activations.index(str(activation))] = 1
-        return {"cell": mix.to(next(self.parameters()))}
+        return {"cell": placed(mix, next(self.parameters()))}
 
     def weights_of(self, architecture: Architecture) -> dict[str, Tensor]:
         self.mix_of(architecture)  # refuses what is no subnet

@@ -23,6 +23,7 @@ from models.family import FamilySettings, families
 from models.operations.activation import ACTIVATIONS
 from models.recipe import Recipe
 from models.supernets import Group, Mix, Supernet, supernets
+from models.supernets.activity import active, placed, rows_of
 from models.supernets.fixed import check_fixed, check_whole, one_value_each
 from models.task import Task
 
@@ -69,7 +70,7 @@ class Mixture(nn.Module):
     """A block that mixes its token mixers, and the units and activations of its feed-forward part.
 
     Shapes:
-        x: (N, length, width), mixers: (options,), activations and inners: the same of theirs
+        x: (N, length, width), mixers: (1, options), activations and inners: the same of theirs
         -> (N, length, width)
     """
 
@@ -181,8 +182,8 @@ class TransformerSupernet(Supernet):
 
     def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         tokens, mask = self.frame.embedded(x)
-        for block, mixers in zip(self.blocks, mix[MIXER], strict=True):
-            shared = mix[ACTIVATION][0], mix[FEED_FORWARD][0]
+        shared = rows_of(mix[ACTIVATION])[0], rows_of(mix[FEED_FORWARD])[0]
+        for block, mixers in zip(self.blocks, rows_of(mix[MIXER]), strict=True):
             tokens = self.part(block, tokens, mask, mixers, *shared)
         return self.frame.read(tokens, mask)
 
@@ -208,7 +209,7 @@ class TransformerSupernet(Supernet):
             mix = torch.zeros(len(group.rows), len(group.options))
             for row, option in enumerate(chosen[name]):
                 mix[row, group.options.index(option)] = 1
-            mixes[name] = mix.to(next(self.parameters()))
+            mixes[name] = placed(mix, next(self.parameters()))
         return mixes
 
     def weights_of(self, architecture: Architecture) -> dict[str, Tensor]:
@@ -268,8 +269,10 @@ def _layer(number: int) -> str:
 
 def _active(weights: Tensor) -> Iterator[tuple[int, Tensor]]:
     """(option, weight) where the weight is not zero."""
-    for option in weights.detach().nonzero().flatten().tolist():
-        yield option, weights[option]
+    (is_active,) = active(weights)
+    for option, weight in enumerate(weights[0]):
+        if is_active[option]:
+            yield option, weight
 
 
 def _weighted(parts: Iterable[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:

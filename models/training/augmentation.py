@@ -27,7 +27,8 @@ class Shifts:
     flip: Tensor
 
     def to(self, device: torch.device) -> Shifts:
-        return Shifts(self.rows.to(device), self.columns.to(device), self.flip.to(device))
+        fields = (self.rows, self.columns, self.flip)
+        return Shifts(*(field.to(device, non_blocking=True) for field in fields))
 
     def split(self, steps: int) -> list[Shifts]:
         """One an element of `order.tensor_split(steps)`."""

@@ -35,6 +35,7 @@ class FoldedTraining:
         error_unit: ErrorUnit = "own_unit",
         best_for: str | None = None,
         start: TrainingState | None = None,
+        micro_batches: int = 1,
     ) -> None:
         """`build`: a network by its seed. `best_for`: each fold has a threshold of its own, as it
         has a validation. `start`: of such a training, to go on after it.
@@ -55,6 +56,7 @@ class FoldedTraining:
                     error_unit=error_unit,
                     best_for=best_for,
                     start=begun,
+                    micro_batches=micro_batches,
                 )
             )
         self._epoch = 0 if start is None else start.epoch

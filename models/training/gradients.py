@@ -14,9 +14,13 @@ def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients, foreach=True)
 
 
-def health(network_weights: Sequence[nn.Parameter]) -> dict[str, float]:
+HEALTH = ("gradient_norm_first", "gradient_norm_last", "gradient_nonfinite_share")
+"""The metrics of `health`, in its order."""
+
+
+def health(network_weights: Sequence[nn.Parameter]) -> list[Tensor]:
     """Norms of the gradients of the first and the last layer's weight, and the share of gradient
-    values that are NaN or infinite.
+    values that are NaN or infinite, each a scalar on their device.
 
     Reads the gradients as they are, so it is called once an epoch. A weight without a gradient
     counts as one of norm 0. `network_weights` are in the network's order.
@@ -28,14 +32,5 @@ def health(network_weights: Sequence[nn.Parameter]) -> dict[str, float]:
         norms.append(torch.linalg.vector_norm(gradient.float()))
         nonfinite.append(gradient.isfinite().logical_not().sum())
     if not network_weights:
-        return {
-            "gradient_norm_first": 0.0,
-            "gradient_norm_last": 0.0,
-            "gradient_nonfinite_share": 0.0,
-        }
-    values = torch.stack([norms[0], norms[-1], torch.stack(nonfinite).sum() / total]).tolist()
-    return {
-        "gradient_norm_first": values[0],
-        "gradient_norm_last": values[1],
-        "gradient_nonfinite_share": values[2],
-    }
+        return [torch.zeros(())] * len(HEALTH)
+    return [norms[0], norms[-1], torch.stack(nonfinite).sum() / total]

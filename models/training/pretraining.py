@@ -35,9 +35,11 @@ def check(network: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
         raise ValueError(f"pretraining {name!r} is not for {type(network).__module__} on {task}")
 
 
-def largest_step(dataset: Dataset, recipe: Recipe) -> int:
-    """Inputs of the largest step of a training run, its pretraining included."""
-    largest = largest_batch(len(dataset.train), recipe.batch_size)
+def largest_step(dataset: Dataset, recipe: Recipe, micro_batches: int = 1) -> int:
+    """Inputs of the largest pass of a training run whose steps have so many parts, its pretraining,
+    which has whole steps, included.
+    """
+    largest = math.ceil(largest_batch(len(dataset.train), recipe.batch_size) / micro_batches)
     if recipe.pretraining == "none":
         return largest
     samples = len(dataset.train) + dataset.sizes.get("unlabelled", 0)

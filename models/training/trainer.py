@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.datasets import Dataset, Samples, Split
+from models.datasets import Dataset, Samples
 from models.datasets.input_transform import with_inputs
 from models.quiet import give_way
 from models.recipe import Recipe
@@ -30,6 +31,7 @@ from models.training.evaluation import channels_last, evaluate
 from models.training.initialization import initialize
 from models.training.optimizers import load_tensors, optimizer, step_scale, tensors_of
 from models.training.pretraining import check, pretrain
+from models.training.residence import inputs, moved, resident
 from models.training.schedules import schedule
 from models.training.values import ErrorUnit, encoded_targets
 
@@ -130,10 +132,15 @@ class Training:
         error_unit: ErrorUnit = "own_unit",
         best_for: str | None = None,
         start: TrainingState | None = None,
+        micro_batches: int = 1,
     ) -> None:
         """With `start` the first epoch is the one after it, and the network's own weights count for
         nothing. `best_for`: as `models.training.criterion.scoring` has it; what is chosen on
         validation stands among the metrics of its epoch.
+
+        `micro_batches`: the samples of a step go through the network in so many parts, whose
+        gradients are added: less memory, the same step, but for batch normalisation, which sees a
+        part at a time.
         """
         if keep_best and data != "train":
             raise ValueError("keep_best needs validation data, and train+val leaves none")
@@ -151,7 +158,9 @@ class Training:
         )
         self._pretrained: dict[str, float] = {}
         scored = scoring(dataset, recipe, error_unit, best_for)
-        self._loop = _Loop(network, dataset, recipe, seed, torch.device(device), data, scored)
+        self._loop = _Loop(
+            network, dataset, recipe, seed, torch.device(device), data, scored, micro_batches
+        )
         has_best = keep_best or (recipe.early_stopping and data == "train")
         self._best = _Best(network) if has_best else None
         self._epoch = 0
@@ -225,8 +234,10 @@ class _Loop:
         device: torch.device,
         data: Literal["train", "train+val"],
         scored: Scoring,
+        micro_batches: int,
     ) -> None:
         self._network, self._recipe, self._seed = network, recipe, seed
+        self._micro_batches = micro_batches
         self._device, self._task = device, dataset.task
         origin = next(network.parameters()).device
         generator = torch.Generator(origin).manual_seed(
@@ -238,29 +249,24 @@ class _Loop:
 
         whole = data == "train+val"
         split = dataset.train.joined(dataset.validation) if whole else dataset.train
-        self._images: Tensor | None = None
-        self._x = channels_last(split.x.to(device))
-        self._y = encoded_targets(dataset, recipe, split.y).to(device)
-        if isinstance(self._x, Tensor) and self._x.dim() == 4:
-            self._images = self._x.permute(0, 2, 3, 1)
-        elif recipe.augmentation != "none":
+        if recipe.augmentation != "none" and not _is_image(split.x):
             raise ValueError(
                 f"augmentation {recipe.augmentation!r} needs images, "
                 f"a sample here has shape {dataset.task.input_shape}"
             )
-        held_out = dataset.validation
-        self._validation = (
-            Split(held_out.x.to(device), held_out.y.to(device)) if data == "train" else None
-        )
+        self._inputs = inputs(split, encoded_targets(dataset, recipe, split.y), device)
+        self._validation = resident(dataset.validation, device) if data == "train" else None
 
         generator = torch.Generator().manual_seed(seed_for(seed, TrainingPurpose.STATISTICS))
-        self._sample = self._move(torch.randperm(len(self._y), generator=generator))
-        self._steps = math.ceil(len(self._y) / recipe.batch_size)
+        self._count = len(split)
+        sample = torch.randperm(self._count, generator=generator)
+        self._sample = moved(sample, self._inputs.home)
+        self._steps = math.ceil(self._count / recipe.batch_size)
         self._learning_rate = schedule(recipe, self._steps)
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._weights = regularization.weights(network)
         self._optimizer = optimizer(recipe, self._parameters)
-        self._loss = criterion(dataset, recipe, self._y)
+        self._loss = criterion(dataset, recipe, self._inputs.y)
         self._scoring = scored
         proximal = recipe.l1_step == "proximal"
         self._l1, self._threshold = (0.0, recipe.l1) if proximal else (recipe.l1, 0.0)
@@ -279,7 +285,7 @@ class _Loop:
         with seeded(seed_for(self._seed, TrainingPurpose.EPOCH, number), self._device):
             metrics = {"epoch": number, **self._pass(number)}
         self._check(number, "training", metrics["train_loss"])
-        normalization.renew(self._network, partial(self._batch, shifts=None), self._sample)
+        normalization.renew(self._network, self._inputs.batch, self._sample)
         if self._validation is not None:
             score = self._scoring(self._device)
             metrics |= evaluate(self._network, self._validation, self._task, "val", score=score)
@@ -290,31 +296,28 @@ class _Loop:
     def _pass(self, number: int) -> dict[str, float]:
         """The hot loop."""
         recipe, network, optimizer = self._recipe, self._network, self._optimizer
-        count = len(self._y)
         generator = torch.Generator().manual_seed(
             seed_for(self._seed, TrainingPurpose.ORDER, number)
         )
-        order = self._move(torch.randperm(count, generator=generator))
+        order = torch.randperm(self._count, generator=generator)
         # Batches of nearly equal size: none is a sliver that batch normalisation cannot use.
-        batches = order.tensor_split(self._steps)
-        shifts = self._draw_shifts(count, generator)
+        batches = self._inputs.batches(order, self._steps, self._draw_shifts(generator))
         total = torch.zeros((), device=self._device)
-        health: dict[str, float] = {}
+        health: list[Tensor] = []
         network.train()
         first = (number - 1) * self._steps
-        for step, index in enumerate(batches):
+        for step, (x, y) in enumerate(batches):
             rate = self._learning_rate(first + step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            x = self._batch(index, shifts[step] if shifts else None)
             optimizer.zero_grad(set_to_none=True)
-            with self._autocast():
-                outputs = network(x)
-            loss = self._loss(outputs.float(), self._y[index])
-            torch.autograd.backward(loss)
+            loss = self._backward(x, y)
             regularization.add_penalty_gradient(self._weights, self._l1, recipe.l2)
             if step == self._steps - 1:
-                health = self._health(number)
+                health = [
+                    gradients.gradient_norm(self._parameters),
+                    *gradients.health(self._weights),
+                ]
             if recipe.clip_norm:
                 nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm, foreach=True)
             regularization.decay(self._weights, rate * recipe.weight_decay)
@@ -323,39 +326,50 @@ class _Loop:
                 scales = [step_scale(optimizer, weight) for weight in self._weights]
                 amounts = [rate * self._threshold * scale for scale in scales]
                 regularization.soft_threshold(self._weights, amounts)
-            total.add_(loss.detach(), alpha=len(index))
+            total.add_(loss, alpha=len(y))
             give_way()
-        return {"train_loss": total.item() / count, **health}
+        return self._read(number, total, health)
 
-    def _batch(self, index: Tensor, shifts: augmentation.Shifts | None) -> Samples:
-        if self._images is None:
-            return self._x.index_select(0, index)
-        if shifts is None:
-            chosen = self._images.index_select(0, index)
-        else:
-            chosen = augmentation.gather(self._images, index, shifts)
-        return chosen.permute(0, 3, 1, 2)
+    def _backward(self, x: Samples, y: Tensor) -> Tensor:
+        """Gradients of the mean loss, which it gives."""
+        if self._micro_batches == 1:
+            with self._autocast():
+                outputs = self._network(x)
+            loss = self._loss(outputs.float(), y)
+            torch.autograd.backward(loss)
+            return loss.detach()
+        total = torch.zeros((), device=self._device)
+        for low, high in _parts(len(y), self._micro_batches):
+            with self._autocast():
+                outputs = self._network(x[low:high])
+            loss = self._loss(outputs.float(), y[low:high]) * ((high - low) / len(y))
+            torch.autograd.backward(loss)
+            total += loss.detach()
+        return total
 
-    def _draw_shifts(
-        self, count: int, generator: torch.Generator
-    ) -> list[augmentation.Shifts] | None:
-        if self._images is None or self._recipe.augmentation == "none":
+    def _read(self, number: int, total: Tensor, health: Sequence[Tensor]) -> dict[str, float]:
+        """Of an epoch: the one time that its pass waits for the device."""
+        values = [value.to(self._device, torch.float64) for value in (total, *health)]
+        loss, norm, *of_layers = torch.stack(values).tolist()
+        if math.isfinite(norm):
+            self.last_norm = (number, norm)
+        return {
+            "train_loss": loss / self._count,
+            **dict(zip(gradients.HEALTH, of_layers, strict=True)),
+        }
+
+    def _draw_shifts(self, generator: torch.Generator) -> list[augmentation.Shifts] | None:
+        if self._recipe.augmentation == "none":
             return None
         flip = self._recipe.augmentation == "shift_flip"
-        height, width = self._images.shape[1:3]
-        drawn = augmentation.draw(count, height, width, flip=flip, generator=generator)
+        height, width = self._task.input_shape[1:]
+        drawn = augmentation.draw(self._count, height, width, flip=flip, generator=generator)
         return drawn.to(self._device).split(self._steps)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._recipe.precision == "bfloat16":
             return torch.autocast(self._device.type, torch.bfloat16)
         return nullcontext()
-
-    def _health(self, number: int) -> dict[str, float]:
-        norm = gradients.gradient_norm(self._parameters).item()
-        if math.isfinite(norm):
-            self.last_norm = (number, norm)
-        return gradients.health(self._weights)
 
     def _check(self, number: int, what: str, loss: float) -> None:
         if math.isfinite(loss):
@@ -364,11 +378,6 @@ class _Loop:
         if self.last_norm is not None:
             seen = "last finite gradient norm {1:.3g} in epoch {0}".format(*self.last_norm)
         raise NonFiniteError(f"exploded in epoch {number}: {what} loss is {loss}; {seen}")
-
-    def _move(self, tensor: Tensor) -> Tensor:
-        if self._device.type != "cuda":
-            return tensor.to(self._device)
-        return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
 class _Best:
@@ -395,6 +404,17 @@ class _Best:
         if epoch != self.epoch:
             self._network.load_state_dict(self.weights)
         return self.metrics | {"epoch": epoch, "best_epoch": self.epoch}
+
+
+def _is_image(x: Samples) -> bool:
+    return isinstance(x, Tensor) and x.dim() == 4
+
+
+def _parts(count: int, parts: int) -> Iterator[tuple[int, int]]:
+    """Bounds of parts of nearly equal size, none of a single sample, which has no variance."""
+    parts = max(1, min(parts, count // 2))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    return pairwise(bounds)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -121,6 +121,11 @@ class Crew:
         except Exception as error:
             self._crash(error)
         self._let_go(attempt)
+        if report.is_poisoned:
+            attempt.cause = "its card refuses all work after the trial's error"
+            if attempt.kill is not None:
+                attempt.kill()
+            return False  # Tune hears of the actor's end, and keeps it for no other trial
         return attempt.orphaned is not None
 
     def ended(self, trial_id: str) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+import torch
 from ray import tune
 
-from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement
+from models.accelerator import place_of
+from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement, PoisonedError
 from search.trial import Candidate, Failure, FailureKind, Trial
 
 TRIAL = "trial"
@@ -36,6 +39,7 @@ class Report:
     seconds: since the actor began with the trial.
     failure: why the trial has no result.
     broken: why this actor cannot evaluate any trial.
+    is_poisoned: the failure has left this actor unable to evaluate another one.
     """
 
     epoch: int | None
@@ -44,6 +48,7 @@ class Report:
     worker: str
     failure: Failure | None = None
     broken: str | None = None
+    is_poisoned: bool = False
 
     def to_text(self) -> str:
         return json.dumps(
@@ -54,6 +59,7 @@ class Report:
                 "worker": self.worker,
                 "failure": None if self.failure is None else self.failure.to_json(),
                 "broken": self.broken,
+                "is_poisoned": self.is_poisoned,
             }
         )
 
@@ -68,6 +74,7 @@ class Report:
             document["worker"],
             None if failure is None else Failure.from_json(failure),
             document["broken"],
+            document["is_poisoned"],
         )
 
 
@@ -98,7 +105,11 @@ class TrialActor(tune.Trainable):
             return self._result(done=True, broken=str(error))
         except EvaluationError as error:
             self._measured = Measurement(error.metrics)
-            return self._result(done=True, failure=error.failure)
+            is_poisoned = isinstance(error, PoisonedError)
+            # Not done: Tune would keep the actor for the next trial. The engine ends it.
+            return self._result(
+                done=not is_poisoned, failure=error.failure, is_poisoned=is_poisoned
+            )
         except Exception as error:  # whatever a trial raises is its own failure
             self._measured = NOTHING
             failure = Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")
@@ -135,6 +146,7 @@ class TrialActor(tune.Trainable):
         if self._epochs is None:
             if self._evaluator is None:
                 try:
+                    _take_card()
                     self._evaluator = self._make_evaluator()
                 except Exception as error:
                     raise BrokenEvaluatorError(f"{type(error).__name__}: {error}") from error
@@ -162,10 +174,19 @@ class TrialActor(tune.Trainable):
         epoch: int | None = None,
         failure: Failure | None = None,
         broken: str | None = None,
+        is_poisoned: bool = False,
     ) -> dict[str, Any]:
         seconds = time.monotonic() - self._started
-        report = Report(epoch, self._measured, seconds, self._worker, failure, broken)
+        report = Report(epoch, self._measured, seconds, self._worker, failure, broken, is_poisoned)
         return {REPORT: report.to_text(), "done": done}
+
+
+def _take_card() -> None:
+    """Compute on the card that Ray gave this actor, whatever else this process sees."""
+    given = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+    place = place_of([str(name) for name in given], os.environ)
+    if place is not None:
+        torch.cuda.set_device(place)
 
 
 class BrokenEvaluatorError(RuntimeError):

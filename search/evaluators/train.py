@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from models import checkpoint
+from models.accelerator import is_sticky, set_deterministic, use_card
 from models.architecture import Architecture
 from models.cost import cost
 from models.datasets import Dataset
@@ -35,7 +36,7 @@ from models.training.pretraining import largest_step
 from models.training.trainer import NonFiniteError, Training, TrainingState
 from models.training.values import ErrorUnit
 from search import saved
-from search.evaluation import NOTHING, EvaluationError, Measurement
+from search.evaluation import NOTHING, EvaluationError, Measurement, Metrics, PoisonedError
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.spec import SearchSpec
 from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
@@ -52,6 +53,9 @@ _MEMORY_MESSAGES = (
     "could not create a memory",  # oneDNN
 )
 
+
+MICRO_BATCHES = 2
+"""Parts of a step, after a trial had no room for its steps as a whole."""
 
 EARLY_METRICS = ("latency_ms", "peak_memory_bytes")
 """Known of a network that was built, before it is trained."""
@@ -70,6 +74,10 @@ class TrainEvaluator:
     A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
     first step is infeasible, with both among its metrics. Of the memory only the least is known
     then. `free` architectures have no limits.
+
+    A candidate that runs out of memory, or surely would, is trained once more from where it began,
+    with its steps in two parts (`models.training.trainer.Training`): then `micro_batches` is among
+    its metrics. One after which a GPU refuses all work is a `PoisonedError`.
 
     After each epoch of `save_after` a candidate leaves its state beside them before it reports the
     epoch, and so does a supernet after epochs of its own choice
@@ -95,11 +103,13 @@ class TrainEvaluator:
         error_unit: ErrorUnit = "own_unit",
         shared: Recipe | None = None,
         best_for: str | None = None,
+        is_deterministic: bool = False,
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has. `space`: of which supernets are built.
         `shared`: what all networks of a supernet are trained by; default: the default recipe.
         `best_for`: the metric, without prefix, for which thresholds are chosen on validation.
+        `is_deterministic`: a GPU gives the same bits each time, or the trial fails.
 
         Raises:
             models.registry.UnknownNameError: there is no such dataset.
@@ -109,7 +119,8 @@ class TrainEvaluator:
         self._dataset, self._checkpoints = load_dataset(dataset), checkpoints.rstrip("/")
         self._prepared: dict[tuple[str, str], Dataset] = {}
         self._final_data, self._threads = final_data, max(1, round(cpus))
-        self._device = _device(gpus)
+        self._device = use_card(gpus) if gpus > 0 else torch.device("cpu")
+        self._is_deterministic = is_deterministic
         self._memory_limit_bytes = memory_limit_bytes
         self._save_after, self._space = frozenset(save_after), space
         self._limits = [limit for limit in limits if limit.metric in EARLY_METRICS]
@@ -138,23 +149,36 @@ class TrainEvaluator:
             error_unit=spec.errors_in,
             shared=Recipe.model_validate(shared),
             best_for=_decided_for(spec.objectives),
+            is_deterministic=spec.resources.deterministic,
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
-        failure, metrics = None, None
-        try:
-            yield from at_work(self._run(trial))
-        except EvaluationError as error:
-            failure, metrics = error.failure, error.metrics
-        except Exception as error:  # whatever a candidate does, the search goes on
-            failure = failure_of(error)
-            # As text: a log record that held the traceback would hold the network's tensors too.
-            log.warning("trial %d failed\n%s", trial.number, traceback.format_exc())
-        if failure is not None:
+        failure: Failure | None = None
+        metrics: Metrics | None = None
+        is_poisoned = False
+        attempts = (1,) if trial.is_supernet else (1, MICRO_BATCHES)
+        for micro_batches in attempts:
+            try:
+                yield from at_work(self._run(trial, micro_batches))
+                return
+            except EvaluationError as error:
+                failure, metrics = error.failure, error.metrics
+            except Exception as error:  # whatever a candidate does, the search goes on
+                failure, is_poisoned = failure_of(error), is_sticky(error)
+                # As text: a log record with the traceback would hold the network's tensors too.
+                log.warning("trial %d failed\n%s", trial.number, traceback.format_exc())
+                if is_poisoned:
+                    break
             _release_memory()  # out here nothing holds the traceback, its frames or their tensors
-            raise EvaluationError(failure.kind, failure.message, metrics)
+            if failure.kind is not FailureKind.OUT_OF_MEMORY:
+                break
+        assert failure is not None  # noqa: S101 - for the type checker
+        kind = PoisonedError if is_poisoned else EvaluationError
+        raise kind(failure.kind, failure.message, metrics)
 
-    def _run(self, trial: Trial) -> Generator[Measurement]:
+    def _run(self, trial: Trial, micro_batches: int) -> Generator[Measurement]:
+        if self._device.type == "cuda":
+            set_deterministic(self._is_deterministic)
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
         if isinstance(trial.proposal, SupernetProposal):
@@ -179,7 +203,9 @@ class TrainEvaluator:
         data = self._final_data if is_final else "train"
 
         known = dict(cost(candidate.architecture, dataset.task, candidate.recipe))
-        self._refuse_too_big(candidate, known)
+        if micro_batches > 1:
+            known["micro_batches"] = float(micro_batches)
+        self._refuse_too_big(candidate, known, micro_batches)
         peak = PeakMemory(device)
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
@@ -188,10 +214,10 @@ class TrainEvaluator:
         before = left.metrics
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
         if not is_final and not before and candidate.architecture not in self._free:
-            self._keep_limits(candidate, known, peak)
+            self._keep_limits(candidate, known, peak, micro_batches)
         if candidate.weights_from is not None and start is None:
             inherit(self._weights_url(candidate.weights_from), network, candidate)
-        training = self._training(trial, network, start)
+        training = self._training(trial, network, start, micro_batches)
         spent = before.get("train_seconds", 0.0)
         epochs = training.epochs()
         reports = _complete(epochs, known, peak, spent, with_validation=data == "train")
@@ -230,7 +256,7 @@ class TrainEvaluator:
         return self._prepared[wanted]
 
     def _training(
-        self, trial: Trial, network: nn.Module, start: TrainingState | None
+        self, trial: Trial, network: nn.Module, start: TrainingState | None, micro_batches: int
     ) -> Training | FoldedTraining:
         """Of the network on the dataset, or of one like it on each of its folds."""
         architecture, recipe = trial.candidate.architecture, trial.candidate.recipe
@@ -241,10 +267,11 @@ class TrainEvaluator:
                 self._dataset,
                 recipe,
                 seed=trial.seed,
-                device=self._device.type,
+                device=self._device,
                 error_unit=self._error_unit,
                 best_for=self._best_for,
                 start=start,
+                micro_batches=micro_batches,
             )
         data = self._final_data if is_final else "train"
         return Training(
@@ -252,23 +279,28 @@ class TrainEvaluator:
             self._with_inputs(recipe),
             recipe,
             seed=trial.seed,
-            device=self._device.type,
+            device=self._device,
             data=data,
             keep_best=is_final and data == "train",
             start=start,
             error_unit=self._error_unit,
             best_for=self._best_for,
+            micro_batches=micro_batches,
         )
 
     def _keep_limits(
-        self, candidate: Candidate, known: Mapping[str, float], peak: PeakMemory
+        self,
+        candidate: Candidate,
+        known: Mapping[str, float],
+        peak: PeakMemory,
+        micro_batches: int,
     ) -> None:
         """Refuse a candidate that breaks a limit already. A limit below, on memory, is left to the
         measurement.
         """
         if not self._limits:
             return
-        least = max(peak.bytes(), self._training_bytes(candidate))
+        least = max(peak.bytes(), self._training_bytes(candidate, micro_batches))
         metrics = {**known, "peak_memory_bytes": float(least)}
         for limit in self._limits:
             is_bound = limit.metric == "peak_memory_bytes"
@@ -277,29 +309,32 @@ class TrainEvaluator:
                 message = f"refused before training: {reason}"
                 raise EvaluationError(FailureKind.INFEASIBLE, message, metrics)
 
-    def _refuse_too_big(self, candidate: Candidate, known: Mapping[str, float]) -> None:
+    def _refuse_too_big(
+        self, candidate: Candidate, known: Mapping[str, float], micro_batches: int
+    ) -> None:
         dataset = self._dataset
         limit = self._memory_limit_bytes or available_bytes(self._device)
-        batch_size = largest_step(dataset, candidate.recipe)
+        batch_size = largest_step(dataset, candidate.recipe, micro_batches)
         # A value that autograd keeps takes four bytes and some FLOPs: few FLOPs, enough room.
         if 16 * (known["flops"] * batch_size + known["parameters"]) < limit:
             return
-        needed = self._training_bytes(candidate)
+        needed = self._training_bytes(candidate, micro_batches)
         if needed > limit:
+            of = "" if micro_batches == 1 else "half "
             raise EvaluationError(
                 FailureKind.OUT_OF_MEMORY,
-                f"refused before training: a step with {batch_size} samples needs at least "
+                f"refused before training: {of}a step with {batch_size} samples needs at least "
                 f"{needed / 2**20:,.0f} MiB, allowed are {limit / 2**20:,.0f} MiB",
             )
 
-    def _training_bytes(self, candidate: Candidate) -> int:
+    def _training_bytes(self, candidate: Candidate, micro_batches: int) -> int:
         """The least that a step of the candidate's training needs."""
         task, recipe = self._with_inputs(candidate.recipe).task, candidate.recipe
         with torch.device("meta"):
             network = families[candidate.architecture.family].build(
                 candidate.architecture, task, recipe
             )
-        batch_size = largest_step(self._dataset, recipe)
+        batch_size = largest_step(self._dataset, recipe, micro_batches)
         return training_bytes(network, task, recipe, batch_size)
 
     def _state_url(self, trial: Trial) -> str:
@@ -323,14 +358,6 @@ class TrainEvaluator:
                 "dataset_fingerprint": self._dataset.fingerprint,
             },
         )
-
-
-def _device(gpus: float) -> torch.device:
-    if gpus <= 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise RuntimeError(f"gpus_per_trial is {gpus:g}, but this worker has no CUDA device")
-    return torch.device("cuda")
 
 
 def _decided_for(objectives: Sequence[Objective]) -> str | None:

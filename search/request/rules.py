@@ -115,6 +115,14 @@ def _final_trainings_have_an_end(held: Held) -> Iterator[SpecProblem]:
         yield problem(message, "final")
 
 
+@_about("resources")
+def _a_trial_computes_on_one_card(held: Held) -> Iterator[SpecProblem]:
+    gpus = held.spec.resources.gpus_per_trial
+    if gpus > 1:
+        message = f"one trial uses one GPU, or a share of it: at most 1 is allowed, got {gpus:g}"
+        yield problem(message, "resources", "gpus_per_trial")
+
+
 @_about("baselines")
 def _presets_are_networks_for_the_task(held: Held) -> Iterator[SpecProblem]:
     """In place of a recipe that is refused stands the default."""

@@ -56,11 +56,12 @@ class DartsSearch(Bilevel):
         loss = self.loss(held_out, self.mix())
         direct, vector = _divided(gradients(loss, [*alphas, *self.weights]), len(alphas))
         norm = torch.stack(torch._foreach_norm(vector)).norm()
-        epsilon = (radius / norm).item()
+        epsilon = radius / norm
+        shift = torch._foreach_mul(vector, epsilon)
         around = []
         for sign in (1, -1):
             torch._foreach_copy_(weights, before)
-            torch._foreach_add_(weights, vector, alpha=sign * epsilon)
+            torch._foreach_add_(weights, shift, alpha=sign)
             with constant(self.weights):
                 around.append(gradients(self.loss(train, self.mix()), alphas))
         torch._foreach_copy_(weights, before)

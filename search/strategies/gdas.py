@@ -6,12 +6,15 @@ the sampled operations are computed.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from models.supernets import Mix
+from models.supernets.activity import note
 from search.strategies.weight_sharing import WeightSharing
 from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
@@ -23,6 +26,21 @@ class GdasSettings(BilevelSettings):
 
     first_temperature: float = Field(10.0, gt=0, le=1000, description="tau in the first epoch")
     last_temperature: float = Field(0.1, gt=0, le=1000, description="tau in the last epoch")
+
+
+def hardened(soft: Mix) -> Mix:
+    """One where a row is the largest and zero elsewhere, with the gradients of `soft`. What was
+    chosen is read from the device once for all groups.
+    """
+    mixes = {}
+    chosen = [mix.detach().argmax(dim=1) for mix in soft.values()]
+    options = iter(torch.cat(chosen).tolist())
+    for (name, mix), places in zip(soft.items(), chosen, strict=True):
+        width = mix.shape[1]
+        hard = functional.one_hot(places, width).to(mix)
+        rows = [[option == taken for option in range(width)] for taken in islice(options, len(mix))]
+        mixes[name] = note(hard - mix.detach() + mix, rows)  # exactly zero where `hard` is
+    return mixes
 
 
 class GdasSearch(Bilevel):
@@ -39,15 +57,13 @@ class GdasSearch(Bilevel):
         self._temperature = first + (last - first) * share
 
     def mix(self) -> Mix:
-        mixes = {}
+        soft = {}
         for name, alpha in self.alphas.items():
             uniform = torch.rand(alpha.shape, generator=self._generator, dtype=torch.float64)
             gumbel = -(-uniform.clamp(1e-12, 1 - 1e-12).log()).log()
-            logits = alpha.log_softmax(dim=1) + gumbel.to(alpha)
-            soft = (logits / self._temperature).softmax(dim=1)
-            hard = functional.one_hot(soft.argmax(dim=1), soft.shape[1]).to(soft)
-            mixes[name] = hard - soft.detach() + soft  # exactly zero where `hard` is
-        return mixes
+            logits = alpha.log_softmax(dim=1) + gumbel.to(alpha, non_blocking=True)
+            soft[name] = (logits / self._temperature).softmax(dim=1)
+        return hardened(soft)
 
     def step(self, train: Batch, held_out: Batch) -> tuple[Tensor, Tensor]:
         """Algorithm 1: the weights first, then the architecture, each on a subnet of its own."""

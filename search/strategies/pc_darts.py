@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.supernets import Group, Mix
+from models.supernets.activity import index_of, relaxed
 from search.strategies.weight_sharing import WeightSharing
 from search.strategy import strategies
 from search.weight_sharing.bilevel import Bilevel, BilevelSettings
@@ -58,11 +59,11 @@ class PcDartsSearch(Bilevel):
     def mix(self) -> Mix:
         mixes = {}
         for name, group in self.supernet.groups.items():
-            into = torch.tensor(group.into, device=self.alphas[name].device)
+            into = index_of(tuple(group.into), self.alphas[name].device)
             strengths = self.alphas[f"{name}{EDGES}"].exp()
-            totals = torch.zeros(max(group.into) + 1).to(strengths)
+            totals = strengths.new_zeros(max(group.into) + 1)
             share = strengths / totals.index_add(0, into, strengths)[into]
-            mixes[name] = share[:, None] * self.alphas[name].softmax(dim=1)
+            mixes[name] = relaxed(share[:, None] * self.alphas[name].softmax(dim=1))
         return mixes
 
 

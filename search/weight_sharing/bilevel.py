@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from models.supernets import Group, Mix, Supernet
+from models.supernets.activity import relaxed
 from search.space import SearchSpace
 from search.weight_sharing.costs import OptionCosts, PenaltySettings
 from search.weight_sharing.curvature import Eigenpair, largest_eigenvalue
@@ -79,7 +80,7 @@ class Bilevel(OneShot):
 
     def mix(self) -> Mix:
         """The weights of the options in a training step."""
-        return {name: alpha.softmax(dim=1) for name, alpha in self.alphas.items()}
+        return {name: relaxed(alpha.softmax(dim=1)) for name, alpha in self.alphas.items()}
 
     def derived_mix(self) -> Mix:
         with torch.no_grad():

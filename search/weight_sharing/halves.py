@@ -12,6 +12,7 @@ from torch import Tensor
 from models.datasets import Dataset, Samples, Split
 from models.datasets.splits import ordered, shuffled, stratified
 from models.graph_samples import Nodes
+from models.training.residence import moved
 from models.training.trainer import channels_last
 from search.streams import SupernetPurpose, seed_for
 from search.weight_sharing.one_shot import Batch
@@ -81,7 +82,10 @@ class Halves:
     def _batches(self, batch_size: int, seed: int) -> Iterator[tuple[Batch, Batch]]:
         generator = torch.Generator().manual_seed(seed)
         halves = [Batch(half.x, half.y) for half in (self.weights, self.architecture)]
-        orders = [torch.randperm(len(half.y), generator=generator) for half in halves]
+        orders = [
+            moved(torch.randperm(len(half.y), generator=generator), half.y.device)
+            for half in halves
+        ]
         steps = self.steps(batch_size)
         weights, architecture = halves
         for first, second in zip(*(order.tensor_split(steps) for order in orders), strict=True):

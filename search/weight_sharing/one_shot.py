@@ -176,10 +176,12 @@ class OneShot(ABC):
 
     def _optimizer_of_weights(self) -> Optimizer:
         rate, decay = self._first_rate, self.settings.weight_decay
+        is_fused = all(weight.is_cuda for weight in self.weights)
+        fused, foreach = (True, None) if is_fused else (None, True)
         if self.settings.optimizer == "adam":
-            return Adam(self.weights, lr=rate, weight_decay=decay, foreach=True)
+            return Adam(self.weights, lr=rate, weight_decay=decay, fused=fused, foreach=foreach)
         momentum = self.settings.momentum
-        return SGD(self.weights, rate, momentum, weight_decay=decay, foreach=True)
+        return SGD(self.weights, rate, momentum, weight_decay=decay, fused=fused, foreach=foreach)
 
     @property
     def weight_rate(self) -> float:

@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from models.training import gradients
 from models.training.diagnosis import diagnosis
-from models.training.gradients import gradient_norm, health
+from models.training.gradients import gradient_norm
+
+
+def health(weights: list[nn.Parameter]) -> dict[str, float]:
+    found = (value.item() for value in gradients.health(weights))
+    return dict(zip(gradients.HEALTH, found, strict=True))
 
 
 def parameters(*values: list[float]) -> list[nn.Parameter]:

@@ -500,6 +500,40 @@ def test_every_optimizer_moves_the_same_way_on_a_gpu(colours: Dataset, optimizer
         torch.testing.assert_close(ours, theirs.cpu(), rtol=0.01, atol=3e-3)
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"clip_norm": 0.1, "label_smoothing": 0.1},
+        {"class_weight": "balanced", "optimizer": "adam"},
+        {"l2": 0.1, "weight_decay": 0.1},
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_steps_in_parts_are_the_same_steps(
+    colours: Dataset, choices: dict[str, Any], device: str
+) -> None:
+    recipe = Recipe.model_validate({"epochs": 2, "batch_size": 24, "learning_rate": 0.01} | choices)
+    whole, parted = smooth(), smooth()
+    expected = list(Training(whole, colours, recipe, seed=0, device=device).epochs())
+    training = Training(parted, colours, recipe, seed=0, device=device, micro_batches=3)
+    found = list(training.epochs())
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+    for part, as_one in zip(parted.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(part, as_one, rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_of_a_step_is_never_a_single_sample(colours: Dataset) -> None:
+    """One sample has no variance: batch normalisation of a vector refuses it."""
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4, track_running_stats=False)
+    )
+    recipe = Recipe(epochs=1, batch_size=5)
+    (last,) = Training(network, colours, recipe, seed=0, micro_batches=4).epochs()
+    assert math.isfinite(last["train_loss"])
+
+
 INTERRUPTED: dict[str, dict[str, Any]] = {
     "momentum": {"augmentation": "shift_flip", "label_smoothing": 0.1},
     "nesterov": {"weight_decay": 0.01, "schedule": "one_cycle"},

@@ -348,6 +348,20 @@ def test_trials_shorter_than_the_start_of_a_worker_are_spread_over_all(folder: P
 
 
 @on_ray
+def test_a_worker_whose_card_is_broken_gets_no_other_trial(folder: Path) -> None:
+    journal = MemoryJournal()
+    run = run_of(journal, trials=4)
+    run_ray_tune(run, partial(Unruly, folder, {1: "poison"}), Resources(parallel_trials=1))
+    assert run.finished and run.failed_reason is None
+    said = "CUDA error: device-side assert triggered"
+    assert ended(journal, 1).failure == Failure(FailureKind.ERROR, said)
+    workers = [attempts(folder, number) for number in range(4)]
+    assert workers[0] == workers[1] and workers[2] == workers[3] != workers[1]
+    assert all(len(of_trial) == 1 for of_trial in workers)  # nothing is tried again
+    assert not psutil.pid_exists(workers[1][0])
+
+
+@on_ray
 def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path) -> None:
     orders = {0: "fail", 1: "raise", 2: "exit", 3: "exit once"}
     journal = MemoryJournal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,7 @@ from models.storage import sha256_of_file
 from models.training.trainer import NonFiniteError
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
-from search.evaluation import EvaluationError, Metrics
+from search.evaluation import EvaluationError, Metrics, PoisonedError
 from search.evaluators.train import TrainEvaluator, failure_of
 from search.objectives import Constraint
 from search.spec import SearchSpec
@@ -292,6 +293,74 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=r"gpus_per_trial is 0\.5, .* has no CUDA device"):
         TrainEvaluator("digits", str(tmp_path), gpus=0.5)
+
+
+class Exhausted:
+    """Runs out of memory, or breaks its card, in the first of its passes that are told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, errors: list[Exception | None]) -> None:
+        self.sizes: list[int] = []
+        forward = nn.Conv2d.forward
+
+        def limited(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+            if layer.training and layer.in_channels == 1 and not x.is_meta:  # a network's first
+                self.sizes.append(len(x))
+                if errors and (error := errors.pop(0)) is not None:
+                    raise error
+            return forward(layer, x)
+
+        monkeypatch.setattr(nn.Conv2d, "forward", limited)
+
+
+def test_a_trial_without_room_for_its_steps_takes_them_in_two_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortage = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    passes = Exhausted(monkeypatch, [None, None, shortage])
+    recipe = Recipe(epochs=1, batch_size=512)
+    *_, last = run(TrainEvaluator("digits", str(tmp_path)), trial(recipe=recipe))
+    whole, parts = passes.sizes[:3], passes.sizes[3:]
+    assert max(whole) > 300 and max(parts) == math.ceil(max(whole) / 2)
+    assert sum(parts) == len(load_dataset("digits").train)  # each sample once, from the start
+    assert last["micro_batches"] == 2 and last["val_accuracy"] > 0.1
+
+
+def test_a_trial_without_room_for_half_of_a_step_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortage = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    passes = Exhausted(monkeypatch, [shortage, shortage])
+    evaluator = TrainEvaluator("digits", str(tmp_path))
+    with pytest.raises(EvaluationError, match="Tried to allocate") as caught:
+        run(evaluator, trial())
+    assert caught.value.failure.kind is FailureKind.OUT_OF_MEMORY and len(passes.sizes) == 2
+    assert not isinstance(caught.value, PoisonedError)
+    assert run(evaluator, trial(1))[-1]["val_accuracy"] > 0.1
+
+
+def test_a_step_that_surely_has_no_room_is_taken_in_two_parts_at_once(tmp_path: Path) -> None:
+    """A limit between what half of a step needs, as the refusal says, and what all of it does."""
+    recipe = Recipe(epochs=1, batch_size=2048)
+    big = trial(of=architecture(channels=16), recipe=recipe)
+    with pytest.raises(EvaluationError, match="half a step with 540 samples needs") as caught:
+        run(TrainEvaluator("digits", str(tmp_path), memory_limit_bytes=10_000), big)
+    needed = float(re.findall(r"at least ([0-9,]+) MiB", str(caught.value))[0].replace(",", ""))
+    between = int(1.3 * needed * 2**20)
+    evaluator = TrainEvaluator("digits", str(tmp_path), memory_limit_bytes=between)
+    assert run(evaluator, big)[-1]["micro_batches"] == 2
+
+
+def test_an_error_that_breaks_the_card_is_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "CUDA error: device-side assert triggered"
+    passes = Exhausted(monkeypatch, [None, torch.AcceleratorError(said)])
+    released: list[object] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append(None))
+    with pytest.raises(PoisonedError, match=said) as caught:
+        run(TrainEvaluator("digits", str(tmp_path)), trial())
+    assert caught.value.failure.kind is FailureKind.ERROR
+    assert len(passes.sizes) == 2 and not released  # the card would refuse that as well
 
 
 @pytest.mark.gpu

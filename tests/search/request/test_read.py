@@ -40,7 +40,12 @@ OLDER: dict[str, Any] = {
         {"name": "naswot", "use": "filter", "samples": 500, "top": 10, "quantile": 0.5},
     ],
     "budget": {"trials": 50, "seconds": None},
-    "resources": {"parallel_trials": 2, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0},
+    "resources": {
+        "parallel_trials": 2,
+        "cpus_per_trial": 1.0,
+        "gpus_per_trial": 0.0,
+        "deterministic": False,
+    },
     "final": {"top": 1, "seeds": 3, "epochs": 24, "data": "train"},
     "seed": 0,
 }

@@ -31,7 +31,12 @@ STORED: dict[str, Any] = {
     "warm_start": [],
     "baseline": None,
     "baselines": [],
-    "resources": {"parallel_trials": 2, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0},
+    "resources": {
+        "parallel_trials": 2,
+        "cpus_per_trial": 1.0,
+        "gpus_per_trial": 0.0,
+        "deterministic": False,
+    },
     "final": {"top": 1, "seeds": 1, "epochs": None, "data": "train"},
     "force": False,
     "errors_in": "own_unit",

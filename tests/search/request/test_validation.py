@@ -55,6 +55,11 @@ from tests.search.support.bodies import FULL, MINIMAL, problems
             "unknown field, known are low, high, log, step",
         ),
         (
+            {"resources": {"gpus_per_trial": 2}},
+            "/resources/gpus_per_trial",
+            "one trial uses one GPU, or a share of it: at most 1 is allowed, got 2",
+        ),
+        (
             {"budget": {"trials": 10**6}},
             "/budget/trials",
             "less than or equal to 100000, got 1000000",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.evaluation import EvaluationError, Measurement
+from search.evaluation import EvaluationError, Measurement, PoisonedError
 from search.trial import FailureKind, Trial
 
 
@@ -18,7 +18,7 @@ class Unruly:
     """Scores 0.5 plus a hundredth of the trial's number after `epochs` of `seconds` each.
 
     `orders`: what a trial does instead, by its number: "fail", "raise", "exit", "exit once",
-    "freeze once" or "long".
+    "freeze once", "long" or "poison".
     Leaves a file in `folder` for each attempt, named after the trial, that holds the process id.
     """
 
@@ -47,6 +47,8 @@ class Unruly:
             raise EvaluationError(
                 FailureKind.OUT_OF_MEMORY, "3 GB are not there", {"latency_ms": 7.0}
             )
+        if order == "poison":
+            raise PoisonedError(FailureKind.ERROR, "CUDA error: device-side assert triggered")
         if order == "raise":
             raise ZeroDivisionError("no luck")
         if order == "exit" or (order == "exit once" and not attempts):
