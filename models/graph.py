@@ -105,6 +105,8 @@ class Graph:
         picked: (samples,) nodes, or None: all
         graph_of: (nodes,) ascending, the graph of each node, or None: all are of one graph
         graphs: number of graphs
+        weights: (links,), 0 or more: a link of weight 2 counts as two do; from a node to itself it
+            is 1. None: all are 1
     """
 
     def __init__(
@@ -114,38 +116,42 @@ class Graph:
         picked: Tensor | None = None,
         graph_of: Tensor | None = None,
         graphs: int = 1,
+        weights: Tensor | None = None,
     ) -> None:
         self.x, self.links, self.picked = x, links, picked
-        self.graph_of, self.graphs = graph_of, graphs
+        self.graph_of, self.graphs, self.weights = graph_of, graphs, weights
         self.known: dict[str, Tensor] = {}
 
     def others(self) -> Tensor:
-        """Of each link 1, or 0 where it leads from a node to itself."""
+        """Of each link its weight, or 0 where it leads from a node to itself."""
         return self.of_links("others")
 
     def mean(self) -> Tensor:
-        """Of each link 1 over the number of links to its target, 0 from a node to itself."""
+        """Of each link its share of the weights to its target, 0 from a node to itself."""
         return self.of_links("mean")
 
     def symmetric(self, loops: bool) -> Tensor:
-        """The values of D^-1/2 A D^-1/2, where A has ones on its diagonal if `loops`."""
+        """The values of D^-1/2 A D^-1/2, where A has the weights, and ones on its diagonal if
+        `loops`.
+        """
         return self.of_links("loops" if loops else "no loops")
 
     def of_links(self, name: str) -> Tensor:
         """Worked out once a graph; outside of inference mode, so that training may use it too."""
         if name not in self.known:
             with torch.inference_mode(False):
-                self.known[name] = link_values(self.links, name)
+                self.known[name] = link_values(self.links, name, self.weights)
         return self.known[name]
 
 
-def link_values(links: Sparse, name: str) -> Tensor:
-    values = torch.ones_like(links.rows, dtype=torch.float32)
+def link_values(links: Sparse, name: str, weights: Tensor | None = None) -> Tensor:
+    values = torch.ones_like(links.rows, dtype=torch.float32) if weights is None else weights
     if name != "loops":
         values = values.masked_fill(links.rows == links.columns, 0)
     if name == "others":
         return values
-    degree = values.new_zeros(links.height).index_add(0, links.rows, values).clamp(min=1)
+    degree = values.new_zeros(links.height).index_add(0, links.rows, values)
+    degree = degree.masked_fill(degree == 0, 1.0)
     if name == "mean":
         return values / degree[links.rows]
     scale = degree.rsqrt()

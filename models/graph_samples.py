@@ -20,7 +20,7 @@ class Nodes(Graph):
     picked: Tensor
 
     def __init__(self, graph: Graph, picked: Tensor) -> None:
-        super().__init__(graph.x, graph.links, picked)
+        super().__init__(graph.x, graph.links, picked, weights=graph.weights)
         self.known = graph.known
 
     def __len__(self) -> int:
@@ -38,12 +38,14 @@ class Nodes(Graph):
 
     def ones(self) -> Nodes:
         """The same nodes; every feature that is stored is 1, in float64."""
-        return Nodes(Graph(_ones(self.x), self.links), self.picked)
+        return Nodes(Graph(_ones(self.x), self.links, weights=self.weights), self.picked)
 
     def to(self, device: torch.device) -> Nodes:
         if self.picked.device == device:
             return self
-        return Nodes(Graph(_moved(self.x, device), self.links.to(device)), self.picked.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        moved = Graph(_moved(self.x, device), self.links.to(device), weights=weights)
+        return Nodes(moved, self.picked.to(device))
 
     def parts(self) -> dict[str, Tensor]:
         """The tensors that it is made of, by name."""
@@ -51,7 +53,8 @@ class Nodes(Graph):
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, Tensor], features: int) -> Nodes:
-        return cls(Graph(*_from_parts(parts, features)), parts["picked"])
+        graph = Graph(*_from_parts(parts, features), weights=parts.get("link_weights"))
+        return cls(graph, parts["picked"])
 
     @property
     def evaluation_batch(self) -> int:
@@ -64,8 +67,15 @@ class Graphs(Graph):
 
     graph_of: Tensor
 
-    def __init__(self, x: Tensor | Features, links: Sparse, graph_of: Tensor, graphs: int) -> None:
-        super().__init__(x, links, graph_of=graph_of, graphs=graphs)
+    def __init__(
+        self,
+        x: Tensor | Features,
+        links: Sparse,
+        graph_of: Tensor,
+        graphs: int,
+        weights: Tensor | None = None,
+    ) -> None:
+        super().__init__(x, links, graph_of=graph_of, graphs=graphs, weights=weights)
         numbers = torch.arange(graphs + 1, device=graph_of.device)
         self.node_starts = torch.searchsorted(graph_of, numbers)
         self.link_starts = links.starts[self.node_starts]
@@ -86,7 +96,8 @@ class Graphs(Graph):
         shift = moved_by.repeat_interleave(link_counts)
         rows, columns = self.links.rows[links] + shift, self.links.columns[links] + shift
         within = Sparse(rows, columns, len(nodes), len(nodes))
-        return Graphs(_rows(self.x, nodes), within, graph_of, len(index))
+        weights = None if self.weights is None else self.weights[links]
+        return Graphs(_rows(self.x, nodes), within, graph_of, len(index), weights)
 
     def joined(self, other: Graphs) -> Graphs:
         """These graphs, then the others."""
@@ -101,17 +112,23 @@ class Graphs(Graph):
         else:
             raise TypeError("features are all dense or all sparse")
         graph_of = torch.cat([self.graph_of, other.graph_of + self.graphs])
-        return Graphs(x, links, graph_of, self.graphs + other.graphs)
+        weights = None
+        if self.weights is not None and other.weights is not None:
+            weights = torch.cat([self.weights, other.weights])
+        elif self.weights is not None or other.weights is not None:
+            raise TypeError("the links of all graphs have weights, or of none")
+        return Graphs(x, links, graph_of, self.graphs + other.graphs, weights)
 
     def ones(self) -> Graphs:
         """The same graphs; every feature that is stored is 1, in float64."""
-        return Graphs(_ones(self.x), self.links, self.graph_of, self.graphs)
+        return Graphs(_ones(self.x), self.links, self.graph_of, self.graphs, self.weights)
 
     def to(self, device: torch.device) -> Graphs:
         if self.graph_of.device == device:
             return self
-        graph_of = self.graph_of.to(device)
-        return Graphs(_moved(self.x, device), self.links.to(device), graph_of, self.graphs)
+        graph_of, links = self.graph_of.to(device), self.links.to(device)
+        weights = None if self.weights is None else self.weights.to(device)
+        return Graphs(_moved(self.x, device), links, graph_of, self.graphs, weights)
 
     def parts(self) -> dict[str, Tensor]:
         """The tensors that it is made of, by name."""
@@ -119,8 +136,8 @@ class Graphs(Graph):
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, Tensor], features: int) -> Graphs:
-        graph_of = parts["graph_of"]
-        return cls(*_from_parts(parts, features), graph_of, int(graph_of[-1]) + 1)
+        graph_of, weights = parts["graph_of"], parts.get("link_weights")
+        return cls(*_from_parts(parts, features), graph_of, int(graph_of[-1]) + 1, weights)
 
     @property
     def evaluation_batch(self) -> int:
@@ -130,6 +147,8 @@ class Graphs(Graph):
 
 def _parts(graph: Graph) -> dict[str, Tensor]:
     links = {"link_rows": graph.links.rows, "link_columns": graph.links.columns}
+    if graph.weights is not None:
+        links["link_weights"] = graph.weights
     if isinstance(graph.x, Tensor):
         return links | {"x": graph.x}
     places = graph.x.places

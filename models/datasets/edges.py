@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from models.remarks import Remark
 
 Edges = NDArray[np.int64]
-WEIGHTS = ("edge_weight", "edge_attr")
+WEIGHTS = ("edge_weight", "edge_attr", "edge_attributes")
+"""Names of an array with a weight an edge; the first that can be one is."""
 
 
 def of_edges(edges: Edges, nodes: int, undirected: bool) -> Iterator[Remark]:
@@ -45,21 +46,53 @@ def of_edges(edges: Edges, nodes: int, undirected: bool) -> Iterator[Remark]:
         yield Remark("isolated_nodes", message, "edge_index", alone)
 
 
-def of_weights(arrays: Mapping[str, NDArray[Any]], count: int) -> Iterator[Remark]:
-    """Weights that differ, since nothing uses them.
+def weights_in(
+    arrays: Mapping[str, NDArray[Any]], count: int
+) -> tuple[str | None, NDArray[np.float32], list[Remark]]:
+    """The array whose numbers weigh the edges, and these; no name where all edges count the same. A
+    weight says how many edges an edge counts for: none is negative, and of several numbers an edge
+    none is meant.
+
+    Shapes:
+        (edges,)
 
     Raises:
-        ValueError: weights of another number of edges.
+        ValueError: weights of another number of edges, or what is no finite number.
     """
-    for name in WEIGHTS:
-        values = arrays.get(name)
-        if values is None:
-            continue
+    found, used, remarks = np.ones(count, np.float32), None, []
+    for name in (name for name in WEIGHTS if name in arrays):
+        values = arrays[name]
         if not values.ndim or len(values) != count:
             raise ValueError(f"{name} has one row an edge of {count}, got {values.shape}")
-        if count and (values != values[0]).any():
-            message = f"{name} is not used: no operation weighs edges, all of them count the same"
-            yield Remark("edge_weights_ignored", message, name, count)
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{name} is numbers, got {values.dtype}")
+        flat = values.reshape(count, -1).astype(np.float32)
+        if wrong := np.argwhere(~np.isfinite(flat)).tolist():
+            raise ValueError(f"{name} is not finite in float32, first at {wrong[0]}")
+        if not count or (flat == flat[0]).all():
+            continue
+        if reason := _no_weight(flat, used):
+            message = f"{name} is not used: {reason}"
+            remarks.append(Remark("edge_weights_ignored", message, name, count))
+            continue
+        found, used = flat[:, 0], name
+        message = (
+            f"{name} weighs the edges, from {found.min():.6g} to {found.max():.6g}: one of twice "
+            "the weight counts twice"
+        )
+        remarks.append(Remark("edge_weights", message, name, count))
+    return used, found, remarks
+
+
+def _no_weight(values: NDArray[np.float32], used: str | None) -> str | None:
+    """Why the numbers of edges are no weights."""
+    if used is not None:
+        return f"{used} weighs the edges"
+    if values.shape[1] > 1:
+        return f"it has {values.shape[1]} numbers an edge, and a weight is one"
+    if (values < 0).any():
+        return f"an edge cannot count less than not at all, and the least is {values.min():.6g}"
+    return None
 
 
 def degrees(edges: Edges, nodes: int) -> NDArray[np.int64]:

@@ -6,6 +6,8 @@ A raw graph is a set of arrays, the same in an upload, in the check of a bundle 
     x_data, x_indices, x_indptr     (entries,), (entries,), (nodes + 1,)
     edge_index                      (2, edges): source, target; both directions of an undirected
                                     one, or one of them where a step takes it in both
+    edge_weight                     (edges,) or (edges, 1), where the edges of training had weights,
+                                    under the name that they had there
     picked                          (samples,) nodes whose classes are asked for; left out: all
     graph_of                        (nodes,) ascending, where there are many graphs
 """
@@ -23,7 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.datasets import Dataset, RawGraphs, Split, findings
-from models.datasets.edges import features_from, of_edges, of_weights
+from models.datasets.edges import WEIGHTS, features_from, of_edges, weights_in
+from models.datasets.equal_graphs import equal_graphs
 from models.datasets.fingerprint import fingerprint
 from models.datasets.graph_labels import read_labels
 from models.datasets.masks import divided
@@ -41,7 +44,8 @@ SPARSE_SHARE = 0.2
 
 def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
     """Turn raw graphs into what the network takes. An edge counts once; a node is linked to itself
-    whether or not an edge says so.
+    whether or not an edge says so, with weight 1. Of an edge that is there twice the larger weight
+    counts.
     """
     (features,) = preprocessing["input"]["shape"]
     x: Tensor | Features
@@ -57,9 +61,21 @@ def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
         columns = raw["x_indices"].to(torch.int64)
         x = Features(Sparse(rows, columns, nodes, features), raw["x_data"].to(torch.float32))
     edges = raw["edge_index"].to(torch.int64)
+    named, weights = preprocessing["input"].get("weights"), None
+    if named is not None:
+        if named not in raw:
+            raise ValueError(f"the edges of training had weights, and there is no {named}")
+        weights = raw[named].to(torch.float32).reshape(-1)
+        if len(weights) != edges.shape[1]:
+            raise ValueError(
+                f"{named} has a number an edge of {edges.shape[1]}, got {len(weights)}"
+            )
     for step in preprocessing["steps"]:
         if step["op"] == "undirected":
             edges = torch.cat([edges, edges.flip(0)], dim=1)
+            weights = None if weights is None else torch.cat([weights, weights])
+        elif step["op"] == "scale_weights":  # so that their mean is 1
+            weights = None if weights is None else weights / step["mean"]
         elif step["op"] == "normalize_rows":  # every node's magnitudes add up to 1
             if isinstance(x, Tensor):
                 x = x / x.abs().sum(1, keepdim=True).clamp(min=1e-12)
@@ -80,9 +96,13 @@ def preprocess(raw: dict[str, Tensor], preprocessing: dict[str, Any]) -> Graph:
     links = torch.cat([target * nodes + source, loops * nodes + loops])
     graph_of = raw.get("graph_of")
     graphs = 1 if graph_of is None or not len(graph_of) else int(graph_of[-1]) + 1
-    links = torch.unique(links)
+    links, place_of = torch.unique(links, return_inverse=True)
     places = Sparse(links // nodes, links % nodes, nodes, nodes)
-    return Graph(x, places, raw.get("picked"), graph_of, graphs)
+    if weights is not None:
+        whole = torch.cat([weights, weights.new_ones(nodes)])
+        weights = whole.new_zeros(len(links)).scatter_reduce(0, place_of, whole, "amax")
+        weights = weights.masked_fill(places.rows == places.columns, 1.0)
+    return Graph(x, places, raw.get("picked"), graph_of, graphs, weights)
 
 
 def of_nodes(
@@ -121,6 +141,7 @@ def of_nodes(
         picked = division.sets(nodes, (validation, test), seed, labels)
         of_masks += findings.of_drawn_parts(division.drawn, list(map(len, picked)))
     preprocessing = _fit(raw, picked[0], classes, features, undirected)
+    preprocessing = _with_weights(preprocessing, raw, slice(None))
     graph = preprocess(raw, preprocessing)
     task = Task("node_classification", (features,), len(classes), graph=_size(graph))
     splits = [
@@ -131,7 +152,7 @@ def of_nodes(
     found = _dataset(
         name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
     )
-    return _told(found, [*remarks, *of_masks, *told], arrays, raw, nodes, undirected)
+    return _told(found, [*remarks, *of_masks, *told], raw, nodes, undirected)
 
 
 def of_graphs(
@@ -164,11 +185,14 @@ def of_graphs(
     if (crossing := np.flatnonzero(graph_of[edges[0]] != graph_of[edges[1]])).size:
         raise ValueError(f"edge {crossing[0]} of edge_index leads from one graph to another")
     raw["graph_of"] = torch.from_numpy(graph_of)
-    picked = sets or _drawn(labels, (validation, test), seed)
-    train = np.flatnonzero(np.isin(graph_of, picked[0]))
-    preprocessing = _fit(raw, train, classes, features, undirected)
+    equal = equal_graphs(raw, len(labels), undirected=undirected)
+    told += findings.of_equal_samples(equal, len(labels), "graphs")
+    picked = sets or _drawn(labels, (validation, test), seed, equal)
+    of_train = np.isin(graph_of, picked[0])
+    preprocessing = _fit(raw, np.flatnonzero(of_train), classes, features, undirected)
+    preprocessing = _with_weights(preprocessing, raw, torch.from_numpy(of_train[edges[0]]))
     graph = preprocess(raw, preprocessing)
-    every = Graphs(graph.x, graph.links, raw["graph_of"], len(labels))
+    every = Graphs(graph.x, graph.links, raw["graph_of"], len(labels), graph.weights)
     task = Task("graph_classification", (features,), len(classes), graph=_size(graph))
     splits = [
         Split(every.index_select(0, torch.from_numpy(chosen)), torch.from_numpy(labels[chosen]))
@@ -178,14 +202,18 @@ def of_graphs(
     found = _dataset(
         name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
     )
-    return _told(found, [*remarks, *told], arrays, raw, nodes, undirected)
+    return _told(found, [*remarks, *told], raw, nodes, undirected)
 
 
 def _drawn(
-    labels: NDArray[np.int64], shares: Sequence[float], seed: int
+    labels: NDArray[np.int64],
+    shares: Sequence[float],
+    seed: int,
+    equal: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     known = np.flatnonzero(labels >= 0)
-    return [known[chosen] for chosen in stratified(labels[known], shares, seed)]
+    groups = None if equal is None else equal[known]
+    return [known[chosen] for chosen in stratified(labels[known], shares, seed, groups)]
 
 
 def _content(
@@ -225,13 +253,12 @@ def _dataset(
 def _told(
     dataset: Dataset,
     remarks: Iterable[Remark],
-    arrays: Mapping[str, Array],
     raw: Mapping[str, Tensor],
     nodes: int,
     undirected: bool,
 ) -> Dataset:
     edges = raw["edge_index"].numpy()
-    of_links = [*of_edges(edges, nodes, undirected), *of_weights(arrays, edges.shape[1])]
+    of_links = of_edges(edges, nodes, undirected)
     return replace(dataset, remarks=(*remarks, *of_links, *findings.of_samples(dataset)))
 
 
@@ -258,7 +285,11 @@ def _check(
     types = {"x": np.float32, "x_data": np.float32}
     raw = {key: torch.tensor(part.astype(types.get(key, np.int64))) for key, part in parts.items()}
     features = int(arrays["x"].shape[1] if "x" in arrays else arrays["x_shape"][1])
-    return nodes, features, raw | {"edge_index": torch.from_numpy(edges)}, remarks
+    raw["edge_index"] = torch.from_numpy(edges)
+    named, weights, of_weights = weights_in(arrays, edges.shape[1])
+    if named is not None:
+        raw[named] = torch.from_numpy(np.ascontiguousarray(weights))
+    return nodes, features, raw, [*remarks, *of_weights]
 
 
 def _edges(arrays: Mapping[str, Array], nodes: int) -> NDArray[np.int64]:
@@ -338,6 +369,23 @@ def _fit(
     return {"input": shape, "steps": steps, "classes": classes}
 
 
+def _with_weights(
+    preprocessing: dict[str, Any], raw: Mapping[str, Tensor], train: slice | Tensor
+) -> dict[str, Any]:
+    """With the array that weighs the edges, if there is one: so that their mean is 1, of those that
+    are in `train` and link two nodes.
+    """
+    named = next((name for name in WEIGHTS if name in raw), None)
+    if named is None:
+        return preprocessing
+    source, target = raw["edge_index"][:, train]
+    weights = raw[named][train][source != target]
+    mean = weights.double().mean().item() if len(weights) else 0.0
+    step = {"op": "scale_weights", "mean": mean or 1.0}
+    shape = {**preprocessing["input"], "weights": named}
+    return {**preprocessing, "input": shape, "steps": [step, *preprocessing["steps"]]}
+
+
 def _size(graph: Graph) -> GraphSize:
     """Of one of the graphs, the mean rounded up."""
     edges = len(graph.links) - graph.links.height
@@ -357,6 +405,7 @@ def _subset(raw: Mapping[str, Tensor], chosen: NDArray[np.int64]) -> dict[str, T
     part = {
         "graph_of": torch.unique(graph_of[kept], return_inverse=True)[1],
         "edge_index": number[edges[:, kept[edges[0]]]],
+        **{name: raw[name][kept[edges[0]]] for name in WEIGHTS if name in raw},
     }
     if "x" in raw:
         return part | {"x": raw["x"][kept]}

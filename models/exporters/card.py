@@ -200,10 +200,13 @@ def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
     if raw.get("kind") == "graph":
         (features,) = raw["shape"]
         x, edges = f"torch.zeros(1, {features})", "torch.zeros(2, 0, dtype=torch.int64)"
-        return f'{{"x": {x}, "edge_index": {edges}}}', (
+        named, weights, what = raw.get("weights"), "", ""
+        if named:
+            weights, what = f', "{named}": torch.zeros(0)', f", `{named}`, the weight of each"
+        return f'{{"x": {x}, "edge_index": {edges}{weights}}}', (
             f"`x`, {features} raw features a node (or `x_data`, `x_indices` and `x_indptr`, the "
-            "same by rows), and `edge_index`, source and target of every edge; `picked`, the nodes "
-            "that are asked for, or `graph_of`, the graph of each node, where there are many"
+            f"same by rows), and `edge_index`, source and target of each edge{what}; `picked`, the "
+            "nodes that are asked for, or `graph_of`, the graph of each node, where there are many"
         )
     shape = ", ".join(map(str, raw["shape"]))
     example = f"torch.zeros({', '.join(map(str, (1, *raw['shape'])))}, dtype=torch.{raw['dtype']})"

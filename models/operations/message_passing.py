@@ -146,7 +146,7 @@ class Gat(nn.Module):
 
 
 def softmax(graph: Graph, scores: Tensor) -> Tensor:
-    """Over the links to each node.
+    """Over the links to each node, each as often as its weight says.
 
     Shapes:
         scores: (links, heads) -> the same
@@ -156,6 +156,8 @@ def softmax(graph: Graph, scores: Tensor) -> Tensor:
     places = rows[:, None].expand_as(scores)
     largest = (sums - torch.inf).scatter_reduce(0, places, scores.detach(), "amax")
     weights = (scores - largest.index_select(0, rows)).exp()
+    if graph.weights is not None:
+        weights = weights * graph.weights[:, None]
     return weights / sums.index_add(0, rows, weights).index_select(0, rows)
 
 

@@ -26,14 +26,16 @@ MAX_DEGREE = 64
 
 USED = ("A", "graph_indicator", "graph_labels", "node_attributes", "node_labels")
 OF_EDGES = ("edge_attributes", "edge_labels")
+"""One attribute an edge is its weight; labels are not used."""
 
 
 @formats.register("graph_zip")
 class GraphZip:
     """`NAME_A.txt`, `NAME_graph_indicator.txt` and `NAME_graph_labels.txt`; a node's features are
     its attributes (`NAME_node_attributes.txt`) and its labels (`NAME_node_labels.txt`), one-hot,
-    or its degree, one-hot, where there are neither. Labels and attributes of edges are not used. A
-    graph whose label is NaN has no class.
+    or its degree, one-hot, where there are neither. One attribute an edge
+    (`NAME_edge_attributes.txt`) is its weight; several, and labels, of edges are not used. A graph
+    whose label is NaN has no class. Equal graphs are in one split.
     """
 
     tasks = frozenset({"graph_classification"})
@@ -87,10 +89,9 @@ class _Files:
 
     def unused(self) -> list[Remark]:
         remarks = []
-        for kind in OF_EDGES:
-            if (member := self._members.get(kind)) is not None:
-                message = f"{member.filename} is not used: no operation knows more of an edge"
-                remarks.append(Remark("edge_weights_ignored", message, member.filename))
+        if (member := self._members.get("edge_labels")) is not None:
+            message = f"{member.filename} is not used: no operation knows more than a weight"
+            remarks.append(Remark("edge_weights_ignored", message, member.filename))
         if self._others:
             message = f"passed over what is no part of a graph: {', '.join(self._others[:10])}"
             remarks.append(Remark("files_ignored", message, self._others[0], len(self._others)))
@@ -192,7 +193,16 @@ def _read(files: _Files, undirected: bool) -> tuple[dict[str, NDArray[Any]], lis
     x = np.hstack(features).astype(np.float32)
     if x.size > MAX_VALUES:
         raise FormatError(f"at most {MAX_VALUES:,} features in all are allowed, got {x.size:,}")
-    return {"x": x, "edge_index": edges, "graph_of": graph_of, "y": labels}, remarks
+    arrays: dict[str, NDArray[Any]] = {
+        "x": x,
+        "edge_index": edges,
+        "graph_of": graph_of,
+        "y": labels,
+    }
+    attributes = files.numbers("edge_attributes", None)
+    if attributes is not None:
+        arrays["edge_attributes"] = attributes
+    return arrays, remarks
 
 
 def _of_every_node(table: NDArray[np.float64], nodes: int, what: str) -> NDArray[np.float64]:

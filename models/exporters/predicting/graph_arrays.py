@@ -28,6 +28,10 @@ class GraphPredictor(Predictor):
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
         if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
             raise no_graph(samples)
+        named = self.preprocessing["input"].get("weights")
+        for needed in ("edge_index", *((named,) if named else ())):
+            if needed not in samples:
+                raise PredictionError(f"there is no array {needed!r}; it has {', '.join(samples)}")
         yield {name: torch.as_tensor(samples[name]) for name in samples}
 
     def _parts(self, samples: Any) -> Iterator[Any]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, RawGraphs
 from models.datasets.formats import FormatError
-from models.datasets.graphs import preprocess
+from models.datasets.graphs import of_graphs, preprocess
 from models.datasets.stored import load, save
-from models.graph_samples import Nodes
+from models.graph_samples import Graphs, Nodes
 from models.remarks import Remark
 from search.testing.small_graphs import citations, molecules
 from tests.models.support.uploads import npz, read
@@ -139,17 +139,69 @@ def test_edges_that_change_nothing_and_nodes_without_any_are_told(tmp_path: Path
     assert links(found) == links(node_file(tmp_path, {**arrays, "edge_index": edges}))
 
 
+def weight_of(found: Dataset) -> dict[tuple[int, int], float]:
+    """Of each link, target and source, those from a node to itself too."""
+    graph = found.train.x
+    assert isinstance(graph, Nodes) and graph.weights is not None
+    ends = zip(graph.links.rows.tolist(), graph.links.columns.tolist(), strict=True)
+    return dict(zip(ends, graph.weights.tolist(), strict=True))
+
+
 @pytest.mark.parametrize("name", ["edge_weight", "edge_attr"])
-def test_weights_of_edges_are_told_where_they_differ(name: str, tmp_path: Path) -> None:
+def test_edges_have_the_weights_that_come_with_them(name: str, tmp_path: Path) -> None:
     arrays = citations()
     count = arrays["edge_index"].shape[1]
-    plain = node_file(tmp_path, {**arrays, name: np.ones(count)})
-    assert set(told(plain)) == {"few_samples"}
-    found = node_file(tmp_path, {**arrays, name: np.arange(count)[:, None] / count})
-    assert told(found)["edge_weights_ignored"].where == name
-    assert found.fingerprint == plain.fingerprint
+    plain = node_file(tmp_path, {**arrays, name: np.full(count, 7.0)})
+    assert set(told(plain)) == {"few_samples"}, "all count the same"
+    weights = np.arange(count)[:, None] / 10
+    found = node_file(tmp_path, {**arrays, name: weights})
+    assert told(found)["edge_weights"].where == name and found.fingerprint != plain.fingerprint
+    expected = {
+        (int(target), int(source)): value / weights.mean()
+        for source, target, value in zip(*arrays["edge_index"], weights[:, 0], strict=True)
+    }
+    expected |= {(node, node): 1.0 for node in range(60)}
+    assert weight_of(found) == pytest.approx(expected, rel=1e-5)
+    save(found, tmp_path / "stored")
+    assert weight_of(load(tmp_path / "stored")) == weight_of(found)  # type: ignore[arg-type]
+    assert isinstance(found.raw_test, RawGraphs)
+    raw = dict(found.raw_test.x)
+    assert torch.equal(preprocess(raw, dict(found.preprocessing)).weights, found.train.x.weights)  # type: ignore[arg-type, union-attr]
+    del raw[name]
+    with pytest.raises(ValueError, match=f"had weights, and there is no {name}"):
+        preprocess(raw, dict(found.preprocessing))
     with pytest.raises(ValueError, match=f"{name} has one row an edge of {count}, got"):
         node_file(tmp_path, {**arrays, name: np.ones(count + 1)})
+
+
+def test_of_an_edge_that_is_there_twice_the_larger_weight_counts(tmp_path: Path) -> None:
+    edges = np.array([[0, 1, 1, 2, 3, 3], [1, 0, 2, 2, 4, 4]])
+    arrays = {"edge_index": edges, "y": np.arange(12) % 2, "x": np.eye(12, dtype=np.float32)}
+    weights = np.array([1.0, 3.0, 2.0, 90.0, 1.0, 5.0])  # that of the loop means nothing
+    found = weight_of(node_file(tmp_path, {**arrays, "edge_weight": weights}, undirected=True))
+    mean = (1 + 3 + 2 + 1 + 5) / 5
+    pairs = {(0, 1): 3, (1, 2): 2, (3, 4): 5}
+    expected = {pair[::way]: value / mean for pair, value in pairs.items() for way in (1, -1)}
+    assert found == pytest.approx(expected | {(node, node): 1.0 for node in range(12)})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda values: values - 1, "cannot count less than not at all, and the least is -1"),
+        (lambda values: np.stack([values, values], 1), "it has 2 numbers an edge"),
+    ],
+)
+def test_what_is_no_weight_is_told(change: Any, reason: str, tmp_path: Path) -> None:
+    arrays = citations()
+    values = np.arange(arrays["edge_index"].shape[1]) / 1.0
+    found = node_file(tmp_path, {**arrays, "edge_attr": change(values)})
+    assert reason in told(found)["edge_weights_ignored"].message
+    assert found.fingerprint == node_file(tmp_path, arrays).fingerprint
+    with pytest.raises(ValueError, match="edge_attr is not finite in float32, first at"):
+        node_file(tmp_path, {**arrays, "edge_attr": np.where(values == 3, np.inf, values)})
+    other = node_file(tmp_path, {**arrays, "edge_weight": values, "edge_attr": values + 1})
+    assert "edge_weight weighs the edges" in told(other)["edge_weights_ignored"].message
 
 
 def test_where_there_are_no_features_the_degree_is_one(tmp_path: Path) -> None:
@@ -276,11 +328,81 @@ def test_graphs_of_a_zip_without_a_class_are_in_no_split(without: str, tmp_path:
 def test_a_zip_tells_of_its_edges(tmp_path: Path) -> None:
     labels = [str(number % 2) for number in range(40)]
     count = molecules()["edge_index"].shape[1]
-    weights = {"edge_attributes": "\n".join(["0.5"] * (count // 2))}
+    weights = {
+        "edge_attributes": "\n".join(f"0.5, {number}" for number in range(count // 2)),
+        "edge_labels": "\n".join(["1"] * (count // 2)),
+    }
     whole = read(tmp_path, tu_zip(labels, {}), ZIP)
     directed = read(tmp_path, tu_zip(labels, weights, half=True), ZIP)
-    assert told(directed)["one_direction"].count == count // 2
-    assert told(directed)["edge_weights_ignored"].where == "RINGS/RINGS_edge_attributes.txt"
+    assert {r.code: r for r in directed.remarks}["one_direction"].count == count // 2
+    ignored = [r for r in directed.remarks if r.code == "edge_weights_ignored"]
+    assert [r.where for r in ignored] == ["RINGS/RINGS_edge_labels.txt", "edge_attributes"]
     both = read(tmp_path, tu_zip(labels, weights, half=True), ZIP, undirected=True)
-    assert told(both)["made_undirected"].count == count // 2
+    assert {r.code: r for r in both.remarks}["made_undirected"].count == count // 2
     assert both.task.graph == whole.task.graph and both.task.input_shape == whole.task.input_shape
+
+
+def test_one_attribute_of_the_edges_of_a_zip_weighs_them(tmp_path: Path) -> None:
+    labels = [str(number % 2) for number in range(40)]
+    count = molecules()["edge_index"].shape[1]
+    weights = {"edge_attributes": "\n".join(str(1 + number % 3) for number in range(count))}
+    found = read(tmp_path, tu_zip(labels, weights), ZIP)
+    assert told(found)["edge_weights"].where == "edge_attributes"
+    assert isinstance(found.raw_test, RawGraphs) and isinstance(found.test.x, Graphs)
+    again = preprocess(dict(found.raw_test.x), dict(found.preprocessing))
+    assert again.weights is not None and found.test.x.weights is not None
+    torch.testing.assert_close(again.weights, found.test.x.weights)
+    loops = again.links.rows == again.links.columns
+    assert set(again.weights[loops].tolist()) == {1.0}
+
+
+def trees(count: int, seed: int = 0) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Features and edges of random trees with seven nodes, no two of them equal."""
+    rng, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        parents = np.array([rng.integers(0, node) for node in range(1, 7)])
+        edges = np.array([np.r_[np.arange(1, 7), parents], np.r_[parents, np.arange(1, 7)]])
+        made.append((rng.normal(size=(7, 2)).astype(np.float32), edges))
+    return made
+
+
+def test_graphs_that_differ_in_the_order_of_their_nodes_are_in_one_split() -> None:
+    rng, whole = np.random.default_rng(1), trees(60)
+    copies = []
+    for x, edges in whole[:20]:
+        order = rng.permutation(7)
+        copies.append((x[np.argsort(order)], order[edges][:, rng.permutation(edges.shape[1])]))
+    graphs = [*whole, *copies]
+    arrays = {
+        "x": np.concatenate([x for x, _ in graphs]),
+        "edge_index": np.concatenate([e + 7 * n for n, (_, e) in enumerate(graphs)], axis=1),
+        "graph_of": np.repeat(np.arange(80), 7),
+        "y": np.arange(80) % 2,
+    }
+    found = of_graphs("trees", arrays)
+    assert told(found)["duplicates"].count == 20
+    sets = [stored_in(found, part) for part in ("train", "validation", "test")]
+    assert sum(map(len, sets)) == 80
+    first = {
+        tuple(np.sort(x[:, 0]).round(3).tolist()): number for number, (x, _) in enumerate(whole)
+    }
+    places: dict[int, set[int]] = {}
+    for place, members in enumerate(sets):
+        for values in members:
+            places.setdefault(first[values], set()).add(place)
+    assert all(len(where) == 1 for where in places.values())
+    other = of_graphs("trees", {**arrays, "x": arrays["x"] + np.repeat(np.arange(80), 7)[:, None]})
+    assert "duplicates" not in told(other)
+    few = of_graphs("rings", molecules(80) | {"x": np.ones((len(molecules(80)["x"]), 1))})
+    assert "duplicates" not in told(few), "eight kinds of graphs are no copies"
+
+
+def stored_in(found: Dataset, part: str) -> list[tuple[float, ...]]:
+    """The first features of each graph of a split, sorted, as they were before standardising."""
+    graphs = getattr(found, part).x
+    step = found.preprocessing["steps"][-1]
+    x = graphs.x[:, 0].double() * step["std"][0] + step["mean"][0]
+    return [
+        tuple(np.sort(x[graphs.graph_of == number].float().numpy()).round(3).tolist())
+        for number in range(len(graphs))
+    ]

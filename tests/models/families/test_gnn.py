@@ -15,7 +15,7 @@ from models.datasets.graphs import of_graphs, of_nodes
 from models.family import InfeasibleError, families
 from models.graph import Features, Graph, Sparse
 from models.graph_samples import Graphs
-from models.operations.message_passing import message_passings
+from models.operations.message_passing import aggregate, message_passings
 from models.recipe import Recipe
 from models.task import GraphSize, Task
 from search.testing.small_graphs import citations, molecules
@@ -118,6 +118,41 @@ def test_operations_are_those_of_pytorch_geometric_on_sparse_and_dense_features(
                 float(p.grad.square().sum()) for p in theirs.parameters() if p.grad is not None
             )
             assert total == pytest.approx(wanted, rel=1e-3), type(ours).__name__
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_an_edge_counts_as_often_as_its_weight_says() -> None:
+    """In PyTorch Geometric it is there so often."""
+    arrays = citations()
+    graph = of_nodes("citations", arrays).train.x
+    assert isinstance(graph, Graph)
+    x = torch.randn(60, 30, generator=torch.Generator().manual_seed(0))
+    ends = graph.links.rows, graph.links.columns
+    times = torch.where(ends[0] == ends[1], 1, 1 + (ends[0] + ends[1]) % 3)
+    weighted = Graph(x, graph.links, weights=times.float())
+    repeated = torch.from_numpy(arrays["edge_index"])
+    repeated = repeated.repeat_interleave(1 + repeated.sum(dim=0) % 3, dim=1)
+    for ours, theirs in [*pairs(), arma()]:
+        ours.eval(), theirs.eval()
+        expected = theirs(x, repeated)
+        torch.testing.assert_close(ours(x, weighted), expected, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(ours(x, Graph(x, graph.links)), expected, atol=1e-2)
+
+
+def test_a_link_without_weight_is_none() -> None:
+    """Of target 0: from 1 with weight 3, from 2 with none; node 2 has no other."""
+    x = torch.tensor([[1.0], [2.0], [50.0]])
+    links = Sparse(torch.tensor([0, 0, 0, 1, 2, 2]), torch.tensor([0, 1, 2, 1, 0, 2]), 3, 3)
+    graph = Graph(x, links, weights=torch.tensor([1.0, 3.0, 0.0, 1.0, 0.0, 1.0]))
+    for aggregation, expected in (
+        ("sum", [6.0, 0, 0]),
+        ("mean", [2.0, 0, 0]),
+        ("max", [2.0, 0, 0]),
+    ):
+        assert aggregate(graph, x, aggregation)[:, 0].tolist() == expected
+    of_gcn = links.product(graph.symmetric(True), x)[:, 0].tolist()
+    # Degrees with the loop: 4, 1 and 1.
+    assert of_gcn == pytest.approx([1 / 4 + 3 * 2 / 2, 2.0, 50.0])
 
 
 def test_the_largest_neighbour_is_taken_after_the_map() -> None:

@@ -30,7 +30,8 @@ def citations() -> Dataset:
     source, target = np.nonzero(np.triu(RNG.random((60, 60)) < likely, 1))
     words = RNG.random((60, 30)) < np.where(np.arange(30) % 3 == y[:, None], 0.3, 0.05)
     edges = np.array([np.r_[source, target], np.r_[target, source]])
-    return of_nodes("mine", {"x": words.astype(np.float32), "edge_index": edges, "y": y})
+    x, weights = words.astype(np.float32), np.where(y[edges[0]] == y[edges[1]], 3.0, 1.0)
+    return of_nodes("mine", {"x": x, "edge_index": edges, "edge_weight": weights, "y": y})
 
 
 def rings() -> Dataset:
