@@ -16,7 +16,9 @@ MAX_PIXELS = 4096 * 4096
 _ORIENTATION = 0x0112
 
 Picture = NDArray[Any]
-"""(H, W) of a grey picture, (H, W, 3) of any other; uint8, or of 16 bits float32 in 0..255."""
+"""(H, W) of a grey picture, (H, W, 3) of any other, or of either (H, W, 4) where alpha is wanted;
+uint8, or of 16 bits float32 in 0..255.
+"""
 
 
 class PictureError(ValueError):
@@ -35,8 +37,9 @@ def picture_size(file: IO[bytes]) -> tuple[int, int]:
         return (width, height) if is_turned else (height, width)
 
 
-def read_picture(file: IO[bytes]) -> Picture:
-    """The first frame, turned as its camera says, on white where it is transparent.
+def read_picture(file: IO[bytes], with_alpha: bool = False) -> Picture:
+    """The first frame, turned as its camera says, on white where it is transparent; or with its
+    alpha as the fourth channel, 255 where it has none.
 
     Raises:
         PictureError: with what is wrong; its size is looked at before it is unpacked.
@@ -45,7 +48,8 @@ def read_picture(file: IO[bytes]) -> Picture:
 
     with _opened(file) as image:
         image.load()
-        return _array(ImageOps.exif_transpose(image))
+        turned = ImageOps.exif_transpose(image)
+        return _array_with_alpha(turned) if with_alpha else _array(turned)
 
 
 @contextmanager
@@ -78,6 +82,13 @@ def _array(image: Any) -> Picture:
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
+def _array_with_alpha(image: Any) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits, of one channel
+        grey = _array(image)
+        return np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=2)
+    return np.asarray(image.convert("RGBA"))
+
+
 def fitted(picture: Picture, height: int, width: int) -> Picture:
     """The picture in another size: scaled to fit, its edges repeated to fill the rest."""
     from PIL import Image
@@ -89,8 +100,11 @@ def fitted(picture: Picture, height: int, width: int) -> Picture:
     inner = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     if picture.dtype == np.uint8:
         scaled = np.asarray(Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR))
+    elif picture.ndim == 3:  # mode F has one channel
+        channels = [fitted(channel, height, width) for channel in np.moveaxis(picture, 2, 0)]
+        return np.stack(channels, axis=2)
     else:
-        image = Image.fromarray(picture)  # mode F
+        image = Image.fromarray(np.ascontiguousarray(picture))  # mode F
         scaled = np.asarray(image.resize(inner, Image.Resampling.BILINEAR), dtype=np.float32)
     top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
     edges = [(top, height - inner[1] - top), (left, width - inner[0] - left)]
@@ -102,7 +116,7 @@ def stacked(pictures: list[Picture]) -> Picture:
     beside 16 bits.
 
     Shapes:
-        (N, H, W) or (N, H, W, 3)
+        (N, H, W), (N, H, W, 3), or (N, H, W, 4)
     """
     if any(picture.ndim == 3 for picture in pictures):
         pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]

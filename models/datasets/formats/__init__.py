@@ -133,6 +133,11 @@ class Options(Settings):
         description="height and width, or both as one number, that pictures are scaled to; "
         "default: their median",
     )
+    channels: Literal[4] | None = Field(
+        None,
+        description="of pictures of a zip: 4 keeps transparency as a fourth channel; default: "
+        "they are seen on white",
+    )
     undirected: bool = Field(
         False,
         description="whether edges of a graph count in both directions, however they are given",

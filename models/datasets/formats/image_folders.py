@@ -46,7 +46,7 @@ class ImageFolders:
     """
 
     tasks = frozenset({"image_classification"})
-    options = frozenset({"unlabelled", "size", "validation"})
+    options = frozenset({"unlabelled", "size", "channels", "validation"})
     description = "a zip with a folder of PNG, JPEG, WebP, BMP or GIF files a class"
 
     @staticmethod
@@ -177,7 +177,8 @@ def read_pictures(
     for member in (member for member in members if member.filename in sizes):
         try:
             with archive.open(member) as file:
-                pictures.append(fitted(read_picture(file), height, width))
+                picture = read_picture(file, with_alpha=upload.options.channels == 4)
+            pictures.append(fitted(picture, height, width))
             able.append(member)
         except PictureError as error:
             broken[member.filename] = str(error)
@@ -211,7 +212,7 @@ def _size(sizes: Sequence[tuple[int, int]], upload: Upload) -> tuple[int, int]:
         height, width = upload.options.picture_size
     else:
         height, width = (round(statistics.median(size[axis] for size in sizes)) for axis in (0, 1))
-    if height * width * 3 * len(sizes) > MAX_VALUES:
+    if height * width * (upload.options.channels or 3) * len(sizes) > MAX_VALUES:
         raise FormatError(
             f"{len(sizes):,} pictures of {width}x{height} are more than {MAX_VALUES:,} values",
             "size",

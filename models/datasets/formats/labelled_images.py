@@ -52,6 +52,7 @@ class LabelledImages:
             "unlabelled",
             "validation",
             "size",
+            "channels",
             "encoding",
             "separator",
             "missing",

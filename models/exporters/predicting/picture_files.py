@@ -32,12 +32,12 @@ class PicturePredictor(Predictor):
         shape = self.preprocessing["input"]["shape"]
         try:
             with Path(path).open("rb") as file:
-                picture = fitted(read_picture(file), shape[0], shape[1])
+                picture = read_picture(file, with_alpha=shape[2:] == [4])
         except PictureError as error:
             raise PredictionError(f"{path}: {error}") from None
         except OSError as error:
             raise PredictionError(f"{path}: {error.strerror}") from None
-        raw = torch.from_numpy(picture.copy())
+        raw = torch.from_numpy(fitted(picture, shape[0], shape[1]).copy())
         if len(shape) == 3 and raw.dim() == 2:
             raw = raw.unsqueeze(-1).expand(*shape).contiguous()
         elif len(shape) == 2 and raw.dim() == 3:

@@ -102,6 +102,25 @@ def test_a_picture_keeps_its_shape_in_another_size() -> None:
     assert deep.dtype == np.float32 and deep[0, 0] == 0.5
 
 
+def test_transparency_is_a_channel_where_it_is_wanted() -> None:
+    alpha = np.full((6, 8), 255, np.uint8)
+    alpha[:, 4:] = 40
+    whole = encoded(Image.fromarray(np.dstack([COLOUR, alpha])))
+    found = read_picture(io.BytesIO(whole), with_alpha=True)
+    np.testing.assert_array_equal(found, np.dstack([COLOUR, alpha]))
+    grey = read_picture(io.BytesIO(encoded(Image.fromarray(GREY))), with_alpha=True)
+    np.testing.assert_array_equal(grey, np.dstack([GREY] * 3 + [np.full_like(GREY, 255)]))
+    deep = Image.fromarray(np.full((4, 8), 257 * 100 + 128, np.uint16))
+    steps = read_picture(io.BytesIO(encoded(deep)), with_alpha=True)
+    assert steps.dtype == np.float32 and steps[0, 0, 3] == 255
+    assert steps[0, 0, 0] == pytest.approx(100 + 128 / 257)
+    assert fitted(steps, 2, 4).shape == (2, 4, 4)
+    edge = np.zeros((4, 8, 4), np.uint8)  # clear black beside full white: no grey between them
+    edge[:, 4:] = 255
+    seen = fitted(edge, 4, 4)
+    assert (seen[seen[..., 3] > 0][:, :3] == 255).all()
+
+
 def zipped(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -241,6 +242,26 @@ def test_pictures_are_files_or_arrays(tmp_path: Path) -> None:
         model.predict(x[:3].astype(np.float32) / 255)
     with pytest.raises(ValueError, match="not a picture"):
         model.predict([Path(folder / "model.py")])
+
+
+def test_a_model_of_four_channels_sees_the_transparency_of_files(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(40):
+            pixels = RNG.integers(0, 256, (8, 8, 4), dtype=np.uint8)
+            picture = io.BytesIO()
+            Image.fromarray(pixels).save(picture, "PNG")
+            archive.writestr(f"{'ab'[number % 2]}/{number}.png", picture.getvalue())
+    dataset = read(tmp_path, buffer.getvalue(), "image_classification", channels=4)
+    assert dataset.task.input_shape == (4, 8, 8)
+    folder = bundle_of(dataset, "cnn_stages", tmp_path)
+    model, path = script(folder).load(folder), tmp_path / "last.png"
+    path.write_bytes(picture.getvalue())
+    (found,) = model.predict([path])
+    assert found == model.predict(pixels[None])[0]
+    clear = pixels.copy()
+    clear[..., 3] = 0
+    assert model.predict(clear[None])[0] != found
 
 
 def test_texts_and_series(tmp_path: Path) -> None:
