@@ -5,9 +5,14 @@
 - `serve_ready_seconds`: from starting the process `nasmith serve` on a fresh home until its API is
   ready: it takes searches from then on, while its dispatcher still starts Ray. The first
   start, which warms the file cache, is left out. `stop_seconds`: from SIGTERM to its end.
-- `first_result_seconds`: from the request of a search that leaves everything to the defaults
-  (digits, cnn_cell, regularized_evolution, two trials at a time) until a client hears that its
-  first trial has completed. The server has run a search before, and has had `settle_seconds`.
+- `first_result`: of a search that leaves everything to the defaults (digits, cnn_cell,
+  regularized_evolution, two trials at a time), on a server that has run a search before and has had
+  `settle_seconds`. By the client's clock:
+  `accepted_seconds` from the request to its answer; `begun_seconds` from there until the client
+  hears that the trial has begun which is the first to complete; `total_seconds` from the request
+  until it hears that this one has completed. `waiting_seconds` is the total without the seconds in
+  which the trial was trained (`train_seconds`): unlike the total, it does not depend on which
+  network the seed draws first.
 - `help_seconds`: `nasmith --help`.
 """
 
@@ -50,33 +55,44 @@ def starts(number: int) -> tuple[list[float], list[float]]:
     return ready, stopped
 
 
-def first_result(client: Client) -> float:
-    """Seconds from the request to the event of the first completed trial."""
-    started = time.perf_counter()
+def first_result(client: Client) -> dict[str, float]:
+    """Of one search, which is cancelled then."""
+    requested = time.perf_counter()
     search = client.searches.create(REQUEST)
+    accepted = time.perf_counter()
+    begun: dict[int, float] = {}
     for event in search.events():
-        if event.type == "trial.ended" and event.data["state"] == "completed":
+        now = time.perf_counter()
+        if event.type == "trial.started":
+            begun[event.data["number"]] = now
+        elif event.type == "trial.ended" and event.data["state"] == "completed":
             break
     else:
         raise RuntimeError(f"no trial completed: {search.refresh().state_reason}")
-    seconds = time.perf_counter() - started
     search.cancel()
     while not search.refresh().has_ended:
         time.sleep(0.1)
-    return seconds
+    training = event.data["metrics"]["train_seconds"]
+    return {
+        "accepted_seconds": accepted - requested,
+        "begun_seconds": begun[event.data["number"]] - accepted,
+        "train_seconds": training,
+        "waiting_seconds": now - requested - training,
+        "total_seconds": now - requested,
+    }
 
 
-def first_results(number: int) -> list[float]:
+def first_results(number: int) -> dict[str, Any]:
     with (
         temporary_folder("bench") as home,
         running_server(home) as server,
         Client(server.url) as client,
     ):
-        seconds = []
+        results = []
         for _ in range(number + 1):
-            seconds.append(first_result(client))
+            results.append(first_result(client))
             time.sleep(SETTLE_SECONDS)
-    return seconds[1:]
+    return {name: summary([result[name] for result in results[1:]]) for name in results[0]}
 
 
 def help_seconds(number: int = 5) -> list[float]:
@@ -108,7 +124,7 @@ def main() -> None:
         "help_seconds": summary(help_seconds()),
         "serve_ready_seconds": summary(ready),
         "stop_seconds": summary(stopped),
-        "first_result_seconds": summary(first_results(options.searches)),
+        "first_result": first_results(options.searches),
     }
     print(json.dumps(result, indent=2))
 
