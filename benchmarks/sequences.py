@@ -187,7 +187,7 @@ def electricity(path: Path, hours: int, effort: Effort) -> dict[str, Any]:
         "linear map": {"test_mae": mae(linear_map(dataset), dataset)},
         "linear map of each series": {"test_mae": mae(linear_map_of_each(dataset), dataset)},
     }
-    for family in FAMILIES:
+    for family in ("linear", *FAMILIES):
         winner = searched(dataset, {"family": family}, effort)
         results[f"found {family}"] = trained(winner, dataset, effort)
     return results

@@ -45,7 +45,8 @@ class WindowView:
         if not self.scaled:
             outputs = forecast(seen)
             return outputs + self._of_targets(level, outputs.shape[1])
-        deviation = torch.sqrt(x.var(dim=1, correction=0) + EPSILON)
+        spread = x - x.mean(dim=1, keepdim=True)  # no var(): it warns of a batch of none
+        deviation = torch.sqrt(spread.square().mean(dim=1) + EPSILON)
         for first, after in self._runs():
             deviation[:, first:after] = 1
         outputs = forecast(seen / deviation[:, None])
@@ -62,7 +63,8 @@ class WindowView:
         back = f"[:, {list(self.targets)}].repeat(1, {outputs // len(self.targets)})"
         if not self.scaled:
             return [*before, "x = x - level[:, None]"], f" + level{back}"
-        before.append(f"deviation = torch.sqrt(x.var(dim=1, correction=0) + {EPSILON})")
+        before.append("spread = x - x.mean(dim=1, keepdim=True)")
+        before.append(f"deviation = torch.sqrt(spread.square().mean(dim=1) + {EPSILON})")
         before += [f"deviation[:, {first}:{after}] = 1" for first, after in self._runs()]
         before.append("x = (x - level[:, None]) / deviation[:, None]")
         return before, f" * deviation{back} + level{back}"

@@ -68,7 +68,8 @@ def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("family", families)
 def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
-    dataset = {"mlp": "wine", "rnn": "waves", "gnn": "rings"}.get(family, "digits")
+    known = {"mlp": "wine", "rnn": "waves", "linear": "waves", "gnn": "rings"}
+    dataset = known.get(family, "digits")
     tasks = {
         "waves": Task("forecasting", (12, 2), 4, targets=(0, 1)),
         "rings": Task("node_classification", (5,), 3, graph=GraphSize(8, 20)),
