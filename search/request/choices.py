@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.recipe import CLASS_TASKS
-from models.task import Task
+from models.task import MULTILABEL, Task
 from search.problems import SpecWarning
 from search.request.dataset_facts import DatasetFacts
 from search.spec import SearchSpec
@@ -13,6 +13,8 @@ from search.spec import SearchSpec
 
 def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Iterator[SpecWarning]:
     """Of a search that trains networks."""
+    if task.name == MULTILABEL:
+        yield from _of_labels(spec)
     if task.name not in CLASS_TASKS:
         return
     told = {remark.code for remark in dataset.remarks}
@@ -26,5 +28,15 @@ def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Ite
         message = (
             "final models train on validation too: nothing is left to learn a temperature or a "
             "threshold on, so that probabilities are not calibrated and the largest output decides"
+        )
+        yield SpecWarning("uncalibrated", message, "/final/data")
+
+
+def _of_labels(spec: SearchSpec) -> Iterator[SpecWarning]:
+    is_decided = any(objective.metric == "val_f1" for objective in spec.objectives)
+    if is_decided and spec.final.data == "train+val":
+        message = (
+            "final models train on validation too: nothing is left to learn a threshold of each "
+            "label on, so that a label is said from a probability of 1/2 on"
         )
         yield SpecWarning("uncalibrated", message, "/final/data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -80,3 +81,36 @@ def test_of_folds_the_score_of_the_search_is_held_against_their_baseline() -> No
                 f"No better than the baseline: val_accuracy is {floor:.6g}, what knows nothing of "
                 f"the inputs has {floor:.6g}."
             )
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (
+            {
+                "classes": ["a", "b", "c"],
+                "decision": {"temperature": 2.0, "offsets": [0.0, 2.0, 4.0]},
+            },
+            # By e^(offset / temperature): 1, e and e^2.
+            "each probability times a 1, b 2.718, c 7.389; `model.decided(",
+        ),
+        (
+            {"classes": ["a", "b", "c"], "decision": {"temperature": 1.0, "offsets": [0.0] * 3}},
+            "Class: that of the largest output; `model.decided(",
+        ),
+        (
+            {"labels": ["a", "b"], "decision": {"offsets": [0.0, math.log(3)]}},
+            # A logit of -log 3 is a probability of 1/4.
+            "but from these on, which have the best F1 on validation: b 0.25; `model.labels_said(",
+        ),
+    ],
+)
+def test_the_card_says_how_is_decided(known: dict[str, Any], said: str) -> None:
+    dataset = datasets["wine"].load()
+    recipe, architecture = Recipe(), Architecture("mlp", {"depth": 0})
+    network = build(architecture, dataset.task, recipe, 0)
+    checkpoint = Checkpoint(weights_of(network), architecture, dataset.task, recipe, {})
+    report = BundleReport(None, "d", 0, 0, 0, {}, {}, {})
+    metrics = metrics_of(Export(checkpoint, network, dataset, report, {}))
+    plain = {key: part for key, part in dataset.preprocessing.items() if key != "classes"}
+    assert said in model_card(metrics, {**plain, **known}, {})

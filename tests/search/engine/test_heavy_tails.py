@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from models import checkpoint
@@ -14,6 +15,7 @@ from models.datasets.stored import save
 from models.datasets.target import own_values
 from models.domains import Choice
 from models.storage import sha256_of_file
+from models.task import MULTILABEL
 from models.training.baseline import baseline
 from models.training.values import Values
 from search.engine.journal import MemoryJournal
@@ -94,12 +96,13 @@ def test_half_of_the_prices_are_nearly_right(tmp_path: Path) -> None:
     assert final.metrics["test_mae"] < np.abs(constant - true).mean()
 
 
-def test_a_search_decides_how_numbers_far_apart_are_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["tabular_classification", MULTILABEL])
+def test_a_search_decides_how_numbers_far_apart_are_seen(task: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     size = np.exp(rng.normal(0, 3, ROWS))
-    label = np.where(size > 1, "large", "small").tolist()
+    label = np.where(size > 1, "large;rich", "small").tolist()
     columns = {"size": [f"{v:.4f}" for v in size], "label": label}
-    dataset = read(tmp_path, csv(columns), "tabular_classification", target="label")
+    dataset = read(tmp_path, csv(columns), task, target="label")
     facts = DatasetFacts(
         dataset.task,
         dataset.sizes,

@@ -10,7 +10,7 @@ from models.domains import Range
 from models.family import families
 from models.recipe import TrainingSettings
 from models.remarks import Remark
-from models.task import GraphSize, Task
+from models.task import MULTILABEL, GraphSize, Task
 from models.training.defaults import default_recipe, with_task_defaults
 from search.objectives import Objective
 from search.problems import SpecError
@@ -244,3 +244,7 @@ def test_doubtful_choices_are_said() -> None:
     assert warned(objectives=[{"metric": "val_f1"}]) == {"/dataset": "class_imbalance"}
     assert warned(final={"data": "train+val"})["/final/data"] == "uncalibrated"
     assert resolve(MINIMAL).warnings == ()
+    known = replace(known, task=Task(MULTILABEL, (1, 8, 8), 3), remarks=())
+    body = {"final": {"data": "train+val"}}
+    assert warned(**body) == {}  # no threshold is learned for the mean of precisions
+    assert warned(**body, objectives=[{"metric": "val_f1"}]) == {"/final/data": "uncalibrated"}
