@@ -1,0 +1,158 @@
+"""Bags of n-grams: the mean of their embeddings, and a linear map.
+
+Joulin et al., EACL 2017, https://arxiv.org/abs/1607.01759: fastText, without its hierarchical
+softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.architecture import Architecture, Decision
+from models.decisions import condition, domain_values, integer
+from models.domains import Choice, Range, as_domain
+from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
+from models.recipe import Recipe
+from models.settings import Searchable
+from models.task import Task
+from models.writing import module_text
+
+MAX_NGRAM, MAX_WIDTH, MAX_BUCKETS = 5, 4096, 1_000_000
+
+
+class BagSettings(FamilySettings):
+    """The order of tokens counts within n-grams alone."""
+
+    ngrams: Searchable[Annotated[int, Field(ge=1, le=MAX_NGRAM)]] = Field(
+        Range(1, 3), description="tokens of the longest; 1: each token by itself"
+    )
+    width: Searchable[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = Field(
+        Choice((16, 32, 64, 128)), description="of an embedding"
+    )
+    buckets: Searchable[Annotated[int, Field(ge=1, le=MAX_BUCKETS)]] = Field(
+        Choice((4096, 16_384)),
+        description="embeddings that n-grams of two tokens and more share by a hash",
+    )
+
+
+class Bag(nn.Module):
+    """The mean of the embeddings of the tokens and n-grams of a text; 0 is no token, and a text
+    without any has the mean 0.
+
+    Shapes:
+        (N, length) -> (N, width)
+    """
+
+    def __init__(self, vocabulary: int, width: int, ngrams: int = 1, buckets: int = 0) -> None:
+        super().__init__()
+        self.longest, self.buckets = ngrams, buckets
+        self.tokens = nn.Embedding(vocabulary, width)
+        if ngrams > 1:
+            self.ngrams = nn.Embedding(buckets, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        present = (x != 0).to(self.tokens.weight.dtype).unsqueeze(2)
+        total: Tensor = (self.tokens(x) * present).sum(dim=1)
+        count = present.sum(dim=1)
+        places = x
+        for longer in range(1, min(self.longest, x.shape[1])):
+            places = (places[:, :-1] * 31_337 + x[:, longer:]) % self.buckets
+            whole = present[:, longer:]  # padding stands at the end
+            total = total + (self.ngrams(places) * whole).sum(dim=1)
+            count = count + whole.sum(dim=1)
+        return total / count.clamp(min=1)
+
+
+class Network(nn.Module):
+    """A linear map of a bag.
+
+    Shapes:
+        (N, length) -> (N, task.outputs)
+    """
+
+    def __init__(self, bag: Bag, task: Task, dropout: float) -> None:
+        super().__init__()
+        self.task, self.bag = task, bag
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(bag.tokens.embedding_dim, task.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.output(self.dropout(self.bag(x)))
+        return outputs
+
+
+@families.register("bag")
+class BagOfNgrams:
+    """Decisions: `ngrams`, `width` and, of more than single tokens, `buckets`."""
+
+    Settings = BagSettings
+    tasks = frozenset({"text_classification"})
+    pretrainable = False
+    recipe_when: ClassVar[RecipeWhen] = {"batch_norm": None}
+
+    @staticmethod
+    def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:
+        if not isinstance(settings, BagSettings):
+            raise TypeError(f"bag needs BagSettings, got {type(settings).__name__}")
+        _vocabulary(task)
+        decisions = [
+            Decision("ngrams", as_domain(settings.ngrams)),
+            Decision("width", as_domain(settings.width)),
+        ]
+        if longer := [n for n in domain_values(settings.ngrams) if n > 1]:
+            when = condition("ngrams", settings.ngrams, longer)
+            decisions.append(Decision("buckets", as_domain(settings.buckets), when))
+        return decisions
+
+    @staticmethod
+    def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
+        values, vocabulary = architecture.decisions, _vocabulary(task)
+        ngrams = integer(values, "ngrams")
+        buckets = integer(values, "buckets") if ngrams > 1 else 0
+        return Network(
+            Bag(vocabulary, integer(values, "width"), ngrams, buckets), task, recipe.dropout
+        )
+
+    @staticmethod
+    def canonical(architecture: Architecture) -> Architecture:
+        """The architecture itself."""
+        return architecture
+
+    @staticmethod
+    def definition(network: nn.Module, architecture: Architecture) -> Definition:
+        if not isinstance(network, Network):
+            raise TypeError(f"expected a network of the family bag, got {type(network).__name__}")
+        return Definition((Bag,), _text(network))
+
+
+def _text(network: Network) -> str:
+    bag, output = network.bag, network.output
+    longer = [str(bag.longest), str(bag.buckets)] if bag.longest > 1 else []
+    sizes = [str(bag.tokens.num_embeddings), str(bag.tokens.embedding_dim), *longer]
+    constructor, features = [f"self.bag = Bag({', '.join(sizes)})"], "self.bag(x)"
+    if network.dropout.p:
+        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
+        features = f"self.dropout({features})"
+    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    (length,) = network.task.input_shape
+    return module_text(
+        "Network",
+        [f"(N, {length}) -> (N, {output.out_features})."],
+        [],
+        constructor,
+        ["x"],
+        [f"return self.output({features})"],
+    )
+
+
+def _vocabulary(task: Task) -> int:
+    if task.form != "text_classification" or task.vocabulary is None:
+        raise InfeasibleError(
+            "family",
+            f"bag needs a text_classification, got {task.name} with {task.input_shape}",
+        )
+    return task.vocabulary
