@@ -78,7 +78,7 @@ class PlainCell(nn.Module):
                 if not operations[name].is_zero:
                     edge[name] = without_affine(operations[name].build(channels, stride))
                     edge[name].load_state_dict(cell.state_of((source, node), name), strict=False)
-            self.edges.append(edge.to(next(cell.parameters()).dtype))
+            self.edges.append(edge.to(next(cell.parameters())))
 
     def state_of(self, edge: Edge, name: str) -> dict[str, Tensor]:
         chosen = self.edges[self.rows[edge]]

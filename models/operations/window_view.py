@@ -70,7 +70,9 @@ class WindowView:
         return before, f" * deviation{back} + level{back}"
 
     def _of_targets(self, values: Tensor, outputs: int) -> Tensor:
-        return values[:, self.targets].repeat(1, outputs // len(self.targets))
+        # By slices: an index of numbers would have to be brought to a card, and waited for.
+        columns = [values[:, first:after] for first, after in runs(self.targets)]
+        return torch.cat(columns, dim=1).repeat(1, outputs // len(self.targets))
 
     def _runs(self) -> list[tuple[int, int]]:
         """The known columns, as the first of each run and the one after it."""

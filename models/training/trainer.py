@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from models.accelerator import numbered
 from models.datasets import Dataset, Samples
 from models.datasets.input_transform import with_inputs
 from models.quiet import give_way
@@ -144,6 +145,7 @@ class Training:
         """
         if keep_best and data != "train":
             raise ValueError("keep_best needs validation data, and train+val leaves none")
+        device = numbered(device)
         dataset = with_inputs(dataset, recipe)
         check(network, dataset, recipe)
         self._network, self._recipe = network, recipe
@@ -153,14 +155,12 @@ class Training:
             dataset,
             recipe,
             seed=seed,
-            device=torch.device(device),
+            device=device,
             whole=data == "train+val",
         )
         self._pretrained: dict[str, float] = {}
         scored = scoring(dataset, recipe, error_unit, best_for)
-        self._loop = _Loop(
-            network, dataset, recipe, seed, torch.device(device), data, scored, micro_batches
-        )
+        self._loop = _Loop(network, dataset, recipe, seed, device, data, scored, micro_batches)
         has_best = keep_best or (recipe.early_stopping and data == "train")
         self._best = _Best(network) if has_best else None
         self._epoch = 0

@@ -181,7 +181,8 @@ class OneShot(ABC):
         if self.settings.optimizer == "adam":
             return Adam(self.weights, lr=rate, weight_decay=decay, fused=fused, foreach=foreach)
         momentum = self.settings.momentum
-        return SGD(self.weights, rate, momentum, weight_decay=decay, fused=fused, foreach=foreach)
+        # Not fused: weights get their first gradient, and with it their velocity, in different steps.
+        return SGD(self.weights, rate, momentum, weight_decay=decay, foreach=True)
 
     @property
     def weight_rate(self) -> float:
