@@ -181,7 +181,7 @@ class OneShot(ABC):
         if self.settings.optimizer == "adam":
             return Adam(self.weights, lr=rate, weight_decay=decay, fused=fused, foreach=foreach)
         momentum = self.settings.momentum
-        # Not fused: weights get their first gradient, and with it their velocity, in different steps.
+        # Not fused: weights get their first gradient, and so their velocity, in different steps.
         return SGD(self.weights, rate, momentum, weight_decay=decay, foreach=True)
 
     @property

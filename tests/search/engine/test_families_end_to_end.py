@@ -80,7 +80,7 @@ def test_a_network_that_needs_more_memory_than_there_is_is_refused(
     )
     trial = run.next_trial()
     assert trial is not None
-    evaluator = TrainEvaluator(resolved.spec.dataset, str(tmp_path), memory_limit_bytes=1024 * 1024)
+    evaluator = TrainEvaluator(resolved.spec.dataset, str(tmp_path), memory_limit_bytes=64 * 1024)
     with pytest.raises(
         EvaluationError, match="refused before training: half a step with"
     ) as caught:
