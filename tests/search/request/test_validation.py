@@ -18,10 +18,10 @@ from tests.search.support.bodies import FULL, MINIMAL, problems
         (
             {"space": {"family": "nope"}},
             "/space/family",
-            'unknown family "nope", known are cnn_cell',
+            'unknown family "nope", known are bag, cnn_cell',
         ),
         ({"space": {"family": ["x"]}}, "/space/family", 'unknown family ["x"], known are'),
-        ({"space": {}}, "/space/family", "is required, known are cnn_cell"),
+        ({"space": {}}, "/space/family", "is required, known are bag, cnn_cell"),
         ({"space": 3}, "/space", "must be an object, got 3"),
         ({"space": None}, "/space", "must be an object, got null"),
         (

@@ -96,6 +96,7 @@ OWN = {
 
 _PICTURES = Task(MULTILABEL, (1, 16, 16), 3)
 LABELLED = {
+    "bag": Task(MULTILABEL, (16,), 3, vocabulary=9),
     "mlp": Task(MULTILABEL, (5,), 3),
     "cnn_cell": _PICTURES,
     "cnn_stages": _PICTURES,
@@ -141,7 +142,7 @@ def test_what_is_unknown_here_may_be_known_to_a_server(tmp_path: Path) -> None:
 def test_an_example_for_another_task_is_refused_and_every_task_has_its_part() -> None:
     with pytest.raises(UsageError, match="mlp is for tabular_classification, tabular_regression"):
         example("mlp", "forecasting")
-    with pytest.raises(UsageError, match="unknown family 'cnn', known are cnn_cell"):
+    with pytest.raises(UsageError, match="unknown family 'cnn', known are bag, cnn_cell"):
         example("cnn", None)
     templates = Path(__file__).parents[3] / "nasmith" / "templates" / "tasks"
     assert {file.stem for file in templates.iterdir()} == {*TASK_NAMES, "table"}
