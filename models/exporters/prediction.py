@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.datasets import pictures, steps
 from models.datasets.cells import date_of, number_of, text_of
+from models.datasets.dialect import unmarked_utf16
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
     command_line,
@@ -68,7 +69,7 @@ if __name__ == "__main__":
 
 _Source = ModuleType | Callable[..., Any]
 _OF_CELLS = (text_of, number_of, date_of)
-_ROWS = (text_files, rows)
+_ROWS = (unmarked_utf16, text_files, rows)
 
 
 @dataclass(frozen=True, slots=True)

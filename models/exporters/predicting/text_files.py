@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from models.datasets.dialect import unmarked_utf16
 from models.exporters.predicting.predictor import PredictionError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -16,11 +17,15 @@ MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "ut
 
 
 def decoded(path: str, encoding: str) -> str:
-    """A mark at its beginning says how a file is written, whatever else is said."""
+    """A mark at its beginning says how a file is written, whatever else is said; UTF-16 without
+    one is known by its zeros.
+    """
     content = Path(path).read_bytes()
     for mark, marked in MARKS:
         if content.startswith(mark):
             return content.decode(marked)
+    if encoding == "utf-8":
+        encoding = unmarked_utf16(content[:4096]) or encoding
     return content.decode(encoding).removeprefix("\ufeff")
 
 

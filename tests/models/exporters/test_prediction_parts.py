@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from models.datasets.dialect import encoding_of
 from models.exporters.predicting.predictor import PredictionError
 from models.exporters.predicting.text_files import decoded, read_table
 from models.exporters.prediction import text
@@ -48,8 +49,14 @@ def test_a_table_has_its_header_where_the_known_columns_stand() -> None:
         read_table("a,a\n1,2\n", ["a"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_mark_says_how_a_file_is_written(encoding: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_says_how_it_is_written(encoding: str, tmp_path: Path) -> None:
     file = tmp_path / "file.csv"
-    file.write_text("größe\n1\n", encoding=encoding)
-    assert decoded(str(file), "utf-8") == "größe\n1\n"
+    text = "größe;name\n1;Käthe\n"
+    file.write_text(text, encoding=encoding)
+    assert decoded(str(file), "utf-8") == text
+    assert text == dialect_text(file), "as an upload is read"
+
+
+def dialect_text(file: Path) -> str:
+    return file.read_bytes().decode(encoding_of(file)[0])
