@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from models.datasets.raw_files import RawFiles
 from models.graph_samples import Graphs, Nodes
 from models.plugins import require
 from models.registry import Registry
@@ -108,7 +109,7 @@ class Dataset:
     those cuts; else empty. Models that are handed out are trained on `train`.
 
     `raw_rows`: of a table, or of texts in one, the cells of the test split by column, as they
-    stood in the file.
+    stood in the file. `raw_files`: of pictures, sequences and graphs, the files that have it.
     `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
     is missing. `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
     `readings`: of texts to be classified, by kind of token, those beside its own.
@@ -128,6 +129,7 @@ class Dataset:
     fingerprint: str
     unlabelled: Tensor | None = None
     raw_rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    raw_files: RawFiles | None = None
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     remarks: tuple[Remark, ...] = ()

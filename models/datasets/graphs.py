@@ -30,6 +30,8 @@ from models.datasets.equal_graphs import equal_graphs
 from models.datasets.fingerprint import fingerprint
 from models.datasets.graph_labels import read_labels
 from models.datasets.masks import divided
+from models.datasets.npz import npz_of
+from models.datasets.raw_files import RawFiles
 from models.datasets.splits import stratified
 from models.graph import Features, Graph, Sparse
 from models.graph_samples import Graphs, Nodes
@@ -142,6 +144,8 @@ def of_nodes(
         of_masks += findings.of_drawn_parts(division.drawn, list(map(len, picked)))
     preprocessing = _fit(raw, picked[0], classes, features, undirected)
     preprocessing = _with_weights(preprocessing, raw, slice(None))
+    if not any(part in arrays for part in ("x", *CSR)):
+        preprocessing["features"] = "degree"
     graph = preprocess(raw, preprocessing)
     task = Task("node_classification", (features,), len(classes), graph=_size(graph))
     splits = [
@@ -152,6 +156,7 @@ def of_nodes(
     found = _dataset(
         name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
     )
+    found = replace(found, raw_files=RawFiles.of([npz_of(**arrays)], ".npz", asked["picked"]))
     return _told(found, [*remarks, *of_masks, *told], raw, nodes, undirected)
 
 

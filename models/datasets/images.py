@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
+from models.datasets.raw_files import FilesOf
 from models.datasets.splits import Division, Folding, Indices, equal_samples, stratified
 from models.datasets.targets import LabelSet, Targets, matrix_of, targets_of
 from models.remarks import Remark
@@ -34,6 +35,7 @@ def from_arrays(
     x_val: Array | None = None,
     y_val: Array | None = None,
     folding: Folding | None = None,
+    files: FilesOf | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -43,7 +45,8 @@ def from_arrays(
     What comes divided stays so: of validation and test, those that are not given are drawn from
     `x`, equal pictures into one split. Labels may be numbers or strings; classes are those of `y`
     in ascending order. The network takes (C, H, W), each channel with mean 0 and deviation 1 on
-    the train split, to which `unlabelled` adds samples without a label.
+    the train split, to which `unlabelled` adds samples without a label. `files` are those of the
+    pictures of `x_test`, or of `x` where that is not given.
 
     Shapes:
         x, x_val, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
@@ -88,6 +91,7 @@ def from_arrays(
         part: (x[chosen], targets.y[chosen]) for part, chosen in zip(drawn, sets, strict=True)
     }
     raw_x, raw_y = parts["test"]
+    tested = range(len(raw_x)) if "test" in given else sets[-1].tolist()
     whole = x[train]
     if unlabelled is not None:
         _check("x_unlabelled", unlabelled, x)
@@ -102,6 +106,7 @@ def from_arrays(
         test=_split(raw_x, raw_y, preprocessing),
         raw_test=Split(torch.tensor(raw_x), torch.tensor(raw_y)),
         preprocessing=preprocessing,
+        raw_files=files and files(tested),
         fingerprint=fingerprint(arrays),
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
         folds=tuple(_fold(x, targets, *cut) for cut in cuts),

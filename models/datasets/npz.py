@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 import zipfile
@@ -84,6 +85,13 @@ def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, ND
         if (f"x_{part}" in arrays) != (f"y_{part}" in arrays):
             raise ValueError(f"x_{part} and y_{part} come together")
     return arrays
+
+
+def npz_of(**arrays: NDArray[Any]) -> bytes:
+    """The content of a file that `read_npz` reads."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def _name(member: zipfile.ZipInfo) -> str:

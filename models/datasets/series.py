@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
+from models.datasets.npz import npz_of
 from models.datasets.preprocess import apply
+from models.datasets.raw_files import RawFiles
 from models.datasets.splits import PARTS, Division, Folding, equal_samples, ordered
 from models.datasets.statistics import moments
 from models.datasets.steps import leads
@@ -305,6 +307,7 @@ def classification(
         test=held_out,
         raw_test=Split(raw[2], held_out.y),
         preprocessing=preprocessing,
+        raw_files=RawFiles.of([npz_of(x=x[sets[2]])], ".npz"),
         fingerprint=fingerprint(content),
         unlabelled=None if unlabelled is None else extra,
         folds=tuple(_fold(x, labels, classes.tolist(), *cut) for cut in cuts),

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.architecture import Decision
 from models.datasets import Dataset, Fold, RawGraphs, Reading, Split
+from models.datasets.raw_files import RawFiles
 from models.datasets.tables import KnownResults
 from models.domains import Choice
 from models.graph_samples import Graphs, Nodes
@@ -25,7 +26,7 @@ from models.remarks import Column, Remark
 from models.task import Task
 
 _HEADER = "nasmith"
-_RAW_ROWS, _NUMBERS = "raw_rows", "numbers."
+_RAW_ROWS, _RAW_FILES, _NUMBERS = "raw_rows", "raw_files.", "numbers."
 _SPLITS = ("train", "validation", "test", "raw_test")
 
 
@@ -56,6 +57,7 @@ def save(content: Content, path: Path) -> None:
                 }
                 for tokens, reading in content.readings.items()
             },
+            "raw_files": None if content.raw_files is None else content.raw_files.ending,
             "views": {},
         }
         tensors = {}
@@ -111,6 +113,7 @@ def load(path: Path) -> Content:
         raw_rows=json.loads(rows.numpy().tobytes())
         if (rows := tensors.get(_RAW_ROWS)) is not None
         else {},
+        raw_files=_files(views, header.get("raw_files")),
         numbers=_numbers(views, _NUMBERS),
         columns=tuple(Column.from_json(column) for column in header.get("columns", ())),
         remarks=tuple(Remark.from_json(remark) for remark in header.get("remarks", ())),
@@ -150,12 +153,24 @@ def _reading(views: Mapping[str, Tensor], prefix: str, known: Mapping[str, Any])
     )
 
 
+def _files(views: Mapping[str, Tensor], ending: str | None) -> RawFiles | None:
+    if ending is None:
+        return None
+    content, ends = (views[f"{_RAW_FILES}{part}"] for part in ("content", "ends"))
+    return RawFiles(content, ends, ending, views.get(f"{_RAW_FILES}picked"))
+
+
 def _numbers(views: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): v for key, v in views.items() if key.startswith(prefix)}
 
 
 def _tensors(dataset: Dataset) -> Iterator[tuple[str, Tensor]]:
     yield from ((f"{_NUMBERS}{name}", tensor) for name, tensor in dataset.numbers.items())
+    if (files := dataset.raw_files) is not None:
+        yield f"{_RAW_FILES}content", files.content
+        yield f"{_RAW_FILES}ends", files.ends
+        if files.picked is not None:
+            yield f"{_RAW_FILES}picked", files.picked
     yield from _of_splits(dataset, _SPLITS)
     for tokens, reading in dataset.readings.items():
         found = _of_splits(reading, _SPLITS[:3])

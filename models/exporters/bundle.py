@@ -52,20 +52,27 @@ def write_bundle(
             bundle does not give the recorded score, too.
     """
     missing: dict[str, str] = {}
-    # Rows and values of a bundle are in their own unit, whatever its recipe made of them; its
-    # classes are decided for as on validation.
-    dataset = with_inputs(dataset, checkpoint.recipe)
-    preprocessing = {**transformed(dataset, checkpoint.recipe), **_decision(dataset, report)}
-    dataset = replace(dataset, preprocessing=preprocessing)
-    export = Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))
+    export = export_of(checkpoint, dataset, report, missing)
     directory.mkdir()
     try:
-        with FreshProcess(dataset) as fresh:
+        with FreshProcess(export.dataset) as fresh:
             for turn in Turn:
                 _write_turn(turn, directory, export, fresh, missing)
     except BaseException:
         shutil.rmtree(directory)
         raise
+
+
+def export_of(
+    checkpoint: Checkpoint, dataset: Dataset, report: BundleReport, missing: dict[str, str]
+) -> Export:
+    """What files are written of: rows and values of a bundle are in their own unit, whatever its
+    recipe made of them; its classes are decided for as on validation.
+    """
+    dataset = with_inputs(dataset, checkpoint.recipe)
+    preprocessing = {**transformed(dataset, checkpoint.recipe), **_decision(dataset, report)}
+    dataset = replace(dataset, preprocessing=preprocessing)
+    return Export(checkpoint, checkpoint.network(), dataset, report, MappingProxyType(missing))
 
 
 def zip_bundle(directory: Path) -> bytes:

@@ -29,15 +29,62 @@ BATCH = 256
 
 
 class Bundle:
-    """A bundle and the raw test split: what the files make of it."""
+    """A bundle and the raw test split: what the files make of it.
+
+    samples: a folder with `test.npz`, the raw test split as `model.py` takes it; and the same as
+        people have it: `rows.json`, the cells of a table by column, or the folder `files`, in the
+        order of their numbers, where `picked.npy` has the places of the samples among those of the
+        files.
+    """
 
     def __init__(self, folder: Path, samples: Path) -> None:
-        self.folder = folder
-        arrays = numpy.load(samples, allow_pickle=False)
+        self.folder, self._samples = folder, samples
+        arrays = numpy.load(samples / "test.npz", allow_pickle=False)
         self.raw = {name: torch.from_numpy(arrays[name]) for name in arrays}
         self.targets = self.raw.pop("y")
-        rows = self.raw.pop("rows", None)
-        self.rows: dict[str, list[str]] = {} if rows is None else json.loads(bytes(rows.tolist()))
+
+    @property
+    def rows(self) -> Any:
+        """Of a table, or None."""
+        path = self._samples / "rows.json"
+        return json.loads(path.read_text("utf-8", "surrogatepass")) if path.exists() else None
+
+    def asked(self, model: Any) -> Any:
+        """The raw test split as people have it, for a predictor of `predict.py`."""
+        if (rows := self.rows) is not None:
+            return rows
+        files = sorted(self._samples.glob("files/*"), key=lambda path: int(path.stem))
+        return model.read([*map(str, files)] or [str(self._samples / "test.npz")])
+
+    def tested(self, results: Any) -> Any:
+        """Those of the test split, of the outputs or the results for what was asked."""
+        path = self._samples / "picked.npy"
+        if not path.exists():
+            return results
+        picked = torch.from_numpy(numpy.load(path))
+        is_tensor = isinstance(results, Tensor)
+        return results[picked] if is_tensor else [results[place] for place in picked.tolist()]
+
+    def first(self, samples: Any) -> Any:
+        """The first of the samples that were asked for, alone; None where they hang together."""
+        if self.preprocessing["input"].get("kind") == "graph":
+            return None
+        if isinstance(samples, dict):
+            return {name: cells[:1] for name, cells in samples.items()}
+        return samples[:1]
+
+    def check_scores(self, who: str, scores: dict[str, float], tolerance: float) -> None:
+        """
+        Raises:
+            ValueError: a test metric differs from the recorded one by more than the tolerance, or
+                than that share of it.
+        """
+        recorded = self.json("metrics.json")["metrics"]
+        for name in scores.keys() & recorded.keys():
+            allowed = tolerance * max(1.0, abs(recorded[name]))
+            if not abs(scores[name] - recorded[name]) <= allowed:
+                values = f"{scores[name]}, recorded was {recorded[name]}"
+                raise ValueError(f"by {who} {name} is {values}")
 
     def json(self, name: str) -> Any:
         """The content of a file."""
@@ -76,10 +123,13 @@ class Bundle:
 
     @cached_property
     def scores(self) -> dict[str, float]:
+        return self.scores_of(self.outputs)
+
+    def scores_of(self, outputs: Tensor) -> dict[str, float]:
         """The task's test metrics, without the code that recorded them."""
-        outputs, targets = self.outputs.double(), self.targets
-        if targets.is_floating_point() and "target" in self.preprocessing:
-            return self._errors(targets.double())
+        if self.targets.is_floating_point() and "target" in self.preprocessing:
+            return self._errors(outputs)
+        outputs, targets = outputs.double(), self.targets
         if targets.dtype == torch.bool:  # labels
             offsets = torch.tensor(self.preprocessing["decision"]["offsets"], dtype=torch.float64)
             return _label_scores(outputs, targets, offsets)
@@ -103,11 +153,12 @@ class Bundle:
             "test_balanced_accuracy": torch.stack(recalls).double().mean().item(),
         }
 
-    def _errors(self, targets: Tensor) -> dict[str, float]:
-        """Of values in their own unit, or in deviations; of standardised targets."""
+    def _errors(self, outputs: Tensor) -> dict[str, float]:
+        """Of values in their own unit, or in deviations; targets are standardised."""
+        targets = self.targets.double()
         target = self.preprocessing["target"]
         mean, deviation = (torch.tensor(target[n], dtype=torch.float64) for n in ("mean", "std"))
-        own = self.model.own_values(self.outputs, target).reshape(-1, len(mean))
+        own = self.model.own_values(outputs, target).reshape(-1, len(mean))
         true = targets.reshape(-1, len(mean)) * deviation + mean
         in_own_unit = self.json("metrics.json").get("errors_in") == "own_unit"
         unit = deviation / deviation if in_own_unit else deviation

@@ -122,36 +122,30 @@ class Prediction:
 
     @staticmethod
     def check(bundle: Bundle) -> None:
-        """From the raw test split, rows of a table as they stood in the file, it gives the outputs
-        of `model.py`, for many samples at once and for one alone, and classes with the recorded
-        accuracy.
+        """From the raw test split as it stood in the file that was uploaded, it gives the outputs
+        of `model.py`, for many samples at once and for one alone, the recorded test metrics, and
+        classes with the recorded accuracy.
         """
         import predict  # type: ignore[import-not-found]  # the bundle's own
 
         model = predict.load(bundle.folder)
-        samples: Any = bundle.rows or bundle.raw
-        if samples.keys() == {"x"} and not bundle.rows:
-            samples = samples["x"]
-        outputs = model.outputs(samples)
+        samples = bundle.asked(model)
+        outputs = bundle.tested(model.outputs(samples))
         difference = (outputs - bundle.outputs).abs().max().item()
         scale = max(1.0, bundle.outputs.abs().max().item())
         if not difference <= 1e-5 * scale:
             raise ValueError(f"predict.py and model.py differ by {difference}")
-        if bundle.rows:
-            one = model.outputs([{name: cells[0] for name, cells in bundle.rows.items()}])
-        elif model.preprocessing["input"].get("kind") == "graph":
-            one = None
-        else:
-            one = model.outputs(samples[:1])
-        difference = 0.0 if one is None else (one[0] - outputs[0]).abs().max().item()
-        if not difference <= 1e-4 * scale:
-            raise ValueError(f"one sample alone differs by {difference} from it among others")
+        if (first := bundle.first(samples)) is not None:
+            difference = (model.outputs(first)[0] - outputs[0]).abs().max().item()
+            if not difference <= 1e-4 * scale:
+                raise ValueError(f"one sample alone differs by {difference} from it among others")
+        bundle.check_scores("predict.py", bundle.scores_of(outputs), 1e-6)
         results = model.predict(samples)
         if len(results) < len(bundle.targets):
             raise ValueError(f"{len(results)} results of {len(bundle.targets)} samples")
         if "decision" not in model.preprocessing:
             return
-        said = [result["label"] for result in results]
+        said = [result["label"] for result in bundle.tested(results)]
         if "labels" in model.preprocessing:
             names = model.preprocessing["labels"]
             sign = model.preprocessing["labels_separator"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models.datasets import Dataset, RawGraphs
@@ -35,9 +34,9 @@ class FreshProcess:
 
     def __enter__(self) -> Self:
         self._folder = OwnedFolder("verify")
-        self._samples = self._folder.path / "test.npz"
+        self._samples = self._folder.path / "samples"
         self._errors = self._folder.path / "stderr.txt"
-        np.savez(self._samples, allow_pickle=False, **_raw_samples(self._dataset))
+        write_samples(self._dataset, self._samples)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,18 +144,21 @@ def verify_bundle(directory: Path, dataset: Dataset, expected: Mapping[str, floa
                 fresh.check(directory, exporter)
 
 
-def _raw_samples(dataset: Dataset) -> dict[str, NDArray[Any]]:
-    """The raw test split by name: `y`, and `x` or the arrays of graphs; as `rows` the cells of a
-    table by column, as they stood in the file, in JSON.
-    """
+def write_samples(dataset: Dataset, folder: Path) -> None:
+    """The raw test split, as `fresh_process.Bundle` reads it."""
+    folder.mkdir()
     raw = dataset.raw_test
     parts = {"y": raw.y}
     if isinstance(raw, RawGraphs):
         parts |= raw.x
     elif isinstance(raw.x, Tensor):
         parts["x"] = raw.x
-    arrays: dict[str, NDArray[Any]] = {name: part.numpy() for name, part in parts.items()}
+    arrays: dict[str, Any] = {name: part.numpy() for name, part in parts.items()}
+    np.savez(folder / "test.npz", allow_pickle=False, **arrays)
     if dataset.raw_rows:
-        rows = json.dumps(dataset.raw_rows).encode("utf-8", "surrogatepass")
-        arrays["rows"] = np.frombuffer(rows, dtype=np.uint8)
-    return arrays
+        rows = json.dumps(dict(dataset.raw_rows), ensure_ascii=False)
+        (folder / "rows.json").write_text(rows, "utf-8", "surrogatepass")
+    if (files := dataset.raw_files) is not None:
+        files.write(folder / "files")
+        if files.picked is not None:
+            np.save(folder / "picked.npy", files.picked.numpy(), allow_pickle=False)

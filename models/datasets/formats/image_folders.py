@@ -24,6 +24,7 @@ from models.datasets.pictures import (
     read_picture,
     stacked,
 )
+from models.datasets.raw_files import FilesOf, RawFiles
 from models.datasets.splits import WORDS
 from models.remarks import Remark
 
@@ -90,12 +91,22 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
                 raise FormatError(f"{member.filename}: a picture of the {part} split has a class")
         arrays["unlabelled"] = None if known.all() else x[~known]
         x, labels, parts = x[known], labels[known], parts[known]
+        members = [members[place] for place in np.flatnonzero(known)]
+    arrays["files"] = files_of(archive, members, parts)
     for part, name in (("validation", "val"), ("test", "test")):
         if (chosen := parts == part).any():
             arrays |= {f"x_{name}": x[chosen], f"y_{name}": labels[chosen]}
     train = parts == "train"
     dataset = images.from_arrays(upload.name, x[train], labels[train], **arrays)
     return replace(dataset, remarks=(*remarks, *told, *dataset.remarks))
+
+
+def files_of(
+    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], parts: NDArray[Any]
+) -> FilesOf:
+    """Of the pictures of the test part, or of those of train where there is none."""
+    tested = np.flatnonzero(parts == ("test" if "test" in parts else "train"))
+    return lambda places: RawFiles.of(archive.read(members[tested[place]]) for place in places)
 
 
 def inner_places(members: Sequence[zipfile.ZipInfo], least: int) -> list[tuple[str, ...]]:

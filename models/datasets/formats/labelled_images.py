@@ -17,6 +17,7 @@ from models.datasets.archive import names_in
 from models.datasets.columns import FIRST_ROW, RawTable, read_table, shown
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
+    files_of,
     has_split,
     inner_places,
     members_in,
@@ -100,6 +101,8 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
         _check_unlabelled(members, known, parts, file.filename, upload.options)
         arrays["unlabelled"] = x[~known]
     x, y, parts = x[known], found.matrix[rows[known]], parts[known]
+    members = [members[place] for place in np.flatnonzero(known)]
+    arrays["files"] = files_of(archive, members, parts)
     for part, name in _NAMES.items():
         if (of_part := parts == part).any():
             arrays |= {f"x_{name}": x[of_part], f"y_{name}": y[of_part]}

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from models.exporters.predicting.predictor import (
     Missing,
     PredictionError,
     Predictor,
     arrays_of,
+    is_array,
     the_only,
 )
 
@@ -32,10 +34,35 @@ class GraphPredictor(Predictor):
         for needed in ("edge_index", *((named,) if named else ())):
             if needed not in samples:
                 raise PredictionError(f"there is no array {needed!r}; it has {', '.join(samples)}")
-        yield {name: torch.as_tensor(samples[name]) for name in samples}
+        raw = {}
+        for name in samples:
+            array = samples[name]
+            if is_array(array) and not isinstance(array, Tensor) and array.dtype.kind not in "biuf":
+                self.ignored.append(name)  # classes and other words
+            else:
+                raw[name] = torch.as_tensor(array)
+        if self.preprocessing.get("features") == "degree" and "x" not in raw:
+            nodes = len(samples["y"]) if "y" in samples else 0
+            raw["x"] = degrees_of(raw["edge_index"], nodes)
+        yield raw
 
     def _parts(self, samples: Any) -> Iterator[Any]:
         raise no_graph(samples)
+
+
+def degrees_of(edges: Tensor, nodes: int) -> Tensor:
+    """What stands in for features: of each node log(1 + number of others that an edge links it to).
+    The nodes are those that edges name, and at least so many.
+
+    Shapes:
+        edges: (2, edges) -> (nodes, 1)
+    """
+    edges = edges.to(torch.int64)
+    nodes = max(nodes, int(edges.max()) + 1 if edges.numel() else 0)
+    low, high = edges.sort(dim=0).values
+    pairs = torch.unique((low * nodes + high)[low != high])
+    counts = torch.bincount(torch.cat([pairs // nodes, pairs % nodes]), minlength=nodes)
+    return counts.to(torch.float64).log1p().to(torch.float32).unsqueeze(1)
 
 
 def no_graph(samples: Any) -> PredictionError:

@@ -1,0 +1,123 @@
+"""What people have, as it stood in the file that they uploaded, gives the recorded scores."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.datasets import Dataset
+from models.datasets.stored import load, save
+from models.exporters.fresh_process import Bundle
+from models.exporters.prediction import Prediction
+from search.testing.small_graphs import citations
+from tests.models.support.bundles import files_of
+from tests.models.support.uploads import csv, npz, people, read
+
+RNG = np.random.default_rng(0)
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def picture(number: int) -> bytes:
+    """Grey and coloured, of two sizes, PNG and JPEG."""
+    shape = (9 + number % 2, 8) if number % 3 else (8, 8, 3)
+    buffer = io.BytesIO()
+    image = Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8))
+    image.save(buffer, "PNG" if number % 2 else "JPEG")
+    return buffer.getvalue()
+
+
+def folders() -> bytes:
+    return packed({f"{'ab'[i % 2]}/{i}.png": picture(i) for i in range(40)})
+
+
+def divided_folders() -> bytes:
+    parts = ["train", "train", "val", "test"]
+    return packed({f"{parts[i // 2 % 4]}/{'ab'[i % 2]}/{i}.png": picture(i) for i in range(40)})
+
+
+def labelled_pictures() -> bytes:
+    labels = "\n".join(["name,labels", *(f"{i}.png,{['x', 'y', 'x;y'][i % 3]}" for i in range(40))])
+    return packed({"labels.csv": labels.encode(), **{f"{i}.png": picture(i) for i in range(40)}})
+
+
+def texts() -> bytes:
+    lines = [f'"Word{i % 7}, Ünd {i}",{"ab"[i % 2]}' for i in range(60)]
+    return "\n".join(["text,label", *lines]).encode("utf-16")
+
+
+Y = np.arange(60) % 3
+DIRECTED = {name: values for name, values in citations().items() if name != "x"}
+FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
+    "table": ("tabular_classification", "mlp", lambda: csv(people()), {"target": "label"}),
+    "values": ("tabular_regression", "mlp", lambda: csv(people()), {"target": "score"}),
+    "texts": ("text_classification", "transformer", texts, {"target": "label"}),
+    "image_arrays": (
+        "image_classification",
+        "cnn_stages",
+        lambda: npz(x=RNG.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8), y=Y),
+        {},
+    ),
+    "image_folders": ("image_classification", "cnn_stages", folders, {}),
+    "divided_image_folders": ("image_classification", "cnn_stages", divided_folders, {}),
+    "labelled_images": (
+        "multilabel_classification",
+        "cnn_stages",
+        labelled_pictures,
+        {"target": "labels"},
+    ),
+    "sequences": (
+        "sequence_classification",
+        "rnn",
+        lambda: npz(x=RNG.normal(size=(60, 6, 2)).astype(np.float32), y=Y),
+        {},
+    ),
+    "nodes": (
+        "node_classification",
+        "gnn",
+        lambda: npz(**{**citations(), "y": np.array(["u", "v", "w"])[Y]}),
+        {"undirected": True},
+    ),
+    "nodes_without_features": ("node_classification", "gnn", lambda: npz(**DIRECTED), {}),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_file_gives_the_recorded_scores(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, family, content, options = FORMATS[kind]
+    save(read(tmp_path, content(), task, **options), tmp_path / "stored")
+    dataset = load(tmp_path / "stored")
+    assert isinstance(dataset, Dataset)
+    folder, samples = files_of(dataset, family, tmp_path)
+    monkeypatch.syspath_prepend(folder)
+    for name in ("model", "predict"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    bundle = Bundle(folder, samples)
+    Prediction.check(bundle)
+    with torch.inference_mode():
+        network = bundle.network
+        for parameter in network.parameters():
+            parameter.mul_(1.01)
+    (folder / "model.safetensors").rename(folder / "old")
+    from safetensors.torch import save_model
+
+    save_model(network, str(folder / "model.safetensors"))
+    with pytest.raises(ValueError, match="recorded was"):
+        Prediction.check(Bundle(folder, samples))
