@@ -108,8 +108,8 @@ class Dataset:
     `folds`: where a candidate is scored by the mean over several cuts of train and validation,
     those cuts; else empty. Models that are handed out are trained on `train`.
 
-    `raw_rows`: of a table, or of texts in one, the cells of the test split by column, as they
-    stood in the file. `raw_files`: of pictures, sequences and graphs, the files that have it.
+    `raw_rows`: of a table, of texts in one, or of series, the cells of the test split by column, as
+    they stood in the file. `raw_files`: of pictures, sequences and graphs, the files that have it.
     `numbers`: of its columns that are numbers, as they stand in the file, by split; NaN where one
     is missing. `columns` and `remarks`: what the dataset tells of itself (`models.remarks`).
     `readings`: of texts to be classified, by kind of token, those beside its own.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,27 @@ _SPLITS = ("train", "validation", "test", "raw_test")
 
 Content = Dataset | KnownResults
 """What a stored file holds."""
+
+
+class _StoredRows(Mapping[str, Sequence[str]]):
+    """The cells of columns, which are read when somebody asks: no worker that trains does."""
+
+    def __init__(self, content: Tensor) -> None:
+        self._content = content
+
+    @cached_property
+    def _rows(self) -> dict[str, list[str]]:
+        rows: dict[str, list[str]] = json.loads(self._content.numpy().tobytes())
+        return rows
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def save(content: Content, path: Path) -> None:
@@ -62,7 +84,7 @@ def save(content: Content, path: Path) -> None:
         }
         tensors = {}
         if content.raw_rows:
-            rows = json.dumps(content.raw_rows, ensure_ascii=False).encode("utf-8", "replace")
+            rows = json.dumps(dict(content.raw_rows), ensure_ascii=False).encode("utf-8", "replace")
             tensors[_RAW_ROWS] = torch.frombuffer(bytearray(rows), dtype=torch.uint8)
         storages: dict[int, str] = {}
         for name, tensor in _tensors(content):
@@ -110,9 +132,7 @@ def load(path: Path) -> Content:
         preprocessing=header["preprocessing"],
         fingerprint=header["fingerprint"],
         unlabelled=views.get("unlabelled.x"),
-        raw_rows=json.loads(rows.numpy().tobytes())
-        if (rows := tensors.get(_RAW_ROWS)) is not None
-        else {},
+        raw_rows={} if (rows := tensors.get(_RAW_ROWS)) is None else _StoredRows(rows),
         raw_files=_files(views, header.get("raw_files")),
         numbers=_numbers(views, _NUMBERS),
         columns=tuple(Column.from_json(column) for column in header.get("columns", ())),

@@ -56,6 +56,17 @@ class Bundle:
         files = sorted(self._samples.glob("files/*"), key=lambda path: int(path.stem))
         return model.read([*map(str, files)] or [str(self._samples / "test.npz")])
 
+    @property
+    def is_history(self) -> bool:
+        """Whether samples are windows of the rows that are asked for."""
+        return "series" in self.preprocessing and self.rows is not None
+
+    def answered(self, predictor: Any, samples: Any) -> Tensor:
+        """The outputs for the test split."""
+        every = {"every": True} if self.is_history else {}
+        found: Tensor = self.tested(predictor.outputs(samples, **every))
+        return found
+
     def tested(self, results: Any) -> Any:
         """Those of the test split, of the outputs or the results for what was asked."""
         path = self._samples / "picked.npy"
@@ -67,7 +78,7 @@ class Bundle:
 
     def first(self, samples: Any) -> Any:
         """The first of the samples that were asked for, alone; None where they hang together."""
-        if self.preprocessing["input"].get("kind") == "graph":
+        if self.preprocessing["input"].get("kind") == "graph" or self.is_history:
             return None
         if isinstance(samples, dict):
             return {name: cells[:1] for name, cells in samples.items()}

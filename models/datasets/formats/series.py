@@ -118,8 +118,10 @@ class Series:
         )
         remarks += _of_times(rows, time, _windows(rows, rows.follows, options).crossing)
         remarks += _of_series(rows, options, found.short)
+        read_columns = [time, *([options.series] if options.series else []), *names]
         return replace(
             dataset,
+            raw_rows=_tested(table, rows, found.starts[2], read_columns, options),
             preprocessing={**dataset.preprocessing, **_reading(table, rows, options, time)},
             columns=_columns(table, options, time, rows.times.unit, told),
             remarks=tuple(remarks),
@@ -135,9 +137,11 @@ class _Rows:
 
     Shapes:
         order: (T,) their places in the file; follows: (T,)
+        places: (rows of the file,) the place here of each
     """
 
     order: NDArray[np.int64]
+    places: NDArray[np.int64]
     lengths: Sequence[int]
     names: Sequence[str]
     follows: NDArray[np.bool_]
@@ -164,7 +168,9 @@ def _rows(table: RawTable, options: Options, time: str) -> _Rows:
     begins = _begins(lengths)
     ordered = times.values[order]
     step = usual_step(ordered, begins)
-    return _Rows(order, lengths, names, follows(ordered, begins, step), times, step, turned)
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return _Rows(order, places, lengths, names, follows(ordered, begins, step), times, step, turned)
 
 
 def _begins(lengths: Sequence[int]) -> NDArray[np.bool_]:
@@ -202,6 +208,7 @@ def _resampled(
     found = replace(
         rows,
         order=order,
+        places=(np.cumsum(is_first) - 1)[rows.places],
         lengths=lengths,
         follows=follows(at[first], _begins(lengths), step),
         times=grid,
@@ -249,6 +256,27 @@ def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> serie
     )
 
 
+def _tested(
+    table: RawTable,
+    rows: _Rows,
+    starts: NDArray[np.int64],
+    names: Sequence[str],
+    options: Options,
+) -> dict[str, list[str]]:
+    """The cells of the rows from the first window of the test split on, as they stand in the file,
+    series after series.
+    """
+    assert options.window is not None and options.horizon is not None  # noqa: S101 - as in `read`
+    series_of = np.repeat(np.arange(len(rows.lengths)), rows.lengths)
+    needed = np.zeros(len(series_of), dtype=bool)
+    for place in np.unique(series_of[starts]):
+        of_series = starts[series_of[starts] == place]
+        needed[of_series[0] : of_series[-1] + options.window + options.horizon] = True
+    in_file = np.flatnonzero(needed[rows.places])
+    in_file = in_file[np.argsort(series_of[rows.places[in_file]], kind="stable")]
+    return {name: table.texts[name].take(in_file).to_pylist() for name in names}
+
+
 def _reading(table: RawTable, rows: _Rows, options: Options, time: str) -> dict[str, Any]:
     """What a prediction needs to find the rows of a window, and the times after it."""
     of_time: dict[str, Any] = {
@@ -265,6 +293,8 @@ def _reading(table: RawTable, rows: _Rows, options: Options, time: str) -> dict[
     found: dict[str, Any] = {"time": of_time}
     if table.decimal != ".":
         found["decimal"] = table.decimal
+    if options.missing is not None:
+        found["missing"] = sorted({word.strip().lower() for word in options.missing})
     return found | {"series_column": options.series} if options.series else found
 
 

@@ -6,7 +6,7 @@ The same text runs in a bundle, as a part of `predict.py`.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from models.datasets.cells import number_of, text_of
@@ -26,6 +26,17 @@ class Recent(NamedTuple):
     name: str | None
     window: list[list[float]]
     times: list[Any] | None
+    turned: bool = False
+
+
+class History(NamedTuple):
+    """A series by its name, a number a channel of each step, and the places at which windows begin
+    that a whole horizon follows: what can be held against what came.
+    """
+
+    name: str | None
+    channels: list[list[float]]
+    begins: list[int]
     turned: bool = False
 
 
@@ -52,6 +63,25 @@ def recent_of(rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any
         SeriesError: a column or a time is missing, the rows are in no order or have a gap, too few
             are given, or what should be known of the steps to forecast is not.
     """
+    return [_recent(name, *found, preprocessing) for name, found in _series(rows, preprocessing)]
+
+
+def history_of(
+    rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]
+) -> list[History]:
+    """Each series of the rows, in the order in which they begin there. No window crosses a gap, or
+    a row that lacks a number.
+
+    Raises:
+        SeriesError: a column or a time is missing, or the rows are in no order.
+    """
+    return [_history(name, *found, preprocessing) for name, found in _series(rows, preprocessing)]
+
+
+def _series(
+    rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]
+) -> Iterator[tuple[str | None, tuple[list[_Step], bool]]]:
+    """The steps of each series, oldest first, and whether its rows came newest first."""
     several = preprocessing.get("series_column")
     needed = [*([several] if several else []), *preprocessing["series"]]
     if "time" in preprocessing:
@@ -66,7 +96,10 @@ def recent_of(rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any
         if series == "":
             raise SeriesError(f"row {number}, column {several!r}: the series is missing")
         groups.setdefault(series, []).append(_step(number, row, preprocessing))
-    return [_recent(name, steps, preprocessing) for name, steps in groups.items()]
+    time = preprocessing.get("time")
+    for name, steps in groups.items():
+        turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
+        yield name, (_in_steps(_ascending(steps, time["name"]), time) if time else steps, turned)
 
 
 def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> _Step:
@@ -89,17 +122,40 @@ def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any])
 
 
 def _number(value: Any, preprocessing: Mapping[str, Any]) -> float | None:
+    text = text_of(value)
+    if text.lower() in preprocessing.get("missing", ()):
+        return None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value) if abs(value) < 3e38 else None
-    return number_of(text_of(value), preprocessing.get("decimal", "."))
+    return number_of(text, preprocessing.get("decimal", "."))
 
 
-def _recent(name: str | None, steps: list[_Step], preprocessing: Mapping[str, Any]) -> Recent:
+def _history(
+    name: str | None, steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
+) -> History:
+    horizon, time = preprocessing["target"]["horizon"], preprocessing.get("time")
+    reach = preprocessing["input"]["shape"][0] + horizon
+    step = time["step"] if time else None
+    breaks, count = [0], 0
+    for before, after in zip(steps, steps[1:]):  # noqa: B905, RUF007 - older Pythons have neither
+        is_whole = all(before.values.values()) and all(after.values.values())
+        count += not (is_whole and (step is None or _is_usual(before, after, step)))
+        breaks.append(count)
+    begins = [
+        begin
+        for begin in range(len(steps) - reach + 1)
+        if breaks[begin] == breaks[begin + reach - 1]
+    ]
+    recent, future = steps[: len(steps) - horizon], steps[len(steps) - horizon :]
+    times = [after.time for after in future]
+    return History(name, _channels(recent, future, times, preprocessing), begins, turned)
+
+
+def _recent(
+    name: str | None, steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
+) -> Recent:
     of = f" of {name!r}" if name is not None else ""
     time = preprocessing.get("time")
-    turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
-    if time:
-        steps = _in_steps(_ascending(steps, time["name"]), time)
     targets, length = preprocessing["target"]["names"], preprocessing["input"]["shape"][0]
     last = max(
         (n for n, step in enumerate(steps) if any(step.values[target] for target in targets)),
@@ -156,13 +212,18 @@ def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
 
 def _check_steps(steps: Sequence[_Step], time: Mapping[str, Any]) -> None:
     for before, step in zip(steps, steps[1:]):  # noqa: B905, RUF007 - older Pythons have neither
-        passed = (step.at or 0.0) - (before.at or 0.0)
-        if abs(passed - time["step"]) > TOLERANCE * time["step"]:
+        if not _is_usual(before, step, time["step"]):
+            passed = (step.at or 0.0) - (before.at or 0.0)
             raise SeriesError(
                 f"row {step.row}, column {time['name']!r}: between {before.text} and {step.text} "
                 f"are {passed:g} {_unit(time)}, the usual step is {time['step']:g}; a forecast "
                 "needs rows without a gap"
             )
+
+
+def _is_usual(before: _Step, after: _Step, step: float) -> bool:
+    passed = (after.at or 0.0) - (before.at or 0.0)
+    return bool(abs(passed - step) <= TOLERANCE * step)
 
 
 def _unit(time: Mapping[str, Any]) -> str:
@@ -237,7 +298,7 @@ def _future(
 def _channels(
     recent: Sequence[_Step],
     future: Sequence[_Step],
-    times: list[datetime.datetime] | None,
+    times: Sequence[datetime.datetime | None] | None,
     preprocessing: Mapping[str, Any],
 ) -> list[list[float]]:
     """The columns, where the row is in the calendar, and what is known some steps ahead."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.exporters.predicting.predictor import Missing, PredictionError, is_array
-from models.exporters.predicting.recent_rows import Recent, SeriesError, recent_of
+from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, is_array
+from models.exporters.predicting.recent_rows import Recent, SeriesError, history_of, recent_of
 from models.exporters.predicting.rows import RowsPredictor, even
 
 
@@ -33,12 +33,34 @@ class SeriesPredictor(RowsPredictor):
         outputs = self._outputs([windows_of(recent)])
         return [step for pair in zip(recent, outputs) for step in self._steps(*pair)]  # noqa: B905
 
+    def outputs(self, samples: Any, *, missing: Missing = "error", every: bool = False) -> Tensor:
+        """As of every predictor. With `every` there is one for each window of the rows that a whole
+        horizon follows, so that it can be held against what came; series after series.
+        """
+        if not every:
+            return super().outputs(samples, missing=missing)
+        self._forget()
+        return self._outputs(self._every(samples))
+
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
         yield windows_of(self._recent(samples))
 
+    def _every(self, samples: Any) -> Iterator[Tensor]:
+        length = self.preprocessing["input"]["shape"][0]
+        for series in self._found(history_of, samples):
+            if not series.begins:
+                continue
+            windows = torch.tensor(series.channels, dtype=torch.float64).unfold(0, length, 1)
+            for start in range(0, len(series.begins), BATCH):
+                yield windows[series.begins[start : start + BATCH]].transpose(1, 2)
+
     def _recent(self, samples: Any) -> list[Recent]:
+        return self._found(recent_of, samples)
+
+    def _found(self, read: Callable[..., list[Any]], samples: Any) -> list[Any]:
+        """What `read` finds of each series."""
         try:
-            found = recent_of(self._rows(samples), self.preprocessing)
+            found = read(self._rows(samples), self.preprocessing)
         except SeriesError as error:
             raise PredictionError(str(error)) from None
         if not found:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -61,6 +62,27 @@ def texts() -> bytes:
     return "\n".join(["text,label", *lines]).encode("utf-16")
 
 
+def series(newest_first: bool = False, panel: bool = False, step: str = "D") -> bytes:
+    """With a gap, and a row whose number cannot be read, in the test part."""
+    times = pd.date_range("2026-01-01", periods=150, freq=step)
+    frame = pd.DataFrame({"t": times.strftime("%d.%m.%Y %H:%M")})
+    frame["load"] = RNG.normal(size=150).cumsum().round(3)
+    frame["price"] = RNG.normal(size=150).round(3)
+    if panel:
+        frame = pd.concat([frame.assign(shop=shop) for shop in ("b", "a")])
+        frame = frame.sample(frac=1, random_state=0).sort_values("t", key=_times, kind="stable")
+    frame = frame.drop(frame.index[[139]]).reset_index(drop=True)
+    frame["load"] = frame["load"].astype(str).str.replace(".", ",", regex=False)
+    frame.loc[130, "load"] = "-999"
+    return frame[:: -1 if newest_first else 1].to_csv(index=False, sep=";", decimal=",").encode()
+
+
+def _times(times: pd.Series) -> pd.Series:
+    return pd.to_datetime(times, format="%d.%m.%Y %H:%M")
+
+
+OF_SERIES: dict[str, Any] = {"time": "t", "target": ["load"], "window": 4, "horizon": 3}
+OF_SERIES |= {"missing": ["-999"]}
 Y = np.arange(60) % 3
 DIRECTED = {name: values for name, values in citations().items() if name != "x"}
 FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
@@ -80,6 +102,25 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         "cnn_stages",
         labelled_pictures,
         {"target": "labels"},
+    ),
+    "series": ("forecasting", "rnn", series, OF_SERIES),
+    "series_newest_first": (
+        "forecasting",
+        "rnn",
+        lambda: series(newest_first=True),
+        {**OF_SERIES, "known": ["price", "calendar"]},
+    ),
+    "several_series": (
+        "forecasting",
+        "rnn",
+        lambda: series(panel=True),
+        {**OF_SERIES, "series": "shop", "known": ["calendar"]},
+    ),
+    "resampled_series": (
+        "forecasting",
+        "rnn",
+        lambda: series(step="9h"),
+        {**OF_SERIES, "frequency": "D"},
     ),
     "sequences": (
         "sequence_classification",
