@@ -1,34 +1,48 @@
-"""A bundle's `predict.py` asked in a process of its own, with limits that the kernel holds.
+"""Bundles' `predict.py` asked in processes of their own, with limits that the kernel holds.
 
-`ask` starts this module as a child that gets the question as JSON on stdin and answers on stdout.
-It has no environment of ours, little memory, little time, and ends with its parent.
+`WarmModels` starts this module as a child for a bundle, and has it answer while somebody asks. It
+has no environment of ours, little memory, little time for an answer, and ends with its parent.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from models.processes.cage import environment, restrict
+from models.processes.cage import allow, environment, restrict
 from models.processes.children import child_command
-from models.processes.folders import temporary_folder
+from models.processes.conversation import Conversation, EndedError, answering
+from models.processes.folders import OwnedFolder
+
+_TOLD = ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
+_ERROR_BYTES = 2**20
+"""Of what a child may write: its last words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`memory_bytes`: beyond what the process has with its libraries, before it sees the rows."""
+    """`memory_bytes`: beyond what the process has with its libraries and the model; `cpu_seconds`
+    and `seconds`: of one answer.
+    """
 
     memory_bytes: int = 4 * 2**30
     cpu_seconds: int = 60
     seconds: float = 120.0
+
+
+class NoPredictorError(ValueError):
+    """A bundle that predicts no rows."""
 
 
 class RowsError(ValueError):
@@ -43,67 +57,193 @@ class TooMuchError(RuntimeError):
     """The answer takes more time or memory than it may."""
 
 
-def ask(
-    folder: Path, rows: Sequence[Any], missing: str, limits: Limits | None = None
-) -> dict[str, Any]:
-    """What the bundle in `folder` predicts of the rows, and what it tells of them: `predictions`,
-    `unknown`, `unreadable`, `empty`, `filled`, `ignored`, `turned`.
+class BusyError(RuntimeError):
+    """All children answer others, and go on doing so."""
 
-    Raises:
-        RowsError: the model cannot take them.
-        TooMuchError: see the class.
-    """
-    limits = limits or Limits()
-    question = {
-        "folder": str(folder.absolute()),
-        "rows": list(rows),
-        "missing": missing,
-        "limits": [limits.memory_bytes, limits.cpu_seconds, 0],
-    }
-    with temporary_folder("ask") as home:
+
+class _Child:
+    """A child that holds the model of one bundle."""
+
+    def __init__(self, key: str, unpack: Callable[[Path], None]) -> None:
+        self.key, self.since = key, 0.0
+        self._home = OwnedFolder("ask")
         try:
-            done = subprocess.run(  # noqa: S603 - our interpreter, our module
-                child_command("models.asking"),
-                input=json.dumps(question),
-                capture_output=True,
-                text=True,
-                timeout=limits.seconds,
-                cwd=home,
-                env=dict(environment(home)),
-            )
-        except subprocess.TimeoutExpired:
-            raise TooMuchError(f"predicting takes more than {limits.seconds:g} s") from None
-    if done.returncode == -signal.SIGXCPU:
-        raise TooMuchError(f"predicting takes more than {limits.cpu_seconds} s of a processor")
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
-        raise TooMuchError(f"the model gave no answer: {last[0][:300]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if "error" in answer:
-        raise RowsError(answer["error"], answer["row"], answer["column"])
-    return answer
+            self._bundle = self._home.path / "bundle"
+            self._bundle.mkdir()
+            unpack(self._bundle)
+            if not (self._bundle / "predict.py").is_file():
+                raise NoPredictorError("its model predicts no rows")
+            command, env = child_command("models.asking"), environment(self._home.path)
+            self._talk = Conversation(command, self._home.path, env, self._home.path)
+        except BaseException:
+            self._home.remove()
+            raise
+
+    def ask(self, rows: Sequence[Any], missing: str, limits: Limits) -> dict[str, Any]:
+        question = {
+            "folder": str(self._bundle),
+            "rows": list(rows),
+            "missing": missing,
+            "limits": [limits.memory_bytes, limits.cpu_seconds],
+        }
+        return self._talk.ask(question, limits.seconds)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._talk.has_ended
+
+    def end(self) -> None:
+        self._talk.end()
+        self._home.remove()
 
 
-def main() -> None:
+class WarmModels:
+    """Models that answer: the first question to one starts its child, the next ones find it warm.
+
+    most: children at a time; a question to another model ends the one that has waited longest.
+    idle_seconds: without a question, after which a child ends.
+    patience_seconds: that a question waits for a free place.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        most: int = 2,
+        idle_seconds: float = 300.0,
+        patience_seconds: float = 30.0,
+    ) -> None:
+        self._limits, self._most = limits or Limits(), most
+        self._idle_seconds, self._patience_seconds = idle_seconds, patience_seconds
+        self._idle: list[_Child] = []  # the one that has waited longest first
+        self._busy = 0
+        self._change = threading.Condition()
+        self._look: threading.Timer | None = None
+        # A child ends with the thread that has started it, and those of a server come and go.
+        self._starter = ThreadPoolExecutor(1, "warm-models")
+
+    def ask(
+        self, key: str, unpack: Callable[[Path], None], rows: Sequence[Any], missing: str
+    ) -> dict[str, Any]:
+        """What a model predicts of the rows, and what it tells of them: `predictions`, `unknown`,
+        `unreadable`, `empty`, `filled`, `ignored`, `turned`.
+
+        key: of the bundle's content; unpack: writes its files into a folder, if no child has it.
+
+        Raises:
+            NoPredictorError, RowsError, TooMuchError, BusyError: see the classes.
+        """
+        with self._child(key, unpack) as child:
+            try:
+                answer = child.ask(rows, missing, self._limits)
+            except EndedError as error:
+                raise TooMuchError(self._reason(error)) from None
+        if "error" in answer:
+            raise RowsError(answer["error"], answer["row"], answer["column"])
+        return answer
+
+    def close(self) -> None:
+        """End the children that wait; one that answers ends with its answer."""
+        with self._change:
+            self._most, idle, self._idle = 0, self._idle, []
+            if self._look is not None:
+                self._look.cancel()
+        for child in idle:
+            child.end()
+        self._starter.shutdown(wait=False)
+
+    @contextmanager
+    def _child(self, key: str, unpack: Callable[[Path], None]) -> Iterator[_Child]:
+        found = self._taken(key)
+        try:
+            child = found or self._starter.submit(_Child, key, unpack).result()
+        except BaseException:
+            self._give_back(None)
+            raise
+        try:
+            yield child
+        except BaseException:
+            self._give_back(None)
+            child.end()
+            raise
+        self._give_back(child)
+
+    def _taken(self, key: str) -> _Child | None:
+        """A warm child of the model, or a place for a new one."""
+        with self._change:
+            if not self._change.wait_for(lambda: self._busy < self._most, self._patience_seconds):
+                raise BusyError(f"{self._most} predictions at a time; try again")
+            self._busy += 1
+            ended = [child for child in self._idle if child.has_ended]
+            self._idle = [child for child in self._idle if child not in ended]
+            found = next((child for child in self._idle if child.key == key), None)
+            if found is not None:
+                self._idle.remove(found)
+            surplus = max(self._busy + len(self._idle) - self._most, 0)
+            ended += self._idle[:surplus]
+            del self._idle[:surplus]
+        for child in ended:
+            child.end()
+        return found
+
+    def _give_back(self, child: _Child | None) -> None:
+        with self._change:
+            self._busy -= 1
+            if child is not None and self._most:
+                child.since = monotonic()
+                self._idle.append(child)
+                self._look_later()
+                child = None
+            self._change.notify()
+        if child is not None:
+            child.end()
+
+    def _look_later(self) -> None:
+        """Look for idle children when the one that has waited longest may be."""
+        if self._look is None and self._idle:
+            left = self._idle[0].since + self._idle_seconds - monotonic()
+            self._look = threading.Timer(max(left, 0.0), self._end_idle)
+            self._look.daemon = True
+            self._look.start()
+
+    def _end_idle(self) -> None:
+        with self._change:
+            self._look = None
+            old = monotonic() - self._idle_seconds
+            ended = [child for child in self._idle if child.since <= old]
+            self._idle = [child for child in self._idle if child.since > old]
+            self._look_later()
+        for child in ended:
+            child.end()
+
+    def _reason(self, ended: EndedError) -> str:
+        if ended.is_late:
+            return f"predicting takes more than {self._limits.seconds:g} s"
+        if ended.code == -signal.SIGXCPU:
+            return f"predicting takes more than {self._limits.cpu_seconds} s of a processor"
+        return f"the model gave no answer: {ended.last_words()[:300]}"
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The child process."""
-    question = json.loads(sys.stdin.read())
-    os.chdir(question["folder"])
-    sys.path.insert(0, question["folder"])
-    predict = importlib.import_module("predict")
-    model = predict.load(question["folder"])
-    restrict(*question["limits"])
+    predict, model = _loaded(question["folder"], *question["limits"])
+    allow(question["limits"][1])
     try:
         predictions = model.predict(question["rows"], missing=question["missing"])
     except predict.PredictionError as error:
-        said = {"error": str(error), "row": error.row, "column": error.column}
-        print(json.dumps(said))
-        return
-    told = {
-        name: getattr(model, name)
-        for name in ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
-    }
-    print(json.dumps({"predictions": predictions, **told}))
+        return {"error": str(error), "row": error.row, "column": error.column}
+    return {"predictions": predictions, **{name: getattr(model, name) for name in _TOLD}}
+
+
+@cache
+def _loaded(folder: str, memory_bytes: int, cpu_seconds: int) -> tuple[Any, Any]:
+    """`predict.py` and its model, after which the limits count."""
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    predict = importlib.import_module("predict")
+    model = predict.load(folder)
+    restrict(memory_bytes, cpu_seconds, _ERROR_BYTES)
+    return predict, model
 
 
 if __name__ == "__main__":
-    main()
+    answering(answer)

@@ -1,17 +1,14 @@
 """Reading a stranger's file in a process of its own, with limits that the kernel holds.
 
-`parse` starts this module as a child, which gets the request as JSON on stdin, writes the dataset
-as a file and says on stdout what it is. It has no environment of ours, little memory, little time,
-may write one file of limited size, and ends with its parent. Where the platform has no such limits
-(macOS ignores that of memory), the checks of the formats remain.
+`parse` starts this module as a child, which writes the dataset as a file and says what it is. It
+has no environment of ours, little memory, little time, may write one file of limited size, and ends
+with its parent. Where the platform has no such limits (macOS ignores that of memory), the checks of
+the formats remain.
 """
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
 from models.processes.cage import environment, restrict
 from models.processes.children import child_command
+from models.processes.conversation import Conversation, EndedError, answering
 from models.processes.folders import temporary_folder
 from models.training.baseline import baseline
 
@@ -57,25 +55,12 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
         "limits": [limits.memory_bytes, limits.cpu_seconds, limits.output_bytes],
     }
     with temporary_folder("parse") as folder:
-        try:
-            done = subprocess.run(  # noqa: S603 - our interpreter, our module
-                child_command("models.sandbox"),
-                input=json.dumps(request),
-                capture_output=True,
-                text=True,
-                timeout=limits.seconds,
-                cwd=folder,
-                env=environment(folder),
-            )
-        except subprocess.TimeoutExpired:
-            raise FormatError(f"reading it takes more than {limits.seconds:g} s") from None
-    if done.returncode == -signal.SIGXCPU:
-        raise FormatError(f"reading it takes more than {limits.cpu_seconds} s of a processor")
-    if done.returncode == -signal.SIGXFSZ:
-        raise FormatError(f"it becomes more than {limits.output_bytes:,} bytes of samples")
-    if done.returncode != 0:
-        raise FormatError(_unreadable(done.returncode, done.stderr, limits))
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        command, env = child_command("models.sandbox"), environment(folder)
+        with Conversation(command, folder, env, folder) as child:
+            try:
+                answer = child.ask(request, limits.seconds)
+            except EndedError as error:
+                raise FormatError(_unreadable(error, limits)) from None
     if "error" in answer:
         raise FormatError(answer["error"], answer["option"])
     return answer
@@ -98,17 +83,21 @@ def describe(content: Content) -> dict[str, Any]:
     }
 
 
-def _unreadable(code: int, stderr: str, limits: Limits) -> str:
+def _unreadable(ended: EndedError, limits: Limits) -> str:
+    if ended.is_late:
+        return f"reading it takes more than {limits.seconds:g} s"
+    if ended.code == -signal.SIGXCPU:
+        return f"reading it takes more than {limits.cpu_seconds} s of a processor"
+    if ended.code == -signal.SIGXFSZ:
+        return f"it becomes more than {limits.output_bytes:,} bytes of samples"
     memory = ("MemoryError", "bad_alloc", "can't allocate memory", "malloc", "realloc")
-    if code == -signal.SIGKILL or any(word in stderr for word in memory):
+    if ended.code == -signal.SIGKILL or any(word in ended.errors for word in memory):
         return f"reading it takes more than {limits.memory_bytes:,} bytes of memory"
-    last = stderr.strip().splitlines()[-1:] or [f"the reader ended with code {code}"]
-    return f"it cannot be read: {last[0][:300]}"
+    return f"it cannot be read: {ended.last_words()[:300]}"
 
 
-def main() -> None:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The child process."""
-    request = json.loads(sys.stdin.read())
     upload = Upload(
         Path(request["path"]),
         request["name"],
@@ -122,16 +111,15 @@ def main() -> None:
         content = formats[name].read(upload)
         save(content, Path(request["target"]))
     except FormatError as error:
-        print(json.dumps({"error": str(error), "option": error.option}))
+        return {"error": str(error), "option": error.option}
     except MemoryError:
         traceback.print_exc()
         raise SystemExit(1) from None
     except ValueError as error:
         traceback.print_exc()
-        print(json.dumps({"error": " ".join(str(error).split())[:1000], "option": None}))
-    else:
-        print(json.dumps({"format": name, **describe(content)}))
+        return {"error": " ".join(str(error).split())[:1000], "option": None}
+    return {"format": name, **describe(content)}
 
 
 if __name__ == "__main__":
-    main()
+    answering(answer)

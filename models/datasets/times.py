@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,10 +69,12 @@ def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
 
     try:
         if not pc.any(pc.match_substring_regex(texts, _ZONED)).as_py():
-            return written.astype("datetime64[us]")
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of a zone, which numpy sees in signs after a time
+                return written.astype("datetime64[us]")
         found = [datetime.datetime.fromisoformat(text) for text in written.tolist()]
         utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if t.tzinfo else t for t in found]
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, UserWarning):
         return None
     return np.array(utc, dtype="datetime64[us]")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +14,7 @@ from models.datasets import Dataset, RawGraphs
 from models.exporters import BundleError, Exporter, exporters, fresh_process
 from models.exporters.sums import check_sums
 from models.processes.children import child_command
+from models.processes.conversation import Conversation, EndedError
 from models.processes.folders import OwnedFolder
 
 TIMEOUT_SECONDS = 600.0
@@ -29,18 +28,18 @@ class FreshProcess:
     """
 
     def __init__(self, dataset: Dataset, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._dataset, self._timeout_seconds = dataset, timeout_seconds
-        self._process: subprocess.Popen[str] | None = None
+        self._dataset, self._seconds = dataset, timeout_seconds
+        self._process: Conversation | None = None
 
     def __enter__(self) -> Self:
         self._folder = OwnedFolder("verify")
         self._samples = self._folder.path / "samples"
-        self._errors = self._folder.path / "stderr.txt"
         write_samples(self._dataset, self._samples)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        if self._process is not None:
+            self._process.end()
         self._folder.remove()
 
     def check(self, directory: Path, exporter: Exporter) -> None:
@@ -61,52 +60,23 @@ class FreshProcess:
 
     def _ask(self, directory: Path, what: str, **question: Any) -> dict[str, Any]:
         process = self._process = self._process or self._begin()
-        assert process.stdin and process.stdout  # noqa: S101 - for the type checker
-        late = threading.Timer(self._timeout_seconds, process.kill)
-        late.start()
         try:
-            process.stdin.write(
-                json.dumps({"folder": str(directory.absolute()), **question}) + "\n"
-            )
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        finally:
-            is_late = not late.is_alive()
-            late.cancel()
-        if not line:
-            raise BundleError(self._last_words(what, is_late))
-        answer: dict[str, Any] = json.loads(line)
+            answer = process.ask({"folder": str(directory.absolute()), **question}, self._seconds)
+        except EndedError as error:
+            self._process = None
+            if error.is_late:
+                raise BundleError(f"{what} took more than {self._seconds:g} s") from None
+            reason = error.last_words(3)[-1000:]
+            raise BundleError(
+                f"{what} has ended its process (exit {error.code}): {reason}"
+            ) from None
         if "error" in answer:
             raise BundleError(f"{what} has failed: {' '.join(answer['error'].split())[:1000]}")
         return answer
 
-    def _begin(self) -> subprocess.Popen[str]:
+    def _begin(self) -> Conversation:
         command = child_command(fresh_process.__file__, str(self._samples), is_isolated=True)
-        with self._errors.open("w") as errors:
-            return subprocess.Popen(  # noqa: S603 - our interpreter, our script
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-
-    def _last_words(self, what: str, is_late: bool) -> str:
-        code = self._end()
-        if is_late:
-            return f"{what} took more than {self._timeout_seconds:g} s"
-        reason = " | ".join(self._errors.read_text(errors="replace").strip().splitlines()[-3:])
-        return f"{what} has ended its process (exit {code}): {reason[-1000:]}"
-
-    def _end(self) -> int | None:
-        process, self._process = self._process, None
-        if process is None:
-            return None
-        process.kill()  # it has nothing to lose
-        process.communicate()
-        return process.returncode
+        return Conversation(command, self._folder.path)
 
 
 def score_bundle(

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI, Request, Response
 
+from models.asking import WarmModels
 from service.api.artifacts.router import router as artifacts
 from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
@@ -63,6 +64,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.reports = Reports(app.state.sessions, settings.store_url)
     app.state.intake = Intake(settings, app.state.sessions, app.state.store)
     app.state.metrics = Metrics(app.state.sessions)
+    app.state.models = WarmModels()
     for router in (
         searches,
         trials,
@@ -104,6 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await asyncio.to_thread(app.state.models.close)
         await asyncio.to_thread(warming.join)
         await asyncio.to_thread(app.state.traces.close)
         app.state.sessions.engine.dispose()

@@ -97,7 +97,9 @@ def test_a_table_is_searched_from_upload_to_report(
     assert best["final_metrics"]["final_score"]["mean"] == score / 2
     assert second["search_metrics"]["search_score"] < score
     assert client.get(f"/v1/searches/{search_id}/report").status_code == 200
-    problem(client.get(f"/v1/searches/{search_id}/best/bundle"), 409)
+    asked = client.post(f"/v1/searches/{search_id}/best/predict", json={"rows": [{"a": 1}]})
+    for refused in (client.get(f"/v1/searches/{search_id}/best/bundle"), asked):
+        assert "trained no network: none can predict" in problem(refused, 409)["detail"]
     with app.state.sessions.read() as session:
         numbers = session.scalars(select(Event.sequence).order_by(Event.sequence)).all()
     assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 90

@@ -127,11 +127,15 @@ class _Download(StreamingResponse):
 
 
 def _missing(search: Search, number: int | None = None) -> ConflictError:
+    from search.spaces import TABLE
+
     state = SearchState(search.state)
     whose = "the search" if number is None else f"trial {number}"
     reason = _REASONS[state]
     if number is not None and state is SearchState.SUCCEEDED:
         reason = "only the trials of /best have one"
+    elif state is SearchState.SUCCEEDED and search.spec["space"]["family"] == TABLE:
+        reason = "it has looked up known results and trained no network: none can predict"
     elif search.state_reason:
         reason += f" ({search.state_reason})"
     return ConflictError(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
-from models.processes.folders import temporary_folder
+from models.asking import BusyError, NoPredictorError, RowsError, TooMuchError, WarmModels
 from service.api.artifacts.router import best_artifact, read_artifact
 from service.api.json_body import JsonBody
 from service.api.predictions.schemas import PredictionRead, PredictionRequest
@@ -26,9 +23,6 @@ router = APIRouter(
     tags=["artifacts"],
     route_class=StrictRoute,
 )
-
-AT_ONCE = 2
-_PLACES = threading.BoundedSemaphore(AT_ONCE)
 
 
 @router.post(
@@ -50,35 +44,26 @@ def predict_best(
         wanted = PredictionRequest.model_validate(body)
     except ValidationError as error:
         raise InvalidError(_wrong(error)) from None
-    from models.asking import RowsError, TooMuchError, ask
+    models: WarmModels = request.app.state.models
 
-    with _place(), temporary_folder("bundle") as folder:
+    def unpack(folder: Path) -> None:
         with read_artifact(request, artifact) as file, zipfile.ZipFile(file) as archive:
             archive.extractall(folder)
-        if not Path(folder, "predict.py").is_file():
-            raise InvalidError([item("path", "/search_id", "its model predicts no rows")])
-        try:
-            answer = ask(folder, wanted.rows, wanted.missing)
-        except RowsError as error:
-            place: list[object] = ["rows"]
-            place += [] if error.row is None else [error.row]
-            place += [] if error.column is None or error.row is None else [error.column]
-            raise InvalidError([item("body", pointer(place), str(error))]) from None
-        except TooMuchError as error:
-            raise ProblemError(503, str(error)) from None
-    return {"trial": artifact.number, **answer}
 
-
-@contextmanager
-def _place() -> Iterator[None]:
-    if not _PLACES.acquire(timeout=30):
-        raise ProblemError(
-            503, f"{AT_ONCE} predictions at a time; try again", headers={"Retry-After": "5"}
-        )
     try:
-        yield
-    finally:
-        _PLACES.release()
+        answer = models.ask(artifact.sha256, unpack, wanted.rows, wanted.missing)
+    except NoPredictorError as error:
+        raise InvalidError([item("path", "/search_id", str(error))]) from None
+    except RowsError as error:
+        place: list[object] = ["rows"]
+        place += [] if error.row is None else [error.row]
+        place += [] if error.column is None or error.row is None else [error.column]
+        raise InvalidError([item("body", pointer(place), str(error))]) from None
+    except TooMuchError as error:
+        raise ProblemError(503, str(error)) from None
+    except BusyError as error:
+        raise ProblemError(503, str(error), headers={"Retry-After": "5"}) from None
+    return {"trial": artifact.number, **answer}
 
 
 def _wrong(error: ValidationError) -> list[ProblemItem]:

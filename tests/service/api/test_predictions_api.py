@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from nasmith import Client, InvalidRequestError
 from service.settings import ServiceSettings
 from tests.models.support.bundles import bundle_of
 from tests.models.support.uploads import csv, people, read
@@ -74,6 +75,29 @@ def test_the_best_model_predicts_rows(
     refused = client.post(path, json={"rows": lacking})
     assert pointers(refused) == {"/rows/1/city"}
     assert "row 1 has no column 'city': it has 'City'" in refused.json()["detail"]
+
+
+def test_the_client_asks_the_best_model(
+    client: TestClient,
+    search_id: str,
+    driver: Driver,
+    settings: ServiceSettings,
+    bundle: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver.run(0, 0.9)
+    driver.publish(0, bundle, settings.home)
+    driver.finish()
+    with Client(str(client.base_url)) as person:
+        monkeypatch.setattr(person._connection, "_http", client)
+        by_id = person.predict(search_id, [ROW, {**ROW, "city": "Atlantis"}])
+        assert by_id == person.predict(person.searches.get(search_id), [ROW, ROW | {"city": "A"}])
+        assert len(by_id["predictions"]) == 2 and by_id["unknown"] == {"city": 1}
+        filled = person.predict(search_id, [{"age": 40}], missing="fill")
+        assert filled["filled"] == ["income", "city", "score"]
+        with pytest.raises(InvalidRequestError) as caught:
+            person.predict(search_id, [ROW, {"age": 40}])
+    assert [error.pointer for error in caught.value.errors] == ["/rows/1/income"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Models that answer in cages, and stay warm while somebody asks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.asking import Limits, NoPredictorError, RowsError, TooMuchError, WarmModels
+from tests.models.support.bundles import files_of
+from tests.models.support.uploads import csv, people, read
+
+ROW = {"age": 41.5, "income": "1000", "city": "Rome", "score": 3}
+
+
+@pytest.fixture(scope="module")
+def unpack(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    folder = tmp_path_factory.mktemp("table")
+    dataset = read(folder, csv(people()), "tabular_classification", target="label")
+    bundle, _ = files_of(dataset, "mlp", folder)
+
+    def copy(target: Path) -> None:
+        shutil.copytree(bundle, target, dirs_exist_ok=True)
+
+    return copy
+
+
+def children() -> set[int]:
+    found = psutil.Process().children()
+    return {child.pid for child in found if "models.asking" in child.cmdline()}
+
+
+def test_a_second_question_finds_the_model_warm(unpack: Callable[[Path], None]) -> None:
+    models = WarmModels(most=1, idle_seconds=600)
+    try:
+        first = models.ask("a", unpack, [ROW], "error")
+        (child,) = children()
+        with pytest.raises(RowsError, match="row 0 has no column 'age'"):
+            models.ask("a", pytest.fail, [{}], "error")
+        assert models.ask("a", pytest.fail, [ROW, ROW], "error")["predictions"][0] == (
+            pytest.approx(first["predictions"][0], abs=1e-6)
+        )
+        assert children() == {child}
+        with pytest.raises(NoPredictorError):
+            models.ask("b", lambda folder: None, [ROW], "error")
+        assert children() == set(), "another model takes its place"
+    finally:
+        models.close()
+
+
+def test_a_model_that_nobody_asks_ends_and_so_does_one_that_takes_too_long(
+    unpack: Callable[[Path], None],
+) -> None:
+    models, hasty = WarmModels(idle_seconds=0.1), WarmModels(Limits(seconds=0.1))
+    try:
+        with pytest.raises(TooMuchError, match=r"more than 0\.1 s"):
+            hasty.ask("a", unpack, [ROW], "error")
+        models.ask("a", unpack, [ROW], "error")
+        deadline = time.monotonic() + 30
+        while children():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        models.close()
+        hasty.close()
