@@ -4,7 +4,6 @@ what it meant in training: nothing here needs more than the standard library.
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
 import unicodedata
@@ -19,8 +18,13 @@ MISSING_WORDS = (
     "?",
     "#n/a",
     "#na",
+    "#nv",
     "#value!",
+    "(null)",
     "<na>",
+    "<null>",
+    "[null]",
+    "\\n",
     "n.a.",
     "n/a",
     "na",
@@ -29,10 +33,12 @@ MISSING_WORDS = (
     "nil",
     "none",
     "null",
+    "\N{EN DASH}",
+    "\N{EM DASH}",
 )
 """Of a column whose other cells are numbers, dates or booleans; in lower case."""
 
-EMPTY_WORDS = ("", "#n/a", "<na>", "nan", "null")
+EMPTY_WORDS = ("", "#n/a", "(null)", "<na>", "<null>", "[null]", "\\n", "nan", "null")
 """Of a column of texts, where `None`, `NA` and `-` may be values like any other."""
 
 
@@ -47,120 +53,22 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
-def number_of(text: str, decimal: str = ".") -> float | None:
-    """The finite number that a cell shows, with thousands marks, a currency, a percent sign or
-    accountants' parentheses; None where it shows none, or one beyond what float32 holds.
-    """
-    text = text.strip().replace("\N{MINUS SIGN}", "-")
-    percent = text.endswith("%")
-    text = re.sub(
-        r"(?i)^([-+(]?)\s*(?:(?:us|ca|au?|nz|hk|r)?\$|[€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|rs\.?|"
-        r"kr\.?|fr\.?)\s*|"
-        r"\s*(?:[%$€£¥₹₩₽₺₴]|usd|eur|gbp|chf|jpy|cny|inr|sek|nok|dkk|pln|czk|kr\.?|zł|kč)$",
-        lambda match: match.group(1) or "",
-        text,
-    )
-    negative = text.startswith("(") and text.endswith(")")
-    if negative:
-        text = text[1:-1]
-    marks = "[,'\u2019 \u00a0\u202f]" if decimal == "." else "[.'\u2019 \u00a0\u202f]"
-    point = re.escape(decimal)
-    grouped = rf"[-+]?\d{{1,3}}({marks})\d{{3}}(?:\1\d{{3}})*(?:{point}\d*)?"
-    lakhs = r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d*)?"
-    if re.fullmatch(grouped, text) or (decimal == "." and re.fullmatch(lakhs, text)):
-        text = re.sub(marks, "", text)
-    elif not re.fullmatch(rf"[-+]?(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?", text):
-        return None
-    value = float(text.replace(decimal, "."))
-    if not abs(value) < 3e38:
-        return None
-    value = value / 100 if percent else value
-    return -value if negative else value
-
-
 def boolean_of(text: str) -> float | None:
     """1 or 0 in every usual spelling, else None."""
-    word = text.strip().lower()
-    yes = "true t yes y 1 1.0 on ja oui si sí sì wahr vrai verdadero verdadeiro vero sim tak да 是"
-    no = "false f no n 0 0.0 off nein non falsch faux falso não nao nie нет 否"
+    word = unicodedata.normalize("NFC", text.strip()).lower()
+    yes = (
+        "true t yes y 1 1.0 on .t. ja j oui o si sí sì s wahr vrai verdadero verdadeiro vero sim "
+        "tak да 是 igen ano evet waar sand sant kyllä はい"
+    )
+    no = (
+        "false f no n 0 0.0 off .f. nein non falsch faux falso não nao nie нет 否 nem ne "
+        "hay\u0131r onwaar nee nej nei falsk falskt ei いいえ"
+    )
     if word in yes.split():
         return 1.0
     if word in no.split():
         return 0.0
     return None
-
-
-def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
-    """The local time that a cell shows: ISO 8601, or day, month and year in `order` (`dmy`, `mdy`),
-    or with the month's English name; a month alone is its first day; None where it shows none. A
-    zone is left out.
-    """
-    text = text.strip()
-    text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
-    text = re.sub(r"^(\d{4})年(\d{1,2})月(\d{1,2})日", r"\1-\2-\3", text)
-    text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
-    text = re.sub(r"^(\d{1,2})/(\d{4})$", r"\2-\1-1", text)
-    match = re.fullmatch(
-        r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?", text
-    ) or re.fullmatch(r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?", text)
-    if match:
-        first, middle, last = match.group(1), match.group(3), match.group(4)
-        if len(first) == 4:
-            year, month, day = first, middle, last
-        elif len(last) in (2, 4):
-            day, month = (first, middle) if order == "dmy" else (middle, first)
-            year = last
-        else:
-            return None
-        clock = match.group(5)
-    else:
-        names = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-        text = re.sub(r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", "", text)
-        named = re.fullmatch(
-            r"(\d{1,2})[-. ]+([A-Za-z]{3})[a-z]*[-., ]+(\d{2,4})(?:[T ,]+(.+))?", text
-        )
-        turned = re.fullmatch(
-            r"([A-Za-z]{3})[a-z]*\.? +(\d{1,2})(?:st|nd|rd|th)?,? +(\d{4})(?:[T ,]+(.+))?", text
-        )
-        if named:
-            day, month, year, clock = named.groups()
-        elif turned:
-            month, day, year, clock = turned.groups()
-        else:
-            return None
-        if month.lower() not in names:
-            return None
-        month = str(names.index(month.lower()) + 1)
-    hour = minute = second = 0
-    if clock:
-        time = re.fullmatch(
-            r"(?i)(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?\s*(am|pm)?\s*"
-            r"(?:z|utc|[-+]\d{2}:?(?:\d{2})?)?",
-            clock.strip(),
-        )
-        if not time:
-            return None
-        hour, minute, second = int(time.group(1)), int(time.group(2)), int(time.group(3) or 0)
-        if time.group(4):
-            hour = hour % 12 + (12 if time.group(4).lower() == "pm" else 0)
-    years = int(year) + (0 if len(year) == 4 else 1900 if int(year) > 68 else 2000)
-    try:
-        return datetime.datetime(years, int(month), int(day), hour, minute, second)
-    except ValueError:
-        return None
-
-
-def date_parts(date: datetime.datetime, origin: float, has_time: bool) -> list[float]:
-    """Days since `origin` (days since 1970), year, season as a circle, weekday (0 is Monday), and
-    where `has_time` the hour as a circle.
-    """
-    seconds = (date - datetime.datetime(1970, 1, 1)).total_seconds()
-    turn = 2 * math.pi * date.timetuple().tm_yday / 365.25
-    parts = [seconds / 86_400 - origin, float(date.year), math.sin(turn), math.cos(turn)]
-    if has_time:
-        turn = 2 * math.pi * (seconds % 86_400) / 86_400
-        parts += [math.sin(turn), math.cos(turn)]
-    return [*parts, float(date.weekday())]
 
 
 def bucket_of(text: str, buckets: int) -> int:

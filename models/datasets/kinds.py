@@ -5,14 +5,15 @@ word. What is guessed, left out or unreadable is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.amounts import clock_of
 from models.datasets.cells import (
     EMPTY_WORDS,
     MISSING_WORDS,
@@ -28,7 +29,8 @@ from models.datasets.inputs import (
     LongTexts,
     Numbers,
 )
-from models.datasets.many_cells import dates_of, numbers_of
+from models.datasets.many_cells import amounts_of, dates_of, numbered_dates, numbers_of
+from models.datasets.units import units_of
 from models.remarks import Column, Kind, Remark, Role
 
 MOST = 0.5
@@ -37,13 +39,37 @@ MOST = 0.5
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 """A number that needs no interpretation, which `pyarrow` reads at once."""
 
-_CODE = re.compile(r"[-+]?0\d+|\d{16,}")
+_CODE = re.compile(r"[-+]?0\d+(?:[eE]\d+)?|\d{16,}")
+_PHONE = re.compile(r"\+\d{7,}")
+_HEX_DIGITS = re.compile(r"(?i)[0-9a-f]{6,}")
+_INFINITE = re.compile(r"(?i)[-+]?(?:inf(?:inity)?|∞|\d+(?:\.\d+)?e\+?\d{2,3})")
 _HEX = re.compile(r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24,64}")
 _NAME_OF_AN_IDENTIFIER = re.compile(
     r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|index|idx|rownames?|row_?(?:id|nr|no|number))"
-    r"|unnamed: ?0|(?-i:.*[a-z]Id|.*ID)"
+    r"|unnamed: ?\d+(?:\.\d+)?|.*nummer|.*[_\s.-](?:nr|no|num|number|key)\.?|(?-i:.*[a-z]Id|.*ID)"
 )
-DATE_LIKE_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_NAME_OF_A_ROW = re.compile(
+    r"\.\.\.\d+|X|V1|(?i:nr|no|n|sn|s\. ?no|#|number|serial|row|obs|seq)\.?"
+)
+"""Of a column that counts the rows, where its numbers do."""
+_NAME_OF_A_CODE = re.compile(
+    r"(?i)(?:.*[_\s.-])?(?:zip|zip_?code|plz|postcode|postal_?code|postleitzahl|phone|telephone|tel|"
+    r"telefon|mobile|fax|isbn|ean|gtin|upc|sku|ssn|iban|blz)"
+)
+_ENGLISH = frozenset("true t yes y 1 1.0 on .t. false f no n 0 0.0 off .f.".split())
+"""Words for yes and no that one column may have side by side; those of other languages mean
+something else in the next one, and directions and languages are called like them.
+"""
+DATE_LIKE_NUMBER = re.compile(
+    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
+)
+_MONTH_LIKE_NUMBER = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d{2}")
+_ZONE = re.compile(
+    r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
+)
+_LONG_YEAR = re.compile(r"\d{4}")
+_DIGIT_AT = re.compile(r"\d")
+_CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
 
 
 class WrongKindError(ValueError):
@@ -65,7 +91,7 @@ class ReadColumn:
 @dataclass(frozen=True, eq=False)
 class _Cells:
     """The distinct texts of a column, and which row has which; `texts` are the distinct ones as an
-    array of `pyarrow`.
+    array of `pyarrow`. `form`: `clock` or `units`, as `amounts.amount_of` takes them.
     """
 
     name: str
@@ -75,6 +101,7 @@ class _Cells:
     decimal: str
     words: tuple[str, ...]
     texts: Texts
+    form: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def is_missing(self) -> NDArray[np.bool_]:
@@ -84,7 +111,8 @@ class _Cells:
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """The number of each distinct text, NaN where it is none."""
-        return np.where(self.is_missing, np.nan, numbers_of(self.texts, self.decimal))
+        numbers = amounts_of(self.texts, {"decimal": self.decimal, **self.form})
+        return np.where(self.is_missing, np.nan, numbers)
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         return values[self.places]
@@ -141,12 +169,15 @@ def _read(
         kind = Kind.NUMBER if kind is Kind.NUMBER and is_other else guess
     if of_file is None and kind not in (Kind.BOOLEAN, Kind.DATE):
         cells, kind = _by_the_other_sign(cells, missing, kind, wanted)
+        cells, kind = _with_units(cells, missing, kind, wanted)
+    if kind is Kind.NUMBER and wanted != "number" and _is_one_or_missing(cells):
+        kind = Kind.CATEGORY
     if kind is Kind.NUMBER:
         return _number(cells, missing, decimal)
     if kind is Kind.BOOLEAN:
         return _boolean(cells, missing)
     if kind is Kind.DATE:
-        return _date(cells, missing)
+        return _date(cells, missing, is_wanted=wanted == "date")
     return _words(replace(cells, words=words or EMPTY_WORDS), kind)
 
 
@@ -156,12 +187,51 @@ def _by_the_other_sign(
     """A column that is all numbers by the decimal sign that the rest of the file has not: as
     1.234.567, or 3,14 in a file of 2.5.
     """
-    if wanted not in (None, "ignore", "number") or np.isfinite(cells.numbers[~missing]).all():
+    is_number = np.isfinite(cells.numbers[~missing])
+    if wanted not in (None, "ignore", "number") or is_number.all():
         return cells, kind
     other = replace(cells, decimal="," if cells.decimal == "." else ".")
-    if np.isfinite(other.numbers[~missing]).all():
+    is_other = np.isfinite(other.numbers[~missing])
+    if is_other.all():
         return other, Kind.NUMBER
+    if kind is Kind.NUMBER and is_other.sum() > is_number.sum():
+        return other, kind
     return cells, kind
+
+
+def _with_units(
+    cells: _Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[_Cells, Kind]:
+    """A column nine of ten cells of which are numbers with a unit, or times of day and durations;
+    all of them, where somebody says that it is one of numbers.
+    """
+    is_open = wanted in (None, "ignore", "number")
+    is_bad = ~missing & np.isnan(cells.numbers)
+    if not is_open or not is_bad.any() or not _DIGIT_AT.search(cells.distinct[is_bad.argmax()]):
+        return cells, kind
+    bad = np.flatnonzero(is_bad)
+    texts = [cells.distinct[place] for place in bad]
+    if any(_CODE.match(text) for text in texts if ":" not in text):
+        return cells, kind
+    counts = cells.counts[bad].tolist()
+    forms: list[dict[str, Any]] = []
+    if units := units_of(texts, counts, int(cells.counts[np.isfinite(cells.numbers)].sum())):
+        forms.append({"units": units})
+    if sum(clock_of(text) is not None for text in texts[:500]) > 0.5 * len(texts[:500]):
+        forms.append({"clock": True})
+    least = 0.0 if wanted == "number" else 0.9
+    for form in forms:
+        other = replace(cells, form=form)
+        read = np.isfinite(other.numbers)
+        if cells.counts[read].sum() > least * cells.counts[~missing].sum() and read.sum() > 1:
+            return other, Kind.NUMBER
+    return cells, kind
+
+
+def _is_one_or_missing(cells: _Cells) -> bool:
+    """Whether a column holds one number or none, as a box that is ticked: which of both counts."""
+    numbers = cells.numbers[np.isfinite(cells.numbers)]
+    return len(numbers) > 0 and bool((numbers == numbers[0]).all()) and bool(cells.is_missing.any())
 
 
 def _constant(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
@@ -185,17 +255,19 @@ def _guess(cells: _Cells, missing: NDArray[np.bool_]) -> Kind:
     known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
     counts = cells.counts[~missing]
     if all(boolean_of(text) is not None for text in known) and len(set(map(boolean_of, known))) > 1:
-        return Kind.BOOLEAN
+        spelled = {text.lower() for text in known}
+        if len(spelled) == 2 or spelled <= _ENGLISH:
+            return Kind.BOOLEAN
     if _dates_in(cells, known, missing):
         return Kind.DATE
     numbers = cells.numbers
     is_number = np.isfinite(numbers[~missing])
-    share = counts[is_number].sum() / counts.sum()
+    is_infinite = np.array([_INFINITE.fullmatch(text) is not None for text in known])
+    share = counts[is_number | is_infinite].sum() / counts.sum()
     bad = int((~is_number).sum())
     if share > MOST and bad <= max(3, 0.1 * is_number.sum() if share < 0.9 else np.inf):
-        codes = sum(_CODE.fullmatch(text) is not None for text in known)
-        if not codes:
-            if _is_identifier(cells.name, numbers[~missing][is_number], counts):
+        if not _are_codes(cells.name, known, numbers[~missing][is_number]):
+            if _is_identifier(cells, numbers[~missing][is_number], counts):
                 return Kind.IDENTIFIER
             return Kind.NUMBER
     return _kind_of_words(known, counts)
@@ -215,21 +287,41 @@ def _kind_of_words(known: Sequence[str], counts: NDArray[np.int64]) -> Kind:
     return Kind.CATEGORY
 
 
-def _is_identifier(name: str, numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:
-    """Whole numbers, each once, under a name as identifiers have it."""
-    is_unique = len(counts) > 2 and bool((counts == 1).all())
+def _are_codes(name: str, known: Sequence[str], numbers: NDArray[np.float64]) -> bool:
+    """Digits that name something and count nothing: with zeros in front or more than a float
+    holds, phone numbers, letters of hexadecimal numbers among them, or under the name of a code.
+    """
+    if any(_CODE.fullmatch(text) for text in known) or all(map(_PHONE.fullmatch, known)):
+        return True
+    is_hex = len({len(text) for text in known}) == 1 and all(map(_HEX_DIGITS.fullmatch, known))
+    if is_hex and not all(text.isdecimal() for text in known):
+        return True
     is_whole = bool((numbers == np.round(numbers)).all())
-    return is_unique and is_whole and _NAME_OF_AN_IDENTIFIER.fullmatch(name.strip()) is not None
+    return is_whole and _NAME_OF_A_CODE.fullmatch(name.strip()) is not None
+
+
+def _is_identifier(cells: _Cells, numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:
+    """Whole numbers, each once, under a name as identifiers have it; or those of the rows."""
+    name = cells.name.strip()
+    is_unique = len(counts) > 2 and bool((counts == 1).all())
+    if not is_unique or not (numbers == np.round(numbers)).all():
+        return False
+    if _NAME_OF_AN_IDENTIFIER.fullmatch(name):
+        return True
+    return _NAME_OF_A_ROW.fullmatch(name) is not None and bool((np.diff(numbers) == 1).all())
 
 
 def _dates_in(cells: _Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
     """Whether most cells are dates, those of eight digits included if all are."""
+    for pattern in (DATE_LIKE_NUMBER, _MONTH_LIKE_NUMBER):
+        if len(known) > 2 and all(map(pattern.fullmatch, known)):
+            return True
     if all(text.isdecimal() for text in known):
-        return len(known) > 2 and all(DATE_LIKE_NUMBER.fullmatch(text) for text in known)
+        return False
     sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
     texts = cells.texts.take(sample)
     dates = dates_of(texts)
-    are = ~np.isnat(dates["dmy"]) | ~np.isnat(dates["mdy"])
+    are = np.any([~np.isnat(found) for found in dates.values()], axis=0)
     if np.average(are, weights=cells.counts[sample]) <= MOST:
         return False
     return bool(np.isnan(numbers_of(texts, cells.decimal)).any())
@@ -238,16 +330,36 @@ def _dates_in(cells: _Cells, known: Sequence[str], missing: NDArray[np.bool_]) -
 def _order(
     cells: _Cells, dates: Mapping[str, NDArray[np.datetime64]], missing: NDArray[np.bool_]
 ) -> tuple[str, bool]:
-    """Whether days come before months, and whether that is a guess."""
-    read = {order: int((~np.isnat(found[~missing])).sum()) for order, found in dates.items()}
-    if read["dmy"] != read["mdy"]:
-        return max(read, key=lambda order: read[order]), False
-    first, second = dates["dmy"], dates["mdy"]
-    is_open = bool(((first != second) & ~(np.isnat(first) & np.isnat(second)) & ~missing).any())
-    slashes = any(
-        "/" in text for text, empty in zip(cells.distinct, missing, strict=True) if not empty
+    """In which order day, month and year are, and whether that is a guess: where two orders read
+    as many cells and differ, or the other one reads a cell that this one cannot. The year stands
+    first where dates are then closest together; else days come before months but with slashes.
+    """
+    known = {order: found[~missing] for order, found in dates.items()}
+    read = {order: int((~np.isnat(found)).sum()) for order, found in known.items()}
+    most = max(read.values())
+    able = [order for order, count in read.items() if count == most]
+    slashes = any("/" in cells.distinct[place] for place in np.flatnonzero(~missing))
+    order = "mdy" if slashes and "mdy" in able else able[0]
+    if all(_are_equal(known[order], known[other]) for other in able):
+        order = able[0]
+    elif "ymd" in able and all(_span(known["ymd"]) < _span(known[o]) for o in able if o != "ymd"):
+        order = "ymd"
+    is_guess = any(
+        not _are_equal(known[order], found)
+        and (other in able or bool((np.isnat(known[order]) & ~np.isnat(found)).any()))
+        for other, found in known.items()
     )
-    return ("mdy" if is_open and slashes else "dmy"), is_open
+    return order, is_guess
+
+
+def _are_equal(first: NDArray[np.datetime64], second: NDArray[np.datetime64]) -> bool:
+    return bool(((first == second) | (np.isnat(first) & np.isnat(second))).all())
+
+
+def _span(dates: NDArray[np.datetime64]) -> np.timedelta64:
+    known = dates[~np.isnat(dates)]
+    span: np.timedelta64 = known.max() - known.min()
+    return span
 
 
 def _number(cells: _Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColumn:
@@ -256,8 +368,8 @@ def _number(cells: _Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColu
     if np.isnan(numbers).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a number")
     finite = numbers[np.isfinite(numbers)]
-    extra = {"decimal": cells.decimal, "missing": list(cells.words)}
-    remarks = _bad_cells(cells, bad, "number")
+    extra = {"decimal": cells.decimal, "missing": list(cells.words), **cells.form}
+    remarks = (*_bad_cells(cells, bad, "number"), *_of_marks(cells))
     if cells.decimal != decimal:
         sign = "comma" if cells.decimal == "," else "point"
         message = f"{cells.name!r} is written with a decimal {sign}, unlike the rest of the file"
@@ -284,21 +396,87 @@ def _boolean(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
     return ReadColumn(column, Booleans(cells.spread(values)), extra, remarks)
 
 
-def _date(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
-    dates = dates_of(cells.texts)
-    order, is_guess = _order(cells, dates, missing)
+def _of_marks(cells: _Cells) -> Iterator[Remark]:
+    """What numbers have beside digits, sign and decimal sign, and how they are understood."""
+    point = "\\." if cells.decimal == "." else ","
+    plain = re.compile(rf"[-+]?(?:\d+{point}?\d*|{point}\d+)(?:[eE][-+]?\d+)?")
+    numbers = np.isfinite(cells.numbers)
+    is_plain = np.array([plain.fullmatch(text) is not None for text in cells.distinct], dtype=bool)
+    marked = numbers & ~is_plain
+    if not marked.any():
+        return
+    row, count = cells.first_row(marked), int(cells.counts[marked].sum())
+    place = int(cells.places[row - FIRST_ROW])
+    example = f"{shown(cells.distinct[place])} in row {row} as {cells.numbers[place]:.10g}"
+    where, what = f"row {row}, column {cells.name!r}", ("number_marks", "thousands marks and signs")
+    if cells.form.get("clock"):
+        what = ("clock_times", "a time of day or a duration, read in seconds")
+    elif cells.form:
+        what = ("units", "a unit")
+    code, has = what
+    yield Remark(code, f"{count} cells of {cells.name!r} have {has}: {example}", where, count)
+    texts = [cells.distinct[place] for place in np.flatnonzero(numbers)]
+    currencies = {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
+    shares = sum("%" in text for text in texts)
+    if not cells.form and (len(currencies) > 1 or 0 < shares < len(texts)):
+        signs = ", ".join([*sorted(currencies), *(["% and none"] if shares else [])])
+        message = f"{cells.name!r} has numbers with {signs}, which are taken as they are"
+        yield Remark("mixed_marks", message, cells.name, len(texts))
+
+
+def _date(cells: _Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadColumn:
+    remarks: list[Remark] = []
+    if is_wanted and (order := _order_of_numbers(cells, missing)) is not None:
+        dates, is_guess = {order: numbered_dates(cells.texts, order)}, False
+        since = "as days of a spreadsheet" if order == "excel" else f"as {order} since 1970"
+        remarks.append(Remark("date_numbers", f"{cells.name!r} is read {since}", cells.name))
+    else:
+        dates = dates_of(cells.texts)
+        order, is_guess = _order(cells, dates, missing)
     values = np.where(missing, np.datetime64("NaT", "s"), dates[order])
     bad = ~missing & np.isnat(values)
     if np.isnat(values).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a date")
-    remarks = list(_bad_cells(cells, bad, "date"))
+    remarks += [*_bad_cells(cells, bad, "date"), *_of_dates(cells, ~missing & ~bad)]
     if is_guess:
-        words = "day, month, year" if order == "dmy" else "month, day, year"
+        letters = {"d": "day", "m": "month", "y": "year"}
+        words = ", ".join(letters[letter] for letter in order)
         message = f"the dates of {cells.name!r} can be read in two ways; read as {words}"
         remarks.append(Remark("date_order_guessed", message, cells.name))
     column = _column(cells, Kind.DATE, missing | bad, "year, days, season, weekday and time of day")
     extra = {"order": order, "missing": list(cells.words)}
     return ReadColumn(column, Dates(cells.spread(values)), extra, tuple(remarks))
+
+
+def _order_of_numbers(cells: _Cells, missing: NDArray[np.bool_]) -> str | None:
+    """What numbers that are dates count, by their size; None where they are none."""
+    known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
+    numbers = np.abs(cells.numbers[np.isfinite(cells.numbers)])
+    if len(numbers) <= MOST * len(known) or all(map(DATE_LIKE_NUMBER.fullmatch, known)):
+        return None
+    if any(re.match(r"0\d", text) for text in known):
+        return None
+    sizes = (
+        ("nanoseconds", 1e17), ("microseconds", 1e14), ("milliseconds", 1e11), ("seconds", 1e8),
+    )  # fmt: skip
+    middle = float(np.median(numbers))
+    order = next((name for name, least in sizes if middle >= least), None)
+    return order or ("excel" if 1 <= middle < 110_000 else None)
+
+
+def _of_dates(cells: _Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
+    """What dates leave open."""
+    texts = [cells.distinct[place] for place in np.flatnonzero(is_date)]
+    short = np.array([_LONG_YEAR.search(text) is None for text in cells.distinct]) & is_date
+    if short.any():
+        count = int(cells.counts[short].sum())
+        message = f"years of two digits in {cells.name!r} are read as 1969 to 2068"
+        yield Remark("short_years", message, cells.name, count)
+    zones = {zone[1].lower() for text in texts if (zone := _ZONE.search(text))}
+    if len(zones - {"am", "pm"}) > 1:
+        shown_zones = ", ".join(sorted(zones)[:5])
+        message = f"{cells.name!r} has times of several zones ({shown_zones}), read as local ones"
+        yield Remark("zones_ignored", message, cells.name, len(zones))
 
 
 def _words(cells: _Cells, kind: Kind) -> ReadColumn:

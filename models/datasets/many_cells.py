@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import bucket_of, date_of, number_of, tokens_of
+from models.datasets.amounts import amount_of, number_of
+from models.datasets.cells import bucket_of, tokens_of
+from models.datasets.dates import date_of
 
 TextArray = Any
 """A `pyarrow.StringArray` without nulls."""
@@ -25,12 +28,14 @@ _CURRENCY = (
 )
 _DATE = (
     r"^(?P<first>\d{1,4})(?P<mark>[-/.])(?P<middle>\d{1,2})(?P<other>[-/.])(?P<last>\d{1,4})"
-    r"(?:[T ,]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
+    r"(?:[T ,]+(?P<hour>[01]?\d|2[0-3]):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
     r" ?(?:[zZ]|UTC|[-+]\d{2}:?(?:\d{2})?)?)?$"
 )
+_DAY_AND_MONTH = re.compile(r"\s*\d{1,2}[-/. ]")
 _DIGIT = r"\p{Nd}"
-_NO_NUMBER = r"(?i)[mqtvwx/:_#&@!?;=]"
+_NO_NUMBER = r"[/:_#&@!?;=]|\p{L}{6}"
 """What no number holds, with whatever currency."""
+ORDERS = ("dmy", "mdy", "ymd")
 
 
 def numbers_of(texts: TextArray, decimal: str) -> NDArray[np.float64]:
@@ -49,6 +54,34 @@ def numbers_of(texts: TextArray, decimal: str) -> NDArray[np.float64]:
     return numbers
 
 
+def amounts_of(texts: TextArray, column: Mapping[str, Any]) -> NDArray[np.float64]:
+    """`amount_of` each text, NaN where it is none.
+
+    Shapes:
+        (N,)
+    """
+    if column.get("clock"):
+        numbers = np.full(len(texts), np.nan)
+    else:
+        numbers = numbers_of(texts, column.get("decimal", "."))
+        numbers *= column.get("units", {}).get("", 1.0)
+    if column.get("clock") or column.get("units"):
+        left = np.flatnonzero(np.isnan(numbers))
+        for place in left[_matches(texts.take(left), _DIGIT)]:
+            number = amount_of(texts[int(place)].as_py(), column)
+            numbers[place] = np.nan if number is None else number
+    return numbers
+
+
+def numbered_dates(texts: TextArray, order: str) -> NDArray[np.datetime64]:
+    """`date_of` each text in an order of numbers, NaT where it is none.
+
+    Shapes:
+        (N,) seconds
+    """
+    return np.array([seconds_of(date_of(text, order)) for text in texts.to_pylist()])
+
+
 def dates_of(texts: TextArray) -> dict[str, NDArray[np.datetime64]]:
     """By the order of day and month: `date_of` each text, NaT where it is none.
 
@@ -59,7 +92,7 @@ def dates_of(texts: TextArray) -> dict[str, NDArray[np.datetime64]]:
 
     found = pc.extract_regex(texts, _DATE)
     is_read = found.is_valid().to_numpy(zero_copy_only=False)
-    dates = {order: np.full(len(texts), "NaT", dtype="datetime64[s]") for order in ("dmy", "mdy")}
+    dates = {order: np.full(len(texts), "NaT", dtype="datetime64[s]") for order in ORDERS}
     if is_read.any():
         parts = found.drop_null()
         for order, values in dates.items():
@@ -67,8 +100,10 @@ def dates_of(texts: TextArray) -> dict[str, NDArray[np.datetime64]]:
     left = np.flatnonzero(~is_read)
     for place in left[_matches(texts.take(left), _DIGIT)]:
         text = texts[int(place)].as_py()
+        date = date_of(text)
+        is_named = date is not None and _DAY_AND_MONTH.match(text) is None
         for order, values in dates.items():
-            values[place] = seconds_of(date_of(text, order))
+            values[place] = seconds_of(date if is_named else date_of(text, order))
     return dates
 
 
@@ -131,7 +166,7 @@ def _ungrouped(texts: TextArray, decimal: str, point: str) -> TextArray:
 
     for mark in ("." if decimal == "," else ",", "'", "\u2019", " ", "\u00a0", "\u202f"):
         sign = "\\." if mark == "." else mark
-        is_grouped = _matches(texts, rf"^[-+]?\d{{1,3}}({sign}\d{{3}})+({point}\d*)?$")
+        is_grouped = _matches(texts, rf"^[-+]?[1-9]\d{{0,2}}({sign}\d{{3}})+({point}\d*)?$")
         if is_grouped.any():
             texts = pc.if_else(is_grouped, pc.replace_substring(texts, mark, ""), texts)
     return texts
@@ -154,8 +189,12 @@ def _dates(parts: Any, order: str) -> NDArray[np.datetime64]:
     year_first = lengths("first") == 4
     first, middle, last = numbers("first"), numbers("middle"), numbers("last")
     of_year = lengths("last")
-    day, month = (first, middle) if order == "dmy" else (middle, first)
-    year = last + np.where(of_year == 4, 0, np.where(last > 68, 1900, 2000))
+    is_short = (of_year == 2) & (lengths("first") == 2)
+    day, month = (middle, first) if order == "mdy" else (first, middle)
+    year = last
+    if order == "ymd":
+        day, year = np.where(is_short, last, day), np.where(is_short, first, year)
+    year = year + np.where(of_year == 4, 0, np.where(year > 68, 1900, 2000))
     year, month, day = (
         np.where(year_first, one, other)
         for one, other in ((first, year), (middle, month), (last, day))

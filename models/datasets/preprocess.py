@@ -14,18 +14,25 @@ from typing import Any
 
 import torch
 
+from models.datasets.amounts import amount_of, clock_of, number_of, parted
 from models.datasets.cells import (
     boolean_of,
     bucket_of,
-    date_of,
-    date_parts,
     is_unspaced,
-    number_of,
     subwords,
     text_of,
     tokens_of,
     unicode_words,
     words,
+)
+from models.datasets.dates import (
+    date_of,
+    date_parts,
+    is_weekday,
+    month_of,
+    named_date,
+    numbered_date,
+    seconds_of_day,
 )
 from models.datasets.decision import decided, labels_said, probabilities
 from models.datasets.quantile_map import piecewise_linear
@@ -140,6 +147,7 @@ def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> list[flo
     comma = column.get("decimal", ".") == ","
     known: dict[str, float] = {}
     is_usual = all(number_of(word) is None for word in column.get("missing", ("",)))
+    is_usual = is_usual and not column.get("clock") and column.get("units", {}).get("", 1.0) == 1.0
     numbers = []
     for value in values:
         number = math.nan
@@ -183,9 +191,11 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
     if kind == "boolean":
         number = boolean_of(text)
     else:
-        number = number_of(text, column.get("decimal", "."))
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            number = float(value) if abs(value) < 3e38 else None
+        number = amount_of(text, column)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and not column.get("clock"):
+            number = float(value) * column.get("units", {}).get("", 1.0)
+            number = number if abs(number) < 3e38 else None
     return [float("nan") if missing or number is None else number]
 
 
@@ -240,8 +250,9 @@ def source(task_name: str) -> str:
     cuts = (words, is_unspaced, unicode_words, subwords, tokens_of)
     of_texts = [inspect.getsource(part) for part in cuts]
     if task_name.startswith("tabular"):
-        of_cells = (text_of, number_of, boolean_of, date_of, date_parts, bucket_of)
-        parts = [inspect.getsource(part) for part in of_cells]
+        of_cells = (text_of, number_of, parted, clock_of, amount_of, boolean_of, bucket_of)
+        of_dates = (date_of, numbered_date, named_date, month_of, is_weekday, seconds_of_day)
+        parts = [_renamed(part, part.__name__) for part in (*of_cells, *of_dates, date_parts)]
         parts += of_texts
         of_columns = (hashed_texts, encode_cell, encode_numbers, encode_column)
         parts += [_renamed(part, part.__name__) for part in of_columns]

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from models.datasets.cells import date_of
+from models.datasets.dates import date_of
 
 TOLERANCE = 0.1
 """Share of the usual step that a step may differ from it: months, leap years, clocks that drift."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.cells import number_of
+from models.datasets.amounts import number_of
 from models.datasets.columns import FIRST_ROW, Texts, shown, strings
 from models.datasets.inputs import Dates
 from models.datasets.kinds import DATE_LIKE_NUMBER, WrongKindError, read_column

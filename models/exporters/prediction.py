@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.datasets import pictures, steps
-from models.datasets.cells import date_of, number_of, text_of
+from models.datasets import amounts, dates, pictures, steps
+from models.datasets.cells import text_of
 from models.datasets.dialect import unmarked_utf16
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
@@ -68,7 +68,7 @@ if __name__ == "__main__":
 '''
 
 _Source = ModuleType | Callable[..., Any]
-_OF_CELLS = (text_of, number_of, date_of)
+_OF_CELLS = (text_of, amounts, dates)
 _ROWS = (unmarked_utf16, text_files, rows)
 
 

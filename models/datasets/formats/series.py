@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, series
-from models.datasets.cells import MISSING_WORDS, number_of
+from models.datasets.amounts import number_of
+from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import (
     FIRST_ROW,
     RawTable,

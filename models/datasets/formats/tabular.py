@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings, tabular
-from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, number_of
+from models.datasets.amounts import number_of
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
 from models.datasets.columns import (
     FIRST_ROW,
     RawTable,

@@ -9,7 +9,8 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from models.datasets.cells import number_of, text_of
+from models.datasets.amounts import number_of
+from models.datasets.cells import text_of
 from models.datasets.steps import TOLERANCE, calendar_of, counted, instant_of, later, on_grid
 
 

@@ -20,8 +20,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.datasets import Dataset
-from models.datasets.cells import boolean_of, date_of, number_of
+from models.datasets.amounts import number_of
+from models.datasets.cells import boolean_of
 from models.datasets.columns import FIRST_ROW
+from models.datasets.dates import date_of
 from models.datasets.formats import FormatError
 from models.datasets.kinds import read_column
 from models.datasets.preprocess import apply, encode, encode_column
@@ -103,7 +105,8 @@ def test_no_text_breaks_the_reading_of_a_cell(text: str) -> None:
         ("01/31/2026 1:05 PM", "mdy", (2026, 1, 31, 13, 5)),
         ("31. 01. 2026", "dmy", (2026, 1, 31)), ("2026年1月31日", "dmy", (2026, 1, 31)),
         ("2026-01", "dmy", (2026, 1, 1)), ("1/2026", "mdy", (2026, 1, 1)),
-        ("2026-13", "dmy", None), ("01.2026", "dmy", None), ("2026", "dmy", None),
+        ("2026-13", "dmy", None), ("01.2026", "dmy", (2026, 1, 1)), ("13.2026", "dmy", None),
+        ("2026", "dmy", None),
         ("31.01.2026 13.05", "dmy", (2026, 1, 31, 13, 5)),
         ("31.02.2026", "dmy", None), ("yesterday", "dmy", None), ("12", "dmy", None),
     ],

@@ -9,7 +9,9 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.datasets.cells import date_of, number_of, unicode_words, words
+from models.datasets.amounts import number_of
+from models.datasets.cells import unicode_words, words
+from models.datasets.dates import date_of
 from models.datasets.inputs import Categories
 from models.datasets.many_cells import dates_of, numbers_of, text_parts_of
 from models.datasets.preprocess import hashed_texts

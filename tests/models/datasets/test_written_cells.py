@@ -1,0 +1,248 @@
+"""Columns as people, spreadsheets and other programs write them: what each is read as, that what is
+understood is told, and that a bundle reads a row to the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from models.datasets.kinds import ReadColumn, read_column
+from models.datasets.preprocess import encode
+
+Cells = list[str]
+
+
+def column(texts: Cells, name: str = "c", **options: Any) -> ReadColumn:
+    array = pa.chunked_array([pa.array([text.strip() for text in texts], pa.string())])
+    return read_column(name, array, decimal=options.pop("decimal", "."), **options)
+
+
+def served(found: ReadColumn, texts: Cells) -> np.ndarray[Any, Any]:
+    """The numbers that a bundle makes of the cells; held to those of training."""
+    assert found.entry is not None
+    spec = {"name": "c", **found.entry.describe(), **found.extra}
+    alone = encode([{"c": text} for text in texts], {"columns": [spec]}).numpy()
+    np.testing.assert_allclose(found.entry.raw(spec), alone, rtol=1e-12, atol=1e-12)
+    return alone
+
+
+def told(found: ReadColumn) -> set[str]:
+    return {remark.code for remark in found.remarks}
+
+
+NAN = math.nan
+MARKS: list[tuple[Cells, str, list[float]]] = [
+    (["1,234.50-", "17.00", "200-"], ".", [-1234.5, 17, -200]),
+    (["1.234,50-", "17,00"], ",", [-1234.5, 17]),
+    (["( 1,234 )", "$(5)", "(5 %)"], ".", [-1234, -5, -0.05]),
+    (["\u20131,234", "\ufe635", "\u20117.5"], ".", [-1234, -5, -7.5]),
+    (["1\u2009234\u2009567.5", "1\u2007000"], ".", [1234567.5, 1000]),
+    (["12.- CHF", "CHF 3.\u2013", "4.50 Fr."], ".", [12, 3, 4.5]),
+    (["12,- \u20ac", "1.200,- \u20ac"], ",", [12, 1200]),
+    (["5 Ft", "1 200 Ft"], ",", [5, 1200]),
+    (["\u0e3f5", "\u20a612"], ".", [5, 12]),
+    (["R$ 1.234,50", "R$ 2,00"], ",", [1234.5, 2]),
+    (["%5", "7\uff05"], ".", [0.05, 0.07]),
+    (["51,000", "7"], ".", [51000, 7]),
+]
+
+
+@pytest.mark.parametrize(("texts", "decimal", "values"), MARKS)
+def test_what_stands_beside_digits_is_understood_and_told(
+    texts: Cells, decimal: str, values: list[float]
+) -> None:
+    found = column(texts, decimal=decimal)
+    assert found.column.kind == "number"
+    assert served(found, texts)[:, 0] == pytest.approx(values)
+    assert told(found) == {"number_marks"} | ({"mixed_marks"} & told(found))
+
+
+def test_a_zero_before_the_comma_is_no_thousand() -> None:
+    texts = ["0,125", "1,125", "2,5"]
+    found = column(texts)
+    assert served(found, texts)[:, 0].tolist() == [0.125, 1.125, 2.5]
+    assert "decimal_guessed" in told(found)
+
+
+@pytest.mark.parametrize("texts", [["$5", "\u20ac6", "7"], ["5 %", "0.5", "7 %"]])
+def test_signs_that_differ_are_told(texts: Cells) -> None:
+    assert "mixed_marks" in told(column(texts))
+
+
+UNITS: list[tuple[Cells, list[float]]] = [
+    (["12 kg", "7.5kg", "3 KG"], [12, 7.5, 3]),
+    (["12 kg", "13 kg", "500 g"], [12, 13, 0.5]),
+    (["1.2M", "300k", "2M"], [1.2e6, 3e5, 2e6]),
+    (["950", "1.2k", "3k"], [950, 1200, 3000]),
+    (["1 TB", "500 GB", "256 GB"], [1000, 500, 256]),
+    (["20.5 \u00b0C", "-3 \u00b0C"], [20.5, -3]),
+    (["1 bedroom", "3 bedrooms"], [1, 3]),
+    (["30 sq ft", "41 sq ft"], [30, 41]),
+    (["2 years", "1 year", "6 months"], [2, 1, 0.5]),
+]
+
+
+@pytest.mark.parametrize(("texts", "values"), UNITS)
+def test_numbers_with_a_unit_are_numbers(texts: Cells, values: list[float]) -> None:
+    found = column(texts)
+    assert (found.column.kind, told(found)) == ("number", {"units"})
+    assert served(found, texts)[:, 0] == pytest.approx(values)
+
+
+def test_another_unit_at_prediction_is_no_number() -> None:
+    found = column(["12 kg", "7 kg", "8 kg"])
+    assert found.entry is not None
+    spec = {"name": "c", **found.entry.describe(), **found.extra}
+    rows = [{"c": text} for text in ("9 kg", "9", "9 lb")] + [{"c": 9.0}]  # type: ignore[dict-item]
+    found_values = encode(rows, {"columns": [spec]})[:, 0].tolist()
+    assert found_values[:2] == [9, 9] and math.isnan(found_values[2]) and found_values[3] == 9
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["12 Main Street", "7 Oak Avenue", "9 Elm Road"] * 3,
+        ["5a", "5b", "6c", "5a"] * 3,
+        ["007 A", "012 A", "007 A"] * 3,
+    ],
+)
+def test_words_behind_digits_are_no_units(texts: Cells) -> None:
+    assert column(texts).column.kind in ("category", "text")
+
+
+def test_a_few_odd_cells_are_bad_and_no_units() -> None:
+    texts = [*map(str, range(30)), "12a", "1e200"]
+    found = column(texts)
+    assert found.column.missing == 2 and told(found) == {"bad_cells"}
+    assert np.isnan(served(found, texts)[30:, 0]).all()
+
+
+CLOCKS: list[tuple[Cells, list[float]]] = [
+    (["13:45", "0:30", "23:59"], [49500, 1800, 86340]),
+    (["1:05 PM", "12:00 am", "9:30 a.m."], [47100, 0, 34200]),
+    (["13h45", "8h05"], [49500, 29100]),
+    (["13:45 Uhr", "8:05 Uhr"], [49500, 29100]),
+    (["36:10:05", "1:00:00"], [130205, 3600]),
+    (["2 days 01:00:00", "0 days 00:30:00"], [176400, 1800]),
+    (["2h 50m", "19h", "5m"], [10200, 68400, 300]),
+    (["PT1H30M", "P1DT2H"], [5400, 93600]),
+]
+
+
+@pytest.mark.parametrize(("texts", "seconds"), CLOCKS)
+def test_times_of_day_and_durations_are_seconds(texts: Cells, seconds: list[float]) -> None:
+    found = column(texts)
+    assert (found.column.kind, told(found)) == ("number", {"clock_times"})
+    assert served(found, texts)[:, 0] == pytest.approx(seconds)
+
+
+DATES: list[tuple[Cells, list[tuple[int, ...]]]] = [
+    (["1. Januar 2024", "15. M\u00e4rz 2024", "3. Dez. 2023"],
+     [(2024, 1, 1), (2024, 3, 15), (2023, 12, 3)]),
+    (["1er janvier 2024", "15 f\u00e9vrier 2024", "3 ao\u00fbt 2023", "7 d\u00e9c. 2023"],
+     [(2024, 1, 1), (2024, 2, 15), (2023, 8, 3), (2023, 12, 7)]),
+    (["1 de enero de 2024", "3 de agosto de 2023"], [(2024, 1, 1), (2023, 8, 3)]),
+    (["1 gennaio 2024", "2 giu 2024", "3 lug 2024"], [(2024, 1, 1), (2024, 6, 2), (2024, 7, 3)]),
+    (["1 de mar\u00e7o de 2024", "3 dez 2023"], [(2024, 3, 1), (2023, 12, 3)]),
+    (["1 maart 2024", "15 mei 2024"], [(2024, 3, 1), (2024, 5, 15)]),
+    (["1 stycznia 2024", "3 wrze\u015bnia 2023"], [(2024, 1, 1), (2023, 9, 3)]),
+    (["Montag, 1. Januar 2024", "Mittwoch, 31. Januar 2024"], [(2024, 1, 1), (2024, 1, 31)]),
+    (["mar. 5 mars 2024", "lun. 4 mars 2024"], [(2024, 3, 5), (2024, 3, 4)]),
+    (["Mar 2024", "Apr 2024"], [(2024, 3, 1), (2024, 4, 1)]),
+    (["Jan-24", "Feb-24"], [(2024, 1, 1), (2024, 2, 1)]),
+    (["2024-Q1", "Q4 2023"], [(2024, 1, 1), (2023, 10, 1)]),
+    (["2024-W05", "2024-W06"], [(2024, 1, 29), (2024, 2, 5)]),
+    (["01.2024", "02.2024", "11.2023"], [(2024, 1, 1), (2024, 2, 1), (2023, 11, 1)]),
+    (["20240131100500", "20240201110600", "20240202000000"],
+     [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6), (2024, 2, 2)]),
+    (["20240131T1005", "20240201T1106"], [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+    (["31JAN2024:10:05:00", "01FEB2024:11:06:00"], [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+    (["31/Jan/2024:10:05:00 +0000", "01/Feb/2024:11:06:00 +0000"],
+     [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+    (["Wed, 31 Jan 2024 10:05:00 GMT", "Thu, 01 Feb 2024 11:06:00 GMT"],
+     [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+    (["Wed Jan 31 10:05:00 2024", "Thu Feb  1 11:06:00 2024"],
+     [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+    (["2024-01-31 24:00", "2024-02-01 01:00"], [(2024, 2, 1), (2024, 2, 1, 1)]),
+    (["01/31/2024 1:05 p.m.", "02/01/2024 12:06 a.m."], [(2024, 1, 31, 13, 5), (2024, 2, 1, 0, 6)]),
+    (["2024-01-31 10:00 CET", "2024-07-31 10:00 CET"], [(2024, 1, 31, 10), (2024, 7, 31, 10)]),
+    (["2024\u5e741\u670831\u65e5 10\u664205\u5206", "2024\u5e742\u67081\u65e5 11\u664206\u5206"],
+     [(2024, 1, 31, 10, 5), (2024, 2, 1, 11, 6)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "dates"), DATES)
+def test_dates_of_other_languages_and_programs(texts: Cells, dates: list[tuple[int, ...]]) -> None:
+    found = column(texts)
+    assert found.column.kind == "date" and found.entry is not None
+    assert found.entry.values.tolist() == [datetime(*date) for date in dates]
+    served(found, texts)
+
+
+NUMBERED = [
+    (["1706695500", "1706695501"], datetime(2024, 1, 31, 10, 5)),
+    (["1706695500000", "1706695501000"], datetime(2024, 1, 31, 10, 5)),
+    (["45322.5", "45323"], datetime(2024, 1, 31, 12)),
+]
+
+
+@pytest.mark.parametrize(("texts", "first"), NUMBERED)
+def test_numbers_are_dates_only_when_somebody_says_so(texts: Cells, first: datetime) -> None:
+    assert column(texts).column.kind == "number"
+    found = column(texts, wanted="date")
+    assert found.entry is not None and found.entry.values[0] == np.datetime64(first)
+    assert told(found) == {"date_numbers"}
+    served(found, texts)
+
+
+GUESSED: list[tuple[Cells, str, tuple[int, ...]]] = [
+    (["20-01-05", "24-05-28", "22-03-17"], "date_order_guessed", (2020, 1, 5)),
+    (["31/01/2024", "02/28/2024", "13/05/2024", "03/04/2024"], "date_order_guessed", (2024, 1, 31)),
+    (["13.01.24", "14.01.71"], "short_years", (2024, 1, 13)),
+    (["2024-01-31 10:00+01:00", "2024-01-31 10:00+09:00"], "zones_ignored", (2024, 1, 31, 10)),
+]
+
+
+@pytest.mark.parametrize(("texts", "code", "first"), GUESSED)
+def test_what_dates_leave_open_is_told(texts: Cells, code: str, first: tuple[int, ...]) -> None:
+    found = column(texts)
+    assert code in told(found)
+    assert found.entry is not None and found.entry.values[0] == np.datetime64(datetime(*first))
+
+
+KINDS: dict[str, tuple[Cells, str, str]] = {
+    "j and n": (["J", "n", "j"], "c", "boolean"),
+    "s and n": (["S", "N"], "c", "boolean"),
+    "n\u00e3o in two letters": (["sim", "na\u0303o"], "c", "boolean"),
+    "\u306f\u3044": (["\u306f\u3044", "\u3044\u3044\u3048"], "c", "boolean"),
+    "foxpro": ([".T.", ".F."], "c", "boolean"),
+    "true, 0 and yes": (["True", "0", "yes", "no"], "c", "boolean"),
+    "directions": (["n", "s", "o", "n", "s"], "c", "category"),
+    "languages": (["no", "ja", "si", "no"], "c", "category"),
+    "infinities": (["1", "2", "inf", "-Infinity"], "c", "number"),
+    "one number or none": (["1", "", "1", ""], "c", "category"),
+    "postcodes by name": (["10001", "10978", "10001", "11955"], "zip", "category"),
+    "phones": ([f"+4917{i:08d}" for i in range(9)], "c", "identifier"),
+    "hexadecimal": (["12345e67", "00000e12", "98765e01"] * 3, "c", "category"),
+    "exponents": (["1e5", "2e3", "4e1"], "c", "number"),
+    "Kundennummer": ([str(i * 7) for i in range(9)], "Kundennummer", "identifier"),
+    "rows of R": ([str(i) for i in range(1, 9)], "X", "identifier"),
+    "no rows of R": (["3", "1", "9", "4"], "X", "number"),
+    "\\N of MySQL": (["a", "\\N", "b", "a"], "c", "category"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_kinds_that_are_easily_taken_for_others(case: str) -> None:
+    texts, name, kind = KINDS[case]
+    found = column(texts, name)
+    assert found.column.kind == kind
+    assert found.column.missing == sum(t in ("", "\\N", "inf", "-Infinity") for t in texts)
+    if found.entry is not None:
+        served(found, texts)
