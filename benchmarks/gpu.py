@@ -25,6 +25,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -275,7 +276,7 @@ def packed(processes: int, seconds: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Figures of one GPU.")
     parser.add_argument("--quick", action="store_true", help="few rounds: whether all of it runs")
-    parser.add_argument("--images", type=int, default=16_384)
+    parser.add_argument("--images", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=12.0, help="of each number of processes")
     arguments = parser.parse_args()
@@ -297,24 +298,31 @@ def main() -> None:
         "images": len(dataset.train),
         "rounds": rounds,
         "targets": TARGETS,
-        "packed": shares,
     }
-    report["supernets"] = [
-        supernet.compare(method, 16, 8, rounds, CARD, precision)
-        for method, precision in (
-            ("darts", "float32"),
-            ("darts", "bfloat16"),
-            ("darts_second_order", "float32"),
-            ("gdas", "float32"),
-        )
-    ]
-    report["training"] = {
-        build.__name__: [compared(build, dataset, batch, rounds, LOOPS) for batch in (64, 1024)]
-        for build in (training.plain, training.separable)
-    }
-    report["precision"] = [
-        compared(wide, dataset, batch, rounds, PRECISIONS) for batch in (64, 1024)
-    ]
+
+    def part(name: str, value: object) -> None:
+        """Told as it ends: a run that is cut short has what it has measured."""
+        report[name] = value
+        print(json.dumps({name: value}), file=sys.stderr, flush=True)
+
+    part("packed", shares)
+    part(
+        "training",
+        {
+            build.__name__: [compared(build, dataset, batch, rounds, LOOPS) for batch in (64, 1024)]
+            for build in (training.plain, training.separable)
+        },
+    )
+    part("precision", [compared(wide, dataset, batch, rounds, PRECISIONS) for batch in (64, 1024)])
+    supernets = []
+    for method, precision in (
+        ("darts", "float32"),
+        ("darts", "bfloat16"),
+        ("darts_second_order", "float32"),
+        ("gdas", "float32"),
+    ):
+        supernets.append(supernet.compare(method, 16, 8, rounds, CARD, precision))
+        part("supernets", supernets)
     print(json.dumps(report, indent=2))
 
 
