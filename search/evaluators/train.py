@@ -210,7 +210,11 @@ class TrainEvaluator:
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
         url = self._state_url(trial)
-        start, left = (None, NOTHING) if is_final else saved.left(url, trial)
+        start, left = (None, NOTHING)
+        if not is_final and self._leaves_state(
+            candidate
+        ):  # else looking costs a store two requests
+            start, left = saved.left(url, trial)
         before = left.metrics
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
         if not is_final and not before and candidate.architecture not in self._free:
@@ -336,6 +340,10 @@ class TrainEvaluator:
             )
         batch_size = largest_step(self._dataset, recipe, micro_batches)
         return training_bytes(network, task, recipe, batch_size)
+
+    def _leaves_state(self, candidate: Candidate) -> bool:
+        """Whether its training is left after an epoch that is not its last."""
+        return any(epoch < candidate.recipe.epochs for epoch in self._save_after)
 
     def _state_url(self, trial: Trial) -> str:
         return f"{self._checkpoints}/{trial.number}.state.safetensors"

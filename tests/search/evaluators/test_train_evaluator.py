@@ -14,11 +14,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from torch import nn
 from torch.nn import functional
 
@@ -152,9 +154,37 @@ def test_a_trial_goes_on_in_another_worker_where_it_was_left(tmp_path: Path) -> 
     assert after[1]["train_seconds"] > before[1]["train_seconds"]
 
     other = trial(recipe=Recipe(epochs=3, batch_size=512))
-    assert len(run(TrainEvaluator("digits", url), other)) == 3  # not that one's state
+    assert (
+        len(run(TrainEvaluator("digits", url, save_after=(1,)), other)) == 3
+    )  # not that one's state
     (tmp_path / "left" / "0.state.safetensors").write_bytes(b"torn")
-    assert scores(run(TrainEvaluator("digits", url), of)) == whole
+    assert scores(run(TrainEvaluator("digits", url, save_after=(1,)), of)) == whole
+
+
+class Counting(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A store that counts what it is asked: on S3 each is a request."""
+
+    protocol = "counting"
+    asked: ClassVar[list[str]] = []
+
+    def info(self, path: str, **options: Any) -> Any:
+        self.asked.append(path)
+        return super().info(path, **options)
+
+    def _open(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.asked.append(path)
+        return super()._open(path, *arguments, **options)
+
+
+@pytest.mark.parametrize(("save_after", "asks"), [((), False), ((2,), False), ((1,), True)])
+def test_a_store_is_asked_for_a_state_where_the_search_leaves_one(
+    tmp_path: Path, save_after: tuple[int, ...], asks: bool
+) -> None:
+    fsspec.register_implementation("counting", Counting, clobber=True)
+    Counting.asked.clear()
+    evaluator = TrainEvaluator("digits", f"counting://{tmp_path}", save_after=save_after)
+    next(iter(evaluator.evaluate(trial())))
+    assert bool(Counting.asked) == asks
 
 
 def test_a_final_trial_scores_the_test_split_once_and_leaves_its_weights(
