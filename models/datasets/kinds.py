@@ -49,7 +49,7 @@ _NAME_OF_AN_IDENTIFIER = re.compile(
     r"|unnamed: ?\d+(?:\.\d+)?|.*nummer|.*[_\s.-](?:nr|no|num|number|key)\.?|(?-i:.*[a-z]Id|.*ID)"
 )
 _NAME_OF_A_ROW = re.compile(
-    r"\.\.\.\d+|X|V1|(?i:nr|no|n|sn|s\. ?no|#|number|serial|row|obs|seq)\.?"
+    r"\.\.\.\d+|X|V1|(?i:nr|no|sn|s\. ?no|#|serial|row|obs)\.?"
 )
 """Of a column that counts the rows, where its numbers do."""
 _NAME_OF_A_CODE = re.compile(

@@ -171,7 +171,14 @@ class Hashed:
 
 
 SMALL: dict[str, Any] = {
-    "space": {"family": "cnn_cell", "topology": "nasbench201", "channels": 4, "cells": 1},
+    "space": {
+        "family": "cnn_cell",
+        "topology": "nasbench201",
+        "channels": 4,
+        "cells": 1,
+        "stem_stride": 1,
+        "head_pool": 1,
+    },
     "training": {"epochs": 1},
     "final": {"top": 1, "seeds": 1, "epochs": 1},
 }
