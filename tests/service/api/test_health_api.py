@@ -190,7 +190,8 @@ def test_a_held_catalog_is_not_sent_again(client: TestClient) -> None:
 
 def test_a_space_is_validated_alone(client: TestClient) -> None:
     path = "/v1/search-spaces/validate"
-    body = {"dataset": "digits", "space": {"family": "cnn_cell", "topology": "nasbench201"}}
+    cell = {"family": "cnn_cell", "topology": "nasbench201", "head_pool": 1}
+    body = {"dataset": "digits", "space": cell}
     answer = client.post(path, json=body).json()
     assert answer["size"] == 5**6  # the NAS-Bench-201 cell: 5 operations on 6 edges
     assert len(answer["examples"]) == 3
