@@ -48,9 +48,7 @@ _NAME_OF_AN_IDENTIFIER = re.compile(
     r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|index|idx|rownames?|row_?(?:id|nr|no|number))"
     r"|unnamed: ?\d+(?:\.\d+)?|.*nummer|.*[_\s.-](?:nr|no|num|number|key)\.?|(?-i:.*[a-z]Id|.*ID)"
 )
-_NAME_OF_A_ROW = re.compile(
-    r"\.\.\.\d+|X|V1|(?i:nr|no|sn|s\. ?no|#|serial|row|obs)\.?"
-)
+_NAME_OF_A_ROW = re.compile(r"\.\.\.\d+|X|V1|(?i:nr|no|sn|s\. ?no|#|serial|row|obs)\.?")
 """Of a column that counts the rows, where its numbers do."""
 _NAME_OF_A_CODE = re.compile(
     r"(?i)(?:.*[_\s.-])?(?:zip|zip_?code|plz|postcode|postal_?code|postleitzahl|phone|telephone|tel|"
