@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from models.architecture import AllBut, Allowed, Decision
 from models.domains import Domain, Scalar
 
-GOLDEN_SECTION = 618_034
-"""Millionths: a space may have more points than a float can count."""
-
 OTHERWISE = object()
 """A value that no condition names."""
 
@@ -38,17 +35,6 @@ def assignment_at(decisions: Sequence[Decision], index: int) -> dict[str, Scalar
     if left:
         raise IndexError(f"no point {index} of {count_assignments(decisions)}")
     return values
-
-
-def stride_over(size: int, offset: int = 0) -> int:
-    """A step near the golden section of `size`, and `offset` beyond it, without a divisor in common
-    with it: going on by it modulo `size` comes by every point once, and spreads over all of them
-    early (a Kronecker sequence).
-    """
-    stride = size * GOLDEN_SECTION // 10**6 + offset
-    while math.gcd(stride, size) != 1:
-        stride += 1
-    return stride
 
 
 def _point(

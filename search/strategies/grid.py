@@ -7,17 +7,21 @@ sequence, so that a search of any length covers the grid about evenly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import Field
 
 from models.domains import Choice
-from search.counting import assignment_at, count_assignments, stride_over
+from search.counting import assignment_at, count_assignments
 from search.space import SearchSpace
 from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
+
+GOLDEN_SECTION = 618_034
+"""Millionths: a grid may have more points than a float can count."""
 
 
 @strategies.register("grid")
@@ -41,7 +45,10 @@ class Grid:
         self._size = int(count_assignments(self._decisions))
         rng = rng_for(seed, SearchPurpose.GRID)
         self._offset = rng.randrange(self._size)
-        self._stride = stride_over(self._size, rng.randrange(1 + self._size // 100))
+        stride = self._size * GOLDEN_SECTION // 10**6 + rng.randrange(1 + self._size // 100)
+        while math.gcd(stride, self._size) != 1:
+            stride += 1
+        self._stride = stride
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
         index = (self._offset + number * self._stride) % self._size

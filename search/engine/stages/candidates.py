@@ -13,7 +13,6 @@ from search.engine.archive import Tally
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.stage import Given, Stage, Stages, stages
 from search.engine.suggestions import Suggestion
-from search.engine.untried import ENUMERATION, Untried
 from search.objectives import Incumbents, violation
 from search.trial import Candidate, Proposal, Trial, TrialState
 from search.trial_kind import TrialKind, registered
@@ -39,9 +38,7 @@ SUPERNET = registered(
 )
 
 MAX_REPEATS = 100
-"""Proposals in a row that were all tried before, after which the strategy is not asked any more:
-what a small space holds untried follows, and any other counts as exhausted.
-"""
+"""Proposals in a row that were all tried before, after which the space counts as exhausted."""
 
 MAX_REFUSALS = 1000
 """Proposals refused without training since the last trial that cost budget, after which the space
@@ -76,8 +73,6 @@ class Candidates(Stage):
         self._repeats = self._refusals = 0
         self._reasons = Tally()  # why trials have no usable result
         self._is_stopped = self._is_asked_out = False
-        self._untried = Untried(given.space, earlier.archive)
-        self._is_enumerated = self._has_supernets = False
 
     @classmethod
     def counts(cls, spec: SearchSpec, distinct: float) -> int:
@@ -135,8 +130,6 @@ class Candidates(Stage):
     def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
         if (suggestion := self._suggestion()) is not None:
             return self._trial(number, suggestion.candidate, suggestion.origin)
-        if self._is_run_dry and (candidate := self._rest()) is not None:
-            return self._trial(number, candidate, ENUMERATION)
         proposal = self._strategy.ask(number, running)
         return None if proposal is None else self._trial(number, proposal)
 
@@ -149,18 +142,7 @@ class Candidates(Stage):
 
     @property
     def _is_exhausted(self) -> bool:
-        if self._refusals >= MAX_REFUSALS:
-            return True
-        return self._is_run_dry and self._rest() is None
-
-    @property
-    def _is_run_dry(self) -> bool:
-        """Whether the strategy has nothing new to ask for."""
-        return self._is_enumerated or self._repeats >= MAX_REPEATS
-
-    def _rest(self) -> Candidate | None:
-        """The next that was not tried. Beside supernets there is none: what they derive counts."""
-        return None if self._has_supernets else self._untried.first()
+        return self._repeats >= MAX_REPEATS or self._refusals >= MAX_REFUSALS
 
     def _suggestion(self) -> Suggestion | None:
         """The next suggestion; None once the strategy is to be asked."""
@@ -188,10 +170,8 @@ class Candidates(Stage):
         )
 
     def _start(self, trial: Trial) -> None:
-        self._is_enumerated = self._is_enumerated or trial.origin == ENUMERATION
-        self._has_supernets = self._has_supernets or trial.is_supernet
-        self._suggested += trial.origin not in (None, ENUMERATION)
-        self._asked += trial.origin in (None, ENUMERATION)
+        self._suggested += trial.origin is not None
+        self._asked += trial.origin is None
         if trial.is_repeat:
             self._repeats += 1
         else:

@@ -78,8 +78,7 @@ class TrialRead(BaseModel):
         description="the earlier search that `source` belongs to, where it was a warm start"
     )
     origin: str | None = Field(
-        description="who suggested it, like proxy:synflow; enumeration: the strategy had nothing "
-        "new to ask for, and the rest of a small space follows; null: the strategy asked for it"
+        description="who suggested it, like proxy:synflow; null: the strategy asked for it"
     )
     seed: int
     asked_after: int = Field(

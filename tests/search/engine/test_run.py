@@ -4,8 +4,6 @@ from collections.abc import Sequence
 import pytest
 
 from search.engine.journal import Event, MemoryJournal
-from search.engine.replay import replay
-from search.engine.stage import Given
 from search.engine.stages.candidates import CANDIDATE, MAX_REPEATS
 from search.engine.stages.finals import FINAL
 from search.strategy import strategies
@@ -113,32 +111,6 @@ def test_a_small_space_is_exhausted_and_the_search_ends_well(name: str, parallel
     assert run.failed_reason is None
     assert len(run.trials) <= 4 + (4 + 1) * MAX_REPEATS + 2
     assert run.trials[-1].kind is FINAL
-
-
-def test_the_rest_of_a_small_space_follows_when_the_strategy_runs_dry() -> None:
-    """One that asks for one network for ever: 26 others follow, up to the budget each once, and the
-    strategy is told them. A search that goes on from its journal goes on with them.
-    """
-    space = letters(3)
-    strategy = Listening(Listed(candidates(space, "abc")))
-    run = started(space, strategy, spec_of(20), journal := MemoryJournal())
-    finish(run)
-    assert run.exhausted_reason is None and run.trials_spent == 20
-    rest = [t for t in run.trials if t.kind is CANDIDATE and not t.is_repeat]
-    assert len({trial.architecture_key for trial in rest}) == len(rest) == 20
-    assert [trial.origin for trial in rest] == [None] + 19 * ["enumeration"]
-    assert sum(t.state is TrialState.CACHED for t in run.trials) == MAX_REPEATS
-    assert {trial.number for trial in rest} <= {trial.number for trial in strategy.told}
-    given = Given(spec_of(20), space, Listed(candidates(space, "abc")))
-    assert replay(given, journal.history()).is_same
-
-    before = MemoryJournal()
-    before.events += [event for event in journal.history() if event.trial.kind is CANDIDATE]
-    more = started(space, Listed(candidates(space, "abc")), spec_of(50), before)
-    finish(more)
-    assert more.trials_spent == 27 and more.exhausted_reason == (
-        "the search space is exhausted after 27 distinct architectures"
-    )
 
 
 def test_the_reason_names_pairs_where_the_recipe_is_searched() -> None:
