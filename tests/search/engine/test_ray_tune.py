@@ -109,7 +109,10 @@ class Script:
 
 
 def run_of(
-    journal: MemoryJournal, trials: int = 4, strategy: Strategy | None = None, seeds: int = 1
+    journal: MemoryJournal,
+    trials: int = 4,
+    strategy: Strategy | None = None,
+    seeds: int = 1,
 ) -> SearchRun:
     space = letters(6)
     spec = spec_of(budget=Budget(trials=trials), final=Final(top=1, seeds=seeds, epochs=2))
@@ -338,12 +341,11 @@ def test_trials_shorter_than_the_start_of_a_worker_are_spread_over_all(folder: P
     """The second worker is there when the first has run ten trials. The trial that it is made for
     waits for it; how many follow there depends on the machine.
     """
-    run = run_of(MemoryJournal(), trials=150)
+    run = run_of(MemoryJournal(), trials=40)
     run_ray_tune(run, Late(folder, 10), TWO)
     assert run.finished and run.failed_reason is None
     candidates = [trial for trial in run.trials if trial.kind is CANDIDATE]
-    assert candidates[1].worker != candidates[0].worker
-    assert len({trial.worker for trial in candidates if trial.worker}) == 2
+    assert len({trial.worker for trial in candidates}) == 2
 
 
 @on_ray

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,24 +59,22 @@ class Unruly:
 
 class Late:
     """Makes well-behaved evaluators, `Unruly` without orders. It arrives in the second process only
-    when `trials` have begun in the first: the actor there takes as long to be made.
+    when `trials` have begun in the first: the actor there takes as long to be made. The first then
+    waits for it, as trials are shorter than any start of a process.
     """
 
     def __init__(self, folder: Path, trials: int) -> None:
         self._folder, self._trials, self._home = folder, trials, os.getpid()
 
     def __call__(self) -> Unruly:
-        return Unruly(self._folder, epochs=1, seconds=0.0)
+        return _Waiting(self._folder, self._trials)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if os.getpid() == self._home:
+        if os.getpid() == self._home or self._is_first():
             return
-        deadline = time.monotonic() + 60
-        while not self._is_first() and len(list(self._folder.glob("*-0"))) < self._trials:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no {self._trials} trials have begun elsewhere")
-            time.sleep(0.01)
+        _wait_until(lambda: len(list(self._folder.glob("*-0"))) >= self._trials)
+        (self._folder / "second").touch()
 
     def _is_first(self) -> bool:
         """Whether no other process was here before."""
@@ -84,6 +82,25 @@ class Late:
         with contextlib.suppress(FileExistsError), first.open("x") as file:
             file.write(str(os.getpid()))
         return first.read_text() == str(os.getpid())
+
+
+class _Waiting(Unruly):
+    def __init__(self, folder: Path, trials: int) -> None:
+        super().__init__(folder, epochs=1, seconds=0.0)
+        self._trials = trials
+
+    def evaluate(self, trial: Trial) -> Iterator[Measurement]:
+        yield from super().evaluate(trial)
+        if len(list(self._folder.glob("*-0"))) > self._trials:
+            _wait_until((self._folder / "second").exists)
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the other process has not come so far")
+        time.sleep(0.01)
 
 
 class Unbuildable:
