@@ -210,10 +210,8 @@ class TrainEvaluator:
         network = build(candidate.architecture, dataset.task, candidate.recipe, trial.seed)
         network.to(device)
         url = self._state_url(trial)
-        start, left = (None, NOTHING)
-        if not is_final and self._leaves_state(
-            candidate
-        ):  # else looking costs a store two requests
+        start, left = None, NOTHING
+        if not is_final and self._leaves_state(candidate):
             start, left = saved.left(url, trial)
         before = left.metrics
         known["latency_ms"] = before.get("latency_ms") or latency_ms(network, dataset.task, device)
@@ -342,7 +340,9 @@ class TrainEvaluator:
         return training_bytes(network, task, recipe, batch_size)
 
     def _leaves_state(self, candidate: Candidate) -> bool:
-        """Whether its training is left after an epoch that is not its last."""
+        """Whether its training is left after an epoch that is not its last: to look for what was
+        left costs a store two requests.
+        """
         return any(epoch < candidate.recipe.epochs for epoch in self._save_after)
 
     def _state_url(self, trial: Trial) -> str:
