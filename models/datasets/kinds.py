@@ -1,13 +1,12 @@
-"""Which kind a column is: by what most of its cells say, by the file's own types, or by a person's
-word. What is guessed, left out or unreadable is told.
+"""A column read as the kind that it is: by what most of its cells say, by the file's own types, or
+by a person's word. What is guessed, left out or unreadable is told.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,16 @@ from models.datasets.cells import (
     EMPTY_WORDS,
     MISSING_WORDS,
     boolean_of,
-    is_unspaced,
 )
 from models.datasets.columns import FIRST_ROW, Texts, shown
+from models.datasets.guessed_kind import (
+    CODE,
+    DATE_LIKE_NUMBER,
+    MOST,
+    Cells,
+    cells_of,
+    guessed_kind,
+)
 from models.datasets.inputs import (
     Booleans,
     Categories,
@@ -29,39 +35,13 @@ from models.datasets.inputs import (
     LongTexts,
     Numbers,
 )
-from models.datasets.many_cells import amounts_of, dates_of, numbered_dates, numbers_of
+from models.datasets.many_cells import dates_of, numbered_dates
 from models.datasets.units import units_of
 from models.remarks import Column, Kind, Remark, Role
-
-MOST = 0.5
-"""Share of the cells that has to be a number, or a date, for the rest to be unreadable."""
 
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 """A number that needs no interpretation, which `pyarrow` reads at once."""
 
-_CODE = re.compile(r"[-+]?0\d+(?:[eE]\d+)?|\d{16,}")
-_PHONE = re.compile(r"\+\d{7,}")
-_HEX_DIGITS = re.compile(r"(?i)[0-9a-f]{6,}")
-_INFINITE = re.compile(r"(?i)[-+]?(?:inf(?:inity)?|∞|\d+(?:\.\d+)?e\+?\d{2,3})")
-_HEX = re.compile(r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24,64}")
-_NAME_OF_AN_IDENTIFIER = re.compile(
-    r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|index|idx|rownames?|row_?(?:id|nr|no|number))"
-    r"|unnamed: ?\d+(?:\.\d+)?|.*nummer|.*[_\s.-](?:nr|no|num|number|key)\.?|(?-i:.*[a-z]Id|.*ID)"
-)
-_NAME_OF_A_ROW = re.compile(r"\.\.\.\d+|X|V1|(?i:nr|no|sn|s\. ?no|#|serial|row|obs)\.?")
-"""Of a column that counts the rows, where its numbers do."""
-_NAME_OF_A_CODE = re.compile(
-    r"(?i)(?:.*[_\s.-])?(?:zip|zip_?code|plz|postcode|postal_?code|postleitzahl|phone|telephone|tel|"
-    r"telefon|mobile|fax|isbn|ean|gtin|upc|sku|ssn|iban|blz)"
-)
-_ENGLISH = frozenset("true t yes y 1 1.0 on .t. false f no n 0 0.0 off .f.".split())
-"""Words for yes and no that one column may have side by side; those of other languages mean
-something else in the next one, and directions and languages are called like them.
-"""
-DATE_LIKE_NUMBER = re.compile(
-    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
-)
-_MONTH_LIKE_NUMBER = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d{2}")
 _ZONE = re.compile(
     r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
 )
@@ -86,40 +66,6 @@ class ReadColumn:
     remarks: tuple[Remark, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """The distinct texts of a column, and which row has which; `texts` are the distinct ones as an
-    array of `pyarrow`. `form`: `clock` or `units`, as `amounts.amount_of` takes them.
-    """
-
-    name: str
-    distinct: list[str]
-    places: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    decimal: str
-    words: tuple[str, ...]
-    texts: Texts
-    form: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def is_missing(self) -> NDArray[np.bool_]:
-        words = frozenset(self.words)
-        return np.array([text.lower() in words for text in self.distinct], dtype=bool)
-
-    @cached_property
-    def numbers(self) -> NDArray[np.float64]:
-        """The number of each distinct text, NaN where it is none."""
-        numbers = amounts_of(self.texts, {"decimal": self.decimal, **self.form})
-        return np.where(self.is_missing, np.nan, numbers)
-
-    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        return values[self.places]
-
-    def first_row(self, chosen: NDArray[np.bool_]) -> int:
-        """The row in the file of the first cell that is `chosen`."""
-        return int(np.flatnonzero(chosen[self.places])[0]) + FIRST_ROW
-
-
 def read_column(
     name: str,
     texts: Texts,
@@ -138,7 +84,7 @@ def read_column(
         WrongKindError: no cell is of the kind that is wanted.
     """
     words = None if missing is None else ("", *(word.strip().lower() for word in missing))
-    cells = _cells(name, texts, decimal, words or MISSING_WORDS)
+    cells = cells_of(name, texts, decimal, words or MISSING_WORDS)
     found = _read(cells, of_file, wanted, words)
     if wanted == "ignore":
         column = replace(found.column, role=Role.IGNORED, note="left out, as the options say")
@@ -146,23 +92,15 @@ def read_column(
     return found
 
 
-def _cells(name: str, texts: Texts, decimal: str, words: tuple[str, ...]) -> _Cells:
-    encoded = texts.combine_chunks().dictionary_encode()
-    dictionary = encoded.dictionary
-    places = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    counts = np.bincount(places, minlength=len(dictionary))
-    return _Cells(name, dictionary.to_pylist(), places, counts, decimal, words, dictionary)
-
-
 def _read(
-    cells: _Cells, of_file: Kind | None, wanted: str | None, words: tuple[str, ...] | None
+    cells: Cells, of_file: Kind | None, wanted: str | None, words: tuple[str, ...] | None
 ) -> ReadColumn:
     missing, decimal = cells.is_missing, cells.decimal
     if wanted in (None, "ignore") and (constant := _constant(cells, missing)) is not None:
         return constant
     kind = Kind(wanted) if wanted not in (None, "ignore") else of_file
     if kind is None or (kind is Kind.NUMBER and wanted != "number"):
-        guess = _guess(cells, missing)
+        guess = guessed_kind(cells, missing)
         is_other = guess in (Kind.CATEGORY, Kind.TEXT)  # of numbers most of which are infinite
         kind = Kind.NUMBER if kind is Kind.NUMBER and is_other else guess
     if of_file is None and kind not in (Kind.BOOLEAN, Kind.DATE):
@@ -180,8 +118,8 @@ def _read(
 
 
 def _by_the_other_sign(
-    cells: _Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[_Cells, Kind]:
+    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[Cells, Kind]:
     """A column that is all numbers by the decimal sign that the rest of the file has not: as
     1.234.567, or 3,14 in a file of 2.5.
     """
@@ -198,8 +136,8 @@ def _by_the_other_sign(
 
 
 def _with_units(
-    cells: _Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[_Cells, Kind]:
+    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[Cells, Kind]:
     """A column nine of ten cells of which are numbers with a unit, or times of day and durations;
     all of them, where somebody says that it is one of numbers.
     """
@@ -209,7 +147,7 @@ def _with_units(
         return cells, kind
     bad = np.flatnonzero(is_bad)
     texts = [cells.distinct[place] for place in bad]
-    if any(_CODE.match(text) for text in texts if ":" not in text):
+    if any(CODE.match(text) for text in texts if ":" not in text):
         return cells, kind
     counts = cells.counts[bad].tolist()
     forms: list[dict[str, Any]] = []
@@ -226,13 +164,13 @@ def _with_units(
     return cells, kind
 
 
-def _is_one_or_missing(cells: _Cells) -> bool:
+def _is_one_or_missing(cells: Cells) -> bool:
     """Whether a column holds one number or none, as a box that is ticked: which of both counts."""
     numbers = cells.numbers[np.isfinite(cells.numbers)]
     return len(numbers) > 0 and bool((numbers == numbers[0]).all()) and bool(cells.is_missing.any())
 
 
-def _constant(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
+def _constant(cells: Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
     """A column whose cells all say the same, or nothing."""
     known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
     if len(known) > 1 or (known and missing.any()):
@@ -249,84 +187,8 @@ def _constant(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn | None:
     return ReadColumn(column, None, {}, (Remark(code, f"{where!r} is {note}", where, count),))
 
 
-def _guess(cells: _Cells, missing: NDArray[np.bool_]) -> Kind:
-    known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
-    counts = cells.counts[~missing]
-    if all(boolean_of(text) is not None for text in known) and len(set(map(boolean_of, known))) > 1:
-        spelled = {text.lower() for text in known}
-        if len(spelled) == 2 or spelled <= _ENGLISH:
-            return Kind.BOOLEAN
-    if _dates_in(cells, known, missing):
-        return Kind.DATE
-    numbers = cells.numbers
-    is_number = np.isfinite(numbers[~missing])
-    is_infinite = np.array([_INFINITE.fullmatch(text) is not None for text in known])
-    share = counts[is_number | is_infinite].sum() / counts.sum()
-    bad = int((~is_number).sum())
-    if share > MOST and bad <= max(3, 0.1 * is_number.sum() if share < 0.9 else np.inf):
-        if not _are_codes(cells.name, known, numbers[~missing][is_number]):
-            if _is_identifier(cells, numbers[~missing][is_number], counts):
-                return Kind.IDENTIFIER
-            return Kind.NUMBER
-    return _kind_of_words(known, counts)
-
-
-def _kind_of_words(known: Sequence[str], counts: NDArray[np.int64]) -> Kind:
-    rows, distinct = int(counts.sum()), len(known)
-    sample = known[:2000]
-    if distinct > 0.5 * rows and all(_HEX.fullmatch(text) for text in sample):
-        return Kind.IDENTIFIER
-    words = float(np.mean([len(text.split()) for text in sample])) if sample else 0.0
-    dense = float(np.mean([sum(map(is_unspaced, text)) for text in sample])) if sample else 0.0
-    if distinct >= 0.95 * rows and rows > 2:
-        return Kind.TEXT if words >= 2 or dense >= 4 else Kind.IDENTIFIER
-    if (words >= 3 or dense >= 8) and (distinct > 0.5 * rows or distinct > 50):
-        return Kind.TEXT
-    return Kind.CATEGORY
-
-
-def _are_codes(name: str, known: Sequence[str], numbers: NDArray[np.float64]) -> bool:
-    """Digits that name something and count nothing: with zeros in front or more than a float
-    holds, phone numbers, letters of hexadecimal numbers among them, or under the name of a code.
-    """
-    if any(_CODE.fullmatch(text) for text in known) or all(map(_PHONE.fullmatch, known)):
-        return True
-    is_hex = len({len(text) for text in known}) == 1 and all(map(_HEX_DIGITS.fullmatch, known))
-    if is_hex and not all(text.isdecimal() for text in known):
-        return True
-    is_whole = bool((numbers == np.round(numbers)).all())
-    return is_whole and _NAME_OF_A_CODE.fullmatch(name.strip()) is not None
-
-
-def _is_identifier(cells: _Cells, numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:
-    """Whole numbers, each once, under a name as identifiers have it; or those of the rows."""
-    name = cells.name.strip()
-    is_unique = len(counts) > 2 and bool((counts == 1).all())
-    if not is_unique or not (numbers == np.round(numbers)).all():
-        return False
-    if _NAME_OF_AN_IDENTIFIER.fullmatch(name):
-        return True
-    return _NAME_OF_A_ROW.fullmatch(name) is not None and bool((np.diff(numbers) == 1).all())
-
-
-def _dates_in(cells: _Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
-    """Whether most cells are dates, those of eight digits included if all are."""
-    for pattern in (DATE_LIKE_NUMBER, _MONTH_LIKE_NUMBER):
-        if len(known) > 2 and all(map(pattern.fullmatch, known)):
-            return True
-    if all(text.isdecimal() for text in known):
-        return False
-    sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
-    texts = cells.texts.take(sample)
-    dates = dates_of(texts)
-    are = np.any([~np.isnat(found) for found in dates.values()], axis=0)
-    if np.average(are, weights=cells.counts[sample]) <= MOST:
-        return False
-    return bool(np.isnan(numbers_of(texts, cells.decimal)).any())
-
-
 def _order(
-    cells: _Cells, dates: Mapping[str, NDArray[np.datetime64]], missing: NDArray[np.bool_]
+    cells: Cells, dates: Mapping[str, NDArray[np.datetime64]], missing: NDArray[np.bool_]
 ) -> tuple[str, bool]:
     """In which order day, month and year are, and whether that is a guess: where two orders read
     as many cells and differ, or the other one reads a cell that this one cannot. The year stands
@@ -360,7 +222,7 @@ def _span(dates: NDArray[np.datetime64]) -> np.timedelta64:
     return span
 
 
-def _number(cells: _Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColumn:
+def _number(cells: Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColumn:
     numbers = cells.numbers
     bad = ~missing & np.isnan(numbers)
     if np.isnan(numbers).all():
@@ -382,7 +244,7 @@ def _number(cells: _Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColu
     return ReadColumn(column, Numbers(cells.spread(numbers)), extra, remarks)
 
 
-def _boolean(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
+def _boolean(cells: Cells, missing: NDArray[np.bool_]) -> ReadColumn:
     values = np.array([boolean_of(text) for text in cells.distinct], dtype=np.float64)
     values[missing] = np.nan
     if np.isnan(values).all():
@@ -394,7 +256,7 @@ def _boolean(cells: _Cells, missing: NDArray[np.bool_]) -> ReadColumn:
     return ReadColumn(column, Booleans(cells.spread(values)), extra, remarks)
 
 
-def _of_marks(cells: _Cells) -> Iterator[Remark]:
+def _of_marks(cells: Cells) -> Iterator[Remark]:
     """What numbers have beside digits, sign and decimal sign, and how they are understood."""
     point = "\\." if cells.decimal == "." else ","
     plain = re.compile(rf"[-+]?(?:\d+{point}?\d*|{point}\d+)(?:[eE][-+]?\d+)?")
@@ -422,7 +284,7 @@ def _of_marks(cells: _Cells) -> Iterator[Remark]:
         yield Remark("mixed_marks", message, cells.name, len(texts))
 
 
-def _date(cells: _Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadColumn:
+def _date(cells: Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadColumn:
     remarks: list[Remark] = []
     if is_wanted and (order := _order_of_numbers(cells, missing)) is not None:
         dates, is_guess = {order: numbered_dates(cells.texts, order)}, False
@@ -446,7 +308,7 @@ def _date(cells: _Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> Read
     return ReadColumn(column, Dates(cells.spread(values)), extra, tuple(remarks))
 
 
-def _order_of_numbers(cells: _Cells, missing: NDArray[np.bool_]) -> str | None:
+def _order_of_numbers(cells: Cells, missing: NDArray[np.bool_]) -> str | None:
     """What numbers that are dates count, by their size; None where they are none."""
     known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
     numbers = np.abs(cells.numbers[np.isfinite(cells.numbers)])
@@ -462,7 +324,7 @@ def _order_of_numbers(cells: _Cells, missing: NDArray[np.bool_]) -> str | None:
     return order or ("excel" if 1 <= middle < 110_000 else None)
 
 
-def _of_dates(cells: _Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
+def _of_dates(cells: Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
     """What dates leave open."""
     texts = [cells.distinct[place] for place in np.flatnonzero(is_date)]
     short = np.array([_LONG_YEAR.search(text) is None for text in cells.distinct]) & is_date
@@ -477,7 +339,7 @@ def _of_dates(cells: _Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
         yield Remark("zones_ignored", message, cells.name, len(zones))
 
 
-def _words(cells: _Cells, kind: Kind) -> ReadColumn:
+def _words(cells: Cells, kind: Kind) -> ReadColumn:
     missing = cells.is_missing
     if kind is Kind.IDENTIFIER:
         note = "left out: every row has its own"
@@ -492,7 +354,7 @@ def _words(cells: _Cells, kind: Kind) -> ReadColumn:
     return ReadColumn(_column(cells, kind, missing), entry, {"missing": list(cells.words)})
 
 
-def _bad_cells(cells: _Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark, ...]:
+def _bad_cells(cells: Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark, ...]:
     if not bad.any():
         return ()
     count, row = int(cells.counts[bad].sum()), cells.first_row(bad)
@@ -505,13 +367,13 @@ def _bad_cells(cells: _Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark
     return (Remark("bad_cells", message, f"row {row}, column {cells.name!r}", count),)
 
 
-def _example(cells: _Cells, empty: NDArray[np.bool_]) -> str | None:
+def _example(cells: Cells, empty: NDArray[np.bool_]) -> str | None:
     known = np.flatnonzero(~empty)
     return cells.distinct[known[0]][:80] if len(known) else None
 
 
 def _column(
-    cells: _Cells,
+    cells: Cells,
     kind: Kind,
     empty: NDArray[np.bool_],
     note: str | None = None,

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from models.datasets.amounts import number_of
 from models.datasets.columns import FIRST_ROW, Texts, shown, strings
+from models.datasets.guessed_kind import DATE_LIKE_NUMBER
 from models.datasets.inputs import Dates
-from models.datasets.kinds import DATE_LIKE_NUMBER, WrongKindError, read_column
+from models.datasets.kinds import WrongKindError, read_column
 from models.datasets.steps import TOLERANCE, on_grid, step_of
 from models.remarks import Remark
 
