@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset
 from models.datasets.inputs import Booleans, Categories, Input, LongTexts, Numbers
+from models.datasets.spellings import similar
 from models.datasets.splits import PARTS
 from models.remarks import Remark
 
@@ -73,11 +74,13 @@ def _of_classes(dataset: Dataset, classes: Sequence[Any]) -> Iterator[Remark]:
         )
         yield Remark("class_imbalance", message, str(classes[rarest]), int(whole[rarest]))
     yield from _of_rare(classes, counts)
+    yield from similar(classes, whole.tolist())
 
 
 def _of_labels(dataset: Dataset, labels: Sequence[str]) -> Iterator[Remark]:
     counts = [y.sum(axis=0) for y in _targets(dataset)]
     yield from _of_rare(labels, counts)
+    yield from similar(labels, np.sum(counts, axis=0).tolist())
     samples = sum(map(len, _targets(dataset)))
     without = samples - np.sum(counts, axis=0)
     for index in np.flatnonzero(without < RARE)[:20]:
@@ -88,11 +91,13 @@ def _of_labels(dataset: Dataset, labels: Sequence[str]) -> Iterator[Remark]:
 def _of_rare(names: Sequence[Any], counts: Sequence[Array]) -> Iterator[Remark]:
     """`counts`: of the samples of each class or label, by split."""
     whole = np.sum(counts, axis=0)
-    for index in np.flatnonzero(whole < RARE)[:20]:
+    lacking = np.any(np.equal(counts, 0), axis=0)
+    for index in np.flatnonzero((whole < RARE) | lacking)[:20]:
         missing = [name for name, known in zip(_SPLITS, counts, strict=True) if not known[index]]
         nowhere = f", none of them in {' and '.join(missing)}" if missing else ""
         message = f"{names[index]!r} has {whole[index]} samples{nowhere}"
-        yield Remark("rare_class", message, str(names[index]), int(whole[index]))
+        code = "rare_class" if whole[index] < RARE else "class_missing_from_split"
+        yield Remark(code, message, str(names[index]), int(whole[index]))
 
 
 _SPLITS = ("train", "validation", "test")

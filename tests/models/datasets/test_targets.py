@@ -66,3 +66,39 @@ def test_targets_that_no_network_can_learn_are_refused(tmp_path: Path) -> None:
         told(tmp_path, np.array([1e200, 1.0, 2.0] * 50))
     dataset, _ = told(tmp_path, np.linspace(-2.9e38, 2.9e38, ROWS))
     assert dataset.train.y.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("spellings", "first", "rarer"),
+    [
+        (["Yes", "no", "yes", "no", "YES", "Yes"], "Yes", 100),
+        (["New  York", "Rome", "NewYork", "New York", "New York", "Rome"], "New York", 100),
+        (["1", "2", "1.0", "2", "1", "2"], "1", 50),
+    ],
+)
+def test_classes_that_differ_in_spelling_alone_are_told(
+    spellings: list[str], first: str, rarer: int, tmp_path: Path
+) -> None:
+    columns = {"x": [str(row) for row in range(ROWS)], "y": spellings * (ROWS // 6)}
+    dataset = read(tmp_path, csv(columns), "tabular_classification", target="y")
+    assert len(dataset.preprocessing["classes"]) == len(set(spellings)), "they are not merged"
+    (remark,) = [remark for remark in dataset.remarks if remark.code == "similar_classes"]
+    assert (remark.where, remark.count) == (first, rarer)
+    assert all(repr(word) in remark.message for word in {*spellings} - {"no", "Rome", "2"})
+
+
+def test_a_code_with_a_zero_in_front_is_no_other_spelling(tmp_path: Path) -> None:
+    columns = {"x": [str(row) for row in range(ROWS)], "y": ["01", "1", "C", "D"] * (ROWS // 4)}
+    dataset = read(tmp_path, csv(columns), "tabular_classification", target="y")
+    assert not any(remark.code == "similar_classes" for remark in dataset.remarks)
+
+
+def test_a_given_split_that_lacks_a_class_is_told(tmp_path: Path) -> None:
+    parts = ["train"] * 240 + ["val"] * 30 + ["test"] * 30
+    classes = ["a", "b", "c"] * 80 + ["a", "b"] * 30
+    columns = {"x": [str(row) for row in range(ROWS)], "part": parts, "y": classes}
+    task = "tabular_classification"
+    dataset = read(tmp_path, csv(columns), task, target="y", split_column="part")
+    found = [r for r in dataset.remarks if r.code == "class_missing_from_split"]
+    assert [(remark.where, remark.count) for remark in found] == [("c", 80)]
+    assert "none of them in validation and test" in found[0].message
