@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.amounts import clock_of
 from models.datasets.cells import (
     EMPTY_WORDS,
     MISSING_WORDS,
@@ -20,7 +19,6 @@ from models.datasets.cells import (
 )
 from models.datasets.columns import FIRST_ROW, Texts, shown
 from models.datasets.guessed_kind import (
-    CODE,
     DATE_LIKE_NUMBER,
     MOST,
     Cells,
@@ -36,7 +34,7 @@ from models.datasets.inputs import (
     Numbers,
 )
 from models.datasets.many_cells import dates_of, numbered_dates
-from models.datasets.units import units_of
+from models.datasets.written_numbers import as_written, of_writing
 from models.remarks import Column, Kind, Remark, Role
 
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -46,8 +44,6 @@ _ZONE = re.compile(
     r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
 )
 _LONG_YEAR = re.compile(r"\d{4}")
-_DIGIT_AT = re.compile(r"\d")
-_CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
 
 
 class WrongKindError(ValueError):
@@ -104,8 +100,7 @@ def _read(
         is_other = guess in (Kind.CATEGORY, Kind.TEXT)  # of numbers most of which are infinite
         kind = Kind.NUMBER if kind is Kind.NUMBER and is_other else guess
     if of_file is None and kind not in (Kind.BOOLEAN, Kind.DATE):
-        cells, kind = _by_the_other_sign(cells, missing, kind, wanted)
-        cells, kind = _with_units(cells, missing, kind, wanted)
+        cells, kind = as_written(cells, missing, kind, wanted)
     if kind is Kind.NUMBER and wanted != "number" and _is_one_or_missing(cells):
         kind = Kind.CATEGORY
     if kind is Kind.NUMBER:
@@ -115,53 +110,6 @@ def _read(
     if kind is Kind.DATE:
         return _date(cells, missing, is_wanted=wanted == "date")
     return _words(replace(cells, words=words or EMPTY_WORDS), kind)
-
-
-def _by_the_other_sign(
-    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[Cells, Kind]:
-    """A column that is all numbers by the decimal sign that the rest of the file has not: as
-    1.234.567, or 3,14 in a file of 2.5.
-    """
-    is_number = np.isfinite(cells.numbers[~missing])
-    if wanted not in (None, "ignore", "number") or is_number.all():
-        return cells, kind
-    other = replace(cells, decimal="," if cells.decimal == "." else ".")
-    is_other = np.isfinite(other.numbers[~missing])
-    if is_other.all():
-        return other, Kind.NUMBER
-    if kind is Kind.NUMBER and is_other.sum() > is_number.sum():
-        return other, kind
-    return cells, kind
-
-
-def _with_units(
-    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[Cells, Kind]:
-    """A column nine of ten cells of which are numbers with a unit, or times of day and durations;
-    all of them, where somebody says that it is one of numbers.
-    """
-    is_open = wanted in (None, "ignore", "number")
-    is_bad = ~missing & np.isnan(cells.numbers)
-    if not is_open or not is_bad.any() or not _DIGIT_AT.search(cells.distinct[is_bad.argmax()]):
-        return cells, kind
-    bad = np.flatnonzero(is_bad)
-    texts = [cells.distinct[place] for place in bad]
-    if any(CODE.match(text) for text in texts if ":" not in text):
-        return cells, kind
-    counts = cells.counts[bad].tolist()
-    forms: list[dict[str, Any]] = []
-    if units := units_of(texts, counts, int(cells.counts[np.isfinite(cells.numbers)].sum())):
-        forms.append({"units": units})
-    if sum(clock_of(text) is not None for text in texts[:500]) > 0.5 * len(texts[:500]):
-        forms.append({"clock": True})
-    least = 0.0 if wanted == "number" else 0.9
-    for form in forms:
-        other = replace(cells, form=form)
-        read = np.isfinite(other.numbers)
-        if cells.counts[read].sum() > least * cells.counts[~missing].sum() and read.sum() > 1:
-            return other, Kind.NUMBER
-    return cells, kind
 
 
 def _is_one_or_missing(cells: Cells) -> bool:
@@ -229,11 +177,7 @@ def _number(cells: Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColum
         raise WrongKindError(f"{cells.name!r} has no cell that is a number")
     finite = numbers[np.isfinite(numbers)]
     extra = {"decimal": cells.decimal, "missing": list(cells.words), **cells.form}
-    remarks = (*_bad_cells(cells, bad, "number"), *_of_marks(cells))
-    if cells.decimal != decimal:
-        sign = "comma" if cells.decimal == "," else "point"
-        message = f"{cells.name!r} is written with a decimal {sign}, unlike the rest of the file"
-        remarks += (Remark("decimal_guessed", message, cells.name),)
+    remarks = (*_bad_cells(cells, bad, "number"), *of_writing(cells, decimal))
     count = int(cells.counts[missing | bad].sum())
     if float(finite.std()) <= 1e-12 * float(np.abs(finite).max()) and not count:
         note = f"left out: every cell is {shown(cells.distinct[0])}"
@@ -254,34 +198,6 @@ def _boolean(cells: Cells, missing: NDArray[np.bool_]) -> ReadColumn:
     extra = {"missing": list(cells.words)}
     remarks = _bad_cells(cells, bad, "boolean")
     return ReadColumn(column, Booleans(cells.spread(values)), extra, remarks)
-
-
-def _of_marks(cells: Cells) -> Iterator[Remark]:
-    """What numbers have beside digits, sign and decimal sign, and how they are understood."""
-    point = "\\." if cells.decimal == "." else ","
-    plain = re.compile(rf"[-+]?(?:\d+{point}?\d*|{point}\d+)(?:[eE][-+]?\d+)?")
-    numbers = np.isfinite(cells.numbers)
-    is_plain = np.array([plain.fullmatch(text) is not None for text in cells.distinct], dtype=bool)
-    marked = numbers & ~is_plain
-    if not marked.any():
-        return
-    row, count = cells.first_row(marked), int(cells.counts[marked].sum())
-    place = int(cells.places[row - FIRST_ROW])
-    example = f"{shown(cells.distinct[place])} in row {row} as {cells.numbers[place]:.10g}"
-    where, what = f"row {row}, column {cells.name!r}", ("number_marks", "thousands marks and signs")
-    if cells.form.get("clock"):
-        what = ("clock_times", "a time of day or a duration, read in seconds")
-    elif cells.form:
-        what = ("units", "a unit")
-    code, has = what
-    yield Remark(code, f"{count} cells of {cells.name!r} have {has}: {example}", where, count)
-    texts = [cells.distinct[place] for place in np.flatnonzero(numbers)]
-    currencies = {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
-    shares = sum("%" in text for text in texts)
-    if not cells.form and (len(currencies) > 1 or 0 < shares < len(texts)):
-        signs = ", ".join([*sorted(currencies), *(["% and none"] if shares else [])])
-        message = f"{cells.name!r} has numbers with {signs}, which are taken as they are"
-        yield Remark("mixed_marks", message, cells.name, len(texts))
 
 
 def _date(cells: Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadColumn:

@@ -80,6 +80,7 @@ def regression(
     targets: Mapping[str, Array],
     unlabelled: Mapping[str, Array | Input] | None = None,
     *,
+    units: Mapping[str, str | None] | None = None,
     reading: Mapping[str, Mapping[str, Any]] | None = None,
     cells: Mapping[str, Any] | None = None,
     division: Division = _UNDIVIDED,
@@ -88,7 +89,8 @@ def regression(
     seed: int = 0,
 ) -> Dataset:
     """A table with one or more numbers to predict, which are standardised as the columns are;
-    `preprocessing["target"]` has the means and deviations that give them back.
+    `preprocessing["target"]` has the means and deviations that give them back, and `units`, what
+    one of each is, where that is known of any.
 
     Raises:
         ValueError: too few rows.
@@ -103,6 +105,8 @@ def regression(
     def fit(train: Indices) -> tuple[Array, dict[str, Any]]:
         mean, deviation = moments(raw[train])
         target = {"names": list(targets), "mean": mean.tolist(), "std": deviation.tolist()}
+        if any((units or {}).values()):
+            target["units"] = [(units or {}).get(name) for name in targets]
         return ((raw - mean) / deviation).astype(np.float32), {"target": target}
 
     return _dataset(name, task, inputs, unlabelled, raw, fit, sets, cuts, reading, cells)

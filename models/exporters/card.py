@@ -92,7 +92,7 @@ def model_card(
     if target := preprocessing.get("target"):
         meaning += (
             f"\n- The values are {'transformed' if 'transforms' in target else 'standardised'} "
-            f"{_listed(target['names'])}: "
+            f"{_listed(_with_units(target))}: "
             '`model.own_values(outputs, preprocessing["target"])` gives them in their own unit. '
             f"{_UNITS[metrics['errors_in']]}"
         )
@@ -261,6 +261,15 @@ def _files(missing: Mapping[str, str]) -> str:
         if files := [f"`{file}`" for file in exporter.files if file not in missing]:
             lines.append(f"- {', '.join(files)}: {exporter.card}")
     return "\n".join(lines)
+
+
+def _with_units(target: Mapping[str, Any]) -> list[str]:
+    """The names of values, each with what one of it is, where that is known."""
+    names = target["names"]
+    return [
+        name if unit is None else f"{name} (in {unit})"
+        for name, unit in zip(names, target.get("units", [None] * len(names)), strict=True)
+    ]
 
 
 def _listed(classes: list[Any]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings, tabular
 from models.datasets.amounts import number_of
-from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
+from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import (
     FIRST_ROW,
     RawTable,
@@ -22,13 +22,13 @@ from models.datasets.columns import (
     is_text,
     labels_of,
     read_table,
-    shown,
     strings,
 )
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
 from models.datasets.labels import are_missing, label_columns, read_labels
+from models.datasets.target_values import TargetValues, target_values
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
@@ -69,7 +69,7 @@ class Tabular:
                     f"; {column.column.name!r} is {column.column.note}" for column in read.values()
                 )
             )
-        rows, more = known + FIRST_ROW, None
+        more = None
         if len(known) < table.rows:
             others = np.delete(np.arange(table.rows), known)
             more = {name: entry.take(others) for name, entry in inputs.items()}
@@ -82,12 +82,19 @@ class Tabular:
         }
         remarks = [*table.remarks, *(r for found in read.values() for r in found.remarks)]
         if upload.task == "tabular_regression":
-            values = {
-                name: values_of(name, columns[name][known], rows, table.decimal) for name in targets
-            }
-            dataset = tabular.regression(upload.name, inputs, values, more, **arguments)
+            of = read_values(table, targets, known, options)
+            values = {name: target.values for name, target in of.items()}
+            dataset = tabular.regression(
+                upload.name,
+                inputs,
+                values,
+                more,
+                units={name: target.unit for name, target in of.items()},
+                **arguments,
+            )
             of_target: NDArray[Any] = values[targets[0]]
-            own = {name: target_column(name, columns[name], Kind.NUMBER) for name in targets}
+            own = {name: target.column for name, target in of.items()}
+            remarks += [remark for target in of.values() for remark in target.remarks]
             remarks += findings.of_values(values)
         else:
             classes = read_classes(columns, known, upload, table)
@@ -136,6 +143,18 @@ def read_inputs(
         except WrongKindError as error:
             raise FormatError(str(error), "columns") from None
     return found
+
+
+def read_values(
+    table: RawTable, targets: Iterable[str], known: NDArray[np.int64], options: Options
+) -> dict[str, TargetValues]:
+    """The numbers to predict in the `known` rows, from 0 on."""
+    return {
+        name: target_values(
+            name, table.texts[name], known, decimal=table.decimal, missing=options.missing
+        )
+        for name in targets
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,27 +223,6 @@ def without_missing(
         return values
     words = [word.strip().lower() for word in missing]
     return np.where(np.isin(np.char.lower(values), words), "", values)
-
-
-def values_of(
-    name: str, values: NDArray[Any], rows: NDArray[np.int64], decimal: str
-) -> NDArray[np.float64]:
-    """The numbers to predict; every row has one.
-
-    Raises:
-        FormatError: with the first row that has none, or that all have the same.
-    """
-    read = [number_of(text, decimal) for text in values.tolist()]
-    for row, number, text in zip(rows.tolist(), read, values.tolist(), strict=True):
-        if number is None:
-            what = "the number is missing"
-            if text.lower() not in EMPTY_WORDS:
-                what = f"{shown(text)} is no number that can be predicted"
-            raise FormatError(f"row {row}, column {name!r}: {what}", "target")
-    numbers = np.array(read, dtype=np.float64)
-    if len(numbers) and (numbers == numbers[0]).all():
-        raise FormatError(f"column {name!r} is {numbers[0]:g} in every row", "target")
-    return numbers
 
 
 def target_column(name: str, values: NDArray[Any], kind: Kind) -> Column:

@@ -11,6 +11,7 @@ from scipy.stats import kurtosis
 from models.datasets import Dataset
 from models.datasets.findings import HEAVY_TAIL
 from models.datasets.formats import FormatError
+from models.datasets.target import own_values
 from models.remarks import Remark
 from tests.models.support.uploads import csv, read
 
@@ -57,6 +58,47 @@ def test_values_that_are_one_in_float32_are_told(tmp_path: Path) -> None:
     assert count is not None and count > 0.9 * ROWS
     tiny = np.arange(1, ROWS + 1) * 1e-200  # their squares are none
     assert told(tmp_path / "tiny", tiny)[1]["target_resolution"].count == ROWS - 1
+
+
+@pytest.mark.parametrize(
+    ("written", "factor", "code", "unit"),
+    [
+        ("{:.1f} kg", 1.0, "units", "kg"),
+        ("€ {:.1f}", 1.0, "number_marks", "€"),
+        ("{:.1f}%", 0.01, "number_marks", "shares, of which 1 is 100 %"),
+        ("{:,.1f}", 1000.0, "number_marks", None),
+        ("{:.1f}", 1.0, None, None),
+        ("{:.0f}:30:00", 3600.0, "clock_times", "seconds"),
+        ("comma", 1.0, "decimal_guessed", None),
+    ],
+)
+def test_a_target_is_read_as_any_column_of_numbers(
+    written: str, factor: float, code: str | None, unit: str | None, tmp_path: Path
+) -> None:
+    plain = np.arange(ROWS) % 90 + 10.5
+    if written == "comma":
+        texts = [f'"{value}"'.replace(".", ",") for value in plain]
+    elif written == "{:,.1f}":
+        texts = [f'"{value * 1000:,.1f}"' for value in plain]
+    else:
+        texts = [written.format(value - 0.5 * (code == "clock_times")) for value in plain]
+    x = [f"{row}.5" for row in range(ROWS)]
+    dataset = read(tmp_path, csv({"x": x, "y": texts}), "tabular_regression", target="y")
+    target, raw = dataset.preprocessing["target"], dataset.raw_test
+    assert raw is not None
+    own = own_values(raw.y, target)[:, 0].numpy()
+    rows = raw.x[:, 0].int().numpy()
+    assert own == pytest.approx(factor * plain[rows], rel=1e-5)
+    assert {r.code for r in dataset.remarks if r.where and "'y'" in r.message} == {code} - {None}
+    assert target.get("units") == ([unit] if unit else None)
+    (column,) = [column for column in dataset.columns if column.name == "y"]
+    assert column.note == (f"in {unit}" if unit else None)
+
+
+def test_a_target_of_dates_is_none(tmp_path: Path) -> None:
+    columns = {"x": [str(i) for i in range(60)], "y": [f"2024-01-{i % 28 + 1}" for i in range(60)]}
+    with pytest.raises(FormatError, match="row 2, column 'y': '2024-01-1' is no number that can"):
+        read(tmp_path, csv(columns), "tabular_regression", target="y")
 
 
 def test_targets_that_no_network_can_learn_are_refused(tmp_path: Path) -> None:

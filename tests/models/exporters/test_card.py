@@ -103,9 +103,13 @@ def test_of_folds_the_score_of_the_search_is_held_against_their_baseline() -> No
             # A logit of -log 3 is a probability of 1/4.
             "but from these on, which have the best F1 on validation: b 0.25; `model.labels_said(",
         ),
+        (
+            {"target": {"names": ["price", "n"], "units": ["€", None]}},
+            "standardised price (in €), n: `model.own_values(",
+        ),
     ],
 )
-def test_the_card_says_how_is_decided(known: dict[str, Any], said: str) -> None:
+def test_the_card_says_what_the_outputs_mean(known: dict[str, Any], said: str) -> None:
     dataset = datasets["wine"].load()
     recipe, architecture = Recipe(), Architecture("mlp", {"depth": 0})
     network = build(architecture, dataset.task, recipe, 0)

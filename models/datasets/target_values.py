@@ -1,0 +1,90 @@
+"""The numbers to predict, read as those of any other column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.amounts import parted
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
+from models.datasets.columns import FIRST_ROW, Texts, shown
+from models.datasets.formats import FormatError
+from models.datasets.guessed_kind import Cells, cells_of
+from models.datasets.written_numbers import as_written, currencies_of, of_writing
+from models.remarks import Column, Kind, Remark, Role
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetValues:
+    """
+    unit: what one of a value is; None: a number as it stands.
+
+    Shapes:
+        values: (known rows,) float64
+    """
+
+    values: NDArray[np.float64]
+    column: Column
+    unit: str | None
+    remarks: tuple[Remark, ...]
+
+
+def target_values(
+    name: str,
+    texts: Texts,
+    known: NDArray[np.int64],
+    *,
+    decimal: str,
+    missing: Sequence[str] | None = None,
+) -> TargetValues:
+    """The values of the `known` rows, from 0 on; each of them has one.
+
+    decimal: the sign of the file; missing: as of `kinds.read_column`.
+
+    Raises:
+        FormatError: with the first row that has none, or that all have the same.
+    """
+    words: tuple[str, ...] = MISSING_WORDS
+    if missing is not None:
+        words = ("", *(word.strip().lower() for word in missing))
+    cells = cells_of(name, texts, decimal, words)
+    empty = cells.is_missing
+    cells, _ = as_written(cells, empty, Kind.NUMBER, "number")
+    values = cells.spread(cells.numbers)[known]
+    if (wrong := np.flatnonzero(np.isnan(values))).size:
+        place = int(known[wrong[0]])
+        text = texts[place].as_py()
+        is_empty = empty[cells.places[place]] or text.lower() in EMPTY_WORDS
+        what = f"{shown(text)} is no number that can be predicted"
+        what = "the number is missing" if is_empty else what
+        raise FormatError(f"row {place + FIRST_ROW}, column {name!r}: {what}", "target")
+    if len(values) and (values == values[0]).all():
+        raise FormatError(f"column {name!r} is {values[0]:g} in every row", "target")
+    unit = _unit(cells)
+    count, distinct = int(cells.counts[empty].sum()), int((~empty).sum())
+    example = min(np.array(cells.distinct, dtype=object)[~empty])[:80]
+    note = None if unit is None else f"in {unit}"
+    column = Column(name, Kind.NUMBER, Role.TARGET, count, distinct, example, note)
+    return TargetValues(values, column, unit, tuple(of_writing(cells, decimal)))
+
+
+def _unit(cells: Cells) -> str | None:
+    if cells.form.get("clock"):
+        return "seconds"
+    texts = [cells.distinct[place] for place in np.flatnonzero(np.isfinite(cells.numbers))]
+    if all("%" in text for text in texts):
+        return "shares, of which 1 is 100 %"
+    if not cells.form:
+        currencies = currencies_of(texts)
+        return currencies.pop() if len(currencies) == 1 else None
+    units = cells.form.get("units", {})
+    found: Counter[str] = Counter()
+    for text in texts:
+        parts = parted(text)
+        if parts is not None and units.get(parts[1], units.get(parts[1].lower())) == 1.0:
+            found[parts[1]] += 1
+    return found.most_common(1)[0][0] if found else None

@@ -1,0 +1,123 @@
+"""How the numbers of a column are written: decimal sign, units, clocks, marks around digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.amounts import clock_of
+from models.datasets.columns import FIRST_ROW, shown
+from models.datasets.guessed_kind import CODE, Cells
+from models.datasets.units import units_of
+from models.remarks import Kind, Remark
+
+_DIGIT_AT = re.compile(r"\d")
+_CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
+
+
+def as_written(
+    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[Cells, Kind]:
+    """The cells with the decimal sign and the form that most of them have, and what they are then.
+
+    kind: what they seem to be; wanted: what a person calls them, `ignore` included.
+
+    Shapes:
+        missing: (distinct texts,)
+    """
+    cells, kind = _by_the_other_sign(cells, missing, kind, wanted)
+    return _with_units(cells, missing, kind, wanted)
+
+
+def of_writing(cells: Cells, decimal: str) -> Iterator[Remark]:
+    """What is told of how numbers were read. `decimal`: the sign of the rest of the file."""
+    yield from _of_marks(cells)
+    if cells.decimal != decimal:
+        sign = "comma" if cells.decimal == "," else "point"
+        message = f"{cells.name!r} is written with a decimal {sign}, unlike the rest of the file"
+        yield Remark("decimal_guessed", message, cells.name)
+
+
+def currencies_of(texts: Iterable[str]) -> set[str]:
+    """The marks of currencies, in lower case, that stand beside numbers."""
+    return {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
+
+
+def _by_the_other_sign(
+    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[Cells, Kind]:
+    """A column that is all numbers by the decimal sign that the rest of the file has not: as
+    1.234.567, or 3,14 in a file of 2.5.
+    """
+    is_number = np.isfinite(cells.numbers[~missing])
+    if wanted not in (None, "ignore", "number") or is_number.all():
+        return cells, kind
+    other = replace(cells, decimal="," if cells.decimal == "." else ".")
+    is_other = np.isfinite(other.numbers[~missing])
+    if is_other.all():
+        return other, Kind.NUMBER
+    if kind is Kind.NUMBER and is_other.sum() > is_number.sum():
+        return other, kind
+    return cells, kind
+
+
+def _with_units(
+    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
+) -> tuple[Cells, Kind]:
+    """A column nine of ten cells of which are numbers with a unit, or times of day and durations;
+    all of them, where somebody says that it is one of numbers.
+    """
+    is_open = wanted in (None, "ignore", "number")
+    is_bad = ~missing & np.isnan(cells.numbers)
+    if not is_open or not is_bad.any() or not _DIGIT_AT.search(cells.distinct[is_bad.argmax()]):
+        return cells, kind
+    bad = np.flatnonzero(is_bad)
+    texts = [cells.distinct[place] for place in bad]
+    if any(CODE.match(text) for text in texts if ":" not in text):
+        return cells, kind
+    counts = cells.counts[bad].tolist()
+    forms: list[dict[str, Any]] = []
+    if units := units_of(texts, counts, int(cells.counts[np.isfinite(cells.numbers)].sum())):
+        forms.append({"units": units})
+    if sum(clock_of(text) is not None for text in texts[:500]) > 0.5 * len(texts[:500]):
+        forms.append({"clock": True})
+    least = 0.0 if wanted == "number" else 0.9
+    for form in forms:
+        other = replace(cells, form=form)
+        read = np.isfinite(other.numbers)
+        if cells.counts[read].sum() > least * cells.counts[~missing].sum() and read.sum() > 1:
+            return other, Kind.NUMBER
+    return cells, kind
+
+
+def _of_marks(cells: Cells) -> Iterator[Remark]:
+    """What numbers have beside digits, sign and decimal sign, and how they are understood."""
+    point = "\\." if cells.decimal == "." else ","
+    plain = re.compile(rf"[-+]?(?:\d+{point}?\d*|{point}\d+)(?:[eE][-+]?\d+)?")
+    numbers = np.isfinite(cells.numbers)
+    is_plain = np.array([plain.fullmatch(text) is not None for text in cells.distinct], dtype=bool)
+    marked = numbers & ~is_plain
+    if not marked.any():
+        return
+    row, count = cells.first_row(marked), int(cells.counts[marked].sum())
+    place = int(cells.places[row - FIRST_ROW])
+    example = f"{shown(cells.distinct[place])} in row {row} as {cells.numbers[place]:.10g}"
+    where, what = f"row {row}, column {cells.name!r}", ("number_marks", "thousands marks and signs")
+    if cells.form.get("clock"):
+        what = ("clock_times", "a time of day or a duration, read in seconds")
+    elif cells.form:
+        what = ("units", "a unit")
+    code, has = what
+    yield Remark(code, f"{count} cells of {cells.name!r} have {has}: {example}", where, count)
+    texts = [cells.distinct[place] for place in np.flatnonzero(numbers)]
+    currencies = currencies_of(texts)
+    shares = sum("%" in text for text in texts)
+    if not cells.form and (len(currencies) > 1 or 0 < shares < len(texts)):
+        signs = ", ".join([*sorted(currencies), *(["% and none"] if shares else [])])
+        message = f"{cells.name!r} has numbers with {signs}, which are taken as they are"
+        yield Remark("mixed_marks", message, cells.name, len(texts))
