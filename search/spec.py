@@ -73,6 +73,14 @@ class Final(Settings):
     epochs: int | None = Field(
         None, ge=1, le=MAX_EPOCHS, description="null: three times the longest trial's"
     )
+    patience: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_EPOCHS,
+        description="epochs without a better validation loss, after which a run ends with its best "
+        "weights; 0: never; null: training.early_stopping, or where that is left open a quarter of "
+        "the epochs and 10 at least",
+    )
     data: Literal["train", "train+val"] = Field(
         "train", description="train: validation is kept for early stopping"
     )

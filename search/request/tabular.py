@@ -20,7 +20,7 @@ from search.spec import SearchSpec
 from search.strategy import ScoredSettings
 from search.trial import Candidate
 
-FINAL: Mapping[str, Any] = {"seeds": 1, "epochs": None, "data": "train"}
+FINAL: Mapping[str, Any] = {"seeds": 1, "epochs": None, "patience": None, "data": "train"}
 """A look at the score that no strategy sees: one an architecture, without training."""
 
 

@@ -56,7 +56,8 @@ class Finals(Stage):
             return None
         place, repetition = divmod(self._started, self._settings.seeds)
         chosen = self._candidates.best[place]
-        update = {} if self._settings.epochs is None else {"epochs": self._settings.epochs}
+        said = {"epochs": self._settings.epochs, "early_stopping": self._settings.patience}
+        update = {name: value for name, value in said.items() if value is not None}
         recipe = chosen.candidate.recipe.model_copy(update=update)
         return Trial(
             number,

@@ -126,6 +126,7 @@ def test_what_an_older_version_stored_keeps_its_meaning() -> None:
     spec = stored_spec(OLDER)
     assert [proxy.use for proxy in spec.proxies] == ["first", "filter"]
     assert (spec.format, spec.fidelity.name, spec.baselines, spec.warm_start) == (1, "none", (), ())
+    assert spec.final.patience is None, "that of the recipe"
     assert spec.errors_in == "deviations" and resolve(MINIMAL).spec.errors_in == "own_unit"
     again = spec.to_json()
     assert again["training"] == {**RECORDED, **RECIPE}, "a field it had not is as it was then"

@@ -36,6 +36,17 @@ def test_the_default_of_final_epochs_follows_the_longest_trial() -> None:
     assert resolve(body).spec.final.epochs == 10_000
 
 
+def test_finals_stop_early_where_the_request_leaves_it_open() -> None:
+    def patience(final: dict[str, Any], **training: Any) -> int | None:
+        return resolve({**FULL, "final": final, "training": training}).spec.final.patience
+
+    assert patience({"epochs": 100}) == 25 and patience({"epochs": 101}) == 26
+    assert patience({}) == patience({"epochs": 12}) == 10
+    assert patience({"patience": 3}, early_stopping=5) == 3 and patience({"patience": 0}) == 0
+    assert patience({"epochs": 100}, early_stopping=5) is None, "that of the recipe"
+    assert patience({"data": "train+val"}) is None, "nothing is held out"
+
+
 def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
     assert resolve(MINIMAL).spec.to_json()["fidelity"] == {"name": "none"}
     asha = resolve({**MINIMAL, "fidelity": {"name": "asha"}}).spec

@@ -1,3 +1,7 @@
+import pytest
+
+from models.architecture import Decision
+from models.domains import Choice
 from search.engine.stages.finals import FINAL
 from search.objectives import Objective
 from search.spec import Final
@@ -10,7 +14,7 @@ from tests.search.support.runs import (
     started,
     strategy_of,
 )
-from tests.search.support.spaces import letters, spec_of
+from tests.search.support.spaces import letters, space_of, spec_of
 
 
 def test_finals_start_after_the_last_candidate_has_ended() -> None:
@@ -40,6 +44,21 @@ def test_the_finals_are_the_best_distinct_architectures_seed_by_seed() -> None:
     finish(run)
     finals = [trial for trial in run.trials if trial.kind is FINAL]
     assert [(trial.source, trial.seed) for trial in finals] == [(1, 1), (1, 2), (0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, 7), (0, 0), (3, 3)])
+def test_a_final_has_the_patience_of_its_stage_or_else_of_the_recipe(
+    said: int | None, expected: int
+) -> None:
+    space = space_of(Decision("d0", Choice(("a", "b"))), early_stopping=7)
+    final = Final(top=1, seeds=1, epochs=30, patience=said)
+    run = started(space, strategy_of("random", space), spec_of(1, final=final))
+    finish(run)
+    candidate, retrained = run.trials
+    assert candidate.candidate.recipe.early_stopping == 7
+    recipe = retrained.candidate.recipe
+    assert (recipe.early_stopping, recipe.epochs) == (expected, 30)
+    assert retrained.recipe_key == recipe.key
 
 
 def test_a_search_whose_finals_all_fail_has_failed() -> None:
