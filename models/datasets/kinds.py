@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets import sentinels
 from models.datasets.cells import (
     EMPTY_WORDS,
     MISSING_WORDS,
@@ -185,6 +186,7 @@ def _number(cells: Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColum
         remark = Remark("constant_column", f"{cells.name!r} is {note}", cells.name)
         return ReadColumn(column, None, {}, (remark,))
     column = _column(cells, Kind.NUMBER, missing | bad)
+    remarks += tuple(sentinels.of_numbers(cells))
     return ReadColumn(column, Numbers(cells.spread(numbers)), extra, remarks)
 
 
@@ -214,6 +216,7 @@ def _date(cells: Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadC
     if np.isnat(values).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a date")
     remarks += [*_bad_cells(cells, bad, "date"), *_of_dates(cells, ~missing & ~bad)]
+    remarks += sentinels.of_dates(cells, values)
     if is_guess:
         letters = {"d": "day", "m": "month", "y": "year"}
         words = ", ".join(letters[letter] for letter in order)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets import sentinels
 from models.datasets.amounts import parted
 from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
 from models.datasets.columns import FIRST_ROW, Texts, shown
@@ -69,7 +70,12 @@ def target_values(
     example = min(np.array(cells.distinct, dtype=object)[~empty])[:80]
     note = None if unit is None else f"in {unit}"
     column = Column(name, Kind.NUMBER, Role.TARGET, count, distinct, example, note)
-    return TargetValues(values, column, unit, tuple(of_writing(cells, decimal)))
+    return TargetValues(
+        values,
+        column,
+        unit,
+        (*of_writing(cells, decimal), *sentinels.of_numbers(cells, is_target=True)),
+    )
 
 
 def _unit(cells: Cells) -> str | None:
