@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 from models.domains import Choice, Range
 
@@ -170,6 +170,10 @@ def searchable(model: type[BaseModel], name: str) -> type[Settings]:
     return create_model(name, __base__=Settings, __doc__=model.__doc__, **fields)
 
 
+ONE, SEVERAL = "one", "several"
+"""Names of the forms of a field that `OneOf` reads: in pydantic's location, not in the request."""
+
+
 class Entries(Protocol):
     """What a request may name, as a registry has it: each entry with its `Settings`."""
 
@@ -182,15 +186,37 @@ class Entries(Protocol):
 
 class OneOf:
     """The schema of an object whose field `key` names one of the entries, and whose other fields
-    are that entry's `Settings`.
+    are that entry's `Settings`. `several`: an array of such objects may stand in its place, of so
+    many at most.
     """
 
-    def __init__(self, entries: Entries, key: str) -> None:
-        self.entries, self.key = entries, key
+    def __init__(self, entries: Entries, key: str, *, several: int = 0) -> None:
+        self.entries, self.key, self.several = entries, key, several
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
+        one = self._one(handler)
+        if not self.several:
+            return one
+        return core_schema.tagged_union_schema(
+            {
+                ONE: one,
+                SEVERAL: core_schema.no_info_after_validator_function(
+                    _refuse_none,
+                    core_schema.tuple_schema(
+                        [one],
+                        variadic_item_index=0,
+                        max_length=self.several,
+                        strict=False,
+                        metadata={"pydantic_js_updates": {"minItems": 1}},
+                    ),
+                ),
+            },
+            discriminator=lambda value: SEVERAL if isinstance(value, list | tuple) else ONE,
+        )
+
+    def _one(self, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.tagged_union_schema(
             {
                 name: handler.generate_schema(
@@ -200,6 +226,14 @@ class OneOf:
             },
             discriminator=self.key,
         )
+
+
+def _refuse_none(items: tuple[T, ...]) -> tuple[T, ...]:
+    """Here, as pydantic says of items that are all refused that there is none."""
+    if not items:
+        told = {"field_type": "Tuple", "min_length": 1, "actual_length": 0}
+        raise PydanticKnownError("too_short", told)
+    return items
 
 
 def named_settings(settings: type[Settings], key: str, name: str) -> type[Settings]:

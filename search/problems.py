@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.settings import OneOf
+from models.settings import SEVERAL, OneOf
 
 MAX_PROBLEMS = 200
 FORMS = ("literal", "choice", "range")
@@ -109,12 +109,23 @@ class Explainer:
 
     def path(self, location: Sequence[str | int]) -> list[str | int]:
         """The location of pydantic without the names of the forms and variants of unions."""
-        path = list(location)
+        path, field = list(location), 1
         if path and path[0] in self._unions:
-            del path[1:2]
-        if path and path[0] in self._searchable and len(path) > 2 and path[2] in FORMS:
-            del path[2]
+            place = self._place_of_variant(location)
+            field = 2 if SEVERAL in location[1:2] else 1
+            del path[place : place + 1]
+            if place > 1:
+                del path[1:2]
+        form = field + 1
+        if path and path[0] in self._searchable and len(path) > form and path[form] in FORMS:
+            del path[form]
         return path
+
+    def _place_of_variant(self, location: Sequence[str | int]) -> int:
+        """Where the location of pydantic names the entry of a union."""
+        if not self._unions[str(location[0])].several:
+            return 1
+        return 3 if SEVERAL in location[1:2] else 2
 
     def _problem(self, details: ErrorDetails) -> SpecProblem:
         kind, path = details["type"], self.path(details["loc"])
@@ -150,11 +161,13 @@ class Explainer:
         if not parents:
             return self._model.model_fields
         first = str(parents[0])
-        if first in self._searchable and len(parents) > 1:
+        is_in_list = len(parents) > 1 and isinstance(parents[1], int)
+        if first in self._searchable and len(parents) > (2 if is_in_list else 1):
             return ("choice",) if "choice" in location else ("low", "high", "log", "step")
         if first in self._unions:
-            key, entry = self._unions[first].key, self._unions[first].entries[str(location[1])]
-            return (key, *(name for name in entry.Settings.model_fields if name != key))
+            union, variant = self._unions[first], location[self._place_of_variant(location)]
+            fields = union.entries[str(variant)].Settings.model_fields
+            return (union.key, *(name for name in fields if name != union.key))
         return _item_model(self._model.model_fields[first].annotation).model_fields
 
 

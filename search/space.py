@@ -44,6 +44,7 @@ class SearchSpace:
         """
         self._family_name, self._canonical, self._is_older = family_name, canonical, is_older
         self._recipe = tuple(recipe)
+        self._recipe_names = frozenset(decision.name for decision in recipe)
         self.decisions: tuple[Decision, ...] = (*decisions, *recipe)
         self._values = lru_cache(REMEMBERED)(self._parsed)  # parents are mutated again and again
         self._recipe_of = lru_cache(REMEMBERED)(_recipe_of)  # many networks share one
@@ -102,7 +103,7 @@ class SearchSpace:
     @property
     def searches_recipe(self) -> bool:
         """Whether the training recipe is searched as well."""
-        return any(d.name.startswith(RECIPE_PREFIX) and d.domain.size > 1 for d in self.decisions)
+        return any(decision.domain.size > 1 for decision in self._recipe)
 
     def sample(self, rng: Random) -> Candidate:
         """Each active decision uniformly from its domain."""
@@ -177,7 +178,7 @@ class SearchSpace:
         Raises:
             ValueError: the architecture is not a point of this space.
         """
-        candidate = self._complete(architecture.decisions, rng)
+        candidate = self._complete(self._named(architecture), rng)
         self.values(candidate)
         return candidate
 
@@ -194,12 +195,19 @@ class SearchSpace:
 
     def _parsed(self, candidate: Candidate) -> Mapping[str, Scalar]:
         """What the recipe says in vain is left out."""
-        values = dict(candidate.architecture.decisions)
+        values = self._named(candidate.architecture)
         for decision in self._recipe:
             if decision.is_active(values):
-                name = decision.name.removeprefix(RECIPE_PREFIX)
-                values[decision.name] = getattr(candidate.recipe, name)
+                values[decision.name] = getattr(candidate.recipe, _field(decision.name))
         return active_values(self.decisions, values)
+
+    def _named(self, architecture: Architecture) -> dict[str, Scalar]:
+        """The decisions of an architecture, by their names in this space."""
+        return dict(architecture.decisions)
+
+    def _architecture(self, values: Mapping[str, Scalar]) -> Architecture:
+        """The inverse of `_named`."""
+        return Architecture(self._family_name, values)
 
     def _complete(self, wanted: Mapping[str, Scalar], rng: Random | None) -> Candidate:
         """The candidate with the wanted values where they are active; the rest is sampled, or
@@ -223,17 +231,20 @@ class SearchSpace:
         recipe: list[tuple[str, Scalar]] = []
         architecture: dict[str, Scalar] = {}
         for name, value in active.items():
-            if name.startswith(RECIPE_PREFIX):
-                recipe.append((name, value))
+            if name in self._recipe_names:
+                recipe.append((_field(name), value))
             else:
                 architecture[name] = value
-        return Candidate(
-            Architecture(self._family_name, architecture), self._recipe_of(tuple(recipe))
-        )
+        return Candidate(self._architecture(architecture), self._recipe_of(tuple(recipe)))
+
+
+def _field(name: str) -> str:
+    """Of the recipe, that a decision is about."""
+    return name.rpartition(RECIPE_PREFIX)[2]
 
 
 def _recipe_of(decided: tuple[tuple[str, Scalar], ...]) -> Recipe:
-    return Recipe.from_json({name.removeprefix(RECIPE_PREFIX): value for name, value in decided})
+    return Recipe.from_json(dict(decided))
 
 
 def recipe_when(family: Family, task: Task) -> RecipeWhen:

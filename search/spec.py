@@ -21,6 +21,7 @@ from search.strategy import ScoredSettings, StrategySettings, strategies
 from search.streams import FORMAT, Format, OlderSeed
 
 MAX_TRIALS = 100_000
+MAX_SPACES = 32
 MAX_EPOCHS = 10_000
 """Of one training, as `Recipe.epochs` has it."""
 
@@ -87,19 +88,25 @@ class Final(Settings):
 
 
 class SearchSpec(Body):
-    """Body of `POST /v1/searches`. Everything but dataset, space.family and strategy.name has a
-    default; in a search of a table of known results space has one as well.
-    """
+    """Body of `POST /v1/searches`. Everything but the dataset has a default."""
 
     name: str = Field("", max_length=200, description="free text; default: dataset-family-strategy")
     dataset: str = Field(min_length=1, max_length=100, description="name of a dataset")
-    space: Annotated[FamilySettings, OneOf(spaces, "family")] = Field(
+    space: Annotated[
+        FamilySettings | tuple[FamilySettings, ...], OneOf(spaces, "family", several=MAX_SPACES)
+    ] = Field(
         default_factory=lambda: None,  # type: ignore[assignment]  # until it is resolved
         validate_default=False,
-        description="what may be built; left out where the dataset is a table of known results",
+        description="what may be built: a family, or several, each once, between which the search "
+        "decides as well; default: all families for the task, or the table of known results",
     )
     training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
-    strategy: Annotated[StrategySettings, OneOf(strategies, "name")]
+    strategy: Annotated[StrategySettings, OneOf(strategies, "name")] = Field(
+        default_factory=lambda: None,  # type: ignore[assignment]  # until it is resolved
+        validate_default=False,
+        description="what decides what is tried next; default: bananas, with several objectives "
+        "nsga2, of more trials than bananas can learn from regularized_evolution",
+    )
     fidelity: Annotated[FidelitySettings, OneOf(fidelities, "name")] = Field(
         {"name": "none"},  # type: ignore[assignment]  # validated as one that was sent
         description="which trials are stopped early; default: none",
@@ -161,9 +168,20 @@ class SearchSpec(Body):
         return training.model_dump(mode="json", exclude_unset=True)
 
     @property
+    def members(self) -> tuple[FamilySettings, ...]:
+        """The space of each family; none where the space is not resolved."""
+        if self.space is None:
+            return ()
+        return self.space if isinstance(self.space, tuple) else (self.space,)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return tuple(settings.family for settings in self.members)
+
+    @property
     def looks_up(self) -> bool:
         """Whether results are looked up in a table, and nothing is trained."""
-        return self.space.family == TABLE
+        return self.families == (TABLE,)
 
     @property
     def scored_by(self) -> list[str]:
@@ -218,6 +236,11 @@ class SearchSpec(Body):
         are made at run time, and with all that they mention they cannot be pickled by value.
         """
         return type(self).model_validate, (self.to_json(),)
+
+
+def as_said(field: str, value: object) -> Any:
+    """A field of a spec as if a request had said so."""
+    return getattr(SearchSpec.model_validate({"dataset": "any", field: value}), field)
 
 
 def longest_training(training: Settings) -> int:

@@ -141,7 +141,7 @@ def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         ("name", search.name),
         ("state", summary(search)),
         ("dataset", search.spec["dataset"]),
-        ("family", search.spec["space"]["family"]),
+        ("family", ", ".join(_families(search.spec["space"]))),
         ("strategy", search.spec["strategy"]["name"]),
         ("objectives", ", ".join(objectives)),
         ("created", document["created_at"]),
@@ -154,6 +154,11 @@ def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         print(f"\nbest: trial {item['trial']}")
         for line in _scores(item):
             print(f"  {line}")
+
+
+def _families(space: dict[str, Any] | list[dict[str, Any]]) -> list[str]:
+    """Of the space of a search, which has one family or several."""
+    return [member["family"] for member in (space if isinstance(space, list) else [space])]
 
 
 def trials(

@@ -143,7 +143,7 @@ class TrainEvaluator:
             cpus=spec.resources.cpus_per_trial,
             gpus=spec.resources.gpus_per_trial,
             save_after=spec.fidelity_rule().pause_epochs,
-            space=spec.space,
+            space=spec.members[0] if len(spec.members) == 1 else None,
             limits=spec.constraints,
             free=[preset(name).architecture for name in spec.baselines],
             error_unit=spec.errors_in,

@@ -38,9 +38,7 @@ class PathEncoding:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self._others = [
-            d for d in space.decisions if d.domain.size > 1 and not CELL.fullmatch(d.name)
-        ]
+        self._others = [d for d in space.decisions if d.domain.size > 1 and not _is_of_cell(d.name)]
 
     def __call__(self, candidate: Candidate) -> dict[Hashable, float]:
         """How often each path occurs; 1 for the option of a choice."""
@@ -122,6 +120,11 @@ def _joined(reached: Mapping[int, list[Path]], inputs: Iterable[tuple[int, Scala
         for path in reached.get(source, ())
     )
     return list(paths) if len(paths) <= MAX_PATHS else sorted(paths, key=_length)[:MAX_PATHS]
+
+
+def _is_of_cell(name: str) -> bool:
+    """Also where the name of a family stands before it, as in a union."""
+    return CELL.fullmatch(name.rpartition(".")[2]) is not None
 
 
 def _length(path: Path) -> tuple[int, str]:

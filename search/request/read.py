@@ -51,6 +51,10 @@ class Draft(Generic[B]):
         """With other values in fields of the spec."""
         return replace(self, spec=self.spec.model_copy(update=values))
 
+    def warned(self, *found: SpecWarning) -> Self:
+        """With more to tell whoever asks."""
+        return replace(self, warnings=(*self.warnings, *found))
+
     def refused(self, found: SpecProblem, field: str) -> Self:
         """With one more field that is broken."""
         return replace(self, problems=(*self.problems, found), broken=self.broken | {field})

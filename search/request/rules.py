@@ -142,9 +142,18 @@ def _presets_are_networks_for_the_task(held: Held) -> Iterator[SpecProblem]:
 @_about("space", "strategy")
 def _networks_can_share_weights(held: Held) -> Iterator[SpecProblem]:
     """If the strategy has them do it. In place of a recipe that is refused stands the default."""
-    strategy, settings = held.spec.strategy, held.spec.space
-    if not isinstance(strategy, OneShotSettings):
+    strategy = held.spec.strategy
+    if not isinstance(strategy, OneShotSettings) or not held.spec.members:
         return
+    if len(held.spec.members) > 1:
+        able = [name for name in held.spec.families if name in supernets]
+        message = (
+            f"{strategy.name} shares weights between networks of one family, the space here has "
+            f"{', '.join(held.spec.families)}; name one as space: {', '.join(able) or 'none can'}"
+        )
+        yield problem(message, "strategy", "name")
+        return
+    (settings,) = held.spec.members
     if settings.family not in supernets:
         message = (
             f"{strategy.name} shares weights between networks of {', '.join(supernets)}, "

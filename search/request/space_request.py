@@ -20,6 +20,7 @@ from search.request.read import read
 from search.request.resolve import facts
 from search.request.trained import space_for, start_problems
 from search.space import SearchSpace
+from search.spec import MAX_SPACES
 from search.trial import Candidate
 
 
@@ -64,7 +65,10 @@ class TaskRequest(Settings):
 class SpaceRequest(Body):
     """A space, and the dataset or the task that it is for."""
 
-    space: Annotated[FamilySettings, OneOf(families, "family")]
+    space: Annotated[
+        FamilySettings | tuple[FamilySettings, ...],
+        OneOf(families, "family", several=MAX_SPACES),
+    ]
     training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
     dataset: str | None = Field(None, min_length=1, max_length=100)
     task: TaskRequest | None = None
@@ -108,8 +112,12 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
             task, samples = _task_of(request.dataset, lookup)
         if task is not None and draft.has("space"):
             training = with_task_defaults(request.training, task.form, samples)
-            problems += start_problems(request.space.family, training, task)
-            space = space_for(request.space.for_task(task), training, task)
+            is_union = isinstance(request.space, tuple) and len(request.space) > 1
+            members = request.space if isinstance(request.space, tuple) else (request.space,)
+            for member in members:
+                problems += start_problems(member.family, training, task)
+            members = tuple(member.for_task(task) for member in members)
+            space = space_for(members if is_union else members[0], training, task)
     except SpecError as error:
         problems += error.problems
     if problems or task is None or space is None:

@@ -58,9 +58,10 @@ class Tabular:
 
     def problems(self, draft: Draft[SearchSpec]) -> Iterator[SpecProblem]:
         spec = draft.spec
-        if draft.has("space") and spec.space.family != TABLE:
-            message = f"must be {shown(TABLE)}, as the dataset is, got {shown(spec.space.family)}"
-            yield problem(message, "space", "family")
+        if draft.has("space") and spec.families != (TABLE,):
+            got = " and ".join(map(shown, spec.families))
+            where = ("space",) if len(spec.families) > 1 else ("space", "family")
+            yield problem(f"must be {shown(TABLE)}, as the dataset is, got {got}", *where)
         if draft.has("training"):
             training: Settings = spec.training
             for name in sorted(training.model_fields_set):

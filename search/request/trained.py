@@ -19,15 +19,16 @@ from models.training.metrics import default_metric, goal_of, metric_names
 from search.evaluation import Evaluator
 from search.evaluators.train import TrainEvaluator
 from search.objectives import COST_METRICS, MEASURED_METRICS, Objective
-from search.problems import SpecError, SpecProblem, problem, shown
+from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
 from search.request.dataset_facts import DatasetFacts
 from search.request.pretraining import pretraining_inputs, pretraining_refusal
 from search.request.read import Draft
 from search.space import SearchSpace
 from search.spaces import spaces
-from search.spec import MAX_EPOCHS, Final, SearchSpec, longest_training
+from search.spec import MAX_EPOCHS, Final, SearchSpec, as_said, longest_training
 from search.strategy import StrategySettings
 from search.trial import Candidate
+from search.union import UnionSpace
 from search.weight_sharing.inheritance import NEEDED
 from search.weight_sharing.one_shot import OneShotSettings
 
@@ -60,9 +61,8 @@ class Trained:
         if self.has_unknown_words and draft.has("training", "strategy"):
             training = for_unknown_words(training, said=spec.training, strategy=spec.strategy)
         final = for_finals(spec.final, training, said=spec.training)
-        if draft.has("space") and spec.space is not None:
-            shares = draft.has("strategy") and isinstance(spec.strategy, OneShotSettings)
-            draft = draft.filled(space=spec.space.for_task(self.task, shares_weights=shares))
+        if draft.has("space"):
+            draft = self._with_space(draft.filled(training=training))
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
             draft = draft.filled(strategy=spec.strategy.for_task(form))
         return draft.filled(
@@ -94,7 +94,36 @@ class Trained:
         )
 
     def name(self, spec: SearchSpec) -> str:
-        return f"{spec.dataset}-{spec.space.family}-{spec.strategy.name}"
+        if len(spec.families) > 1:
+            return f"{spec.dataset}-{spec.strategy.name}"
+        return f"{spec.dataset}-{spec.families[0]}-{spec.strategy.name}"
+
+    def _with_space(self, draft: Draft[SearchSpec]) -> Draft[SearchSpec]:
+        """Left out, it is every family of the task, but for those that the dataset or the recipe
+        rules out, of which whoever asks is told.
+        """
+        spec = draft.spec
+        if spec.space is None:
+            able = [name for name, entry in families.items() if self.task.form in entry.tasks]
+            spec = spec.model_copy(
+                update={"space": as_said("space", [{"family": n} for n in able])}
+            )
+        shares = draft.has("strategy") and isinstance(spec.strategy, OneShotSettings)
+        members = [m.for_task(self.task, shares_weights=shares) for m in spec.members]
+        if draft.spec.space is None:
+            reasons = [
+                _unfit(member, spec.training, self.task) if draft.has("training") else None
+                for member in members
+            ]
+            told = [
+                SpecWarning("family_left_out", f"{m.family} is not searched: {reason}", "/space")
+                for m, reason in zip(members, reasons, strict=True)
+                if reason is not None
+            ]
+            if len(told) < len(members):
+                members = [m for m, r in zip(members, reasons, strict=True) if r is None]
+                draft = draft.warned(*told)
+        return draft.filled(space=members[0] if len(members) == 1 else tuple(members))
 
     def problems(self, draft: Draft[SearchSpec]) -> Iterator[SpecProblem]:
         if draft.has("training"):
@@ -108,7 +137,8 @@ class Trained:
         if draft.has("objectives", "training"):
             yield from loss_problems(draft.spec, self.task)
         if draft.has("space", "training"):
-            yield from start_problems(draft.spec.space.family, draft.spec.training, self.task)
+            for family in draft.spec.families:
+                yield from start_problems(family, draft.spec.training, self.task)
 
     def space(self, spec: SearchSpec) -> SearchSpace:
         return space_for(spec.space, spec.training, self.task, is_older=spec.is_older)
@@ -286,14 +316,45 @@ _BETTER = {"maximize": "larger", "minimize": "smaller"}
 
 
 def space_for(
-    settings: FamilySettings, training: Settings, task: Task, *, is_older: bool = False
+    space: FamilySettings | tuple[FamilySettings, ...],
+    training: Settings,
+    task: Task,
+    *,
+    is_older: bool = False,
 ) -> SearchSpace:
-    """The space of a request.
+    """The space of a request: that of its family, or the union of several.
 
     Raises:
-        search.problems.SpecError: the family is not for the task, or no network of these settings
-            fits it.
+        search.problems.SpecError: a family is not for the task or named twice, or no network of its
+            settings fits the task.
     """
+    if not isinstance(space, tuple):
+        return _space_of(space, training, task, "space", is_older=is_older)
+    members: dict[str, SearchSpace] = {}
+    problems: list[SpecProblem] = []
+    for index, settings in enumerate(space):
+        name = settings.family
+        if name in members:
+            message = f"each family is named once, got {shown(name)} again"
+            problems.append(problem(message, "space", index, "family"))
+            continue
+        try:
+            members[name] = _space_of(settings, training, task, "space", index, is_older=is_older)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return UnionSpace(members, is_older=is_older)
+
+
+def _space_of(
+    settings: FamilySettings,
+    training: Settings,
+    task: Task,
+    *where: str | int,
+    is_older: bool = False,
+) -> SearchSpace:
+    """`where`: of the settings in the request."""
     tasks = spaces[settings.family].tasks
     if task.form not in tasks:
         able = [name for name, entry in families.items() if task.form in entry.tasks]
@@ -301,14 +362,23 @@ def space_for(
             f"{settings.family} is for {', '.join(sorted(tasks))}, the task here is {_told(task)}; "
             f"families for it are {', '.join(able) or 'none'}"
         )
-        raise SpecError([problem(message, "space", "family")])
+        raise SpecError([problem(message, *where, "family")])
     try:
         family = families[settings.family]
         return SearchSpace.of_family(
             settings.family, family, settings, training, task, is_older=is_older
         )
     except InfeasibleError as error:
-        raise SpecError([problem(str(error), "space", error.field)]) from None
+        raise SpecError([problem(str(error), *where, error.field)]) from None
+
+
+def _unfit(settings: FamilySettings, training: Settings, task: Task) -> str | None:
+    """Why networks of a family for the task cannot be built, or not trained by the recipe."""
+    try:
+        families[settings.family].decisions(settings, task)
+    except InfeasibleError as error:
+        return str(error)
+    return pretraining_refusal(settings.family, training, task)
 
 
 def _told(task: Task) -> str:

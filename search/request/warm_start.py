@@ -80,9 +80,9 @@ def _fitting(resolved: Resolved, search_id: str, earlier: Earlier | None) -> lis
         raise ValueError(
             f"/errors_in differs: it is {earlier.spec.errors_in}, here it is {spec.errors_in}"
         )
-    family = earlier.spec.space.family
-    if family != spec.space.family:
-        raise ValueError(f"/space/family differs: it is {family}, here it is {spec.space.family}")
+    if not set(earlier.spec.families) & set(spec.families):
+        named = (" or ".join(known.families) for known in (earlier.spec, spec))
+        raise ValueError("/space/family differs: it is {}, here it is {}".format(*named))
     if not earlier.trials:
         raise ValueError(f"{search_id} has no result yet")
     fitting, reasons = [], []

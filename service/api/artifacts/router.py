@@ -127,20 +127,25 @@ class _Download(StreamingResponse):
 
 
 def _missing(search: Search, number: int | None = None) -> ConflictError:
-    from search.spaces import TABLE
-
     state = SearchState(search.state)
     whose = "the search" if number is None else f"trial {number}"
     reason = _REASONS[state]
     if number is not None and state is SearchState.SUCCEEDED:
         reason = "only the trials of /best have one"
-    elif state is SearchState.SUCCEEDED and search.spec["space"]["family"] == TABLE:
+    elif state is SearchState.SUCCEEDED and _looks_up(search.spec["space"]):
         reason = "it has looked up known results and trained no network: none can predict"
     elif search.state_reason:
         reason += f" ({search.state_reason})"
     return ConflictError(
         f"{whose} has no bundle: {reason}", state=state, allowed=[SearchState.SUCCEEDED]
     )
+
+
+def _looks_up(space: dict[str, Any] | list[dict[str, Any]]) -> bool:
+    """Whether a search was of a table: its space is of one family."""
+    from search.spaces import TABLE
+
+    return isinstance(space, dict) and space["family"] == TABLE
 
 
 def read_artifact(request: Request, artifact: Artifact) -> IO[bytes]:

@@ -16,8 +16,10 @@ from search.objectives import Objective
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts, named_facts
 from search.request.dry_run import estimate
+from search.request.read import stored_spec
 from search.request.resolve import resolve
 from search.request.space_request import resolve_space
+from search.trial import Candidate
 from tests.search.support.bodies import FULL, MINIMAL, problems
 
 
@@ -27,6 +29,68 @@ def test_three_fields_are_a_complete_request() -> None:
     assert spec.objectives == (Objective(metric="val_accuracy", goal="maximize"),)
     assert spec.final.epochs == 3 * 8
     assert spec.budget.trials == 50 and spec.seed == 0
+
+
+def test_a_dataset_alone_is_a_complete_request() -> None:
+    resolved = resolve({"dataset": "digits"})
+    spec = resolved.spec
+    assert spec.families == ("cnn_cell", "cnn_stages", "transformer") and spec.name == (
+        "digits-bananas"
+    )
+    assert resolve(spec.to_json()).spec == spec == stored_spec(spec.to_json())
+    assert cloudpickle.loads(cloudpickle.dumps(spec)) == spec
+    sizes = [
+        resolve({"dataset": "digits", "space": {"family": f}}).space.size for f in spec.families
+    ]
+    assert resolved.space.size == sum(sizes)
+    told = estimate(resolved)
+    assert {e["architecture"]["family"] for e in told["examples"]} <= set(spec.families)
+    assert isinstance(resolved.strategy().ask(0, ()), Candidate)
+
+
+def test_a_family_that_is_alone_is_no_union() -> None:
+    alone = resolve({"dataset": "wine"}).spec
+    assert alone.to_json()["space"]["family"] == "mlp" and alone.name == "wine-mlp-bananas"
+    assert resolve({"dataset": "wine", "space": [{"family": "mlp"}]}).spec == alone
+
+
+def test_the_default_strategy_follows_objectives_and_budget() -> None:
+    def strategy(**fields: Any) -> str:
+        return resolve({"dataset": "wine", **fields}).spec.strategy.name
+
+    assert strategy(budget={"trials": 2000}) == "bananas"
+    assert strategy(budget={"trials": 2001}) == "regularized_evolution"
+    both = [{"metric": "val_accuracy"}, {"metric": "parameters"}]
+    assert strategy(objectives=both) == "nsga2"
+
+
+def test_a_family_that_the_recipe_rules_out_is_left_out_and_told() -> None:
+    """The bag of n-grams has no places, of which some could be hidden."""
+    task = Task("text_classification", (12,), 3, vocabulary=7)
+    facts = DatasetFacts(task, {"train": 100, "validation": 20, "test": 20}, "0" * 64, "texts")
+    body = {"dataset": "texts", "training": {"pretraining": "masked"}}
+    resolved = resolve(body, lambda name: facts)
+    assert resolved.spec.families == ("transformer",)
+    (told,) = resolved.warnings
+    assert told.code == "family_left_out" and told.where == "/space"
+    assert told.message.startswith('bag is not searched: "masked" is no start for bag')
+    named = {**body, "space": [{"family": "bag"}, {"family": "transformer"}]}
+    with pytest.raises(SpecError, match="is no start for bag"):
+        resolve(named, lambda name: facts)
+
+
+def test_a_union_alone_is_described() -> None:
+    space = [{"family": "cnn_cell", "nodes": 2}, {"family": "transformer", "layers": 1}]
+    both = resolve_space({"dataset": "digits", "space": space}).space
+    apart = [resolve_space({"dataset": "digits", "space": member}).space for member in space]
+    assert both.size == sum(member.size for member in apart)
+    assert problems_of_space([{"family": "cnn_cell"}, {"family": "mlp"}]) == {"/space/1/family"}
+
+
+def problems_of_space(space: object) -> set[str]:
+    with pytest.raises(SpecError) as raised:
+        resolve_space({"dataset": "digits", "space": space})
+    return {found.pointer for found in raised.value.problems}
 
 
 def test_the_default_of_final_epochs_follows_the_longest_trial() -> None:

@@ -22,6 +22,37 @@ from tests.search.support.bodies import FULL, MINIMAL, problems
         ),
         ({"space": {"family": ["x"]}}, "/space/family", 'unknown family ["x"], known are'),
         ({"space": {}}, "/space/family", "is required, known are bag, cnn_cell"),
+        ({"space": []}, "/space", "needs at least 1 item, got 0"),
+        ({"space": [{}]}, "/space/0/family", "is required, known are bag, cnn_cell"),
+        (
+            {"space": [{"family": "cnn_cell"}, {"family": "cnn_cell"}]},
+            "/space/1/family",
+            'each family is named once, got "cnn_cell" again',
+        ),
+        (
+            {"space": [{"family": "cnn_cell"}, {"family": "gnn"}]},
+            "/space/1/family",
+            "gnn is for graph_classification, node_classification, the task here is image",
+        ),
+        (
+            {"space": [{"family": "cnn_cell", "nodez": 3}]},
+            "/space/0/nodez",
+            "unknown field, known are family, topology",
+        ),
+        (
+            {"space": [{"family": "cnn_stages"}, {"family": "cnn_cell", "cells": {"low": 1}}]},
+            "/space/1/cells/high",
+            "is required",
+        ),
+        (
+            {
+                "space": [{"family": "cnn_cell"}, {"family": "transformer"}],
+                "strategy": {"name": "darts"},
+            },
+            "/strategy/name",
+            "darts shares weights between networks of one family, the space here has cnn_cell, "
+            "transformer; name one as space: cnn_cell, transformer",
+        ),
         ({"space": 3}, "/space", "must be an object, got 3"),
         ({"space": None}, "/space", "must be an object, got null"),
         (
@@ -162,11 +193,7 @@ def test_a_body_that_is_no_object_is_refused(body: object) -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    assert problems({}) == {
-        "/dataset": "is required",
-        "/space": "is required",
-        "/strategy": "is required",
-    }
+    assert problems({}) == {"/dataset": "is required"}
 
 
 def test_all_problems_come_at_once_those_across_fields_as_well() -> None:
