@@ -128,11 +128,10 @@ def main() -> None:
 
         def call() -> str:
             out = io.StringIO()
-            predict.write_rows(model.predict(model.read([str(new)])), out)
+            predict.write_table(*model.table(model.read([str(new)])), out)
             return out.getvalue()
 
-        columns, count = model._columns(model.read([str(new)]), "error")
-        raw = torch.cat([model._encoded(columns, start) for start in range(0, count, predict.ROWS)])
+        raw = torch.cat(list(model._batches(model.read([str(new)]), "error")))
         x = sys.modules[f"model_of_{place}"].preprocess(raw, model.preprocessing)
         from safetensors.torch import save_file
 

@@ -20,23 +20,12 @@ def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     text = text.strip()
     if order == "excel" or order.endswith("seconds"):
         return numbered_date(text, order)
-    text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
-    text = re.sub(r"^(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일] ?", r"\1-\2-\3 ", text).strip()
-    text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
-    text = re.sub(r"^(\d{1,2})/(\d{4})$|^(0\d|1[0-2])\.((?:19|20)\d\d)$", r"\2\4-\1\3-1", text)
-    text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(?!\d)", r"\1 \2:\3", text)
-    text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2})(?!\d)", r"\1 \2:\3:\4", text)
-    if part := re.fullmatch(r"(?i)(\d{4})[- ]?q([1-4])|q([1-4])[-/ ]?(\d{4})", text):
-        text = f"{part[1] or part[4]}-{3 * int(part[2] or part[3]) - 2}-1"
-    if part := re.fullmatch(r"(?i)(\d{4})-?w(\d{2})(?:-?([1-7]))?", text):
-        try:
-            day = datetime.date.fromisocalendar(int(part[1]), int(part[2]), int(part[3] or 1))
-        except ValueError:
-            return None
-        text = day.isoformat()
-    match = re.fullmatch(
-        r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?", text
-    ) or re.fullmatch(r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?", text)
+    usual = r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?"
+    match = re.fullmatch(usual, text)
+    if match is None:
+        text = tidied_date(text)
+        compact = r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?"
+        match = re.fullmatch(usual, text) or re.fullmatch(compact, text)
     if match:
         first, middle, last = match.group(1), match.group(3), match.group(4)
         if len(first) == 4 or (order == "ymd" and len(first) == len(last) == 2):
@@ -60,6 +49,27 @@ def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
         return midnight + datetime.timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
+
+
+def tidied_date(text: str) -> str:
+    """A date that is written in numbers in a less usual way, as year, month and day; any other text
+    as it is.
+    """
+    text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
+    text = re.sub(r"^(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일] ?", r"\1-\2-\3 ", text).strip()
+    text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
+    text = re.sub(r"^(\d{1,2})/(\d{4})$|^(0\d|1[0-2])\.((?:19|20)\d\d)$", r"\2\4-\1\3-1", text)
+    text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(?!\d)", r"\1 \2:\3", text)
+    text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2})(?!\d)", r"\1 \2:\3:\4", text)
+    if part := re.fullmatch(r"(?i)(\d{4})[- ]?q([1-4])|q([1-4])[-/ ]?(\d{4})", text):
+        text = f"{part[1] or part[4]}-{3 * int(part[2] or part[3]) - 2}-1"
+    if part := re.fullmatch(r"(?i)(\d{4})-?w(\d{2})(?:-?([1-7]))?", text):
+        try:
+            day = datetime.date.fromisocalendar(int(part[1]), int(part[2]), int(part[3] or 1))
+        except ValueError:
+            return text
+        text = day.isoformat()
+    return text
 
 
 def numbered_date(text: str, order: str) -> datetime.datetime | None:

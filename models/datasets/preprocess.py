@@ -33,6 +33,7 @@ from models.datasets.dates import (
     named_date,
     numbered_date,
     seconds_of_day,
+    tidied_date,
 )
 from models.datasets.decision import decided, labels_said, probabilities
 from models.datasets.quantile_map import piecewise_linear
@@ -119,55 +120,79 @@ def encode_column(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Ten
         values: (N,) -> (N, numbers of a cell) float64
     """
     if column["kind"] == "number":
-        return torch.tensor(encode_numbers(values, column), dtype=torch.float64).unsqueeze(1)
-    places: list[int] = []
-    distinct: list[Any] = []
-    known: dict[str, int] = {}
-    for value in values:
-        place = known.get(value) if type(value) is str else None
-        if place is None:
-            place = len(distinct)
-            distinct.append(value)
-            if type(value) is str:
-                known[value] = place
-        places.append(place)
-    if column["kind"] == "text":
-        words = column.get("missing", ("",))
-        texts = [text_of(value) for value in distinct]
-        texts = ["" if text.lower() in words else text for text in texts]
-        rows = hashed_texts(texts, column["buckets"], column.get("tokens", "words"))
-    else:
-        cells = [encode_cell(value, column) for value in distinct]
-        rows = torch.tensor(cells, dtype=torch.float64)
-    return rows[torch.tensor(places, dtype=torch.int64)]
+        return encode_numbers(values, column).unsqueeze(1)
+    if column["kind"] != "text":
+        return encode_cells(values, column)
+    distinct, places = distinct_of(values)
+    words = column.get("missing", ("",))
+    texts = [text_of(value) for value in distinct]
+    texts = ["" if text.lower() in words else text for text in texts]
+    return hashed_texts(texts, column["buckets"], column.get("tokens", "words"))[places]
 
 
-def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> list[float]:
-    """The raw number of each cell: what is written as numbers usually are is read at once."""
-    comma = column.get("decimal", ".") == ","
-    known: dict[str, float] = {}
+def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Tensor:
+    """The raw number of each cell: what is written as numbers usually are is read at once.
+
+    Shapes:
+        values: (N,) -> (N,) float64
+    """
     is_usual = all(number_of(word) is None for word in column.get("missing", ("",)))
     is_usual = is_usual and not column.get("clock") and column.get("units", {}).get("", 1.0) == 1.0
-    numbers = []
-    for value in values:
-        number = math.nan
-        if is_usual and type(value) is float:
-            number = value
-        elif is_usual and type(value) is str and not ("_" in value or (comma and "." in value)):
-            try:
-                number = float(value.replace(",", ".") if comma else value)
-            except ValueError:
-                pass
-        if not abs(number) < 3e38:
-            if type(value) is not str:
-                (number,) = encode_cell(value, column)
-            elif value in known:
-                number = known[value]
-            else:
-                (number,) = encode_cell(value, column)
-                known[value] = number
-        numbers.append(number)
+    comma = column.get("decimal", ".") == ","
+    usual = usual_numbers(values, comma) if is_usual else [math.nan] * len(values)
+    numbers = torch.tensor(usual, dtype=torch.float64)
+    others = (~(numbers.abs() < 3e38)).nonzero().flatten()
+    if len(others):
+        cells = [values[row] for row in others.tolist()]
+        numbers[others] = encode_cells(cells, column)[:, 0]
     return numbers
+
+
+def encode_cells(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Tensor:
+    """The raw numbers of each cell, each by itself.
+
+    Shapes:
+        values: (N,) -> (N, numbers of a cell) float64
+    """
+    distinct, places = distinct_of(values)
+    cells = [encode_cell(value, column) for value in distinct]
+    return torch.tensor(cells, dtype=torch.float64)[places]
+
+
+def distinct_of(values: Sequence[Any]) -> tuple[list[Any], torch.Tensor]:
+    """Values, those that come again once where they are texts or floats, and where each stands.
+
+    Shapes:
+        (N,) int64
+    """
+    if not {str, float, type(None)}.issuperset(map(type, values)):  # 1 and True are equal
+        return list(values), torch.arange(len(values))
+    known = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return list(known), torch.tensor([known[value] for value in values], dtype=torch.int64)
+
+
+def usual_numbers(values: Sequence[Any], comma: bool) -> list[float]:
+    """What cells say that are written as numbers usually are, NaN for the others."""
+    try:
+        whole = "\n".join(values)
+        cells = (whole.replace(",", ".") if comma else whole).split("\n")
+        if len(cells) == len(values) and not ("_" in whole or (comma and "." in whole)):
+            return [float(cell) if cell else math.nan for cell in cells]
+    except (TypeError, ValueError):  # one is no text, or none that is read at once
+        pass
+    return [usual_number(value, comma) for value in values]
+
+
+def usual_number(value: Any, comma: bool) -> float:
+    """The same of one cell."""
+    if type(value) is float:
+        return value
+    if type(value) is not str or "_" in value or (comma and "." in value):
+        return math.nan
+    try:
+        return float(value.replace(",", ".") if comma else value)
+    except ValueError:
+        return math.nan
 
 
 def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
@@ -251,10 +276,19 @@ def source(task_name: str) -> str:
     of_texts = [inspect.getsource(part) for part in cuts]
     if task_name.startswith("tabular"):
         of_cells = (text_of, number_of, parted, clock_of, amount_of, boolean_of, bucket_of)
-        of_dates = (date_of, numbered_date, named_date, month_of, is_weekday, seconds_of_day)
-        parts = [_renamed(part, part.__name__) for part in (*of_cells, *of_dates, date_parts)]
+        of_dates = (date_of, tidied_date, numbered_date, named_date, month_of, is_weekday)
+        all_of = (*of_cells, *of_dates, seconds_of_day, date_parts)
+        parts = [_renamed(part, part.__name__) for part in all_of]
         parts += of_texts
-        of_columns = (hashed_texts, encode_cell, encode_numbers, encode_column)
+        of_numbers = (usual_number, usual_numbers, encode_numbers)
+        of_columns = (
+            hashed_texts,
+            encode_cell,
+            distinct_of,
+            encode_cells,
+            *of_numbers,
+            encode_column,
+        )
         parts += [_renamed(part, part.__name__) for part in of_columns]
         parts.append(_renamed(encode_rows, "encode"))
     elif task_name in ("text_classification", "language_modeling"):

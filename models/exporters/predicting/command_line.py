@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
 from models.exporters.predicting.predictor import PredictionError, Predictor
+from models.exporters.predicting.results import Rows
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
-    rows = list(rows)
+def write_table(names: Sequence[str], rows: Rows, file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows(row.values() for row in rows)
+    writer.writerow(names)
+    writer.writerows(rows)
 
 
 def main(model: Predictor) -> None:
@@ -28,7 +28,7 @@ def main(model: Predictor) -> None:
     arguments = parser.parse_args()
     try:
         samples = model.read(arguments.input, arguments.encoding)
-        write_rows(model.predict(samples, missing=arguments.missing), sys.stdout)
+        write_table(*model.table(samples, missing=arguments.missing), sys.stdout)
     except (OSError, UnicodeError, PredictionError) as error:
         print(f"predict.py: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.exporters.predicting.results import results_of
+from models.exporters.predicting.results import Rows, results_of
 
 Missing = Literal["error", "fill"]
 
@@ -95,7 +95,12 @@ class Predictor:
         Raises:
             PredictionError: what is wrong, by name.
         """
-        return list(self._results(self.outputs(samples, missing=missing)))
+        names, rows = self.table(samples, missing=missing)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def table(self, samples: Any, *, missing: Missing = "error") -> tuple[list[str], Rows]:
+        """What `predict` says as the names of its columns, and their rows."""
+        return self._results(self.outputs(samples, missing=missing))
 
     def outputs(self, samples: Any, *, missing: Missing = "error") -> Tensor:
         """What the network says, before it is made readable.
@@ -133,7 +138,7 @@ class Predictor:
             raise PredictionError("there is no sample to predict from")
         return torch.cat(found)
 
-    def _results(self, outputs: Tensor) -> Iterator[dict[str, Any]]:
+    def _results(self, outputs: Tensor) -> tuple[list[str], Rows]:
         return results_of(outputs, self._model, self.preprocessing)
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:

@@ -1,17 +1,19 @@
-"""What the outputs of a network say, for people."""
+"""What the outputs of a network say, for people: names of columns, and a row a result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
+Rows = Iterable[tuple[Any, ...]]
+
 
 def results_of(
     outputs: Tensor, model: Any, preprocessing: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """A mapping a sample, or a step of a forecast. `model` is the module of the network.
+) -> tuple[list[str], Rows]:
+    """Of a sample, or of a step of a forecast, each. `model` is the module of the network.
 
     Shapes:
         outputs: (N, classes), or (N, outputs)
@@ -22,36 +24,36 @@ def results_of(
         return labels_of(outputs, model, preprocessing)
     if "target" in preprocessing:
         return values_of(outputs, model, preprocessing["target"])
-    rows = outputs.tolist()
-    return ({f"output_{place}": value for place, value in enumerate(row)} for row in rows)
+    return [f"output_{place}" for place in range(outputs.shape[1])], map(tuple, outputs.tolist())
 
 
 def classes_of(
     outputs: Tensor, model: Any, preprocessing: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+) -> tuple[list[str], Rows]:
     classes, decision = preprocessing["classes"], preprocessing["decision"]
     names = ["label", *(f"probability_{name}" for name in classes)]
     labels = [classes[place] for place in model.decided(outputs, decision["offsets"]).tolist()]
-    for label, row in zip(labels, model.probabilities(outputs, decision).tolist(), strict=True):
-        yield dict(zip(names, (label, *row), strict=True))
+    shares = model.probabilities(outputs, decision).T.tolist()
+    return names, zip(labels, *shares, strict=True)
 
 
 def labels_of(
     outputs: Tensor, model: Any, preprocessing: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+) -> tuple[list[str], Rows]:
     """Any number of labels a sample."""
     known, sign = preprocessing["labels"], preprocessing["labels_separator"]
-    names = [f"probability_{name}" for name in known]
+    names = ["label", *(f"probability_{name}" for name in known)]
     said = model.labels_said(outputs, preprocessing["decision"]["offsets"]).tolist()
-    for row, has in zip(outputs.double().sigmoid().tolist(), said, strict=True):
-        found = [name for name, is_said in zip(known, has, strict=True) if is_said]
-        yield {"label": sign.join(found), **dict(zip(names, row, strict=True))}
+    labels = [
+        sign.join(name for name, is_said in zip(known, row, strict=True) if is_said) for row in said
+    ]
+    return names, zip(labels, *outputs.double().sigmoid().T.tolist(), strict=True)
 
 
-def values_of(outputs: Tensor, model: Any, target: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def values_of(outputs: Tensor, model: Any, target: Mapping[str, Any]) -> tuple[list[str], Rows]:
     names = target["names"]
     own = model.own_values(outputs, target).reshape(len(outputs), -1, len(names))
-    for steps in own.tolist():
-        for step, row in enumerate(steps, 1):
-            values = dict(zip(names, row, strict=True))
-            yield {"step": step, **values} if "horizon" in target else values
+    if "horizon" not in target:
+        return names, map(tuple, own.flatten(0, 1).tolist())
+    steps = ((step, *row) for rows in own.tolist() for step, row in enumerate(rows, 1))
+    return ["step", *names], steps

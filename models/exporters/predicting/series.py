@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, is_array
 from models.exporters.predicting.recent_rows import Recent, SeriesError, history_of, recent_of
+from models.exporters.predicting.results import Rows
 from models.exporters.predicting.rows import RowsPredictor, even
 
 
@@ -25,13 +26,23 @@ class SeriesPredictor(RowsPredictor):
             names.insert(0, self.preprocessing["time"]["name"])
         return names
 
-    def predict(self, samples: Any, *, missing: Missing = "error") -> list[dict[str, Any]]:
+    def table(self, samples: Any, *, missing: Missing = "error") -> tuple[list[str], Rows]:
+        """With the series and the time of each step before it, as far as there are any."""
         if is_array(samples):
-            return super().predict(samples, missing=missing)
+            return super().table(samples, missing=missing)
         self._forget()
         recent = self._recent(samples)
-        outputs = self._outputs([windows_of(recent)])
-        return [step for pair in zip(recent, outputs) for step in self._steps(*pair)]  # noqa: B905
+        names, rows = self._results(self._outputs([windows_of(recent)]))
+        horizon = self.preprocessing["target"]["horizon"]
+        before: list[tuple[Any, ...]] = [()] * (len(recent) * horizon)
+        if recent[0].name is not None:
+            names = [self.preprocessing["series_column"], *names]
+            before = [(series.name,) for series in recent for _ in range(horizon)]
+        if recent[0].times is not None:
+            names.insert(len(before[0]), "time")
+            times = [time for series in recent for time in series.times or ()]
+            before = [(*known, time) for known, time in zip(before, times, strict=True)]
+        return names, [(*known, *row) for known, row in zip(before, rows, strict=True)]
 
     def outputs(self, samples: Any, *, missing: Missing = "error", every: bool = False) -> Tensor:
         """As of every predictor. With `every` there is one for each window of the rows that a whole
@@ -80,16 +91,6 @@ class SeriesPredictor(RowsPredictor):
         names = dict.fromkeys(name for row in rows for name in row)
         self.ignored = [name for name in names if name not in self.columns]
         return rows
-
-    def _steps(self, recent: Recent, output: Tensor) -> Iterator[dict[str, Any]]:
-        """The results of one series, each with its time."""
-        for number, result in enumerate(self._results(output.unsqueeze(0))):
-            named: dict[str, Any] = {}
-            if recent.name is not None:
-                named[self.preprocessing["series_column"]] = recent.name
-            if recent.times is not None:
-                named["time"] = recent.times[number]
-            yield named | result
 
 
 def windows_of(recent: Sequence[Recent]) -> Tensor:

@@ -12,7 +12,7 @@ from models.exporters.predicting.predictor import Missing
 from models.exporters.predicting.rows import RowsPredictor
 
 ROWS = 4096
-"""That are encoded at once."""
+"""That the network takes at once, and whose texts are encoded at once."""
 
 
 class TablePredictor(RowsPredictor):
@@ -20,19 +20,28 @@ class TablePredictor(RowsPredictor):
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
         columns, count = self._columns(samples, missing)
+        known = self._encoded(columns) if count else {}
+        texts = [column for column in self.preprocessing["columns"] if column["kind"] == "text"]
         for start in range(0, count, ROWS):
-            yield self._encoded(columns, start)
+            rows = slice(start, start + ROWS)
+            parts = {name: raw[rows] for name, raw in known.items()}
+            for column in texts:
+                cells = columns[column["name"]][rows]
+                parts[column["name"]] = self._model.encode_column(cells, column)
+            yield torch.cat([parts[column["name"]] for column in self.preprocessing["columns"]], 1)
 
-    def _encoded(self, columns: Mapping[str, list[Any]], start: int) -> Tensor:
-        """The raw tensor of some rows; what of their cells says nothing is counted."""
-        parts = []
+    def _encoded(self, columns: Mapping[str, list[Any]]) -> dict[str, Tensor]:
+        """The raw numbers of all columns but texts, of which each has many; what of their cells
+        says nothing is counted.
+        """
+        found = {}
         for column in self.preprocessing["columns"]:
-            cells = columns[column["name"]][start : start + ROWS]
-            part = self._model.encode_column(cells, column)
-            if column["kind"] != "text" and column["name"] not in self.filled:
-                self._count(cells, part[:, 0], column)
-            parts.append(part)
-        return torch.cat(parts, dim=1)
+            name = column["name"]
+            if column["kind"] != "text":
+                found[name] = self._model.encode_column(columns[name], column)
+                if name not in self.filled:
+                    self._count(columns[name], found[name][:, 0], column)
+        return found
 
     def _count(self, cells: list[Any], first: Tensor, column: Mapping[str, Any]) -> None:
         is_category = column["kind"] == "category"

@@ -45,14 +45,14 @@ def read_table(text: str, known: Sequence[str]) -> dict[str, list[str]]:
         names.pop()  # as where each line ends with a separator
     if twice := [name for name in known if names.count(name) > 1]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
-    rows = []
+    width = len(names)
+    whole: list[str] = []  # row after row: as many lists take the collector longer
     for number, cells in enumerate(reader, line + 2):
-        if len(cells) >= len(names) and not any(map(str.strip, cells[len(names) :])):
-            rows.append(cells[: len(names)])
+        if len(cells) >= width and not any(map(str.strip, cells[width:])):
+            whole += cells[:width]
         elif any(map(str.strip, cells)):
-            raise PredictionError(f"row {number} has {len(cells)} cells, the header {len(names)}")
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {name: list(cells) for name, cells in zip(names, columns, strict=True)}
+            raise PredictionError(f"row {number} has {len(cells)} cells, the header {width}")
+    return {name: whole[place::width] for place, name in enumerate(names)}
 
 
 def header_of(text: str, known: Sequence[str]) -> tuple[str, int]:
