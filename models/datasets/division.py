@@ -12,7 +12,7 @@ from models.datasets import Dataset, findings
 from models.datasets.columns import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.formats import FormatError, Options
 from models.datasets.kinds import read_column
-from models.datasets.splits import PARTS, WORDS, Division, Indices, joined
+from models.datasets.splits import PARTS, WORDS, Division, Indices, joined, part_of
 from models.remarks import Column, Remark, Role
 
 COLUMNS = ("split_column", "group_column")
@@ -98,7 +98,8 @@ def _check_shares(options: Options, parts: Indices) -> None:
 def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> Indices:
     words = np.array([text.lower() for text in texts.take(rows).to_pylist()], dtype=object)
     found, places = np.unique(words, return_inverse=True)
-    known = np.array([PARTS.index(WORDS[word]) if word in WORDS else -1 for word in found])
+    meant = map(part_of, found)
+    known = np.array([-1 if part is None else PARTS.index(part) for part in meant])
     parts: Indices = known[places].astype(np.int64)
     if (wrong := np.flatnonzero(parts < 0)).size:
         row = int(rows[wrong[0]])

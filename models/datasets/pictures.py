@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-MAX_PIXELS = 4096 * 4096
-_ORIENTATION = 0x0112
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif")
+MAX_PIXELS = 2**26
+"""More than any telephone's camera has."""
 
 Picture = NDArray[Any]
 """(H, W) of a grey picture, (H, W, 3) of any other, or of either (H, W, 4) where alpha is wanted;
@@ -25,18 +25,6 @@ class PictureError(ValueError):
     """A file that shows no picture, or too large a one."""
 
 
-def picture_size(file: IO[bytes]) -> tuple[int, int]:
-    """Height and width, by the file's header alone.
-
-    Raises:
-        PictureError: no picture, or too large a one.
-    """
-    with _opened(file) as image:
-        width, height = image.size
-        is_turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        return (width, height) if is_turned else (height, width)
-
-
 def read_picture(file: IO[bytes], with_alpha: bool = False) -> Picture:
     """The first frame, turned as its camera says, on white where it is transparent; or with its
     alpha as the fourth channel, 255 where it has none.
@@ -46,25 +34,33 @@ def read_picture(file: IO[bytes], with_alpha: bool = False) -> Picture:
     """
     from PIL import ImageOps
 
-    with _opened(file) as image:
+    with opened_picture(file) as image:
         image.load()
         turned = ImageOps.exif_transpose(image)
         return _array_with_alpha(turned) if with_alpha else _array(turned)
 
 
 @contextmanager
-def _opened(file: IO[bytes]) -> Iterator[Any]:
-    from PIL import Image
+def opened_picture(file: IO[bytes]) -> Iterator[Any]:
+    """As Pillow has it, before it is unpacked.
+
+    Raises:
+        PictureError: no picture, or too large a one; also of what is done with it.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise PictureError(f"at most {MAX_PIXELS:,} pixels, got {width}x{height}")
-            yield image
+            with Image.open(file, formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise PictureError(f"at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+                yield image
     except PictureError:
         raise
+    except UnidentifiedImageError:  # which names an object
+        raise PictureError(f"not a picture: its content is none of {', '.join(FORMATS)}") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise PictureError(f"not a picture that can be read: {error}") from None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,25 @@ WORDS: Mapping[str, str] = {
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "validate": "validation",
     "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
     "test": "test",
     "testing": "test",
+    "holdout": "test",
 }
 """What people call the parts of a dataset, in lower case."""
+
+_THING = r"(?<=.)(sets?|data|split|images|imgs|pictures)?((19|20)\d\d)?$"
+
+
+def part_of(word: str) -> str | None:
+    """The part of `PARTS` that a person means: a word of `WORDS`, also as in `Train`, `test_set`
+    and `val2017`. None of any other.
+    """
+    letters = re.sub(r"[\W_]", "", word.lower())
+    return WORDS.get(letters) or WORDS.get(re.sub(_THING, "", letters))
 
 
 @dataclass(frozen=True, slots=True)

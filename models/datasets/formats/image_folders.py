@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,18 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
-from models.datasets.archive import BROKEN, names_in
+from models.datasets.archive import BROKEN, names_in, with_plain_names
 from models.datasets.formats import MAX_RATIO, MAX_VALUES, FormatError, Upload, formats
-from models.datasets.pictures import (
-    ENDINGS,
-    PictureError,
-    fitted,
-    picture_size,
-    read_picture,
-    stacked,
-)
+from models.datasets.picture_headers import Header, of_headers, read_header
+from models.datasets.pictures import ENDINGS, Picture, PictureError, fitted, read_picture, stacked
 from models.datasets.raw_files import FilesOf, RawFiles
-from models.datasets.splits import WORDS
+from models.datasets.splits import WORDS, part_of
 from models.remarks import Remark
 
 MAX_ENTRIES = 500_000
@@ -35,7 +30,7 @@ MAX_BROKEN = 0.05
 
 UNLABELLED = "unlabelled"
 
-_OF_SYSTEMS = ("__MACOSX", "Thumbs.db", "desktop.ini", ".DS_Store")
+_OF_SYSTEMS = ("__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini")
 
 
 @formats.register("image_folders")
@@ -74,15 +69,16 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
-    members, remarks = members_in(archive)
+    remarks = with_plain_names(archive)
+    members, ignored = members_in(archive)
     members, x, told = read_pictures(archive, members, upload)
+    remarks += [*ignored, *told]
     places = inner_places(members, 2)
     is_divided = has_split(places)
-    for member, place in zip(members, places, strict=True):
-        if len(place) != (3 if is_divided else 2):
-            raise FormatError(f"{member.filename}: {_expected(is_divided)}")
+    _check_places(members, places, is_divided)
+    remarks += _of_other_folders(archive, members)
     labels = np.array([place[-2] for place in places])
-    parts = np.array([WORDS[place[0].lower()] if is_divided else "train" for place in places])
+    parts = np.array([part_of(place[0]) if is_divided else "train" for place in places])
     arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
     if upload.options.unlabelled:
         known = labels != UNLABELLED
@@ -98,7 +94,49 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
             arrays |= {f"x_{name}": x[chosen], f"y_{name}": labels[chosen]}
     train = parts == "train"
     dataset = images.from_arrays(upload.name, x[train], labels[train], **arrays)
-    return replace(dataset, remarks=(*remarks, *told, *dataset.remarks))
+    return replace(dataset, remarks=(*remarks, *dataset.remarks))
+
+
+def _check_places(
+    members: Sequence[zipfile.ZipInfo], places: Sequence[tuple[str, ...]], is_divided: bool
+) -> None:
+    """
+    Raises:
+        FormatError: a picture is not in the folder of its class.
+    """
+    depth = 3 if is_divided else 2
+    if all(len(place) == depth for place in places):
+        return
+    outer = list(dict.fromkeys(place[0] for place in places))
+    if not is_divided and any(part_of(name) for name in outer):
+        strange = ", ".join(name for name in outer if part_of(name) is None)
+        if strange and all(len(place) == 3 for place in places):
+            raise FormatError(
+                f"folder {strange} is no part of a split; known are {', '.join(WORDS)}"
+            )
+    counts = Counter(map(len, places))
+    stray = min(zip(members, places, strict=True), key=lambda pair: counts[len(pair[1])])[0]
+    raise FormatError(f"{stray.filename}: {_expected(is_divided)}")
+
+
+def _of_other_folders(
+    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]
+) -> Iterator[Remark]:
+    """Folders beside those of the classes, in which no picture could be read."""
+    classes = {place_of(member).parent for member in members}
+    beside = {place.parent for place in classes}
+    found = [place_of(member) for member in archive.infolist()]
+    folders = {folder for place in found for folder in (place, *place.parents)}
+    folders -= {place_of(m) for m in archive.infolist() if not m.is_dir()}
+    known = {folder for place in classes for folder in (place, *place.parents)}
+    others = sorted(
+        str(folder)
+        for folder in folders - known
+        if folder.parent in beside and not _is_systems(folder)
+    )
+    if others:
+        message = f"no class, as no picture in it can be read: {', '.join(others[:10])}"
+        yield Remark("empty_folders", message, others[0], len(others))
 
 
 def files_of(
@@ -119,9 +157,8 @@ def inner_places(members: Sequence[zipfile.ZipInfo], least: int) -> list[tuple[s
 
 def has_split(places: Sequence[tuple[str, ...]]) -> bool:
     """Whether the outermost folders divide the pictures."""
-    names = {place[0].lower() for place in places}
-    found = {WORDS[name] for name in names if name in WORDS}
-    return names <= WORDS.keys() and "train" in found and len(found) > 1
+    found = {part_of(name) for name in {place[0] for place in places}}
+    return None not in found and "train" in found and len(found) > 1
 
 
 def _expected(is_divided: bool) -> str:
@@ -134,8 +171,12 @@ def _expected(is_divided: bool) -> str:
 
 
 def place_of(member: zipfile.ZipInfo) -> PurePosixPath:
-    """Older programs of Windows divide folders by back slashes."""
-    return PurePosixPath(member.filename.replace("\\", "/"))
+    return PurePosixPath(member.filename)
+
+
+def _is_systems(place: PurePosixPath) -> bool:
+    """Whether programs made it: what is hidden, as checkpoints of notebooks, or lists pictures."""
+    return any(part in _OF_SYSTEMS or part.startswith(".") for part in place.parts)
 
 
 def members_in(
@@ -145,17 +186,16 @@ def members_in(
     found = archive.infolist()
     if len(found) > MAX_ENTRIES:
         raise FormatError(f"at most {MAX_ENTRIES:,} entries are allowed, got {len(found):,}")
-    members, others = [], []
+    remarks, members, others = [], [], []
     for member in sorted(found, key=lambda entry: entry.filename):
         path = place_of(member)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             raise FormatError(f"{member.filename!r} points out of the zip")
         if len(path.parts) > MAX_DEPTH:
             raise FormatError(f"{member.filename}: nested deeper than {MAX_DEPTH} folders")
-        if member.is_dir() or member.filename.endswith("\\") or member.filename == known:
+        if member.is_dir() or member.filename == known:
             continue
-        is_systems = any(part in _OF_SYSTEMS or part.startswith("._") for part in path.parts)
-        if is_systems or not path.name.lower().endswith(ENDINGS):
+        if _is_systems(path) or not path.name.lower().endswith(ENDINGS):
             others.append(member.filename)
             continue
         if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
@@ -163,7 +203,6 @@ def members_in(
         members.append(member)
     if not members:
         raise FormatError("the zip has no picture")
-    remarks = []
     if others:
         message = f"passed over what is no picture: {', '.join(others[:10])}"
         remarks.append(Remark("files_ignored", message, others[0], len(others)))
@@ -174,28 +213,32 @@ def read_pictures(
     archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], upload: Upload
 ) -> tuple[list[zipfile.ZipInfo], NDArray[Any], list[Remark]]:
     """Those that can be read, in one size."""
-    sizes: dict[str, tuple[int, int]] = {}
+    headers: dict[str, Header] = {}
     broken: dict[str, str] = {}
     for member in members:
         try:
             with archive.open(member) as file:
-                sizes[member.filename] = picture_size(file)
+                headers[member.filename] = read_header(file)
         except PictureError as error:
             broken[member.filename] = str(error)
     _check_broken(broken, len(members))
-    height, width = _size(list(sizes.values()), upload)
-    able, pictures = [], []
-    for member in (member for member in members if member.filename in sizes):
+    height, width = _size([header.size for header in headers.values()], upload)
+    able, pictures, keeps_alpha = [], [], upload.options.channels == 4
+    for member in (member for member in members if member.filename in headers):
         try:
             with archive.open(member) as file:
-                picture = read_picture(file, with_alpha=upload.options.channels == 4)
+                picture = read_picture(file, with_alpha=keeps_alpha)
             pictures.append(fitted(picture, height, width))
             able.append(member)
         except PictureError as error:
             broken[member.filename] = str(error)
     _check_broken(broken, len(members))
+    of_able = {member.filename: headers[member.filename] for member in able}
     remarks = list(_of_broken(broken, len(members)))
-    remarks += _of_sizes({m.filename: sizes[m.filename] for m in able}, (height, width), upload)
+    remarks += of_headers(of_able, keeps_alpha=keeps_alpha)
+    remarks += _of_grey(dict(zip(of_able, pictures, strict=True)))
+    sizes = {name: header.size for name, header in of_able.items()}
+    remarks += _of_sizes(sizes, (height, width), upload)
     return able, stacked(pictures), remarks
 
 
@@ -215,6 +258,13 @@ def _of_broken(broken: Mapping[str, str], count: int) -> Iterator[Remark]:
 
 def _listed(broken: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:10])
+
+
+def _of_grey(pictures: Mapping[str, Picture]) -> Iterator[Remark]:
+    grey = [name for name, picture in pictures.items() if picture.ndim == 2]
+    if 0 < len(grey) < len(pictures):
+        message = f"{len(grey)} of {len(pictures)} pictures are grey, and become colour as the rest"
+        yield Remark("grey_beside_colour", message, grey[0], len(grey))
 
 
 def _size(sizes: Sequence[tuple[int, int]], upload: Upload) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
-from models.datasets.archive import names_in
+from models.datasets.archive import names_in, with_plain_names
 from models.datasets.columns import FIRST_ROW, RawTable, read_table, shown
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
@@ -29,7 +30,7 @@ from models.datasets.formats.labelled_texts import left_out
 from models.datasets.formats.tabular import chosen
 from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.pictures import ENDINGS
-from models.datasets.splits import WORDS
+from models.datasets.splits import WORDS, part_of
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
@@ -87,13 +88,13 @@ class _Labelled:
 
 
 def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
+    remarks = with_plain_names(archive)
     file = _labels_file(archive)
-    members, remarks = members_in(archive, file.filename)
+    members, ignored = members_in(archive, file.filename)
     found = _labelled(_table(archive, file, upload.options), file.filename, members, upload)
     members, x, told = read_pictures(archive, members, upload)
     places = inner_places(members, 1)
-    is_divided = has_split(places)
-    parts = np.array([WORDS[place[0].lower()] if is_divided else "train" for place in places])
+    parts = _parts(places)
     rows = np.array([found.row_of.get(member.filename, -1) for member in members])
     known = rows >= 0
     arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
@@ -108,8 +109,26 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
             arrays |= {f"x_{name}": x[of_part], f"y_{name}": y[of_part]}
     train = parts == "train"
     dataset = images.from_arrays(upload.name, x[train], y[train], labels=found.labels, **arrays)
-    whole = (*found.remarks, *remarks, *told, *dataset.remarks)
+    whole = (*found.remarks, *remarks, *ignored, *told, *dataset.remarks)
     return replace(dataset, columns=found.columns, remarks=whole)
+
+
+def _parts(places: Sequence[tuple[str, ...]]) -> NDArray[Any]:
+    """The part of the split that each picture is in: train where folders divide none.
+
+    Raises:
+        FormatError: some folders divide them, and others do not.
+    """
+    if has_split(places):
+        return np.array([part_of(place[0]) for place in places])
+    outer = list(dict.fromkeys(place[0] for place in places if len(place) > 1))
+    strange = [name for name in outer if part_of(name) is None]
+    if strange and any(part_of(name) == "train" for name in outer):
+        raise FormatError(
+            f"folder {', '.join(strange[:5])} beside train is no part of a split; known are "
+            f"{', '.join(WORDS)}"
+        )
+    return np.full(len(places), "train")
 
 
 def _labels_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -193,7 +212,8 @@ def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
 
 
 def _path(cell: str) -> str:
-    return PurePosixPath(cell.replace("\\", "/")).as_posix()
+    """As `archive.with_plain_names` has it."""
+    return PurePosixPath(unicodedata.normalize("NFC", cell).replace("\\", "/")).as_posix()
 
 
 def _named(cells: Sequence[str], ends: Mapping[str, str | None], file: str) -> list[str]:

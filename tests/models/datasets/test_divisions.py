@@ -112,8 +112,8 @@ def wrong(row: int, value: str) -> list[str]:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (table(part=wrong(7, "hold out")), {"split_column": "part"},
-         "row 9, column 'part': 'hold out' is no part of a split; known are train, "),
+        (table(part=wrong(7, "kept back")), {"split_column": "part"},
+         "row 9, column 'part': 'kept back' is no part of a split; known are train, "),
         (table(part=wrong(7, "")), {"split_column": "part"}, "row 9, column 'part': ''"),
         (table(part=["train"] * ROWS), {"split_column": "part"}, "got only train"),
         (table(), {"split_column": "part"}, "there is no column 'part'"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,122 @@ def test_arrays_that_divide_the_pictures_are_kept_and_strange_ones_refused(tmp_p
         read(tmp_path, npz(x=x, y=y, holdout=x), TASK)
     with pytest.raises(ValueError, match="x_test and y_test come together"):
         read(tmp_path, npz(x=x, y=y, x_test=x), TASK)
+
+
+def codes(found: Dataset) -> dict[str, int | None]:
+    left = ("few_samples", "duplicates")
+    return {r.code: r.count for r in found.remarks if r.code not in left}
+
+
+def test_what_a_person_may_not_expect_of_a_picture_is_told(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colour = Image.fromarray(COLOUR[:6, :6])
+    frames = {"save_all": True, "append_images": [colour.rotate(90)]}
+    clear = np.dstack([COLOUR[:6, :6], GREY[:6, :6]])
+    more = {
+        "dark/turned.JFIF": encoded(colour, "JPEG", exif=turned),
+        "dark/moves.gif": encoded(colour, "GIF", **frames),
+        "light/moves.webp": encoded(colour, "WEBP", **frames),
+        "light/clear.png": encoded(Image.fromarray(clear)),
+        "light/deep.png": deep_colour(COLOUR[:6, :6].astype(np.uint16) * 257),
+    }
+    found = read(tmp_path, zipped({**TWO, **more}), TASK, size=6)
+    assert sum(found.sizes.values()) == 45
+    assert codes(found) == {
+        "turned_pictures": 1,
+        "first_frames": 2,
+        "transparent_pictures": 1,
+        "bits_left_out": 1,
+        "grey_beside_colour": 40,
+        "resized": 40,
+    }
+    assert codes(read(tmp_path, zipped(TWO), TASK)) == {}
+
+
+def deep_colour(pixels: NDArray[np.uint16]) -> bytes:
+    """A PNG of 16 bits a colour, which Pillow reads and does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], len(pixels), 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def unsaid(content: bytes) -> bytes:
+    """A zip whose entries do not say that their names are UTF-8."""
+    changed = bytearray(content)
+    for sign, place in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        start = content.find(sign)
+        while start >= 0:
+            changed[start + place] &= ~0x08
+            start = content.find(sign, start + 4)
+    return bytes(changed)
+
+
+def test_classes_are_called_as_in_any_zip_of_them(tmp_path: Path) -> None:
+    names = {n.replace("dark", "caf\u00e9").replace("light", "日本"): c for n, c in TWO.items()}
+    for content in (zipped(names), unsaid(zipped(names))):
+        found = read(tmp_path, content, TASK)
+        assert found.preprocessing["classes"] == ["caf\u00e9", "日本"]
+    assert codes(found) == {"encoding_guessed": 40}
+    dos = {n.replace("dark", "@@@@").replace("light", "hell"): c for n, c in TWO.items()}
+    found = read(tmp_path, zipped(dos).replace(b"@@@@", "süß ".encode("cp437")), TASK)
+    assert found.preprocessing["classes"] == ["hell", "süß "]  # as DOS wrote them
+    assert codes(found) == {"encoding_guessed": 20}
+    apart = {f"train/{n}": c for n, c in names.items()}
+    apart |= {"test/" + n.replace("é", "e\u0301"): c for n, c in names.items()}
+    assert read(tmp_path, zipped(apart), TASK).sizes["test"] == 40
+
+
+def test_folders_without_a_picture_are_no_class_and_told(tmp_path: Path) -> None:
+    more = {"none/": b"", "scans/1.tif": b"x", ".ipynb_checkpoints/1.png": TWO["dark/0.png"],
+            "dark/.ipynb_checkpoints/1.png": TWO["dark/0.png"]}  # fmt: skip
+    found = read(tmp_path, zipped({f"set/{n}": c for n, c in (TWO | more).items()}), TASK)
+    assert found.preprocessing["classes"] == ["dark", "light"]
+    assert codes(found) == {"files_ignored": 3, "empty_folders": 2}
+    assert "set/none, set/scans" in remark(found, "empty_folders").message
+
+
+@pytest.mark.parametrize(
+    ("folders", "sizes"),
+    [
+        (("train_set", "Test-Set"), (32, 8, 40)),
+        (("train2017", "val2017"), (32, 40, 8)),
+        (("TRAIN", "Evaluation"), (32, 40, 8)),
+    ],
+)
+def test_parts_are_known_as_people_write_them(
+    folders: tuple[str, str], sizes: tuple[int, int, int], tmp_path: Path
+) -> None:
+    files = {f"{folder}/{name}": content for folder in folders for name, content in TWO.items()}
+    assert tuple(read(tmp_path, zipped(files), TASK).sizes.values()) == sizes
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({f"{p}/{n}": c for p in ("train", "vaild") for n, c in TWO.items()},
+         "folder vaild is no part of a split; known are train"),
+        ({"top/cover.png": b"", **{f"top/{n}": c for n, c in TWO.items()}}, "top/cover.png: a pic"),
+        ({**TWO, "dark/more/1.png": TWO["dark/0.png"]}, "dark/more/1.png: a picture"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_folder_at_fault(
+    files: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    broken = {name: content or TWO["dark/0.png"] for name, content in files.items()}
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path, zipped(broken), TASK)
+
+
+def test_a_file_that_is_no_picture_is_told_in_plain_words(tmp_path: Path) -> None:
+    found = read(tmp_path, zipped({**TWO, "dark/none.png": b""}), TASK)
+    said = remark(found, "broken_pictures").message
+    assert said.endswith("dark/none.png: not a picture: its content is none of PNG, JPEG, WEBP, "
+                         "BMP, GIF")  # fmt: skip
