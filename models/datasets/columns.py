@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.cells import EMPTY_WORDS
+from models.datasets.decimals import sign_of, sign_of_file
 from models.datasets.dialect import Dialect, dialect_of, unmarked_utf16
 from models.datasets.formats import Options
 from models.remarks import Kind, Remark
@@ -36,7 +37,7 @@ class RawTable:
     """The cells of a file as text, by column.
 
     kinds: what the file itself says of a column.
-    decimal: the sign that its numbers are written with.
+    decimal: the sign that most of its numbers are written with.
     separators: between the values of a target column whose cells are lists in the file.
     """
 
@@ -49,6 +50,10 @@ class RawTable:
     @property
     def rows(self) -> int:
         return len(next(iter(self.texts.values())))
+
+    def sign_of(self, name: str) -> str:
+        """The decimal sign of a column, which may have one of its own."""
+        return sign_of(self.texts[name], self.decimal)
 
 
 def is_parquet(path: Path) -> bool:
@@ -80,9 +85,7 @@ def read_csv(path: Path, options: Options) -> RawTable:
     import pyarrow as pa
     from pyarrow import csv
 
-    dialect, remarks = dialect_of(
-        path, encoding=options.encoding, separator=options.separator, decimal=options.decimal
-    )
+    dialect, remarks = dialect_of(path, encoding=options.encoding, separator=options.separator)
     try:
         table = csv.read_csv(
             path,
@@ -103,7 +106,11 @@ def read_csv(path: Path, options: Options) -> RawTable:
     _check_size(table)
     texts = {name: _stripped(table.column(name)) for name in table.column_names}
     remarks += trailing
-    return RawTable(texts, {}, dialect.decimal, remarks)
+    decimal: str | None = options.decimal
+    if decimal is None:
+        decimal, told = sign_of_file(texts, dialect.separator)
+        remarks += told
+    return RawTable(texts, {}, decimal, remarks)
 
 
 def read_parquet(path: Path, options: Options) -> RawTable:

@@ -1,4 +1,4 @@
-"""How a table in text is written: encoding, separator and decimal sign, found out or told."""
+"""How a table in text is written: its encoding and separator, found out or told."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.remarks import Remark
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-DECIMALS = (".", ",")
 
 _SAMPLE_BYTES, _SAMPLE_ROWS = 256 * 1024, 200
-_COMMA_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d+),(?:\d{1,2}|\d{4,})(?:\s*[%€])?")
-_POINT_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)\.\d+(?:\s*[%$])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +22,11 @@ class Dialect:
 
     encoding: str
     separator: str
-    decimal: str
     skipped_lines: int = 0
 
 
 def dialect_of(
-    path: Path,
-    *,
-    encoding: str | None = None,
-    separator: str | None = None,
-    decimal: str | None = None,
+    path: Path, *, encoding: str | None = None, separator: str | None = None
 ) -> tuple[Dialect, list[Remark]]:
     """The dialect of a file, with what was guessed. What is given is taken as it is.
 
@@ -63,12 +53,7 @@ def dialect_of(
         if separator != ",":
             message = f"columns are divided by {SEPARATORS[separator]}, which the file's lines say"
             remarks.append(Remark("separator_guessed", message))
-    if decimal is None:
-        decimal = _decimal(_rows(text, separator)[1:])
-        if decimal != ".":
-            message = 'numbers are written with a decimal comma, as in "3,14"'
-            remarks.append(Remark("decimal_guessed", message))
-    return Dialect(encoding, separator, decimal, skipped), remarks
+    return Dialect(encoding, separator, skipped), remarks
 
 
 def encoding_of(path: Path, given: str | None = None) -> tuple[str, list[Remark]]:
@@ -171,16 +156,3 @@ def _separator(text: str) -> str:
 
     best = max(SEPARATORS, key=lambda separator: (*fit(separator), separator == ","))
     return best if fit(best)[0] > 0 else ","
-
-
-def _decimal(rows: Sequence[Sequence[str]]) -> str:
-    """What the numbers that can be read in one way alone are written with."""
-    found: Counter[str] = Counter()
-    for row in rows:
-        for cell in row:
-            cell = cell.strip()
-            if _COMMA_NUMBER.fullmatch(cell):
-                found[","] += 1
-            elif _POINT_NUMBER.fullmatch(cell):
-                found["."] += 1
-    return "," if found[","] > found["."] else "."

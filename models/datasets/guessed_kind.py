@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.datasets.cells import boolean_of, is_unspaced
 from models.datasets.columns import FIRST_ROW, Texts
+from models.datasets.decimals import sign_of
 from models.datasets.many_cells import amounts_of, dates_of, numbers_of
 from models.remarks import Kind
 
@@ -79,12 +80,15 @@ class Cells:
 
 
 def cells_of(name: str, texts: Texts, decimal: str, words: tuple[str, ...]) -> Cells:
-    """`decimal`: the sign of the file; `words`: in lower case, those of a cell without a value."""
+    """`decimal`: the sign of the file, which a column need not have; `words`: in lower case, those
+    of a cell without a value.
+    """
     encoded = texts.combine_chunks().dictionary_encode()
     dictionary = encoded.dictionary
     places = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     counts = np.bincount(places, minlength=len(dictionary))
-    return Cells(name, dictionary.to_pylist(), places, counts, decimal, words, dictionary)
+    sign = sign_of(dictionary, decimal)
+    return Cells(name, dictionary.to_pylist(), places, counts, sign, words, dictionary)
 
 
 def guessed_kind(cells: Cells, missing: NDArray[np.bool_]) -> Kind:

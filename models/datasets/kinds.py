@@ -82,7 +82,7 @@ def read_column(
     """
     words = None if missing is None else ("", *(word.strip().lower() for word in missing))
     cells = cells_of(name, texts, decimal, words or MISSING_WORDS)
-    found = _read(cells, of_file, wanted, words)
+    found = _read(cells, decimal, of_file, wanted, words)
     if wanted == "ignore":
         column = replace(found.column, role=Role.IGNORED, note="left out, as the options say")
         return ReadColumn(column, None, {})
@@ -90,9 +90,14 @@ def read_column(
 
 
 def _read(
-    cells: Cells, of_file: Kind | None, wanted: str | None, words: tuple[str, ...] | None
+    cells: Cells,
+    decimal: str,
+    of_file: Kind | None,
+    wanted: str | None,
+    words: tuple[str, ...] | None,
 ) -> ReadColumn:
-    missing, decimal = cells.is_missing, cells.decimal
+    """`decimal`: the sign of the file."""
+    missing = cells.is_missing
     if wanted in (None, "ignore") and (constant := _constant(cells, missing)) is not None:
         return constant
     kind = Kind(wanted) if wanted not in (None, "ignore") else of_file

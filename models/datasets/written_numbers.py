@@ -1,4 +1,4 @@
-"""How the numbers of a column are written: decimal sign, units, clocks, marks around digits."""
+"""How the numbers of a column are written: units, clocks, marks around digits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.datasets.amounts import clock_of
 from models.datasets.columns import FIRST_ROW, shown
+from models.datasets.decimals import of_own_sign
 from models.datasets.guessed_kind import CODE, Cells
 from models.datasets.units import units_of
 from models.remarks import Kind, Remark
@@ -23,54 +24,14 @@ _CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
 def as_written(
     cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
 ) -> tuple[Cells, Kind]:
-    """The cells with the decimal sign and the form that most of them have, and what they are then.
+    """The cells with the form that most of them have, and what they are then: numbers, where nine
+    of ten have a unit, or are times of day and durations; or any, where somebody says that the
+    column is one of numbers.
 
     kind: what they seem to be; wanted: what a person calls them, `ignore` included.
 
     Shapes:
         missing: (distinct texts,)
-    """
-    cells, kind = _by_the_other_sign(cells, missing, kind, wanted)
-    return _with_units(cells, missing, kind, wanted)
-
-
-def of_writing(cells: Cells, decimal: str) -> Iterator[Remark]:
-    """What is told of how numbers were read. `decimal`: the sign of the rest of the file."""
-    yield from _of_marks(cells)
-    if cells.decimal != decimal:
-        sign = "comma" if cells.decimal == "," else "point"
-        message = f"{cells.name!r} is written with a decimal {sign}, unlike the rest of the file"
-        yield Remark("decimal_guessed", message, cells.name)
-
-
-def currencies_of(texts: Iterable[str]) -> set[str]:
-    """The marks of currencies, in lower case, that stand beside numbers."""
-    return {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
-
-
-def _by_the_other_sign(
-    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[Cells, Kind]:
-    """A column that is all numbers by the decimal sign that the rest of the file has not: as
-    1.234.567, or 3,14 in a file of 2.5.
-    """
-    is_number = np.isfinite(cells.numbers[~missing])
-    if wanted not in (None, "ignore", "number") or is_number.all():
-        return cells, kind
-    other = replace(cells, decimal="," if cells.decimal == "." else ".")
-    is_other = np.isfinite(other.numbers[~missing])
-    if is_other.all():
-        return other, Kind.NUMBER
-    if kind is Kind.NUMBER and is_other.sum() > is_number.sum():
-        return other, kind
-    return cells, kind
-
-
-def _with_units(
-    cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
-) -> tuple[Cells, Kind]:
-    """A column nine of ten cells of which are numbers with a unit, or times of day and durations;
-    all of them, where somebody says that it is one of numbers.
     """
     is_open = wanted in (None, "ignore", "number")
     is_bad = ~missing & np.isnan(cells.numbers)
@@ -93,6 +54,18 @@ def _with_units(
         if cells.counts[read].sum() > least * cells.counts[~missing].sum() and read.sum() > 1:
             return other, Kind.NUMBER
     return cells, kind
+
+
+def of_writing(cells: Cells, decimal: str) -> Iterator[Remark]:
+    """What is told of how numbers were read. `decimal`: the sign of the rest of the file."""
+    yield from _of_marks(cells)
+    if cells.decimal != decimal:
+        yield of_own_sign(cells.name, cells.decimal)
+
+
+def currencies_of(texts: Iterable[str]) -> set[str]:
+    """The marks of currencies, in lower case, that stand beside numbers."""
+    return {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
 
 
 def _of_marks(cells: Cells) -> Iterator[Remark]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from models.datasets.columns import (
     read_table,
     shown,
 )
+from models.datasets.decimals import of_own_sign
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen
 from models.datasets.kinds import PLAIN
@@ -67,9 +68,13 @@ class Series:
             raise FormatError(f"{time!r} is the time, which cannot be forecast", "target")
         told = _inputs(table, options, time, targets)
         names = [name for name, column in told.items() if column.role is not Role.IGNORED]
-        read = [_numbers(table.texts[name], table.decimal, options) for name in names]
+        read = [_numbers(table.texts[name], table.sign_of(name), options) for name in names]
         values = np.stack(read, axis=1)
-        remarks = [*table.remarks, *_of_cells(table, names, values, told, options)]
+        remarks = [
+            *table.remarks,
+            *_of_signs(table, names),
+            *_of_cells(table, names, values, told, options),
+        ]
         rows = _rows(table, options, time)
         values = values[rows.order]
         if options.frequency:
@@ -123,7 +128,7 @@ class Series:
         return replace(
             dataset,
             raw_rows=_tested(table, rows, found.starts[2], read_columns, options),
-            preprocessing={**dataset.preprocessing, **_reading(table, rows, options, time)},
+            preprocessing={**dataset.preprocessing, **_reading(table, rows, options, time, names)},
             columns=_columns(table, options, time, rows.times.unit, told),
             remarks=tuple(remarks),
         )
@@ -278,7 +283,9 @@ def _tested(
     return {name: table.texts[name].take(in_file).to_pylist() for name in names}
 
 
-def _reading(table: RawTable, rows: _Rows, options: Options, time: str) -> dict[str, Any]:
+def _reading(
+    table: RawTable, rows: _Rows, options: Options, time: str, names: Sequence[str]
+) -> dict[str, Any]:
     """What a prediction needs to find the rows of a window, and the times after it."""
     of_time: dict[str, Any] = {
         "name": time,
@@ -294,6 +301,9 @@ def _reading(table: RawTable, rows: _Rows, options: Options, time: str) -> dict[
     found: dict[str, Any] = {"time": of_time}
     if table.decimal != ".":
         found["decimal"] = table.decimal
+    signs = {name: table.sign_of(name) for name in names}
+    if own := {name: sign for name, sign in signs.items() if sign != table.decimal}:
+        found["decimals"] = own
     if options.missing is not None:
         found["missing"] = sorted({word.strip().lower() for word in options.missing})
     return found | {"series_column": options.series} if options.series else found
@@ -388,6 +398,12 @@ def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64
     numbers[[text.lower() in missing for text in dictionary.to_pylist()]] = np.nan
     found: NDArray[np.float64] = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
+
+
+def _of_signs(table: RawTable, names: Sequence[str]) -> Iterator[Remark]:
+    for name in names:
+        if (sign := table.sign_of(name)) != table.decimal:
+            yield of_own_sign(name, sign)
 
 
 def _of_cells(

@@ -109,7 +109,7 @@ def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any])
         name, unit = preprocessing["time"]["name"], preprocessing["time"]["unit"]
         text = text_of(row.get(name))
         if unit == "number":
-            at = _number(row.get(name), preprocessing)
+            at = _number(name, row.get(name), preprocessing)
         else:
             time = instant_of(text, preprocessing["time"]["order"])
             at = None if time is None else counted(time, "seconds")
@@ -117,18 +117,19 @@ def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any])
             raise SeriesError(f"row {number}, column {name!r}: {text!r} is no time")
     step = _Step(number, text, at, time)
     for name in preprocessing["series"]:
-        value = _number(row.get(name), preprocessing)
+        value = _number(name, row.get(name), preprocessing)
         step.values[name] = [] if value is None else [value]
     return step
 
 
-def _number(value: Any, preprocessing: Mapping[str, Any]) -> float | None:
+def _number(name: str, value: Any, preprocessing: Mapping[str, Any]) -> float | None:
     text = text_of(value)
     if text.lower() in preprocessing.get("missing", ()):
         return None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value) if abs(value) < 3e38 else None
-    return number_of(text, preprocessing.get("decimal", "."))
+    of_file = preprocessing.get("decimal", ".")
+    return number_of(text, preprocessing.get("decimals", {}).get(name, of_file))
 
 
 def _history(
