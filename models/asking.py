@@ -225,8 +225,9 @@ class WarmModels:
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The child process."""
-    predict, model = _loaded(question["folder"], *question["limits"])
-    allow(question["limits"][1])
+    memory_bytes, cpu_seconds = question["limits"]
+    predict, model = _loaded(question["folder"], memory_bytes)
+    allow(cpu_seconds)
     try:
         predictions = model.predict(question["rows"], missing=question["missing"])
     except predict.PredictionError as error:
@@ -235,13 +236,13 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _loaded(folder: str, memory_bytes: int, cpu_seconds: int) -> tuple[Any, Any]:
+def _loaded(folder: str, memory_bytes: int) -> tuple[Any, Any]:
     """`predict.py` and its model, after which the limits count."""
     os.chdir(folder)
     sys.path.insert(0, folder)
     predict = importlib.import_module("predict")
     model = predict.load(folder)
-    restrict(memory_bytes, cpu_seconds, _ERROR_BYTES)
+    restrict(memory_bytes, None, _ERROR_BYTES)
     return predict, model
 
 
