@@ -26,7 +26,18 @@ GROUP = "nasmith.commands"
 
 SERVER = "nasmith-server"
 OF_THE_SERVER = frozenset(
-    {"validate", "replay", "train", "benchmark", "demo", "serve", "dispatch", "migrate", "doctor"}
+    {
+        "fit",
+        "validate",
+        "replay",
+        "train",
+        "benchmark",
+        "demo",
+        "serve",
+        "dispatch",
+        "migrate",
+        "doctor",
+    }
 )
 """Its commands."""
 

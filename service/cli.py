@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import typer
 
 from nasmith.cli import main
-from service.commands import benchmark, doctor, replay, server, train, validate
+from service.commands import benchmark, doctor, fit, replay, server, train, validate
 
 __all__ = ["add_commands", "main"]
 
 _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Searches": {
+        "fit": fit.fit,
         "validate": validate.validate,
         "replay": replay.replay,
     },

@@ -1,6 +1,6 @@
 """A server of one's own: started as a process, stopped with everything that it started.
 
-For the demo, benchmarks and tests. Imports no server code.
+For `fit`, the demo, benchmarks and tests. Imports no server code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class LocalServer:
         *,
         with_dispatcher: bool = True,
         environment: Mapping[str, str] | None = None,
+        is_home_shared: bool = False,
     ) -> None:
+        """`is_home_shared`: the shell that this was typed into may have `NASMITH_HOME` too."""
+        self._is_home_shared = is_home_shared
         self.home = home.absolute()
         self.log = self.home / "logs" / "serve.log"
         self._with_dispatcher, self._environment = with_dispatcher, dict(environment or {})
@@ -98,7 +101,8 @@ class LocalServer:
         if process is not None:
             end_tree(process, seconds)
         taken = time.perf_counter() - started
-        kill_all(self.processes())  # of a server that was killed, and not stopped
+        if not self._is_home_shared:
+            kill_all(self.processes())  # of a server that was killed, and not stopped
         return taken
 
     def kill(self) -> None:
@@ -135,10 +139,19 @@ class LocalServer:
 
 @contextmanager
 def running_server(
-    home: Path, *, with_dispatcher: bool = True, environment: Mapping[str, str] | None = None
+    home: Path,
+    *,
+    with_dispatcher: bool = True,
+    environment: Mapping[str, str] | None = None,
+    is_home_shared: bool = False,
 ) -> Iterator[LocalServer]:
     """A ready server for the length of the block."""
-    server = LocalServer(home, with_dispatcher=with_dispatcher, environment=environment)
+    server = LocalServer(
+        home,
+        with_dispatcher=with_dispatcher,
+        environment=environment,
+        is_home_shared=is_home_shared,
+    )
     try:
         server.start()
         yield server

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
 import re
 import subprocess
 import sys
@@ -69,3 +73,37 @@ def test_the_python_session(server: LocalServer, tmp_path: Path) -> None:
     assert "succeeded" in done.stderr
     assert "'mean': " in done.stdout
     assert (tmp_path / "best-model" / "model.py").is_file()
+
+
+@pytest.mark.slow
+def test_from_a_file_to_a_model(server: LocalServer, tmp_path: Path) -> None:
+    """`nasmith fit` finds the server of the home, tells the task from the target, and predicts."""
+    rows = [f"{i % 7},{i % 5},{'high' if i % 7 > 3 else 'low'}" for i in range(120)]
+    (tmp_path / "levels.csv").write_text("\n".join(["first,second,level", *rows]))
+    options = ["--target", "level", "--minutes", "30", "--trials", "2", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "fit", "levels.csv", *options],
+        cwd=tmp_path,
+        env={**os.environ, "NASMITH_HOME": str(server.home)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Starting a server" not in done.stderr
+    assert "Taken for tabular_classification: level is a" in done.stderr
+    result = json.loads(done.stdout)
+    assert Path(result["bundle"]) == tmp_path / "levels-model"
+    first = result["leaderboard"][0]
+    assert first["name"].startswith("mlp (trial ") and first["seconds"] > 0
+    assert first["test"]["test_accuracy"] > 0.7  # by a threshold of the first column
+    predicted = subprocess.run(
+        [sys.executable, f"{result['bundle']}/predict.py", str(tmp_path / "levels.csv")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    labels = [line["label"] for line in csv.DictReader(io.StringIO(predicted.stdout))]
+    assert len(labels) == 120 and set(labels) <= {"high", "low"}
