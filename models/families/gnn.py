@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Decision
+from models.architecture import Architecture, Decision, When
 from models.datasets.graphs import preprocess
-from models.decisions import Values, condition, domain_values, integer, option, share
-from models.domains import Choice, Range, Scalar, as_domain
+from models.decisions import Values, condition, domain_values, flag, integer, option, share
+from models.domains import Choice, Domain, Range, Scalar, as_domain
 from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.graph import Features, Graph
 from models.operations.activation import ACTIVATIONS, ActivationName
@@ -36,10 +36,14 @@ from models.writing import Call, call_lines, module_text
 
 MAX_LAYERS = 16
 MAX_HIDDEN = 4096
+MAX_STEPS = 64
 NORMS = ("none", "batch", "layer")
 READOUTS = ("sum", "mean", "max")
 NODES, GRAPHS = "node_classification", "graph_classification"
 Aggregation = Literal["sum", "mean", "max"]
+OF_LAYER = ("heads", "aggregation", "steps", "teleport")
+OF_OUTPUT = ("steps", "teleport")
+"""What an operation may take beside its widths, by decisions of its own."""
 
 
 def _are_known(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,13 +60,18 @@ class GnnSettings(FamilySettings):
     """Layers of message passing. Operation, input, heads and aggregation are a layer's own."""
 
     operations: Items[str] = Field(
-        ("gcn", "gat", "gin", "sage", "cheb", "arma", "graph", "linear", "skip"),
+        (
+            *("gcn", "gat", "gin", "sage", "cheb", "arma", "graph", "linear", "skip"),
+            *("sgc", "appnp", "gcnii"),
+        ),
         min_length=1,
         max_length=64,
         description="what a layer may do",
     )
-    layers: Searchable[Annotated[int, Field(ge=1, le=MAX_LAYERS)]] = Field(
-        Range(1, 4), description="layers before the output"
+    layers: Searchable[Annotated[int, Field(ge=0, le=MAX_LAYERS)]] = Field(
+        Range(1, 4),
+        description="layers before the output; 0: it reads the features, of nodes alone. Left open "
+        "it is from 0 to 4 for nodes",
     )
     links: Literal["chain", "tree"] = Field(
         "tree",
@@ -78,6 +87,17 @@ class GnnSettings(FamilySettings):
     aggregation: Searchable[Aggregation] = Field(
         Choice(AGGREGATIONS), description="over neighbours, of gin and sage"
     )
+    steps: Searchable[Annotated[int, Field(ge=1, le=MAX_STEPS)]] = Field(
+        Choice((2, 5, 10)), description="of messages within one layer, of sgc, appnp and gcnii"
+    )
+    teleport: Searchable[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        Choice((0.1, 0.2)), description="share of a layer's input in each step, of appnp and gcnii"
+    )
+    jumping: Searchable[bool] = Field(
+        False,
+        description="whether every layer goes into the output, read by another or not; left open "
+        "it is searched for graphs",
+    )
     activation: Searchable[ActivationName] = Field(
         Choice(("relu", "elu", "tanh")), description="after every layer but skip"
     )
@@ -90,7 +110,7 @@ class GnnSettings(FamilySettings):
         description="of the input of every layer and of the output, and of the attention of gat",
     )
     output: Items[str] = Field(
-        ("gcn", "gat", "linear"),
+        ("gcn", "gat", "linear", "sgc", "appnp"),
         min_length=1,
         max_length=64,
         description="what may give the classes of nodes; of graphs it is linear, after the readout",
@@ -100,6 +120,15 @@ class GnnSettings(FamilySettings):
     )
 
     _operations_are_known = field_validator("operations")(_are_known)
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        found: dict[str, Scalar | Domain] = {"steps": 5, "teleport": 0.1}
+        if not shares_weights and task.name == NODES:
+            found = {"layers": Range(0, 4)}
+        elif not shares_weights:
+            found = {"jumping": Choice((False, True))}
+        said = self.model_fields_set
+        return self.model_copy(update={n: value for n, value in found.items() if n not in said})
 
     @field_validator("output")
     @classmethod
@@ -160,6 +189,7 @@ class Network(nn.Module):
     """Layers, what leaves them side by side, and the output.
 
     `sources` has a layer's input by its number: an earlier layer, or 0 for the graph's features.
+    Where there are no layers, those are what leaves.
     `calls` has what makes its operation, as text; 0 is the output's.
 
     Shapes:
@@ -181,16 +211,19 @@ class Network(nn.Module):
         self.sources, self.leaves, self.readout = dict(sources), tuple(leaves), readout
         for number, layer in layers.items():
             self.add_module(f"layer_{number}", layer)
-        self.dropout, self.last_dropout = nn.Dropout(dropout[0]), nn.Dropout(dropout[1])
+        self.dropout, self.last_dropout = NodeDropout(dropout[0]), NodeDropout(dropout[1])
         self.output = output
 
     def forward(self, graph: Graph) -> Tensor:
         hidden: dict[int, Tensor | Features] = {0: graph.x}
         for number, source in self.sources.items():
             hidden[number] = self.get_submodule(f"layer_{number}")(hidden[source], graph)
-        x = torch.cat([leaf for n in self.leaves if isinstance(leaf := hidden[n], Tensor)], dim=1)
+        x = hidden[self.leaves[0]]
+        if len(self.leaves) > 1:
+            x = torch.cat([leaf for n in self.leaves if isinstance(leaf := hidden[n], Tensor)], 1)
         x = self.last_dropout(self.dropout(x))
         if self.readout is not None:
+            assert isinstance(x, Tensor)  # noqa: S101 - graphs have a layer or more
             outputs: Tensor = self.output(read_out(graph, x, self.readout))
             return outputs
         outputs = self.output(x, graph)
@@ -199,10 +232,10 @@ class Network(nn.Module):
 
 @families.register("gnn")
 class Gnn:
-    """Decisions: `layers`, `hidden`, `activation`, `norm`, `dropout`, then `output` for nodes or
-    `readout` for graphs, and for each layer from 1 on `layer_{i}_operation`, and, where it has a
-    meaning, `layer_{i}_input` (the number of a layer, or 0), `layer_{i}_heads` and
-    `layer_{i}_aggregation`.
+    """Decisions: `layers`, `hidden`, `activation`, `norm`, `dropout`, then `output` for nodes, with
+    `output_steps` and `output_teleport` where it takes them, or `readout` for graphs, and for each
+    layer from 1 on `layer_{i}_operation`, `layer_{i}_input` (the number of a layer, or 0), and,
+    where it has a meaning, `layer_{i}_heads` and the like; `jumping` where it is not left at false.
     """
 
     Settings = GnnSettings
@@ -216,27 +249,31 @@ class Gnn:
             raise TypeError(f"gnn needs GnnSettings, got {type(settings).__name__}")
         _check_task(task)
         _check_heads(settings)
-        decisions = [
-            Decision(name, as_domain(getattr(settings, name)))
-            for name in ("layers", "hidden", "activation", "norm", "dropout")
+        counts = domain_values(settings.layers)
+        if task.name == GRAPHS and 0 in counts:
+            raise _no_layers()
+        any_layer = condition("layers", settings.layers, [count for count in counts if count])
+        decisions = [Decision("layers", as_domain(settings.layers))]
+        decisions += [
+            Decision(name, as_domain(getattr(settings, name)), any_layer)
+            for name in ("hidden", "activation", "norm")
         ]
+        decisions.append(Decision("dropout", as_domain(settings.dropout)))
         if task.name == NODES:
             decisions.append(Decision("output", Choice(settings.output)))
+            decisions += _own_decisions(settings, "output", settings.output, OF_OUTPUT)
         else:
             decisions.append(Decision("readout", as_domain(settings.readout)))
-        counts = domain_values(settings.layers)
+        jumping = as_domain(settings.jumping)
+        if True in jumping.values():
+            decisions.append(Decision("jumping", jumping, any_layer))
         for layer in range(1, max(counts) + 1):
             deep = condition("layers", settings.layers, [c for c in counts if c >= layer])
-            name = f"layer_{layer}_operation"
-            decisions.append(Decision(name, Choice(settings.operations), deep))
+            place = f"layer_{layer}"
+            decisions.append(Decision(f"{place}_operation", Choice(settings.operations), deep))
             inputs = range(layer) if settings.links == "tree" else [layer - 1]
-            decisions.append(Decision(f"layer_{layer}_input", Choice(tuple(inputs)), deep))
-            for wanted in ("heads", "aggregation"):
-                takers = [o for o in settings.operations if wanted in message_passings[o].options]
-                if takers:
-                    able = condition(name, Choice(settings.operations), takers)
-                    domain = as_domain(getattr(settings, wanted))
-                    decisions.append(Decision(f"layer_{layer}_{wanted}", domain, (*deep, *able)))
+            decisions.append(Decision(f"{place}_input", Choice(tuple(inputs)), deep))
+            decisions += _own_decisions(settings, place, settings.operations, OF_LAYER, deep)
         return decisions
 
     @staticmethod
@@ -244,13 +281,16 @@ class Gnn:
         _check_task(task)
         values = architecture.decisions
         sources, leaves = _tree(values)
-        hidden, dropout = integer(values, "hidden"), share(values, "dropout")
+        dropout = share(values, "dropout")
+        if not sources and task.name == GRAPHS:
+            raise _no_layers()
+        hidden = integer(values, "hidden") if sources else 0
         layers, calls = {}, {}
         for number, source in sources.items():
             width = hidden if source else task.input_shape[0]
             operation, calls[number] = operation_of(values, f"layer_{number}", width, hidden)
             layers[number] = _layer(values, number, operation, recipe.batch_norm)
-        width, readout = hidden * len(leaves), None
+        width, readout = hidden * len(leaves) if sources else task.input_shape[0], None
         if task.name == GRAPHS:
             readout = option(values, "readout", READOUTS)
             output: nn.Module = NodeLinear(width, task.outputs)
@@ -275,11 +315,9 @@ class Gnn:
             mark = "*" if number in leaves else ""
             return f"{_label(values, number) if number else 'x'}{mark}({','.join(readers)})"
 
-        kept: dict[str, Scalar] = {
-            name: values[name]
-            for name in ("hidden", "activation", "norm", "output", "readout")
-            if name in values
-        }
+        names = ("hidden", "activation", "norm", "output", "readout")
+        of_output = tuple(f"output_{name}" for name in OF_OUTPUT)
+        kept = {name: values[name] for name in (*names, *of_output) if name in values}
         return Architecture("gnn", {**kept, "dropout": share(values, "dropout"), "tree": text(0)})
 
     @staticmethod
@@ -291,13 +329,35 @@ class Gnn:
         kinds = dict.fromkeys(type(module) for module in (*modules, network.output))
         functions = () if network.readout is None else (read_out,)
         text = inspect.getsource(preprocess)
-        return Definition((Layer, *kinds, *functions), _text(network, layers), text)
+        first = Layer if layers else NodeDropout
+        return Definition((first, *kinds, *functions), _text(network, layers), text)
+
+
+def _own_decisions(
+    settings: GnnSettings,
+    place: str,
+    operations: tuple[str, ...],
+    names: Sequence[str],
+    when: When = (),
+) -> list[Decision]:
+    """What the operations of a layer, or of the output, take beside their widths."""
+    chosen = "output" if place == "output" else f"{place}_operation"
+    decisions = []
+    for wanted in names:
+        takers = [name for name in operations if wanted in message_passings[name].options]
+        if takers:
+            able = condition(chosen, Choice(operations), takers)
+            domain = as_domain(getattr(settings, wanted))
+            decisions.append(Decision(f"{place}_{wanted}", domain, (*when, *able)))
+    return decisions
 
 
 def _tree(values: Values) -> tuple[dict[int, int], list[int]]:
-    """The input of every layer that computes something, and the layers that leave the network."""
+    """The input of every layer that computes something, and the layers that leave the network; 0
+    where there is no layer.
+    """
     stands_for, sources, read = {0: 0}, {}, set()
-    for number in range(1, integer(values, "layers") + 1):
+    for number in range(1, integer(values, "layers", low=0) + 1):
         name = f"layer_{number}_input"
         source = integer(values, name, low=0)
         if source >= number:
@@ -307,6 +367,10 @@ def _tree(values: Values) -> tuple[dict[int, int], list[int]]:
             stands_for[number] = stands_for[source]
         else:
             stands_for[number], sources[number] = number, stands_for[source]
+    if not sources:
+        return {}, [0]
+    if "jumping" in values and flag(values, "jumping"):
+        return sources, sorted(sources)
     leaves = {layer for number, layer in stands_for.items() if number and number not in read}
     return sources, sorted(leaves)
 
@@ -327,6 +391,10 @@ def operation_of(values: Values, place: str, inputs: int, outputs: int) -> tuple
             raise InfeasibleError(name, _uneven([heads], [outputs]))
     if "aggregation" in entry.options and not is_output:
         options["aggregation"] = option(values, f"{place}_aggregation", AGGREGATIONS)
+    if "steps" in entry.options:
+        options["steps"] = integer(values, f"{place}_steps")
+    if "teleport" in entry.options:
+        options["teleport"] = share(values, f"{place}_teleport")
     if "dropout" in entry.options and (dropout := share(values, "dropout")):
         options["dropout"] = dropout
     arguments = [str(inputs), str(outputs), *(f"{n}={v!r}" for n, v in options.items())]
@@ -351,7 +419,7 @@ def _layer(values: Values, number: int, operation: nn.Module, batch_norm: bool) 
 def _label(values: Values, number: int) -> str:
     """Of a layer in the canonical form."""
     name = option(values, f"layer_{number}_operation", message_passings)
-    given = [values.get(f"layer_{number}_{wanted}") for wanted in ("heads", "aggregation")]
+    given = [values.get(f"layer_{number}_{wanted}") for wanted in OF_LAYER]
     options = [str(value) for value in given if value is not None]
     return "graph" if (name, options) == ("sage", ["sum"]) else " ".join([name, *options])
 
@@ -366,10 +434,11 @@ def _text(network: Network, layers: Sequence[nn.Module]) -> str:
         names[number] = f"x_{number}"
     leaves = ", ".join(names[number] for number in network.leaves)
     last = f"torch.cat([{leaves}], dim=1)" if len(network.leaves) > 1 else leaves
+    kind = "nn.Dropout" if network.sources else "NodeDropout"
     for name in ("dropout", "last_dropout"):
         module = network.get_submodule(name)
-        if isinstance(module, nn.Dropout) and module.p:
-            constructor.append(f"self.{name} = nn.Dropout({module.p})")
+        if isinstance(module, NodeDropout) and module.p:
+            constructor.append(f"self.{name} = {kind}({module.p})")
             last = f"self.{name}({last})"
     constructor += call_lines("self.output = ", network.calls[0])
     if network.readout is None:
@@ -398,6 +467,10 @@ def _rest(layer: nn.Module) -> list[str]:
     if layer.dropout.p:
         arguments.append(f"dropout={layer.dropout.p}")
     return arguments
+
+
+def _no_layers() -> InfeasibleError:
+    return InfeasibleError("layers", "layers of graphs must be a positive integer, got 0")
 
 
 def _check_heads(settings: GnnSettings) -> None:

@@ -33,7 +33,8 @@ AGGREGATIONS = ("sum", "mean", "max")
 
 @dataclass(frozen=True, slots=True)
 class MessagePassing:
-    """`options`: what the module takes beside its widths, of `heads`, `aggregation`, `dropout`.
+    """`options`: what the module takes beside its widths, of `heads`, `aggregation`, `dropout`,
+    `steps`, `teleport`.
 
     `is_identity`: on mapped features it computes nothing.
     """

@@ -8,6 +8,7 @@ reads it, as if each drew what it reads by its weights.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add, mul
@@ -18,7 +19,16 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import domain_values
 from models.domains import Scalar, as_domain
-from models.families.gnn import NODES, Gnn, GnnSettings, Network, operation_of, read_out
+from models.families.gnn import (
+    NODES,
+    OF_LAYER,
+    OF_OUTPUT,
+    Gnn,
+    GnnSettings,
+    Network,
+    operation_of,
+    read_out,
+)
 from models.family import FamilySettings, InfeasibleError, families
 from models.graph import Features, Graph
 from models.operations.message_passing import NodeLinear, message_passings
@@ -30,8 +40,6 @@ from models.supernets.message_passing import MixedLayer
 from models.task import Task
 
 FIXED = ("hidden", "norm", "dropout")
-OF_OPERATIONS = ("heads", "aggregation")
-"""Fixed too, where an operation takes them."""
 
 READOUT = "after the readout"
 """The output of graphs, which is no choice."""
@@ -39,7 +47,9 @@ READOUT = "after the readout"
 
 @supernets.register("gnn")
 class GnnRelaxation:
-    """`hidden`, `heads`, `aggregation`, `norm` and `dropout` are one value each."""
+    """`hidden`, `heads`, `aggregation`, `steps`, `teleport`, `norm` and `dropout` are one value
+    each. There are layers, and what leaves is what no other reads.
+    """
 
     @staticmethod
     def check(settings: FamilySettings, *, partial: int = 1, task: Task | None = None) -> None:
@@ -48,7 +58,12 @@ class GnnRelaxation:
             raise TypeError(f"gnn needs GnnSettings, got {type(settings).__name__}")
         if task is not None:
             Gnn.decisions(settings, task)
-        _fixed(settings)
+        _fixed(settings, task)
+        for name, refused in (("layers", 0), ("jumping", True)):
+            if refused in as_domain(getattr(settings, name)).values():
+                raise InfeasibleError(
+                    name, f"networks that share weights have no {name} {json.dumps(refused)}"
+                )
         if not Choices(_options(settings, task)).groups:
             raise InfeasibleError("layers", "the space is one network, which shares with no other")
 
@@ -59,15 +74,17 @@ class GnnRelaxation:
         return GnnSupernet(settings, task)
 
 
-def _fixed(settings: GnnSettings) -> dict[str, Scalar]:
+def _fixed(settings: GnnSettings, task: Task | None) -> dict[str, Scalar]:
     taken = {name for operation in settings.operations for name in _taken(operation)}
-    names = [*FIXED, *(name for name in OF_OPERATIONS if name in taken)]
+    if task is None or task.name == NODES:
+        taken |= {name for operation in settings.output for name in _taken(operation, OF_OUTPUT)}
+    names = [*FIXED, *(name for name in OF_LAYER if name in taken)]
     return one_value_each(Decision(name, as_domain(getattr(settings, name))) for name in names)
 
 
-def _taken(operation: str) -> tuple[str, ...]:
-    """The decisions that come with an operation."""
-    return tuple(n for n in OF_OPERATIONS if n in message_passings[operation].options)
+def _taken(operation: str, names: Sequence[str] = OF_LAYER) -> tuple[str, ...]:
+    """The decisions that come with an operation; fixed too."""
+    return tuple(name for name in names if name in message_passings[operation].options)
 
 
 def _options(settings: GnnSettings, task: Task | None) -> Options:
@@ -95,11 +112,12 @@ class GnnSupernet(Supernet):
 
     def __init__(self, settings: GnnSettings, task: Task) -> None:
         super().__init__()
-        self.task, self.fixed = task, _fixed(settings)
+        self.task, self.fixed = task, _fixed(settings, task)
         skips = [name for name in settings.operations if message_passings[name].is_identity]
         self.choices = Choices(_options(settings, task), skips)
         self.groups: dict[str, Group] = self.choices.groups
         self.hidden, self.last = int(self.fixed["hidden"]), max(domain_values(settings.layers))
+        self.places = ["output", *(f"layer_{number}" for number in range(1, self.last + 1))]
         features, dropout = task.input_shape[0], float(self.fixed["dropout"])
         for number in range(1, self.last + 1):
             inputs = features + self.hidden
@@ -146,6 +164,9 @@ class GnnSupernet(Supernet):
         for name in ("layers", "activation", "output", "readout"):
             if name in found:
                 decisions[name] = found[name]
+        if "output" in found:
+            taken = _taken(str(found["output"]), OF_OUTPUT)
+            decisions |= {f"output_{name}": self.fixed[name] for name in taken}
         for number in range(1, int(found["layers"]) + 1):
             operation = str(found[f"layer_{number}_operation"])
             decisions[f"layer_{number}_operation"] = operation
@@ -159,7 +180,7 @@ class GnnSupernet(Supernet):
         of_layers = {
             name: value
             for kind, value in self.fixed.items()
-            for name in (f"layer_{number}_{kind}" for number in range(1, self.last + 1))
+            for name in (f"{place}_{kind}" for place in self.places)
             if name in values
         }
         check_fixed(architecture, {name: self.fixed[name] for name in FIXED} | of_layers)
@@ -194,6 +215,9 @@ class GnnSupernet(Supernet):
         values: dict[str, Scalar] = {"dropout": self.fixed["dropout"]}
         if place == "output":
             values["output"] = name
+            values |= {
+                f"{place}_{option}": self.fixed[option] for option in _taken(name, OF_OUTPUT)
+            }
         else:
             values |= {f"{place}_{option}": self.fixed[option] for option in _taken(name)}
             values[f"{place}_operation"] = name

@@ -29,6 +29,7 @@ PLAIN: dict[str, Any] = {
     "output": "linear",
 }
 TASK = Task("node_classification", (30,), 3, graph=GraphSize(60, 300, 300))
+GRAPHS = Task("graph_classification", (5,), 3, graph=GraphSize(4, 6, 9))
 
 
 def network(layers: list[tuple[str, int]], **changes: Any) -> Architecture:
@@ -74,7 +75,44 @@ def pairs() -> list[tuple[nn.Module, Any]]:
     pair("graph", pyg.GraphConv(30, 8), {**rel, "lin_rel.bias": "root.bias"})
     chebyshev = {"lins.0.weight": "root.weight", "lins.1.weight": "neighbours.weight"}
     pair("cheb", pyg.ChebConv(30, 8, K=2), {**chebyshev, "bias": "root.bias"})
+    linear = {"lin.weight": "linear.weight", "lin.bias": "bias"}
+    pair("sgc", pyg.SGConv(30, 8, K=3), linear, steps=3)
+    linear = {"linear.weight": "linear.weight", "linear.bias": "linear.bias"}
+    pair("appnp", Mapped(pyg.APPNP(3, 0.2)), linear, steps=3, teleport=0.2)
     return made
+
+
+class Mapped(nn.Module):
+    """A linear map, then operations of PyTorch Geometric that take what it gives, too."""
+
+    def __init__(self, *operations: Any, activation: bool = False) -> None:
+        super().__init__()
+        self.linear, self.operations = nn.Linear(30, 8), nn.ModuleList(operations)
+        self.activation = activation
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Any:
+        first = self.linear(x)
+        if not self.activation:
+            return self.operations[0](first, edge_index)
+        first = x = first.relu()
+        for operation in self.operations:
+            x = operation(x.relu(), first, edge_index)
+        return x
+
+
+def gcnii() -> tuple[nn.Module, Any]:
+    """PyTorch Geometric multiplies by the transposed weights here."""
+    from torch_geometric.nn import GCN2Conv
+
+    ours = message_passings["gcnii"].module(30, 8, steps=3, teleport=0.2)
+    layers = [GCN2Conv(8, 0.2, 0.5, number) for number in (1, 2, 3)]
+    theirs = Mapped(*layers, activation=True)
+    state = dict(ours.state_dict())
+    maps = {
+        f"operations.{number}.weight1": state.pop(f"maps.{number}.weight").T for number in range(3)
+    }
+    theirs.load_state_dict(state | maps)
+    return ours, theirs
 
 
 def arma() -> tuple[nn.Module, Any]:
@@ -104,7 +142,7 @@ def test_operations_are_those_of_pytorch_geometric_on_sparse_and_dense_features(
     assert isinstance(graph, Graph) and isinstance(graph.x, Features)
     dense = graph.x.times(torch.eye(30))
     edge_index = torch.from_numpy(citations()["edge_index"])
-    for ours, theirs in [*pairs(), arma()]:
+    for ours, theirs in [*pairs(), arma(), gcnii()]:
         ours.eval(), theirs.eval()
         expected = theirs(dense, edge_index)
         expected.square().sum().backward()
@@ -132,7 +170,7 @@ def test_an_edge_counts_as_often_as_its_weight_says() -> None:
     weighted = Graph(x, graph.links, weights=times.float())
     repeated = torch.from_numpy(arrays["edge_index"])
     repeated = repeated.repeat_interleave(1 + repeated.sum(dim=0) % 3, dim=1)
-    for ours, theirs in [*pairs(), arma()]:
+    for ours, theirs in [*pairs(), arma(), gcnii()]:
         ours.eval(), theirs.eval()
         expected = theirs(x, repeated)
         torch.testing.assert_close(ours(x, weighted), expected, rtol=1e-4, atol=1e-4)
@@ -192,6 +230,38 @@ def test_a_tree_of_layers_computes_what_its_links_say() -> None:
     torch.testing.assert_close(found, expected[[7, 3]])
 
 
+def test_without_layers_the_output_reads_the_features() -> None:
+    """Sparse ones too: dropout and a map, no activation."""
+    values = {"layers": 0, "dropout": 0.5, "output": "linear"}
+    built = gnn.build(Architecture("gnn", values), TASK, Recipe()).eval()
+    graph = of_nodes("citations", citations()).train.x
+    assert isinstance(graph, Graph) and isinstance(graph.x, Features)
+    weight, bias = built.state_dict().values()
+    expected = graph.x.times(torch.eye(30)) @ weight.T + bias
+    torch.testing.assert_close(built(graph), expected[graph.picked])
+    with pytest.raises(InfeasibleError, match="layers of graphs must be a positive integer"):
+        gnn.build(Architecture("gnn", {**values, "readout": "sum"}), GRAPHS, Recipe())
+
+
+def test_jumping_knowledge_reads_every_layer() -> None:
+    """As five skips beside five layers do."""
+    plain = network([("gin", 0), ("gin", 1), ("skip", 1)], readout="sum", layer_3_input=1)
+    jumping = network([("gin", 0), ("gin", 1)], readout="sum", jumping=True)
+    assert gnn.canonical(plain).key == gnn.canonical(jumping).key
+    built = gnn.build(jumping, GRAPHS, Recipe())
+    assert built.state_dict()["output.weight"].shape == (3, 16)
+
+
+def test_what_is_left_open_suits_the_task() -> None:
+    nodes, graphs = (
+        gnn.Settings().for_task(task).model_dump(mode="json") for task in (TASK, GRAPHS)
+    )
+    assert nodes["layers"] == {"low": 0, "high": 4, "log": False, "step": None}
+    assert (graphs["layers"]["low"], graphs["jumping"]) == (1, {"choice": [False, True]})
+    shared = gnn.Settings().for_task(TASK, shares_weights=True)
+    assert (shared.steps, shared.teleport, shared.jumping) == (5, 0.1, False)
+
+
 def test_networks_that_compute_the_same_have_one_canonical_form() -> None:
     one = network([("gcn", 0), ("gat", 1), ("linear", 0), ("cheb", 1)])
     renumbered = network([("linear", 0), ("gcn", 0), ("cheb", 2), ("gat", 2)])
@@ -222,7 +292,7 @@ def test_what_cannot_be_built_says_why() -> None:
     with pytest.raises(InfeasibleError, match="layer_2_input must be below 2, got 2"):
         gnn.build(network([("gcn", 0), ("gcn", 2)]), TASK, Recipe())
     for field, names, message in (
-        ("operations", ["gcn", "conv"], "not operations of graphs, allowed are arma, cheb, gat"),
+        ("operations", ["gcn", "conv"], "not operations of graphs, allowed are appnp, arma, cheb"),
         ("operations", ["gcn", "gcn"], "listed once"),
         ("output", ["skip"], "cannot give the classes"),
     ):

@@ -24,7 +24,9 @@ from search.testing.small_graphs import citations, molecules
 TABLE = Task("tabular_classification", (8,), 3)
 CITATIONS, MOLECULES = of_nodes("nodes", citations()), of_graphs("graphs", molecules())
 OPERATIONS = ["gcn", "gat", "gin", "sage", "cheb", "arma", "graph", "linear", "skip"]
+OPERATIONS += ["sgc", "appnp", "gcnii"]
 GRAPH = {"operations": OPERATIONS, "hidden": 6, "heads": 2, "aggregation": "mean", "layers": 4}
+GRAPH |= {"steps": 3, "teleport": 0.2}
 
 SPACES: dict[str, tuple[Task, dict[str, Any]]] = {
     f"mlp {norm}": (
@@ -323,7 +325,10 @@ def test_networks_that_cannot_share_weights_are_refused(
 
 def test_heads_count_only_where_an_operation_has_them() -> None:
     parsed = families["gnn"].Settings.model_validate(
-        {"hidden": 8, "norm": "none", "dropout": 0.0, "operations": ["gcn", "skip"]}
+        {
+            **{"hidden": 8, "norm": "none", "dropout": 0.0, "operations": ["gcn", "skip"]},
+            "output": ["gcn"],
+        }
     )
     supernets["gnn"].check(parsed)
 

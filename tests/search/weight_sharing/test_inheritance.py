@@ -61,6 +61,8 @@ GRAPH = {
     "hidden": 4,
     "heads": 2,
     "aggregation": "mean",
+    "steps": 3,
+    "teleport": 0.1,
     "norm": "batch",
     "dropout": 0.0,
 }

@@ -42,6 +42,8 @@ GRAPH = {
     "hidden": 8,
     "heads": 2,
     "aggregation": "mean",
+    "steps": 3,
+    "teleport": 0.1,
     "norm": "batch",
     "dropout": 0.2,
 }
