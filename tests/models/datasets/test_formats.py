@@ -255,7 +255,7 @@ def changed(columns: dict[str, list[str]], name: str, row: int, value: str) -> b
          "a/1.png: not a picture: its content is none of"),
         ("image_classification", zipped(**{"a/1.png": b"\0" * 10_000_000}), {},
          "a/1.png: unpacks to more than 200 times"),
-        ("image_classification", pictures({"a/1.png": ("1", (9000, 8000))}), {},
+        ("image_classification", pictures({"a/1.png": ("L", (9000, 8000))}), {},
          "at most 67,108,864 pixels, got 9000x8000"),
         ("table", npz(codes=TWO), {}, "a table needs dimensions, search_score, final_score"),
     ],
