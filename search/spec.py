@@ -31,7 +31,11 @@ class Budget(Settings):
 
     trials: int = Field(50, ge=1, le=MAX_TRIALS, description="trials that are trained")
     seconds: float | None = Field(
-        None, gt=0, le=31_536_000, description="wall seconds of the search stage; null: no limit"
+        None,
+        gt=0,
+        le=31_536_000,
+        description="wall seconds of the whole search, final trainings and publishing included; "
+        "null: no limit",
     )
 
 
@@ -127,8 +131,8 @@ class SearchSpec(Body):
     )
     baseline: Literal["random"] | None = Field(
         None,
-        description="random: random search with as many trials, after the strategy's and outside "
-        "of its time budget, to compare with; never among the best",
+        description="random: random search with as many trials, after the strategy's, to compare "
+        "with; a time budget leaves it as much time; never among the best",
     )
     baselines: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ class Orders:
         their work is not lost, and then the engine returns. `cancel` stops the running trials at
         once (`SearchRun.cancel`) and the engine returns.
     trials: the budget in trials of the whole search.
-    seconds: the wall seconds that the search stage may take, counted from the start of this
-        engine: whoever continues a search orders what is left of its budget. Infinite: no limit.
+    seconds: the wall seconds that the engine may take for all stages, counted from its start:
+        whoever continues a search orders what is left of its budget. Infinite: no limit.
     parallel_trials: how many trials run at a time.
     """
 
@@ -44,7 +45,7 @@ class Unchanged:
 
 
 class Steering:
-    """Carries out the orders on budgets, and ends the search stage when its time is over.
+    """Carries out the orders on budgets, and has each stage leave those after it their time.
 
     `action` and `parallel_trials` are the engine's own to carry out.
     """
@@ -58,13 +59,13 @@ class Steering:
         self._run, self._control, self._clock = run, control or Unchanged(), clock
         self._started = clock()
 
-    def check(self) -> Orders:
+    def check(self, lanes: int = 1) -> Orders:
         """The orders of now. Trials that the end of the time budget prunes are no longer in
-        `run.running` afterwards: the engine stops their work.
+        `run.running` afterwards: the engine stops their work. `lanes`: trials at a time.
         """
         orders = self._control.orders()
         self._run.set_budget(trials=orders.trials, seconds=orders.seconds)
         seconds = self._run.budget_seconds
-        if self._clock() - self._started >= seconds:
-            self._run.stop_searching(f"the time budget of {seconds:g} s has ended")
+        if seconds < math.inf:
+            self._run.keep_time(seconds - (self._clock() - self._started), lanes)
         return orders

@@ -147,7 +147,7 @@ class Crew:
             return
         self._control_at = now + CONTROL_SECONDS
         try:
-            self._obey(self._steering.check())
+            self._obey(self._steering.check(min(self._parallel, self._capacity)))
             if now >= self._capacity_at:
                 self._capacity_at = now + CAPACITY_SECONDS
                 self._capacity = max(1, self._capacity_now())

@@ -49,14 +49,15 @@ class SearchRun:
         cost: Cost,
         suggestions: Suggestions = no_suggestions,
         screen: Screen | None = None,
+        networks_per_trial: int = 1,
     ) -> None:
         """`spec` is resolved (`search.request.resolve`); `strategy` has been told nothing. What
         `suggestions` gives is tried before the strategy is asked; what `screen` refuses is
-        infeasible.
+        infeasible. `networks_per_trial`: of a dataset with folds each candidate has several.
         """
         self.spec = spec
         self._journal = journal
-        self._stages = Stages(Given(spec, space, strategy, suggestions))
+        self._stages = Stages(Given(spec, space, strategy, suggestions, networks_per_trial))
         self._left = tuple(self._stages)  # those that are not over for good
         self._candidates = self._stages[Candidates]
         self._early_stopping = EarlyStopping(spec)
@@ -129,7 +130,7 @@ class SearchRun:
 
     @property
     def budget_seconds(self) -> float:
-        """Wall seconds of the search stage, for the engine to watch; infinite: no limit."""
+        """Wall seconds of the whole search, for the engine to watch; infinite: no limit."""
         return self._candidates.budget_seconds
 
     def set_budget(self, trials: int | None = None, seconds: float | None = None) -> None:
@@ -266,6 +267,37 @@ class SearchRun:
             return ()
         self._candidates.stop()
         return self._prune_all(Failure(FailureKind.BUDGET, reason))
+
+    def keep_time(self, seconds: float, lanes: int = 1) -> tuple[int, ...]:
+        """Have the stages that follow fit into the seconds that are left, `lanes` trials at a time:
+        no trial is started that would not end in time, and at the end of the stage's own time what
+        runs is pruned. A search that has no result yet has all of the time to get one.
+
+        Each later stage is left what it will take by the trials so far, half of the budget at most,
+        but a trial.
+
+        Returns the numbers that were pruned, for the engine to stop.
+        """
+        stage = self._stage
+        if stage is None:
+            return ()
+        left = seconds - self._room_after(stage, lanes)
+        if not stage.has_enough:
+            if stage is self._candidates and seconds <= 0:
+                return self.stop_searching(self._out_of_time)
+            return ()
+        if left < stage.trial_seconds or left <= 0:
+            stage.stop()
+        return self._prune_all(Failure(FailureKind.BUDGET, self._out_of_time)) if left < 0 else ()
+
+    def _room_after(self, stage: Stage, lanes: int) -> float:
+        """Seconds of the stages after it."""
+        later, half = self._left[self._left.index(stage) + 1 :], self.budget_seconds / 2
+        return sum(max(s.trial_seconds, min(s.seconds_left(lanes), half)) for s in later)
+
+    @property
+    def _out_of_time(self) -> str:
+        return f"the time budget of {self.budget_seconds:g} s has ended"
 
     def cancel(self, reason: str = "the search was cancelled") -> tuple[int, ...]:
         """End the search: prune whatever runs. Returns the numbers that were pruned."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from search.engine.control import Control, Steering
 from search.engine.run import SearchRun
@@ -13,13 +13,18 @@ from search.trial import FailureKind, Trial
 WORKER = "serial"
 
 
-def run_serial(run: SearchRun, evaluator: Evaluator, control: Control | None = None) -> None:
-    """Run a search until it is finished, paused or cancelled.
+def run_serial(
+    run: SearchRun,
+    evaluator: Evaluator,
+    control: Control | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run a search until it is finished, paused or cancelled. `clock`: in seconds.
 
     Raises:
         Exception: whatever the strategy or the journal raises. What a trial raises is its failure.
     """
-    steering = Steering(run, control)
+    steering = Steering(run, control, clock)
     while not run.finished:
         orders = steering.check()
         if orders.action == "cancel":
@@ -28,17 +33,23 @@ def run_serial(run: SearchRun, evaluator: Evaluator, control: Control | None = N
             return
         trial = run.next_trial()
         if trial is not None:
-            _run_trial(run, trial, evaluator, steering)
+            _run_trial(run, trial, evaluator, steering, clock)
 
 
-def _run_trial(run: SearchRun, trial: Trial, evaluator: Evaluator, steering: Steering) -> None:
-    started = time.monotonic()
+def _run_trial(
+    run: SearchRun,
+    trial: Trial,
+    evaluator: Evaluator,
+    steering: Steering,
+    clock: Callable[[], float],
+) -> None:
+    started = clock()
     epochs = evaluator.evaluate(trial)
     last = run.last_epoch_of(trial)
     measured = NOTHING
     while True:
         result = _next_epoch(epochs)
-        seconds = time.monotonic() - started
+        seconds = clock() - started
         if isinstance(result, EvaluationError):
             return run.fail(trial.number, result.failure, seconds, WORKER, result.metrics)
         if result is None:

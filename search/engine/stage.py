@@ -25,12 +25,16 @@ S = TypeVar("S", bound="Stage")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the stages of a search are made of; `strategy` has been told nothing."""
+    """What the stages of a search are made of; `strategy` has been told nothing.
+
+    networks_per_trial: that a candidate trains; a final trains one.
+    """
 
     spec: SearchSpec
     space: SearchSpace
     strategy: Strategy
     suggestions: Suggestions = no_suggestions
+    networks_per_trial: int = 1
 
 
 class Stage(ABC):
@@ -86,6 +90,22 @@ class Stage(ABC):
     def is_limited(self, trial: Trial) -> bool:
         """Whether one of its trials is held to the limits of the search."""
         return trial.kind.is_limited
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether the search can do without further trials of it, once its time is short."""
+        return True
+
+    @property
+    def trial_seconds(self) -> float:
+        """Wall seconds that its next trial will take, as earlier trials tell; 0: unknown."""
+        return 0.0
+
+    def seconds_left(self, lanes: int) -> float:
+        """Wall seconds that all trials take which it has still to start, `lanes` at a time, as
+        earlier trials tell; 0: unknown.
+        """
+        return 0.0
 
     @property
     def reason(self) -> str | None:

@@ -56,21 +56,28 @@ class SearchFailedError(RuntimeError):
     """The search cannot have a result; the message is its `state_reason`."""
 
 
+PUBLISHING_SECONDS = 15.0
+"""Of a bundle: export, and what proves it in a fresh process. A quarter of a budget at most."""
+
+
 class ClientControl:
-    """The orders of a search's clients."""
+    """The orders of a search's clients, made as the engine starts. Of the time budget the engine
+    has what was not spent before and is not needed to publish.
+    """
 
     def __init__(self, keeper: LeaseKeeper) -> None:
-        self._keeper = keeper
+        self._keeper, self._before = keeper, keeper.stopwatch.elapsed()
 
     def orders(self) -> Orders:
         self._keeper.turn()
         requests = self._keeper.requests
         spec = requests.spec
         seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
+        publishing = min(spec.final.top * PUBLISHING_SECONDS, seconds / 4)
         return Orders(
             "pause" if requests.action == "pause" else "run",  # a cancel ends the process
             trials=spec.budget.trials,
-            seconds=seconds - self._keeper.stopwatch.before,
+            seconds=seconds if seconds == math.inf else seconds - publishing - self._before,
             parallel_trials=spec.resources.parallel_trials,
         )
 
@@ -151,6 +158,7 @@ class Driver:
             resolved.cost,
             suggestions=screening.suggestions if screening else no_suggestions,
             screen=screening,
+            networks_per_trial=resolved.dataset.networks_per_trial,
         )
         if not run.finished:
             run.prepare()

@@ -4,6 +4,7 @@ as many trials.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,16 @@ class Baseline(Stage):
         if self._started < len(self._presets):
             return True
         return self._is_random and self._counted < self._candidates.spent
+
+    @property
+    def trial_seconds(self) -> float:
+        """Of a network like the strategy's."""
+        return self._candidates.trial_seconds if self.wants else 0.0
+
+    def seconds_left(self, lanes: int) -> float:
+        drawn = self._candidates.spent - self._counted if self._is_random else 0
+        left = drawn + max(0, len(self._presets) - self._started)
+        return math.ceil(left / lanes) * self.trial_seconds
 
     def is_limited(self, trial: Trial) -> bool:
         """Known networks are compared with, whatever they cost."""

@@ -5,6 +5,7 @@ spent or the space exhausted.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ class Candidates(Stage):
 
     spent: ended trials that cost budget.
     budget_trials: how many may.
-    budget_seconds: wall seconds of this stage, for the engine to watch; infinite: no limit.
+    budget_seconds: wall seconds of the whole search, for the engine to watch; infinite: no limit.
     """
 
     kinds = (CANDIDATE, SUPERNET)
@@ -71,6 +72,7 @@ class Candidates(Stage):
         self._suggested = self._asked = 0
         self._in_flight = 0  # cost budget, unless they turn out to be infeasible
         self._repeats = self._refusals = 0
+        self._seconds: list[float] = []  # of those trained to the end
         self._reasons = Tally()  # why trials have no usable result
         self._is_stopped = self._is_asked_out = False
 
@@ -86,6 +88,14 @@ class Candidates(Stage):
     def best(self) -> list[Trial]:
         """The candidates that would go to the final stage now, best first."""
         return self._incumbents.best()
+
+    @property
+    def has_enough(self) -> bool:
+        return self.has_result
+
+    @property
+    def trial_seconds(self) -> float:
+        return statistics.fmean(self._seconds) if self._seconds else 0.0
 
     @property
     def wants(self) -> bool:
@@ -185,6 +195,8 @@ class Candidates(Stage):
         if trial.source_search is None:
             self._in_flight -= 1
             self._count(trial)
+            if trial.state is TrialState.COMPLETED and not trial.is_supernet:
+                self._seconds.append(trial.seconds)
         else:  # a result of an earlier search: it never ran here, and it can win here
             self._archive.open(trial)
         self._archive.close(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from search.trial import Candidate, Trial, TrialState
 from search.trial_kind import TrialKind, registered
 
 if TYPE_CHECKING:
+    from models.recipe import Recipe
     from search.spec import SearchSpec
 
 FINAL = registered(TrialKind("final", sees_test=True, retrains=True))
@@ -30,7 +32,7 @@ class Finals(Stage):
 
     def __init__(self, given: Given, earlier: Stages) -> None:
         self._settings, self._seed = given.spec.final, given.spec.seed
-        self._candidates = earlier[Candidates]
+        self._candidates, self._networks = earlier[Candidates], given.networks_per_trial
         self._started = self._completed = 0
         self._is_stopped = False
         self._reasons = Tally()
@@ -45,20 +47,53 @@ class Finals(Stage):
         return left > 0 and not self._is_stopped
 
     @property
+    def has_enough(self) -> bool:
+        return self._completed > 0
+
+    @property
+    def trial_seconds(self) -> float:
+        return max(self._costs, default=0.0)
+
+    def seconds_left(self, lanes: int) -> float:
+        return math.ceil(len(self._costs) / lanes) * self.trial_seconds
+
+    @property
+    def _costs(self) -> list[float]:
+        """Seconds of each run that is still to start: as many an epoch as its candidate took, of
+        which every fold trained a network.
+        """
+        if self._is_stopped:
+            return []
+        runs = [
+            trial.seconds
+            / self._networks
+            * self._recipe(trial).epochs
+            / trial.candidate.recipe.epochs
+            for trial in self._candidates.best
+            for _ in range(self._settings.seeds)
+        ]
+        return runs[self._started :]
+
+    @property
     def reason(self) -> str | None:
         """Nothing to retrain is for the candidates to say."""
         if self._completed or not self._started:
             return None
         return f"no final training completed, most often {self._reasons}"
 
+    @property
+    def ending(self) -> str | None:
+        wanted = len(self._candidates.best) * self._settings.seeds
+        if not self._is_stopped or self._started >= wanted:
+            return None
+        return f"the time budget ended after {self._started} of {wanted} final trainings"
+
     def next_trial(self, number: int, running: Sequence[Trial]) -> Trial | None:
         if not self.wants:
             return None
         place, repetition = divmod(self._started, self._settings.seeds)
         chosen = self._candidates.best[place]
-        said = {"epochs": self._settings.epochs, "early_stopping": self._settings.patience}
-        update = {name: value for name, value in said.items() if value is not None}
-        recipe = chosen.candidate.recipe.model_copy(update=update)
+        recipe = self._recipe(chosen)
         return Trial(
             number,
             FINAL,
@@ -69,6 +104,11 @@ class Finals(Stage):
             seed=self._seed + 1 + repetition,
             source=chosen.number,
         )
+
+    def _recipe(self, chosen: Trial) -> Recipe:
+        said = {"epochs": self._settings.epochs, "early_stopping": self._settings.patience}
+        update = {name: value for name, value in said.items() if value is not None}
+        return chosen.candidate.recipe.model_copy(update=update)
 
     def stop(self, *, is_asked_out: bool = False) -> None:
         self._is_stopped = True

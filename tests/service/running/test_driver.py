@@ -19,7 +19,7 @@ from search.request.resolve import resolve
 from search.request.screening import Screening
 from search.strategies.random import RandomSearch
 from search.trial import Candidate, Trial, TrialState
-from service.running.driver import ClientControl, Driver
+from service.running.driver import PUBLISHING_SECONDS, ClientControl, Driver
 from service.running.exits import Exit
 from service.running.lease_keeper import LeaseKeeper
 from service.settings import ServiceSettings
@@ -218,8 +218,12 @@ def test_orders_follow_what_clients_change(settings: ServiceSettings, sessions: 
     assert claim is not None
     queue.heartbeat(claim, elapsed_seconds=20.0)
     keeper = LeaseKeeper(queue, claim, queue.requests(claim))
+    before = keeper.stopwatch.elapsed()
     control = ClientControl(keeper)
-    assert control.orders() == Orders("run", trials=3, seconds=40.0, parallel_trials=2)
+    seconds = control.orders().seconds
+    assert seconds is not None and before >= 20, "of an earlier owner"
+    assert keeper.stopwatch.elapsed() >= 60 - PUBLISHING_SECONDS - seconds >= before
+    assert control.orders() == Orders("run", trials=3, seconds=seconds, parallel_trials=2)
     with sessions.begin() as session:
         search = session.get_one(Search, search_id)
         search.requested = "pause"
