@@ -103,7 +103,9 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         yield f"{'floor':<11}{objective['floor']:.6g} by what knows nothing of the inputs"
     for known in objective["presets"]:
         value = "no result" if known["value"] is None else f"{known['value']:.6g}"
-        yield f"{known['preset']:<11}{value} in trial {known['trial']}"
+        final = (known.get("final_metrics") or {}).get(objective["metric"])
+        retrained = f", {final['mean']:.6g} retrained" if final else ""
+        yield f"{known['preset']:<11}{value} in trial {known['trial']}{retrained}"
     if objective["difference"] is not None:
         yield from _difference_lines(objective["difference"])
     for item in objective["importance"]:

@@ -82,6 +82,7 @@ def report(
     strategy: Sequence[Fitness],
     baseline: Sequence[Fitness],
     presets: Sequence[tuple[str, int, Fitness]],
+    finals: Mapping[int, Sequence[Trial]],
     importances: Sequence[Mapping[str, float]],
     floor: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
@@ -91,6 +92,7 @@ def report(
 
     strategy, baseline: the fitness of the trials that count, in the order of asking.
     presets: name, number and fitness of the trials of `spec.baselines`.
+    finals: the final runs of each of them, by its number.
     floor: as of `best`.
     """
     return [
@@ -101,7 +103,12 @@ def report(
             "baseline": _course(objective, column(baseline, index)) if spec.baseline else None,
             "floor": (floor or {}).get(objective.metric),
             "presets": [
-                {"preset": name, "trial": number, "value": _value(objective, fitness, index)}
+                {
+                    "preset": name,
+                    "trial": number,
+                    "value": _value(objective, fitness, index),
+                    "final_metrics": spread(finals.get(number, ())),
+                }
                 for name, number, fitness in presets
             ],
             "difference": paired_difference(column(strategy, index), column(baseline, index)),

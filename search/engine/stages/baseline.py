@@ -54,6 +54,8 @@ class Baseline(Stage):
     """First the presets of `spec.baselines`, in their order; then, with `spec.baseline`, random
     search without repeats and as long as the strategy's: a function of seed, number and its own
     earlier trials. It knows nothing of the strategy's trials, and they nothing of it.
+
+    known: the presets that have a result.
     """
 
     kinds = (BASELINE,)
@@ -69,6 +71,7 @@ class Baseline(Stage):
         self._first: int | None = None
         self._known: set[bytes] = set()
         self._started = self._counted = self._refusals = 0
+        self.known: list[Trial] = []
         self._is_stopped = False
 
     @classmethod
@@ -133,6 +136,8 @@ class Baseline(Stage):
                 self._first = trial.number
             self._started += 1
         if self._is_preset(trial):
+            if isinstance(event, TrialEnded) and trial.failure is None:
+                self.known.append(trial)
             return
         if isinstance(event, TrialStarted):
             self._known.add(identity(*self._space.keys(trial.candidate)))

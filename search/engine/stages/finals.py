@@ -1,4 +1,6 @@
-"""The final stage: the best candidates are trained again, from scratch and on several seeds."""
+"""The final stage: the best candidates, and then the known networks that they are compared with,
+are trained again, from scratch and on several seeds.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from search.engine.archive import Tally
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.stage import Given, Stage, Stages, stages
+from search.engine.stages.baseline import Baseline
 from search.engine.stages.candidates import Candidates
 from search.trial import Candidate, Trial, TrialState
 from search.trial_kind import TrialKind, registered
@@ -32,18 +35,20 @@ class Finals(Stage):
 
     def __init__(self, given: Given, earlier: Stages) -> None:
         self._settings, self._seed = given.spec.final, given.spec.seed
-        self._candidates, self._networks = earlier[Candidates], given.networks_per_trial
+        self._candidates, self._baseline = earlier[Candidates], earlier[Baseline]
+        self._networks = given.networks_per_trial
         self._started = self._completed = 0
         self._is_stopped = False
         self._reasons = Tally()
 
     @classmethod
     def counts(cls, spec: SearchSpec, distinct: float) -> int:
-        return min(spec.final.top, Candidates.counts(spec, distinct)) * spec.final.seeds
+        best = min(spec.final.top, Candidates.counts(spec, distinct))
+        return (best + len(spec.baselines)) * spec.final.seeds
 
     @property
     def wants(self) -> bool:
-        left = len(self._candidates.best) * self._settings.seeds - self._started
+        left = len(self._chosen) * self._settings.seeds - self._started
         return left > 0 and not self._is_stopped
 
     @property
@@ -69,7 +74,7 @@ class Finals(Stage):
             / self._networks
             * self._recipe(trial).epochs
             / trial.candidate.recipe.epochs
-            for trial in self._candidates.best
+            for trial in self._chosen
             for _ in range(self._settings.seeds)
         ]
         return runs[self._started :]
@@ -83,7 +88,7 @@ class Finals(Stage):
 
     @property
     def ending(self) -> str | None:
-        wanted = len(self._candidates.best) * self._settings.seeds
+        wanted = len(self._chosen) * self._settings.seeds
         if not self._is_stopped or self._started >= wanted:
             return None
         return f"the time budget ended after {self._started} of {wanted} final trainings"
@@ -92,7 +97,7 @@ class Finals(Stage):
         if not self.wants:
             return None
         place, repetition = divmod(self._started, self._settings.seeds)
-        chosen = self._candidates.best[place]
+        chosen = self._chosen[place]
         recipe = self._recipe(chosen)
         return Trial(
             number,
@@ -104,6 +109,15 @@ class Finals(Stage):
             seed=self._seed + 1 + repetition,
             source=chosen.number,
         )
+
+    @property
+    def _chosen(self) -> list[Trial]:
+        """The trials whose networks are retrained; a known network that is one of the best once."""
+        best = self._candidates.best
+        if not best:
+            return []
+        numbers = {trial.number for trial in best}
+        return [*best, *(known for known in self._baseline.known if known.source not in numbers)]
 
     def _recipe(self, chosen: Trial) -> Recipe:
         said = {"epochs": self._settings.epochs, "early_stopping": self._settings.patience}

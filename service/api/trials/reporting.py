@@ -32,6 +32,7 @@ class _Material:
     spec: SearchSpec
     outcomes: list[Outcome]
     presets: dict[int, str]
+    finals: dict[int, list[Trial]]
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
     floor: dict[str, float] | None
@@ -141,6 +142,7 @@ class Reports:
     def _read(self, tenant_id: str, search_id: str) -> _Material:
         from search.request.read import stored_spec
         from search.results.importance import thinned
+        from search.results.report import final_runs
         from service.sql.trial_rows import trial_of
 
         with self._sessions.read() as session:
@@ -156,7 +158,16 @@ class Reports:
                 if o.fitness is not None and o.is_new and o.number not in presets
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
-            return _Material(spec, outcomes, presets, results, trials.results(), search.floor)
+            # A preset that the strategy had trained was answered from there, and so are its finals.
+            runs = final_runs([trial_of(row) for row in trials.finals()]) if presets else {}
+            rows = trials.of_numbers(list(presets))
+            finals = {
+                row.number: next((runs[n] for n in (row.number, row.source) if n in runs), [])
+                for row in rows
+            }
+            return _Material(
+                spec, outcomes, presets, finals, results, trials.results(), search.floor
+            )
 
 
 def _differences(
@@ -196,6 +207,8 @@ def _report(material: _Material, lookup: Lookup) -> Document:
     except SpecError:  # the dataset is not here any more
         pass
     return {
-        "objectives": report(spec, strategy, baseline, presets, importances, material.floor),
+        "objectives": report(
+            spec, strategy, baseline, presets, material.finals, importances, material.floor
+        ),
         "rank_correlations": rank_correlations(material.scored),
     }

@@ -211,6 +211,9 @@ class PresetResult(BaseModel):
     preset: str
     trial: int
     value: float | None = Field(description="of the objective; null while it has none")
+    final_metrics: dict[str, Spread] | None = Field(
+        description="of its final runs, which it has as the best candidates do; null: none yet"
+    )
 
 
 class ObjectiveReport(BaseModel):

@@ -8,13 +8,15 @@ from models.presets import preset
 from search.engine.journal import MemoryJournal, TrialEnded
 from search.engine.replay import replay
 from search.engine.stage import Given
-from search.engine.stages.baseline import BASELINE
+from search.engine.stages.baseline import BASELINE, preset_candidate
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.objectives import Constraint
+from search.results.report import best
 from search.strategy import strategies
 from search.trial import TrialState
 from tests.search.support.runs import (
+    ERROR,
     Listed,
     Listening,
     candidates,
@@ -103,7 +105,7 @@ def test_presets_come_first_whatever_they_cost_and_never_win() -> None:
         flops = 10 if trial.candidate.architecture.family == "cnn_stages" else 1
         run.complete(trial.number, {"val_accuracy": 0.9, "parameters": 9, "flops": flops}, 1)
     drawn = [trial for trial in run.trials if trial.kind is BASELINE]
-    assert len(drawn) == 2 + 3 and len(run.trials) == 3 + 5 + 2
+    assert len(drawn) == 2 + 3 and len(run.trials) == 3 + 5 + 3 * 2
     for trial, name in zip(drawn, ("lenet-5", "mlp-100"), strict=False):
         assert trial.candidate.architecture == preset(name).architecture
         recipe = trial.candidate.recipe
@@ -111,7 +113,24 @@ def test_presets_come_first_whatever_they_cost_and_never_win() -> None:
         assert trial.fitness == (0.9,)
     assert drawn[0].metrics["flops"] == 10
     finals = [trial for trial in run.trials if trial.kind is FINAL]
-    assert finals and {trial.source for trial in finals} == {0}
+    presets = [trial.number for trial in drawn[:2]]
+    assert [trial.source for trial in finals] == [0, 0, *(n for n in presets for _ in range(2))]
+    assert [trial.seed for trial in finals] == [1, 2] * 3
+    assert finals[-1].candidate.recipe.epochs == 5, "the final stage's, and not the baseline's"
+    assert [item["trial"] for item in best(spec, run.trials)] == [0]
+
+
+def test_a_preset_without_a_result_or_among_the_best_has_no_finals_of_its_own() -> None:
+    spec = spec_of(1, baselines=["lenet-5", "mlp-100", "vgg-16"])
+    strategy = Listed([preset_candidate("mlp-100", spec)])
+    run = started(letters(2), strategy, spec)
+    while (trial := run.next_trial()) is not None:
+        if trial.kind is BASELINE and trial.number == 1:
+            run.fail(trial.number, ERROR, 1.0)
+        else:
+            run.complete(trial.number, {"val_accuracy": 0.9}, 1.0)
+    assert [trial.source for trial in run.trials if trial.kind is FINAL] == [0, 0, 3, 3]
+    assert run.trials[2].state is TrialState.CACHED
 
 
 @pytest.mark.parametrize("name", strategies)
