@@ -219,7 +219,7 @@ def told(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def mutag(file: Path, epochs: int) -> dict[str, Any]:
-    arrays, _ = read_arrays(file)
+    arrays, *_ = read_arrays(file)
     _, labels = np.unique(arrays["y"], return_inverse=True)
     rest, *folds = stratified(labels, [0.0999] * 10, 0)
     folds = [np.sort(np.r_[fold, rest[i::10]]) for i, fold in enumerate(folds)]

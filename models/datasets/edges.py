@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from models.datasets.neighbours import neighbours_of
 from models.remarks import Remark
 
 Edges = NDArray[np.int64]
@@ -95,18 +97,12 @@ def _no_weight(values: NDArray[np.float32], used: str | None) -> str | None:
     return None
 
 
-def degrees(edges: Edges, nodes: int) -> NDArray[np.int64]:
-    """Of each node the number of others that an edge, in whichever direction, links it to."""
-    low, high = np.sort(edges, axis=0)
-    pairs = np.unique((low * nodes + high)[low != high])
-    counts = np.bincount(np.concatenate([pairs // nodes, pairs % nodes]), minlength=nodes)
-    return counts.astype(np.int64)
-
-
 def features_from(edges: Edges, nodes: int) -> NDArray[np.float32]:
     """The logarithm of 1 + the degree.
 
     Shapes:
         (nodes, 1)
     """
-    return np.log1p(degrees(edges, nodes)).astype(np.float32)[:, None]
+    counts = neighbours_of(torch.from_numpy(edges), nodes)
+    found: NDArray[np.float32] = np.log1p(counts.numpy()).astype(np.float32)[:, None]
+    return found

@@ -169,12 +169,14 @@ def of_graphs(
     seed: int = 0,
     sets: list[NDArray[np.int64]] | None = None,
     undirected: bool = False,
+    file: RawFiles | None = None,
 ) -> Dataset:
     """Many graphs with a class each.
 
     `arrays`: the features and `edge_index` of all nodes, `graph_of`, and `y`, one class a graph.
     `sets`: the graphs of train, validation and test; else they are drawn, stratified, of those that
-    have a class. `undirected`: as of `of_nodes`.
+    have a class. `undirected`: as of `of_nodes`. `file`: what they were read from, all of them in
+    their order.
 
     Raises:
         ValueError: arrays that make no such dataset, with the array at fault.
@@ -207,6 +209,8 @@ def of_graphs(
     found = _dataset(
         name, task, splits, asked, preprocessing, _content(raw, labels, undirected, picked)
     )
+    if file is not None:
+        found = replace(found, raw_files=replace(file, picked=torch.from_numpy(picked[2])))
     return _told(found, [*remarks, *told], raw, nodes, undirected)
 
 

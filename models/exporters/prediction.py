@@ -11,13 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.datasets import amounts, dates, pictures, steps
+from models.datasets import amounts, dates, graph_texts, neighbours, pictures, steps
 from models.datasets.cells import text_of
 from models.datasets.dialect import unmarked_utf16
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
     command_line,
     graph_arrays,
+    graph_zips,
     picture_files,
     predictor,
     recent_rows,
@@ -84,7 +85,7 @@ class _Form:
 
 
 _TABLE = _Form(tables.TablePredictor, "a CSV with the columns of training", (*_ROWS, tables))
-_GRAPH = _Form(graph_arrays.GraphPredictor, "an .npz with the arrays of a graph", (graph_arrays,))
+_GRAPH = (neighbours, graph_arrays)
 _FORMS: Mapping[str, _Form] = {
     "tabular_classification": _TABLE,
     "tabular_regression": _TABLE,
@@ -102,8 +103,14 @@ _FORMS: Mapping[str, _Form] = {
     "text_classification": _Form(
         texts.TextPredictor, "texts, as a CSV or one a line", (*_ROWS, texts)
     ),
-    "node_classification": _GRAPH,
-    "graph_classification": _GRAPH,
+    "node_classification": _Form(
+        graph_arrays.GraphPredictor, "an .npz with the arrays of a graph", _GRAPH
+    ),
+    "graph_classification": _Form(
+        graph_zips.GraphsPredictor,
+        "a zip of text files as TUDataset has them, or an .npz with the arrays of graphs",
+        (*_GRAPH, graph_texts, graph_zips),
+    ),
 }
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from models.datasets.formats import formats
 from search.testing.datasets import FormatExample, check_content, check_dataset, check_format
 from search.testing.small_datasets import SMALL
-from search.testing.small_graphs import citations, molecules
-from tests.models.support.uploads import csv, npz, people
+from search.testing.small_graphs import citations
+from tests.models.support.uploads import csv, graph_zip, npz, people
 from tests.search.support.tables import arrays
 
 TWO = np.arange(40) % 2
@@ -40,23 +40,6 @@ def labelled_pictures() -> bytes:
             picture = io.BytesIO()
             Image.new("L", (4, 4), 20 * number).save(picture, "PNG")
             archive.writestr(f"{number}.png", picture.getvalue())
-    return buffer.getvalue()
-
-
-def graph_zip() -> bytes:
-    """The molecules in the format of TUDataset."""
-    found = molecules()
-    tables = {
-        "A": found["edge_index"].T + 1,
-        "graph_indicator": found["graph_of"][:, None] + 1,
-        "graph_labels": found["y"][:, None],
-        "node_labels": found["x"].argmax(axis=1)[:, None],
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, table in tables.items():
-            lines = "\n".join(", ".join(map(str, row)) for row in table.tolist())
-            archive.writestr(f"RINGS_{name}.txt", lines)
     return buffer.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.datasets.neighbours import neighbours_of
 from models.exporters.predicting.predictor import (
     Missing,
     PredictionError,
@@ -58,10 +59,7 @@ def degrees_of(edges: Tensor, nodes: int) -> Tensor:
         edges: (2, edges) -> (nodes, 1)
     """
     edges = edges.to(torch.int64)
-    nodes = max(nodes, int(edges.max()) + 1 if edges.numel() else 0)
-    low, high = edges.sort(dim=0).values
-    pairs = torch.unique((low * nodes + high)[low != high])
-    counts = torch.bincount(torch.cat([pairs // nodes, pairs % nodes]), minlength=nodes)
+    counts = neighbours_of(edges, max(nodes, int(edges.max()) + 1 if edges.numel() else 0))
     return counts.to(torch.float64).log1p().to(torch.float32).unsqueeze(1)
 
 

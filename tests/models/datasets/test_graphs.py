@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from models.datasets.stored import load, save
 from models.graph import Features
 from models.graph_samples import Graphs, Nodes
 from search.testing.small_graphs import citations, molecules
-from tests.models.support.uploads import npz, read
+from tests.models.support.uploads import graph_zip, npz, read
 
 MASKS = {
     name: np.arange(60) % 5 == number
@@ -92,31 +90,14 @@ def test_the_raw_test_split_becomes_the_test_split_and_storage_keeps_all(
         assert torch.equal(dataset.train.y, found.train.y)
 
 
-def tu_zip(**changes: str | None) -> bytes:
-    arrays = molecules()
-    lines = {
-        "A": "\n".join(f"{target + 1}, {source + 1}" for source, target in arrays["edge_index"].T),
-        "graph_indicator": "\n".join(map(str, arrays["graph_of"] + 1)),
-        "graph_labels": "\n".join(str(2 * label - 1) for label in arrays["y"]),
-        "node_labels": "\n".join(str(7 * row.argmax()) for row in arrays["x"]),
-        **changes,
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for kind, text in lines.items():
-            if text is not None:
-                archive.writestr(f"RINGS/RINGS_{kind}.txt", text)
-    return buffer.getvalue()
-
-
 def test_a_zip_of_tudataset_is_its_arrays(tmp_path: Path) -> None:
-    found = read(tmp_path, tu_zip(), "graph_classification")
+    found = read(tmp_path, graph_zip(), "graph_classification")
     expected = of_graphs("file", molecules())
     assert found.preprocessing["classes"] == [-1, 1]
     assert torch.equal(dense(found.train.x.x), dense(expected.train.x.x))
     assert torch.equal(found.train.x.links.columns, expected.train.x.links.columns)
     assert torch.equal(found.train.y, expected.train.y)
-    by_degree = read(tmp_path, tu_zip(node_labels=None), "graph_classification")
+    by_degree = read(tmp_path, graph_zip(node_labels=None), "graph_classification")
     assert by_degree.task.input_shape == (2,)  # the ends of chains have one neighbour, others two
 
 
@@ -145,7 +126,7 @@ def test_a_wrong_zip_is_refused_by_file_and_line(
     changes: dict[str, str | None], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises((FormatError, ValueError), match=message):
-        read(tmp_path, tu_zip(**changes), "graph_classification")
+        read(tmp_path, graph_zip(**changes), "graph_classification")
 
 
 @pytest.mark.parametrize(

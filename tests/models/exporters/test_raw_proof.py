@@ -19,9 +19,9 @@ from models.datasets import Dataset
 from models.datasets.stored import load, save
 from models.exporters.fresh_process import Bundle
 from models.exporters.prediction import Prediction
-from search.testing.small_graphs import citations
+from search.testing.small_graphs import citations, molecules
 from tests.models.support.bundles import files_of
-from tests.models.support.uploads import csv, npz, people, read
+from tests.models.support.uploads import csv, graph_zip, npz, people, read
 
 RNG = np.random.default_rng(0)
 
@@ -85,6 +85,7 @@ OF_SERIES: dict[str, Any] = {"time": "t", "target": ["load"], "window": 4, "hori
 OF_SERIES |= {"missing": ["-999"]}
 Y = np.arange(60) % 3
 DIRECTED = {name: values for name, values in citations().items() if name != "x"}
+WEIGHTS = 1 + np.arange(molecules()["edge_index"].shape[1]) % 3
 FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     "table": ("tabular_classification", "mlp", lambda: csv(people()), {"target": "label"}),
     "values": ("tabular_regression", "mlp", lambda: csv(people()), {"target": "score"}),
@@ -132,6 +133,18 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         "node_classification",
         "gnn",
         lambda: npz(**{**citations(), "y": np.array(["u", "v", "w"])[Y]}),
+        {"undirected": True},
+    ),
+    "zip_of_graphs": (
+        "graph_classification",
+        "gnn",
+        lambda: graph_zip(edge_attributes="\n".join(map(str, WEIGHTS))),
+        {},
+    ),
+    "zip_of_graphs_without_features": (
+        "graph_classification",
+        "gnn",
+        lambda: graph_zip(node_labels=None),
         {"undirected": True},
     ),
     "nodes_without_features": ("node_classification", "gnn", lambda: npz(**DIRECTED), {}),

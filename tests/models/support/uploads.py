@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from models.datasets import Dataset
 from models.datasets.formats import Options, Upload, format_of, formats
+from search.testing.small_graphs import molecules
 
 ROWS = 60
 
@@ -49,3 +51,21 @@ def read(folder: Path, content: bytes, task: str, **options: Any) -> Dataset:
     found = formats[format_of(given)].read(given)
     assert isinstance(found, Dataset)
     return found
+
+
+def graph_zip(**changes: str | None) -> bytes:
+    """The molecules as TUDataset has them; a file of None is left out."""
+    arrays = molecules()
+    lines = {
+        "A": "\n".join(f"{target + 1}, {source + 1}" for source, target in arrays["edge_index"].T),
+        "graph_indicator": "\n".join(map(str, arrays["graph_of"] + 1)),
+        "graph_labels": "\n".join(str(2 * label - 1) for label in arrays["y"]),
+        "node_labels": "\n".join(str(7 * row.argmax()) for row in arrays["x"]),
+        **changes,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for kind, text in lines.items():
+            if text is not None:
+                archive.writestr(f"RINGS/RINGS_{kind}.txt", text)
+    return buffer.getvalue()
