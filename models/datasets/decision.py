@@ -28,6 +28,17 @@ def labels_said(outputs: torch.Tensor, offsets: Sequence[float]) -> torch.Tensor
     return moved + torch.tensor(offsets, dtype=torch.float64, device=outputs.device) >= 0
 
 
+def label_probabilities(outputs: torch.Tensor, decision: Mapping[str, Any]) -> torch.Tensor:
+    """Of each label, with the temperature of `decision`, that of the preprocessing; one of before
+    has none.
+
+    Shapes:
+        (N, labels) -> the same, float64
+    """
+    temperature: float = decision.get("temperature", 1.0)
+    return (outputs.to(torch.float64) / temperature).sigmoid()
+
+
 def probabilities(outputs: torch.Tensor, decision: Mapping[str, Any]) -> torch.Tensor:
     """Of each class, with the temperature of `decision`, that of the preprocessing: Guo et al.,
     ICML 2017, section 4.2.

@@ -35,7 +35,7 @@ from models.datasets.dates import (
     seconds_of_day,
     tidied_date,
 )
-from models.datasets.decision import decided, labels_said, probabilities
+from models.datasets.decision import decided, label_probabilities, labels_said, probabilities
 from models.datasets.quantile_map import piecewise_linear
 from models.datasets.target import own_values
 from models.recipe import CLASS_TASKS, VALUE_TASKS
@@ -303,13 +303,13 @@ def source(task_name: str) -> str:
 
 def deciding(task_name: str) -> list[str]:
     """The texts of what makes classes of outputs, `decided`, and `probabilities`, or labels,
-    `labels_said`; none where there are neither.
+    `labels_said` and `label_probabilities`; none where there are neither.
     """
     parts: tuple[Callable[..., Any], ...] = ()
     if task_name in CLASS_TASKS:
         parts = (decided, probabilities)
     elif task_name == MULTILABEL:
-        parts = (labels_said,)
+        parts = (labels_said, label_probabilities)
     return [_renamed(part, part.__name__) for part in parts]
 
 

@@ -108,11 +108,10 @@ def _decision(dataset: Dataset, report: BundleReport) -> Mapping[str, Any]:
     for `models.datasets.decision`.
     """
     task, chosen = dataset.task, report.metrics
-    if task.name == MULTILABEL:
-        return {"decision": {"offsets": offsets_of(chosen, task.outputs)}}
-    if task.name not in CLASS_TASKS:
+    if task.name not in {*CLASS_TASKS, MULTILABEL}:
         return {}
-    offsets = offsets_of(chosen, task.outputs, log_shares(dataset.train.y, task.outputs))
+    shares = None if task.name == MULTILABEL else log_shares(dataset.train.y, task.outputs)
+    offsets = offsets_of(chosen, task.outputs, shares)
     return {"decision": {"temperature": chosen.get(TEMPERATURE, 1.0), "offsets": offsets}}
 
 

@@ -88,7 +88,7 @@ def model_card(
         meaning += _deciding(decision, classes)
     if labels := preprocessing.get("labels"):
         meaning = f"\n- Labels, in the order of the outputs: {_listed(labels)}"
-        meaning += _labelling(decision["offsets"] if decision else [], labels)
+        meaning += _labelling(decision or {}, labels)
     if target := preprocessing.get("target"):
         meaning += (
             f"\n- The values are {'transformed' if 'transforms' in target else 'standardised'} "
@@ -213,14 +213,20 @@ def _input(raw: Mapping[str, Any]) -> tuple[str, str]:
     return example, f"a batch of raw samples of shape ({shape}), {raw['dtype']}"
 
 
-def _labelling(offsets: list[float], labels: list[str]) -> str:
-    """From which probability on a sample has a label."""
-    least = {name: _logistic(-value) for name, value in zip(labels, offsets, strict=False) if value}
+def _labelling(decision: Mapping[str, Any], labels: list[str]) -> str:
+    """From which probability on a sample has a label, and what the probabilities are."""
+    temperature, offsets = decision.get("temperature", 1.0), decision.get("offsets", ())
+    least = {
+        name: _logistic(-value / temperature)
+        for name, value in zip(labels, offsets, strict=False)
+        if value
+    }
     said = "; a sample has those with a probability of 1/2 or more"
     if least:
         shown = [f"{name} {share:.4g}" for name, share in least.items()]
         said += f", but from these on, which have the best F1 on validation: {_listed(shown)}"
-    return f'{said}; `model.labels_said(outputs, preprocessing["decision"]["offsets"])`.'
+    said += '; `model.labels_said(outputs, preprocessing["decision"]["offsets"])`.'
+    return said + _probabilities("label_probabilities", "label", temperature)
 
 
 def _deciding(decision: Mapping[str, Any], classes: list[Any]) -> str:
@@ -244,9 +250,15 @@ def _deciding(decision: Mapping[str, Any], classes: list[Any]) -> str:
         )
     return (
         f'\n- Class: {said}; `model.decided(outputs, preprocessing["decision"]["offsets"])`.'
-        f'\n- Probabilities: `model.probabilities(outputs, preprocessing["decision"])`, with the '
-        f"temperature {decision['temperature']:.4g} of validation. `ece` is how far they are from "
-        "how often the class is right, in the mean."
+        + _probabilities("probabilities", "class", decision["temperature"])
+    )
+
+
+def _probabilities(function: str, what: str, temperature: float) -> str:
+    return (
+        f'\n- Probabilities: `model.{function}(outputs, preprocessing["decision"])`, with the '
+        f"temperature {temperature:.4g} of validation. `ece` is how far they are from "
+        f"how often the {what} is right, in the mean."
     )
 
 

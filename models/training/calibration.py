@@ -43,6 +43,18 @@ def temperature(outputs: Tensor, targets: Tensor) -> float:
     return math.exp(low)
 
 
+def of_labels(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Each label of each sample as a choice of two, not to have it and to have it, for the two
+    functions of this module: of them softmax is the label's probability, also where both are
+    divided by a temperature.
+
+    Shapes:
+        outputs: (N, labels) logits -> (N * labels, 2); targets: (N, labels) bool -> (N * labels,)
+    """
+    logits = outputs.flatten()
+    return torch.stack([torch.zeros_like(logits), logits], dim=1), targets.flatten().long()
+
+
 def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
     """Expected calibration error: the mean over the samples of |accuracy - confidence| of their
     bin, of `BINS` of equal width (m / M, (m + 1) / M]; confidence is the largest probability. Guo

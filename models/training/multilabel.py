@@ -57,10 +57,19 @@ class MultilabelScore:
         self._targets: list[Tensor] = []
 
     @property
+    def outputs(self) -> Tensor:
+        """Of everything added."""
+        return torch.cat(self._outputs)
+
+    @property
+    def targets(self) -> Tensor:
+        return torch.cat(self._targets)
+
+    @property
     def offsets(self) -> list[float]:
         if not self._is_decided_here:
             return self._given
-        return best_label_offsets(torch.cat(self._outputs), torch.cat(self._targets))
+        return best_label_offsets(self.outputs, self.targets)
 
     @staticmethod
     def loss(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -77,7 +86,7 @@ class MultilabelScore:
         self._targets.append(targets)
 
     def compute(self) -> dict[str, float]:
-        outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
+        outputs, targets = self.outputs, self.targets
         said = labels_said(outputs, self.offsets)
         doubled = 2 * (said & targets).sum(dim=0).double()
         support = said.sum(dim=0) + targets.sum(dim=0)  # 2 TP + FP + FN

@@ -33,10 +33,10 @@ def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Ite
 
 
 def _of_labels(spec: SearchSpec) -> Iterator[SpecWarning]:
-    is_decided = any(objective.metric == "val_f1" for objective in spec.objectives)
-    if is_decided and spec.final.data == "train+val":
+    if spec.final.data == "train+val":
         message = (
-            "final models train on validation too: nothing is left to learn a threshold of each "
-            "label on, so that a label is said from a probability of 1/2 on"
+            "final models train on validation too: nothing is left to learn a temperature or a "
+            "threshold of each label on, so that probabilities are not calibrated and a label is "
+            "said from 1/2 on"
         )
         yield SpecWarning("uncalibrated", message, "/final/data")

@@ -42,12 +42,16 @@ def labels_of(
 ) -> tuple[list[str], Rows]:
     """Any number of labels a sample."""
     known, sign = preprocessing["labels"], preprocessing["labels_separator"]
-    names = ["label", *(f"probability_{name}" for name in known)]
-    said = model.labels_said(outputs, preprocessing["decision"]["offsets"]).tolist()
+    names, decision = (
+        ["label", *(f"probability_{name}" for name in known)],
+        preprocessing["decision"],
+    )
+    said = model.labels_said(outputs, decision["offsets"]).tolist()
     labels = [
         sign.join(name for name, is_said in zip(known, row, strict=True) if is_said) for row in said
     ]
-    return names, zip(labels, *outputs.double().sigmoid().T.tolist(), strict=True)
+    shares = model.label_probabilities(outputs, decision).T.tolist()
+    return names, zip(labels, *shares, strict=True)
 
 
 def values_of(outputs: Tensor, model: Any, target: Mapping[str, Any]) -> tuple[list[str], Rows]:

@@ -99,8 +99,11 @@ def test_of_folds_the_score_of_the_search_is_held_against_their_baseline() -> No
             "Class: that of the largest output; `model.decided(",
         ),
         (
-            {"labels": ["a", "b"], "decision": {"offsets": [0.0, math.log(3)]}},
-            # A logit of -log 3 is a probability of 1/4.
+            {
+                "labels": ["a", "b"],
+                "decision": {"temperature": 2.0, "offsets": [0.0, 2 * math.log(3)]},
+            },
+            # A logit of -2 log 3 is a probability of 1/4 at a temperature of 2.
             "but from these on, which have the best F1 on validation: b 0.25; `model.labels_said(",
         ),
         (

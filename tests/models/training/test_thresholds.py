@@ -9,8 +9,9 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from models.datasets import datasets
+from models.datasets.decision import label_probabilities
 from models.recipe import Recipe
-from models.training.calibration import calibration_error, temperature
+from models.training.calibration import calibration_error, of_labels, temperature
 from models.training.classification import ClassificationScore
 from models.training.criterion import scoring
 from models.training.multilabel import MultilabelScore
@@ -138,6 +139,31 @@ def test_the_temperature_has_the_least_loss(factor: float) -> None:
 
     expected = 10 ** minimize_scalar(loss, bounds=(-1, 1), method="bounded").x
     assert temperature(outputs, y) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("factor", [0.3, 6.0])
+def test_the_temperature_of_labels_has_the_least_loss(factor: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    y = torch.rand(200, 3, generator=generator) < torch.tensor([0.1, 0.5, 0.8])
+    outputs = factor * (2.0 * y - 1 + torch.randn(200, 3, generator=generator)).double()
+
+    def loss(logarithm: float) -> float:
+        return F.binary_cross_entropy_with_logits(outputs / 10**logarithm, y.double()).item()
+
+    expected = 10 ** minimize_scalar(loss, bounds=(-1, 1), method="bounded").x
+    assert temperature(*of_labels(outputs, y)) == pytest.approx(expected, rel=1e-3)
+    shares = label_probabilities(outputs, {"temperature": expected, "offsets": [0.0] * 3})
+    assert torch.allclose(shares, (outputs / expected).sigmoid())
+    before = {"offsets": [0.0] * 3}  # a bundle of before has no temperature
+    assert torch.allclose(label_probabilities(outputs, before), outputs.sigmoid())
+
+
+def test_the_calibration_error_of_labels_counts_each_of_them() -> None:
+    """Of a label at 0.9, and of its absence at 0.8, one of two is right."""
+    logits = torch.tensor([[0.9, 0.2], [0.9, 0.2]], dtype=torch.float64).logit()
+    y = torch.tensor([[True, False], [False, True]])
+    outputs, targets = of_labels(logits, y)
+    assert calibration_error(outputs.softmax(dim=1), targets) == pytest.approx((0.4 + 0.3) / 2)
 
 
 def test_a_sample_that_says_nothing_of_the_temperature_leaves_it_at_one() -> None:

@@ -122,10 +122,14 @@ def test_a_search_ends_in_a_bundle_that_says_the_labels_of_raw_samples(
     assert spec is not None and spec.loader is not None
     predict = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(predict)
-    (result,) = predict.load(bundle).predict(both)
+    model, heat = predict.load(bundle), final.metrics["temperature"]
+    (result,) = model.predict(both)
     assert result["label"] == "red;round"
     assert result.keys() == {"label", "probability_red", "probability_round"}
-    for name, offset in zip(("red", "round"), offsets, strict=True):
-        assert math.log(result[f"probability_{name}"] / (1 - result[f"probability_{name}"])) >= (
-            -offset
-        )
+    assert kind != "rows" or heat != 1, "where all are right with room to spare it says nothing"
+    assert final.metrics.keys() >= {"test_ece", "test_ece_uncalibrated"}
+    logits = model.outputs(both)[0].tolist()
+    for name, offset, logit in zip(("red", "round"), offsets, logits, strict=True):
+        share = result[f"probability_{name}"]
+        assert share == pytest.approx(1 / (1 + math.exp(-logit / heat)))
+        assert heat * math.log(share / (1 - share)) >= -offset, "thresholds are of the outputs"
