@@ -35,8 +35,8 @@ import torch
 from search.engine.journal import MemoryJournal
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.engine.suggestions import no_suggestions
 from search.evaluators.train import TrainEvaluator
+from search.request.opening import opening
 from search.request.resolve import resolve
 from search.request.screening import Screening
 from search.results.comparison import best_so_far
@@ -76,7 +76,7 @@ def search(strategy: str, trials: int, seed: int) -> dict[str, Any]:
         resolved.strategy(),
         MemoryJournal(),
         resolved.cost,
-        suggestions=screening.suggestions if screening else no_suggestions,
+        suggestions=opening(resolved, screening),
         screen=screening,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -51,6 +51,22 @@ class Choice:
         """Every option, however many: a choice has no order to thin it out by."""
         return self.options
 
+    def nearest(self, value: Scalar) -> Scalar:
+        """The option equal to `value` or, among numbers, the one that is least away from it; the
+        middle option where neither is one.
+        """
+        if any(_identity(option) == _identity(value) for option in self.options):
+            return self.parse(value)
+        numbers = [o for o in self.options if not isinstance(o, bool | str)]
+        if isinstance(value, bool | str) or len(numbers) < len(self.options):
+            return self.middle
+        return min(numbers, key=lambda option: abs(option - value))
+
+    @property
+    def middle(self) -> Scalar:
+        """Of the options in the order of the request, the lower of two."""
+        return self.options[(len(self.options) - 1) // 2]
+
     def parse(self, value: Scalar) -> Scalar:
         """The space's own option object equal to `value`: a client's `1` is the option `1.0`.
 
@@ -164,6 +180,18 @@ class Range:
             return (self._between(0.5),)
         units = (index / (count - 1) for index in range(count))
         return tuple(dict.fromkeys(map(self._between, units)))
+
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value least away from `value`; the middle one where that is no number."""
+        if isinstance(value, bool | str):
+            return self.middle
+        number = min(max(value, self.low), self.high)
+        return float(number) if math.isinf(self.size) else self._at_index(self._index(number))
+
+    @property
+    def middle(self) -> Scalar:
+        """In the logarithm with `log`."""
+        return self.levels(1)[0]
 
     def parse(self, value: Scalar) -> Scalar:
         """`value` as a number of this range, integer or float as the range is.

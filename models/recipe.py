@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.architecture import AllBut, Allowed, When, is_met, sha256_of
-from models.domains import Scalar
-from models.settings import Settings, searchable
+from models.domains import Scalar, as_domain
+from models.settings import Searchable, Settings, searchable
 
 if TYPE_CHECKING:
     from models.task import Task
@@ -70,6 +70,9 @@ CLASS_TASKS = (
 WEIGHTED_TASKS = (*CLASS_TASKS, _LABELS)
 """Their losses are sums over classes, or over labels, that may be weighed."""
 
+MAX_EPOCHS = 10_000
+"""Of one training."""
+
 IF_PRETRAINED = Needs("pretraining", AllBut(("none",)))
 
 
@@ -79,7 +82,7 @@ class Recipe(Settings):
     `l1`, `l2` and `weight_decay` act on weights: not on biases, nor on normalisation.
     """
 
-    epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split")
+    epochs: int = Field(8, ge=1, le=MAX_EPOCHS, description="passes over the training split")
     batch_size: int = Field(64, ge=1, le=65_536, description="samples per step, at most")
     optimizer: OptimizerName = Field(
         "momentum", description="update rule; adamw is adam, as weight_decay is decoupled anyway"
@@ -280,4 +283,21 @@ _SAME = {"adamw": "adam"}
 """Optimizers that train the same under another name."""
 
 
-TrainingSettings = searchable(Recipe, "TrainingSettings")
+class TrainingSettings(searchable(Recipe, "TrainingSettings")):  # type: ignore[misc]  # made here
+    __doc__ = Recipe.__doc__
+
+    steps: Searchable[Annotated[int, Field(ge=1, le=100_000_000)]] | None = Field(
+        None,
+        description="in place of epochs: of the optimizer, at least; what is stored are the epochs "
+        "that they are",
+    )
+
+    @model_validator(mode="after")
+    def _is_as_long_as_one_of_them_says(self) -> Self:
+        if self.steps is None:
+            return self
+        if "epochs" in self.model_fields_set:
+            raise ValueError("a training has epochs or steps, got both")
+        if as_domain(self.batch_size).size > 1:
+            raise ValueError("steps are counted by one batch_size, got several")
+        return self

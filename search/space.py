@@ -182,6 +182,37 @@ class SearchSpace:
         self.values(candidate)
         return candidate
 
+    def nearest(self, architecture: Architecture, recipe: Mapping[str, Scalar]) -> Candidate:
+        """The candidate of the values that are nearest to those of an architecture of one of the
+        families here and to the fields of a recipe; whatever they lack is in the middle of its
+        domain.
+        """
+        wanted, values = self._named(architecture), dict[str, Scalar]()
+        for decision in self.decisions:
+            if decision.is_active(values):
+                domain, name = decision.domain, decision.name
+                values[name] = domain.nearest(wanted[name]) if name in wanted else domain.middle
+                if name in self._recipe_names and _field(name) in recipe:
+                    values[name] = domain.nearest(recipe[_field(name)])
+        return self._assembled(values)
+
+    def known(self, architecture: Architecture) -> Candidate:
+        """The candidate of a whole architecture, by the middle of the recipe.
+
+        Raises:
+            ValueError: the architecture is not a point of this space.
+        """
+        if architecture.family not in self.families:
+            raise ValueError(
+                f"the architecture is of {architecture.family}, the space is "
+                f"{', '.join(self.families)}"
+            )
+        values = self._named(architecture)
+        for decision in self._recipe:
+            if decision.is_active(values):
+                values[decision.name] = decision.domain.middle
+        return self.candidate(values)
+
     def keys(self, candidate: Candidate) -> tuple[str, str]:
         """The identity of a candidate: (architecture key up to isomorphism, recipe key). It may
         be of another family, as a preset is that a search is compared with.
@@ -192,6 +223,11 @@ class SearchSpace:
             canonical = families[architecture.family].canonical
         recipe = candidate.recipe
         return canonical(architecture).key, recipe.older_key if self._is_older else recipe.key
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Of its architectures."""
+        return (self._family_name,)
 
     def _parsed(self, candidate: Candidate) -> Mapping[str, Scalar]:
         """What the recipe says in vain is left out."""

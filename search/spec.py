@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
+from models.architecture import Architecture
 from models.datasets.tables import COSTS
 from models.domains import as_domain
 from models.family import FamilySettings
-from models.recipe import TrainingSettings
+from models.recipe import MAX_EPOCHS, TrainingSettings
 from models.settings import Items, OneOf, Settings
 from models.training.values import ErrorUnit
 from search.body import Body
@@ -22,8 +23,6 @@ from search.streams import FORMAT, Format, OlderSeed
 
 MAX_TRIALS = 100_000
 MAX_SPACES = 32
-MAX_EPOCHS = 10_000
-"""Of one training, as `Recipe.epochs` has it."""
 
 
 class Budget(Settings):
@@ -91,6 +90,16 @@ class Final(Settings):
     )
 
 
+class SuggestedArchitecture(Settings):
+    """An architecture as trials and presets have it."""
+
+    family: str = Field(min_length=1, max_length=100)
+    decisions: dict[str, bool | int | float | str] = Field(max_length=10_000)
+
+    def architecture(self) -> Architecture:
+        return Architecture(self.family, self.decisions)
+
+
 class SearchSpec(Body):
     """Body of `POST /v1/searches`. Everything but the dataset has a default."""
 
@@ -104,7 +113,7 @@ class SearchSpec(Body):
         description="what may be built: a family, or several, each once, between which the search "
         "decides as well; default: all families for the task, or the table of known results",
     )
-    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
     strategy: Annotated[StrategySettings, OneOf(strategies, "name")] = Field(
         default_factory=lambda: None,  # type: ignore[assignment]  # until it is resolved
         validate_default=False,
@@ -128,6 +137,18 @@ class SearchSpec(Body):
         max_length=16,
         description="ids of earlier searches, of the same dataset and objectives, whose results "
         "the strategy is told before it is asked",
+    )
+    suggestions: Items[SuggestedArchitecture] = Field(
+        default=(),
+        max_length=100,
+        description="architectures that are tried first, points of the space; what is searched of "
+        "the recipe is in the middle",
+    )
+    opening: Literal["known", "none"] = Field(
+        "known",
+        description="what is tried after the suggestions; known: the presets of the family that "
+        "the space has or comes near to, on a quarter of the trials at most, where networks are "
+        "trained one by one",
     )
     baseline: Literal["random"] | None = Field(
         None,

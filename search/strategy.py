@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -19,6 +19,22 @@ class StrategySettings(Settings):
     """What a request may say about a strategy beside its name."""
 
     name: str = ""
+
+    def for_budget(self, trials: int) -> Self:
+        """With what a request leaves open and the budget decides."""
+        return self
+
+
+S = TypeVar("S", bound=StrategySettings)
+
+
+def with_initial_samples(settings: S, trials: int, at_most: int) -> S:
+    """With `initial_samples`, where they are left open: a quarter of the budget, so that there are
+    trials that follow from what was learned.
+    """
+    if "initial_samples" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"initial_samples": min(at_most, max(2, trials // 4))})
 
 
 class ScoredSettings(StrategySettings):

@@ -35,6 +35,11 @@ class UnionSpace(SearchSpace):
                     is_of_recipe = decision.name.startswith(RECIPE_PREFIX)
                     (recipe if is_of_recipe else decisions).append(own)
         super().__init__(FAMILY, decisions, _canonical, recipe, is_older=is_older)
+        self._families = tuple(members)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return self._families
 
     def _named(self, architecture: Architecture) -> dict[str, Scalar]:
         own = architecture.decisions.items()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from models.domains import Scalar
-from models.recipe import Recipe
+from models.domains import Choice, Range, Scalar, as_domain
+from models.family import InfeasibleError
+from models.recipe import MAX_EPOCHS, Recipe
 from models.settings import Settings
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
@@ -64,15 +66,23 @@ _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
 
 
 _LEAST_STEPS, _LEAST_BATCH = 16, 8
+_LEAST_TRAINING, _MOST_PASSES = 400, 10
+"""Steps of a whole training, and how many times the epochs of a task they may cost."""
 
 _MANY_EPOCHS = {"tabular_classification", "tabular_regression", "node_classification"}
 """Tasks whose default epochs are enough for few samples; with more steps they overfit."""
+
+# Four random networks each, by validation with the usual epochs and with 400 steps. Digits:
+# accuracy 0.900 and 0.957; 200 kB of text: loss 2.99 and 2.63; 73 windows of ETTh1: mse 0.16, 0.44.
+_USUAL_EPOCHS = _MANY_EPOCHS | {"forecasting"}
+"""Tasks whose epochs do not follow the data."""
 
 
 def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
     """A recipe that trains a plain network of this task, or of tasks of this form, well. `samples`:
     of the train split; where they are few the batch is halved, down to 8, until an epoch has 16
-    steps.
+    steps, and there are as many epochs as make 400 steps, or ten times the usual ones, but of
+    forecasts.
     """
     recipe = Recipe.model_validate(_DEFAULTS[task_name])
     if samples is None or task_name in _MANY_EPOCHS:
@@ -80,13 +90,53 @@ def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
     batch_size = recipe.batch_size
     while batch_size > _LEAST_BATCH and samples < _LEAST_STEPS * batch_size:
         batch_size //= 2
-    return recipe.model_copy(update={"batch_size": batch_size})
+    epochs = recipe.epochs
+    if task_name not in _USUAL_EPOCHS:
+        epochs = _enough_epochs(epochs, samples, batch_size)
+    return recipe.model_copy(update={"batch_size": batch_size, "epochs": epochs})
 
 
 def with_task_defaults(training: Settings, task_name: str, samples: int | None = None) -> Settings:
-    """`training`, whose fields are those of a recipe, with the task's own in what it left out.
-    `samples`: of the train split, where they are known.
+    """`training`, whose fields are those of a recipe and `steps`, with the task's own in what it
+    left out, and with epochs for steps. `samples`: of the train split, where they are known.
+
+    Raises:
+        InfeasibleError: the steps are more epochs than there may be, or cannot be counted.
     """
-    recipe = default_recipe(task_name, samples)
-    left_out = type(training).model_fields.keys() - training.model_fields_set
-    return training.model_copy(update={name: getattr(recipe, name) for name in left_out})
+    said = {name: getattr(training, name) for name in training.model_fields_set}
+    filled = {**dict(default_recipe(task_name, samples)), **said}
+    steps = filled.pop("steps", None)
+    if steps is not None:
+        filled["epochs"] = _epochs_for(steps, filled["batch_size"], samples)
+    elif samples is not None and "epochs" not in said and task_name not in _USUAL_EPOCHS:
+        usual = Recipe.model_validate(_DEFAULTS[task_name]).epochs
+        largest = max(int(size) for size in as_domain(filled["batch_size"]).levels(2))
+        filled["epochs"] = _enough_epochs(usual, samples, largest)
+    return type(training).model_construct(**filled)
+
+
+def _enough_epochs(usual: int, samples: int, batch_size: int) -> int:
+    wanted = math.ceil(_LEAST_TRAINING / math.ceil(samples / batch_size))
+    return max(usual, min(wanted, _MOST_PASSES * usual))
+
+
+def _epochs_for(
+    steps: int | Choice | Range, batch_size: int, samples: int | None
+) -> int | Choice | Range:
+    """The fewest epochs that have so many steps."""
+    if samples is None:
+        raise InfeasibleError("steps", "steps are counted by the dataset, and a task has none")
+    an_epoch = math.ceil(samples / int(as_domain(batch_size).first))
+
+    def epochs(wanted: Scalar) -> int:
+        found = math.ceil(int(wanted) / an_epoch)
+        if found > MAX_EPOCHS:
+            message = f"{wanted} steps are {found} epochs, allowed are {MAX_EPOCHS}"
+            raise InfeasibleError("steps", f"{message}: an epoch has {an_epoch}")
+        return found
+
+    if isinstance(steps, Range):
+        return Range(epochs(steps.low), epochs(steps.high), log=steps.log)
+    if isinstance(steps, Choice):
+        return Choice(tuple(dict.fromkeys(epochs(wanted) for wanted in steps.options)))
+    return epochs(steps)

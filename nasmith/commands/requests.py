@@ -59,11 +59,13 @@ def print_estimate(answer: dict[str, Any]) -> None:
         f"{answer['trials']:,.0f}{of_folds}{compared}, "
         f"then {answer['final_trials']:,.0f} final trainings"
     )
+    steps = answer.get("steps_per_trial")  # nor that
+    of_steps = f", {steps:,} steps a trial" if steps else ""
     rows = [
         ("search", spec["name"]),
         ("space", "infinite" if size is None else f"{size:,.0f} points"),
         ("trials", trials),
-        ("epochs", f"{answer['epochs']:,} in all"),
+        ("epochs", f"{answer['epochs']:,} in all{of_steps}"),
         ("cost", "unknown" if flops is None else f"about {flops:.2g} FLOPs of training"),
         ("time", "no limit" if limit is None else f"the search stage ends after {limit:g} s"),
     ]

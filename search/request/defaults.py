@@ -19,6 +19,9 @@ def defaults(draft: Draft[SearchSpec], source: Source | None) -> Draft[SearchSpe
         draft = draft.filled(space=spec.space[0])
     if source is not None:
         draft = source.defaults(draft)
+    if draft.has("strategy", "budget"):
+        spec = draft.spec
+        draft = draft.filled(strategy=spec.strategy.for_budget(spec.budget.trials))
     if source is not None and not draft.problems and not draft.spec.name:
         draft = draft.filled(name=source.name(draft.spec))
     return draft

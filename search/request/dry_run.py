@@ -49,6 +49,7 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
         stage.counts(spec, resolved.space.size) for stage in (Candidates, Baseline, Finals)
     )
     epochs, inputs = resolved.source.work(spec, resolved.space, trials + compared, finals)
+    steps = resolved.source.steps(spec)
     training_flops = None
     if inputs is not None and described["examples"]:
         flops = statistics.fmean(example["flops"] for example in described["examples"])
@@ -59,6 +60,7 @@ def estimate(resolved: Resolved) -> dict[str, Any]:
         "baseline_trials": compared,
         "final_trials": finals,
         "epochs": round(epochs),
+        "steps_per_trial": None if steps is None else round(steps),
         "networks_per_trial": resolved.dataset.networks_per_trial,
         "training_flops": training_flops,
         "seconds_limit": spec.budget.seconds,

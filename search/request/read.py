@@ -95,8 +95,9 @@ def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     Raises:
         SpecError: it names what is not here any more.
     """
-    # What says no format is of the first, and had the errors of values in deviations.
-    whole = {"format": 1, "errors_in": "deviations", **document}
+    # What says no format is of the first, had the errors of values in deviations, and tried nothing
+    # before its strategy was asked.
+    whole = {"format": 1, "errors_in": "deviations", "opening": "none", **document}
     if training := document.get("training"):  # there is none of a table
         whole["training"] = {**RECORDED, **training}
     draft = read(SearchSpec, whole)

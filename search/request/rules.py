@@ -139,6 +139,24 @@ def _presets_are_networks_for_the_task(held: Held) -> Iterator[SpecProblem]:
         yield problem(message, "baselines", index)
 
 
+@_about("suggestions", "budget")
+def _suggestions_are_tried(held: Held) -> Iterator[SpecProblem]:
+    suggested, trials = len(held.spec.suggestions), held.spec.budget.trials
+    if suggested > trials:
+        message = f"{suggested} suggestions are more than the {trials} trials of the budget"
+        yield problem(message, "suggestions")
+
+
+@_about("space", "suggestions")
+def _suggestions_are_points_of_the_space(held: Held) -> Iterator[SpecProblem]:
+    for index, suggested in enumerate(held.spec.suggestions if held.space else ()):
+        assert held.space is not None  # noqa: S101 - for the type checker
+        try:
+            held.space.known(suggested.architecture())
+        except ValueError as error:
+            yield problem(str(error), "suggestions", index)
+
+
 @_about("space", "strategy")
 def _networks_can_share_weights(held: Held) -> Iterator[SpecProblem]:
     """If the strategy has them do it. In place of a recipe that is refused stands the default."""

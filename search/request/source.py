@@ -62,6 +62,11 @@ class Source(Protocol):
         sees in training; None where there is no network.
         """
 
+    def steps(self, spec: SearchSpec) -> float | None:
+        """Of the optimizer, that a trial of the search stage makes in each of its networks, the
+        mean over what the recipe may say; None where there is none.
+        """
+
     def evaluator(self, spec: SearchSpec, checkpoints: str) -> Callable[[], Evaluator]:
         """What makes an evaluator in the process that calls it; it can be sent to workers.
         `checkpoints`: folder or URL of what trials leave behind.

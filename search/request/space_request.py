@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.cost import cost
-from models.family import FamilySettings, families
+from models.family import FamilySettings, InfeasibleError, families
 from models.recipe import TrainingSettings
 from models.settings import Items, OneOf, Settings
 from models.task import GraphSize, Task, TaskName
@@ -69,7 +69,7 @@ class SpaceRequest(Body):
         FamilySettings | tuple[FamilySettings, ...],
         OneOf(families, "family", several=MAX_SPACES),
     ]
-    training: TrainingSettings = Field(default_factory=TrainingSettings)  # type: ignore[valid-type]  # made of Recipe
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
     dataset: str | None = Field(None, min_length=1, max_length=100)
     task: TaskRequest | None = None
 
@@ -120,6 +120,8 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
             space = space_for(members if is_union else members[0], training, task)
     except SpecError as error:
         problems += error.problems
+    except InfeasibleError as error:
+        problems.append(problem(str(error), "training", error.field))
     if problems or task is None or space is None:
         raise SpecError(capped(problems))
     return ResolvedSpace(task, space)

@@ -91,5 +91,8 @@ class Tabular:
     ) -> tuple[float, float | None]:
         return 0.0, None
 
+    def steps(self, spec: SearchSpec) -> float | None:
+        return None
+
     def evaluator(self, spec: SearchSpec, checkpoints: str) -> Callable[[], Evaluator]:
         return functools.partial(TableEvaluator, self.table)

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from models.cost import cost
 from models.domains import Choice, as_domain
 from models.family import FamilySettings, InfeasibleError, families
-from models.recipe import OF_LOSS, RECORDED, VALUE_TASKS, of_tasks, refused_fields
+from models.recipe import (
+    MAX_EPOCHS,
+    OF_LOSS,
+    RECORDED,
+    VALUE_TASKS,
+    TrainingSettings,
+    of_tasks,
+    refused_fields,
+)
 from models.settings import Settings
 from models.task import MULTILABEL, Task
 from models.training.defaults import with_task_defaults
@@ -25,7 +33,7 @@ from search.request.pretraining import pretraining_inputs, pretraining_refusal
 from search.request.read import Draft
 from search.space import SearchSpace
 from search.spaces import spaces
-from search.spec import MAX_EPOCHS, Final, SearchSpec, as_said, longest_training
+from search.spec import Final, SearchSpec, as_said, longest_training
 from search.strategy import StrategySettings
 from search.trial import Candidate
 from search.union import UnionSpace
@@ -52,7 +60,13 @@ class Trained:
     def defaults(self, draft: Draft[SearchSpec]) -> Draft[SearchSpec]:
         spec, task, form = draft.spec, self.task.name, self.task.form
         metric, goal = default_metric(task)
-        training = with_task_defaults(spec.training, form, self.dataset.sizes["train"])
+        samples = self.dataset.sizes["train"]
+        try:
+            training = with_task_defaults(spec.training, form, samples)
+        except InfeasibleError as error:
+            refused = problem(str(error), "training", error.field)
+            draft = draft.refused(refused, "training")
+            training = with_task_defaults(TrainingSettings(), form, samples)
         if self.has_heavy_tail and draft.has("training", "strategy"):
             metric, goal = "mae", goal_of(task, "val_mae") or goal
             training = for_heavy_tails(training, said=spec.training, strategy=spec.strategy)
@@ -159,10 +173,24 @@ class Trained:
             inputs += searched * size + trials * first
         return searched + final, inputs
 
+    def steps(self, spec: SearchSpec) -> float | None:
+        training = spec.training
+        sizes = self.dataset.fold_sizes or [self.dataset.sizes["train"]]
+        batches = as_domain(training.batch_size).levels(LEVELS)
+        an_epoch = statistics.fmean(
+            math.ceil(size / int(batch)) for size in sizes for batch in batches
+        )
+        epochs = as_domain(training.epochs).values()
+        return statistics.fmean(int(number) for number in epochs) * an_epoch
+
     def evaluator(self, spec: SearchSpec, checkpoints: str) -> Callable[[], Evaluator]:
         return functools.partial(
             TrainEvaluator.for_search, spec, checkpoints, self.dataset.reference
         )
+
+
+LEVELS = 9
+"""Of a range of batch sizes, that an estimate looks at."""
 
 
 def for_finals(final: Final, training: Settings, said: Settings) -> Final:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
 from random import Random
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +27,7 @@ from search.predictors.gaussian_process import Features, GaussianProcess, Vector
 from search.predictors.path_encoding import PathEncoding
 from search.predictors.proxy_scores import Matrix, Scorer, scores_of, standard_scores
 from search.space import SearchSpace
-from search.strategy import ScoredSettings, strategies
+from search.strategy import ScoredSettings, strategies, with_initial_samples
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
@@ -59,7 +59,11 @@ class Bananas:
         """The acquisition and where it is looked for."""
 
         initial_samples: int = Field(
-            10, ge=2, le=100_000, description="random trials before the first prediction"
+            10,
+            ge=2,
+            le=100_000,
+            description="results before the first prediction, at random as far as nothing else was "
+            "tried first; default: a quarter of the trials, at most 10",
         )
         candidates: int = Field(
             200, ge=1, le=100_000, description="mutations of the best that are scored for an ask"
@@ -77,6 +81,9 @@ class Bananas:
             le=100_000,
             description="candidates of a choice that the proxies are asked of, the most promising",
         )
+
+        def for_budget(self, trials: int) -> Self:
+            return with_initial_samples(self, trials, self.initial_samples)
 
     def __init__(
         self, space: SearchSpace, settings: Settings, seed: int, scorer: Scorer | None = None

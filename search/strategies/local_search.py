@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from pydantic import Field
 
 from search.space import SearchSpace
-from search.strategy import StrategySettings, strategies
+from search.strategy import StrategySettings, strategies, with_initial_samples
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
@@ -49,8 +50,15 @@ class LocalSearch:
         # Queries until the best 0.1 % of NAS-Bench-201 (cifar10) and of NAS-Bench-Graph (cora),
         # cap 300, 60 to 100 seeds, standard error 6: 1: 76; 5: 70 and 194; 10: 68 and 198; 20: 79.
         initial_samples: int = Field(
-            10, ge=1, le=100_000, description="random trials, of which the best starts a walk"
+            10,
+            ge=1,
+            le=100_000,
+            description="results of which the best starts a walk, at random as far as nothing else "
+            "was tried first; default: a quarter of the trials, at most 10",
         )
+
+        def for_budget(self, trials: int) -> Self:
+            return with_initial_samples(self, trials, self.initial_samples)
 
     def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed

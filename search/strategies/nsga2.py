@@ -13,13 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from search.space import SearchSpace
-from search.strategy import MANY_OBJECTIVES, StrategySettings, strategies
+from search.strategy import (
+    MANY_OBJECTIVES,
+    StrategySettings,
+    strategies,
+    with_initial_samples,
+)
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
@@ -43,9 +49,21 @@ class Nsga2:
         crossover_probability: float = Field(
             0.9, ge=0, le=1, description="p_c; else the child has one parent"
         )
+        initial_samples: int | None = Field(
+            None,
+            ge=1,
+            le=100_000,
+            description="results before the first child, at random as far as nothing else was "
+            "tried first; null: a whole population; default: a quarter of the trials, or that",
+        )
+
+        def for_budget(self, trials: int) -> Self:
+            return with_initial_samples(self, trials, self.population_size)
 
     def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed
+        whole = settings.population_size
+        self._initial = min(whole, settings.initial_samples or whole)
         self._tried: set[Keys] = set()
         self._population: list[Trial] = []  # in the order of numbers of being told
         self._order: list[tuple[int, float]] = []  # (rank, crowding distance) of each
@@ -53,7 +71,7 @@ class Nsga2:
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
         rng = rng_for(self._seed, SearchPurpose.ASK, number)
         known = self._tried | {self._space.keys(trial.candidate) for trial in running}
-        if len(self._population) < self._settings.population_size:
+        if len(self._population) < self._initial:
             child = self._space.sample(rng)
         else:
             child = self._tournament(rng)
@@ -73,7 +91,7 @@ class Nsga2:
         if not is_new or (trial.fitness is None and not trial.violation):
             return
         self._population.append(trial)
-        if len(self._population) < self._settings.population_size:
+        if len(self._population) < self._initial:
             return
         self._order = crowded_order(self._population)
         if len(self._population) > self._settings.population_size:

@@ -1,9 +1,10 @@
 """Regularized (aging) evolution, Real et al., AAAI 2019, https://arxiv.org/abs/1802.01548.
 
 Algorithm 1, with one mutation of the space in place of the paper's hidden-state and operation
-mutations. With `crossover_probability` the mutated parent may be a uniform crossover of the winners
-of two tournaments, which the paper does not have. A repeat that was answered from an earlier trial
-joins the population like a trained one: in the paper a repeat is trained again, and without it a
+mutations; with `initial_samples` a population that is still growing has children already. With
+`crossover_probability` the mutated parent may be a uniform crossover of the winners of two
+tournaments, which the paper does not have. A repeat that was answered from an earlier trial joins
+the population like a trained one: in the paper a repeat is trained again, and without it a
 population whose neighbours have all been tried would stand still.
 """
 
@@ -12,12 +13,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from search.space import SearchSpace
-from search.strategy import StrategySettings, strategies
+from search.strategy import StrategySettings, strategies, with_initial_samples
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
@@ -48,6 +49,13 @@ class RegularizedEvolution:
             description="S, the tournament; default: 8, or a smaller population",
         )
 
+        initial_samples: int | None = Field(
+            None,
+            ge=1,
+            le=100_000,
+            description="results before the first mutation, at random as far as nothing else was "
+            "tried first; null: a whole population; default: a quarter of the trials, or that",
+        )
         crossover_probability: float = Field(
             0.0, ge=0, le=1, description="of two parents instead of one; 0: the paper's algorithm"
         )
@@ -62,13 +70,18 @@ class RegularizedEvolution:
                 )
             return size
 
+        def for_budget(self, trials: int) -> Self:
+            return with_initial_samples(self, trials, self.population_size)
+
     def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
         self._space, self._settings, self._seed = space, settings, seed
+        whole = settings.population_size
+        self._initial = min(whole, settings.initial_samples or whole)
         self._population: deque[Trial] = deque(maxlen=settings.population_size)
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
         rng = rng_for(self._seed, SearchPurpose.ASK, number)
-        if len(self._population) < self._settings.population_size:
+        if len(self._population) < self._initial:
             return self._space.sample(rng)
         parent = self._tournament(rng)
         probability = self._settings.crossover_probability

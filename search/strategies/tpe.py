@@ -9,13 +9,13 @@ new: the densities of few good trials would repeat them for ever.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
 from models.domains import Choice, Domain, Scalar
 from search.space import SearchSpace
-from search.strategy import StrategySettings, strategies
+from search.strategy import StrategySettings, strategies, with_initial_samples
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate, Trial
 
@@ -38,11 +38,18 @@ class Tpe:
         """Those of `optuna.samplers.TPESampler`, which says more."""
 
         initial_samples: int = Field(
-            10, ge=1, le=100_000, description="random trials before the first estimate"
+            10,
+            ge=1,
+            le=100_000,
+            description="results before the first estimate, at random as far as nothing else was "
+            "tried first; default: a quarter of the trials, at most 10",
         )
         candidates: int = Field(
             24, ge=1, le=100_000, description="draws from the good density, of which one is taken"
         )
+
+        def for_budget(self, trials: int) -> Self:
+            return with_initial_samples(self, trials, self.initial_samples)
 
     def __init__(self, space: SearchSpace, settings: Settings, seed: int) -> None:
         import optuna  # takes a second, which only a search by this strategy has to pay

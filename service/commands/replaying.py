@@ -9,8 +9,8 @@ from models.task import Task
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.stage import Given
-from search.engine.suggestions import no_suggestions
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
+from search.request.opening import opening
 from search.request.resolve import reopen
 from search.request.screening import Screening
 from search.spec import SearchSpec
@@ -31,8 +31,7 @@ def replayed(
     """
     resolved = reopen(spec, lookup)
     answer: dict[str, Any] = {"format": resolved.spec.format}
-    screening = Screening.of(resolved)
-    suggestions = screening.suggestions if screening else no_suggestions
+    suggestions = opening(resolved, Screening.of(resolved))
     given = Given(resolved.spec, resolved.space, resolved.strategy(), suggestions)
     try:
         proof = replay(given, history(trials))

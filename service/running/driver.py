@@ -25,7 +25,7 @@ from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
-from search.engine.suggestions import no_suggestions
+from search.request.opening import opening
 from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
 from service.logs import configure_logs
@@ -156,7 +156,7 @@ class Driver:
             resolved.strategy(),
             self._trace.of(journal) if source.trains else batches,
             resolved.cost,
-            suggestions=screening.suggestions if screening else no_suggestions,
+            suggestions=opening(resolved, screening),
             screen=screening,
             networks_per_trial=resolved.dataset.networks_per_trial,
         )

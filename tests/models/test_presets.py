@@ -1,4 +1,4 @@
-"""Parameter counts of torchvision's models, BERT and DeiT, and of others as worked out below."""
+"""Parameter counts of torchvision's models, BERT, DeiT, DARTS, and of others as worked out here."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ PARAMETERS = {
     "bert-mini": 11_170_560 - 257 * 256 + 257 * 2,  # without its pooler, with a classifier
     "gpt-mini": 193 * 65 - 65 + 65 * 192 + 128 * 192 + 6 * 444_864 + 2 * 192,
     "vit-tiny": 5_717_416,
+    "darts": 3_349_342,  # as its authors' code says it
+    "nasbench201-best": 1_073_466,  # as the benchmark lists it
 }
 MULTIPLY_ADDS = {  # published, in millions: torchvision's documentation, or the paper
     "alexnet": 714,

@@ -150,6 +150,11 @@ class DryRun(SpaceDryRun):
     baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
     final_trials: float = Field(description="trainings of the final stage, at most", ge=0)
     epochs: int = Field(description="of all trials together", ge=0)
+    steps_per_trial: int | None = Field(
+        description="of the optimizer, in each network of a trial of the search stage, the mean "
+        "over what the recipe may say; null: nothing is trained",
+        ge=1,
+    )
     networks_per_trial: int = Field(
         description="that a trial of the search stage trains side by side, one a fold", ge=1
     )

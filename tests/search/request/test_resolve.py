@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from models.domains import Range
+from models.domains import Choice, Range
 from models.family import families
 from models.recipe import TrainingSettings
 from models.remarks import Remark
@@ -27,7 +27,7 @@ def test_three_fields_are_a_complete_request() -> None:
     spec = resolve(MINIMAL).spec
     assert spec.name == "digits-cnn_cell-regularized_evolution"
     assert spec.objectives == (Objective(metric="val_accuracy", goal="maximize"),)
-    assert spec.final.epochs == 3 * 8
+    assert spec.training.epochs == 24 and spec.final.epochs == 3 * 24
     assert spec.budget.trials == 50 and spec.seed == 0
 
 
@@ -115,7 +115,7 @@ def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
     assert resolve(MINIMAL).spec.to_json()["fidelity"] == {"name": "none"}
     asha = resolve({**MINIMAL, "fidelity": {"name": "asha"}}).spec
     assert asha.to_json()["fidelity"]["reduction_factor"] == 3
-    assert tuple(asha.fidelity_rule().rungs) == (1, 3)  # below the 8 epochs of the default recipe
+    assert tuple(asha.fidelity_rule().rungs) == (1, 3, 9)  # below the 24 epochs of these data
     objectives = [{"metric": "val_accuracy"}, {"metric": "flops", "goal": "minimize"}]
     body = {**MINIMAL, "training": {"epochs": {"low": 2, "high": 4}}, "objectives": objectives}
     found = problems(body | {"fidelity": {"name": "median", "grace_epochs": 4}})
@@ -197,6 +197,80 @@ def test_few_samples_make_small_batches(samples: int, batch_size: int) -> None:
         asked = TrainingSettings(batch_size=50)
         assert with_task_defaults(asked, name, samples).batch_size == 50
     assert default_recipe("tabular_regression", samples).batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "epochs"),
+    [
+        ("image_classification", 5_000, 8),  # 8 x 79 steps
+        ("image_classification", 1_078, 24),  # an epoch has 17, and 24 are 408
+        ("text_classification", 94, 34),  # batches of 8: 12 steps an epoch
+        ("text_classification", 10, 80),  # never more than ten times the usual
+        ("forecasting", 94, 8),  # which would learn the train split by heart
+        ("tabular_classification", 100, 40),  # these have many as it is
+        ("node_classification", 140, 200),
+    ],
+)
+def test_few_samples_make_many_epochs(name: str, samples: int, epochs: int) -> None:
+    """400 steps."""
+    assert default_recipe(name, samples).epochs == epochs
+    assert with_task_defaults(TrainingSettings(), name, samples).epochs == epochs
+    assert with_task_defaults(TrainingSettings(epochs=3), name, samples).epochs == 3
+
+
+def test_epochs_follow_the_batches_that_a_request_says() -> None:
+    large = with_task_defaults(TrainingSettings(batch_size=128), "image_classification", 1_078)
+    assert large.epochs == 45  # 9 steps an epoch
+    several = TrainingSettings(batch_size=Choice((32, 128)))
+    assert with_task_defaults(several, "image_classification", 1_078).epochs == 45
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"),
+    [(500, 30), (17, 1), (Choice((17, 18, 34)), Choice((1, 2))), (Range(100, 1000), Range(6, 59))],
+)
+def test_steps_are_stored_as_the_epochs_that_they_are(steps: Any, epochs: Any) -> None:
+    """Digits: 1,078 pictures in batches of 64 are 17 steps."""
+    asked = TrainingSettings(steps=steps, batch_size=64)
+    filled = with_task_defaults(asked, "image_classification", 1_078)
+    assert filled.epochs == epochs and "steps" not in filled.model_fields_set
+
+
+def test_a_request_may_say_steps() -> None:
+    resolved = resolve({**MINIMAL, "training": {"steps": 100}})
+    train, batch = resolved.dataset.sizes["train"], resolved.spec.training.batch_size
+    an_epoch = -(-train // batch)
+    assert resolved.spec.training.epochs == -(-100 // an_epoch)
+    answer = estimate(resolved)
+    assert answer["steps_per_trial"] == resolved.spec.training.epochs * an_epoch >= 100
+    again = resolve(resolved.spec.to_json()).spec
+    assert again == resolved.spec
+
+
+@pytest.mark.parametrize(
+    ("training", "pointer", "message"),
+    [
+        ({"steps": 10, "epochs": 2}, "/training", "epochs or steps, got both"),
+        (
+            {"steps": 10, "batch_size": {"choice": [8, 16]}},
+            "/training",
+            "counted by one batch_size",
+        ),
+        ({"steps": 0}, "/training/steps", "greater than or equal to 1"),
+        ({"steps": 10_000_000}, "/training/steps", "epochs, allowed are 10000: an epoch has"),
+    ],
+)
+def test_steps_that_cannot_be_counted_are_refused(
+    training: dict[str, Any], pointer: str, message: str
+) -> None:
+    found = problems({**MINIMAL, "training": training})
+    assert message in found[pointer]
+
+
+def test_a_task_alone_counts_no_steps() -> None:
+    task = {"name": "image_classification", "input_shape": [1, 8, 8], "outputs": 10}
+    with pytest.raises(SpecError, match="counted by the dataset"):
+        resolve_space({"space": MINIMAL["space"], "task": task, "training": {"steps": 9}})
 
 
 def test_a_request_takes_its_batches_from_its_dataset() -> None:

@@ -29,6 +29,8 @@ STORED: dict[str, Any] = {
     "proxies": [],
     "budget": {"trials": 50, "seconds": None},
     "warm_start": [],
+    "suggestions": [],
+    "opening": "known",
     "baseline": None,
     "baselines": [],
     "resources": {
