@@ -291,7 +291,7 @@ def test_a_value_out_of_bounds_is_refused(field: str, value: object) -> None:
 
 
 def test_the_request_form_has_the_fields_and_defaults_of_the_recipe() -> None:
-    assert TrainingSettings().model_dump() == Recipe().model_dump()
+    assert TrainingSettings().model_dump(exclude={"steps"}) == Recipe().model_dump()
     assert Recipe.model_validate(Recipe().model_dump(mode="json")) == Recipe()
 
 
