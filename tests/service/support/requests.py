@@ -20,6 +20,7 @@ from search.engine.serial import run_serial
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.evaluation import Measurement
+from search.request.opening import opening
 from search.request.resolve import reopen
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from service.sql.database import Sessions
@@ -93,7 +94,12 @@ class Driver:
         """The search itself, as far as its journal goes."""
         resolved = reopen(self.queue.requests(self.claim).spec)
         return SearchRun(
-            resolved.spec, resolved.space, resolved.strategy(), self.journal, resolved.cost
+            resolved.spec,
+            resolved.space,
+            resolved.strategy(),
+            self.journal,
+            resolved.cost,
+            suggestions=opening(resolved, None),
         )
 
     def start(self, number: int, **changes: Any) -> None:
