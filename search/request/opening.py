@@ -53,9 +53,7 @@ def known_networks(resolved: Resolved) -> list[Suggestion]:
     if spec.opening != "known" or not source.trains or isinstance(spec.strategy, OneShotSettings):
         return []
     found: dict[tuple[str, str], tuple[bool, float, Suggestion]] = {}
-    for known in presets().values():
-        if known.architecture.family not in spec.families:
-            continue
+    for known in _for_the_task(resolved):
         candidate, alike = _nearest(resolved, known)
         if alike < ALIKE:
             continue
@@ -69,6 +67,17 @@ def known_networks(resolved: Resolved) -> list[Suggestion]:
             found.setdefault(resolved.space.keys(candidate), rank)
     ranked = sorted(found.values(), key=lambda entry: entry[:2])
     return [suggestion for *_, suggestion in ranked[: spec.budget.trials // SHARE]]
+
+
+def _for_the_task(resolved: Resolved) -> list[Preset]:
+    """Presets of the families of the space: of each those that were published for a task of this
+    form, or all where there are none.
+    """
+    task = resolved.dataset.task
+    of_families = [p for p in presets().values() if p.architecture.family in resolved.spec.families]
+    meant = [p for p in of_families if task is not None and p.published.get("task") == task.form]
+    served = {known.architecture.family for known in meant}
+    return meant + [p for p in of_families if p.architecture.family not in served]
 
 
 def _nearest(resolved: Resolved, known: Preset) -> tuple[Candidate, float]:

@@ -67,6 +67,13 @@ def test_a_cell_is_known_in_its_topology_alone(topology: str, wanted: str) -> No
     assert names({**IMAGES, "space": {"family": "cnn_cell", "topology": topology}}) == [wanted]
 
 
+def test_known_networks_of_several_families_are_those_for_the_task() -> None:
+    """No network for texts is tried on pictures, nearest though it be."""
+    found = names({"dataset": "digits", "budget": {"trials": 40}})
+    assert found[0] == "preset:lenet-5" and "preset:darts" in found
+    assert not {"preset:bert-mini", "preset:gpt-mini"} & set(found)
+
+
 def test_what_breaks_a_limit_or_is_not_asked_for_is_left_out() -> None:
     assert names({**WINE, "constraints": [{"metric": "parameters", "max": 42}]}) == [
         "preset:linear"  # 13 x 3 + 3
