@@ -131,7 +131,10 @@ def read_parquet(path: Path, options: Options) -> RawTable:
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not a Parquet file: {_plainer(str(error))}") from None
     remarks = []
+    table = _with_named_index(table, options)
     for name in _pandas_index(table):
+        if name in _named_columns(options):
+            continue
         remarks.append(
             Remark("index_ignored", "the index of pandas is no column of the data", name)
         )
@@ -143,6 +146,9 @@ def read_parquet(path: Path, options: Options) -> RawTable:
         column = table.column(name)
         if name in options.targets and _is_list(column.type):
             texts[name], separators[name] = _joined(name, column, options.labels_separator)
+            continue
+        if options.columns.get(name) == "ignore" and _is_nested(column.type):
+            texts[name] = pa.chunked_array([[""] * len(column)], type=pa.string())
             continue
         texts[name], kind = _of_arrow(name, column)
         if kind is not None:
@@ -202,11 +208,26 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
             column = column.cast(pa.float32())
         if not pa.types.is_integer(of):
             kind = kind or Kind.NUMBER
+    elif pa.types.is_time(of):
+        column = column.cast(pa.time64("us"), safe=False).cast(pa.time32("s"), safe=False)
+    elif pa.types.is_binary(of) or pa.types.is_large_binary(of):
+        try:
+            column = column.cast(pa.string())
+        except pa.ArrowInvalid:
+            raise ValueError(f"column {name!r} holds bytes that are no UTF-8") from None
     elif not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_null(of)):
         raise ValueError(
-            f"column {name!r} holds {of}; numbers, texts, dates and booleans are allowed"
+            f"column {name!r} holds {of}; numbers, texts, dates and booleans are allowed, and "
+            "options.columns leaves it out by ignore"
         )
     return _stripped(column.cast(pa.string()).fill_null("")), kind
+
+
+def _is_nested(of: Any) -> bool:
+    """Whether it has no texts for its cells."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(of) or pa.types.is_duration(of) or pa.types.is_binary(of))
 
 
 def _is_list(of: Any) -> bool:
@@ -234,6 +255,21 @@ def _joined(name: str, column: Any, wanted: str | None) -> tuple[Texts, str]:
         )
     texts = pa.chunked_array([[unused[0].join(found) for found in lists]], type=pa.string())
     return texts, unused[0]
+
+
+def _named_columns(options: Options) -> set[str]:
+    """Those that options give a meaning of their own, which an index may have as well."""
+    names = (options.time, options.series, options.text, options.split_column, options.group_column)
+    return {name for name in (*names, *options.targets) if name is not None}
+
+
+def _with_named_index(table: Any, options: Options) -> Any:
+    """With the only index that has no name called `index`, where an option calls it so."""
+    unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
+    if len(unnamed) != 1 or "index" not in _named_columns(options) - {*table.column_names}:
+        return table
+    names = ["index" if name == unnamed[0] else name for name in table.column_names]
+    return table.rename_columns(names)
 
 
 def _pandas_index(table: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.array_forms import as_classes
 from models.remarks import Remark
 
 UNLABELLED = -1
@@ -20,17 +21,19 @@ def read_labels(
     none: NaN, an empty text, or -1 beside two or more classes from 0 on. Beside one, -1 is a class.
 
     Shapes:
-        y: (N,) or (N, 1) integers, whole numbers or strings; what: "node" or "graph"
+        y: (N,) or (N, 1) integers, whole numbers or strings, or (N, classes) with one 1 a row
+        what: "node" or "graph"
 
     Raises:
         ValueError: no such array, or fewer than two classes.
     """
     if y is None:
         raise ValueError("y is missing")
-    flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    flat, converted = (y, []) if y.ndim == 1 and y.dtype.kind == "f" else as_classes("y", y)
     if flat.ndim != 1 or flat.dtype.kind not in "iufU":
         raise ValueError(f"y is integers or strings, one class a {what}, got {y.dtype} {y.shape}")
     known, values, remarks = _known(flat)
+    remarks = [*converted, *remarks]
     if not known.any():
         raise ValueError("y has no class")
     classes, places = np.unique(values[known], return_inverse=True)

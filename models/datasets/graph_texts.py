@@ -39,6 +39,10 @@ class GraphTexts:
             name = PurePosixPath(member.filename).name
             kind = "A" if name.endswith("_A.txt") else "_".join(name[:-4].split("_")[-2:])
             if kind in (*USED, *OF_EDGES) and name.endswith(".txt") and not name.startswith("._"):
+                if kind in self.members:
+                    raise GraphTextError(
+                        f"{self.members[kind].filename} and {member.filename} are of two datasets"
+                    )
                 self.members[kind] = member
             elif not member.is_dir():
                 self.others.append(member.filename)

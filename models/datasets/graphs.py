@@ -305,9 +305,11 @@ def _edges(arrays: Mapping[str, Array], nodes: int) -> NDArray[np.int64]:
     edges = _integers(arrays, "edge_index", (2, None))
     if edges.size and not (0 <= edges.min() and edges.max() < nodes):
         row, edge = np.argwhere((edges < 0) | (edges >= nodes))[0]
+        from_one = edges.min() == 1 and edges.max() == nodes
         raise ValueError(
             f"edge_index names nodes from 0 to {nodes - 1}, got {edges[row, edge]} "
             f"at [{row}, {edge}]"
+            + ("; it seems to count from 1, where edge_index - 1 is meant" if from_one else "")
         )
     return edges
 

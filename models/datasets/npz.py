@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.archive import BROKEN, names_in
+from models.datasets.array_forms import as_classes
+from models.remarks import Remark
 
 MAX_ARRAYS = 64
 _HEADERS = {
@@ -61,17 +63,17 @@ SAMPLES = frozenset({"x", "y", "x_unlabelled", *(f"{a}_{part}" for a in "xy" for
 
 def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, NDArray[Any]]:
     """Arrays of `SAMPLES` as x and y, and of x_val, y_val, x_test, y_test and x_unlabelled those
-    that are there. `expected`: in words.
+    that are there, in whichever case they are written. `expected`: in words.
 
     Raises:
         ValueError: an array has another name, or is there twice; x or y is missing; x or y of a
             part comes without the other.
     """
-    if unknown := sorted(found.keys() - SAMPLES):
+    if unknown := sorted(name for name in found if name.lower() not in SAMPLES):
         raise ValueError(f"unknown array {unknown[0]!r}; expected is {expected}")
     arrays: dict[str, NDArray[Any]] = {}
     for name, values in found.items():
-        kind, _, part = name.partition("_")
+        kind, _, part = name.lower().partition("_")
         known = f"{kind}{_SAME.get(part, f'_{part}')}" if part else kind
         if known in arrays:
             raise ValueError(f"{name!r} is there under another name as well")
@@ -85,6 +87,17 @@ def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, ND
         if (f"x_{part}" in arrays) != (f"y_{part}" in arrays):
             raise ValueError(f"x_{part} and y_{part} come together")
     return arrays
+
+
+def converted_classes(
+    arrays: Mapping[str, NDArray[Any]],
+) -> tuple[dict[str, NDArray[Any]], list[Remark]]:
+    """With one class a sample in those whose names begin with y (`array_forms.as_classes`)."""
+    found, remarks = dict(arrays), []
+    for name in (name for name in arrays if name.startswith("y")):
+        found[name], told = as_classes(name, arrays[name])
+        remarks += told
+    return found, remarks
 
 
 def npz_of(**arrays: NDArray[Any]) -> bytes:
@@ -108,10 +121,11 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
                 shape, _, dtype = _HEADERS[version](stream)
         except (ValueError, KeyError, UserWarning) as error:
             raise ValueError(f"not an .npz of plain arrays: {name}: {error}") from None
-        if dtype.hasobject or dtype.kind not in "biufU":
+        if dtype.hasobject or dtype.kind not in "biufUS":
+            advice = f"; save it as {name}.astype(str), or as numbers" if dtype.hasobject else ""
             raise ValueError(
                 f"not an .npz of plain arrays: {name} holds {dtype}; numbers and strings are "
-                "allowed"
+                f"allowed{advice}"
             )
         needed = math.prod(shape) * dtype.itemsize
         if needed > member.file_size:
@@ -120,4 +134,8 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
                 f"but has {member.file_size:,} bytes"
             )
     with archive.open(member) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        found = np.lib.format.read_array(stream, allow_pickle=False)
+    try:
+        return np.char.decode(found, "utf-8") if dtype.kind == "S" else found
+    except UnicodeError as error:
+        raise ValueError(f"{name} holds bytes that are no UTF-8: {error}") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from models.datasets import Dataset, graphs, masks
 from models.datasets.edges import WEIGHTS
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.npz import is_npz, read_npz
+from models.remarks import Remark
 
 _MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
 KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS
@@ -36,5 +38,11 @@ class GraphArrays:
                 f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
                 f"{', '.join(sorted(KNOWN))}"
             )
+        edges, remarks = arrays.get("edge_index"), []
+        if edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]:
+            arrays["edge_index"] = edges.T
+            message = f"{len(edges)} edges stand one below the other, (edges, 2)"
+            remarks.append(Remark("edges_by_rows", message, "edge_index", len(edges)))
         undirected = upload.options.undirected
-        return graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)
+        found = graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)
+        return replace(found, remarks=(*remarks, *found.remarks))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
+from models.datasets.array_forms import as_pixels
 from models.datasets.formats import MAX_VALUES, Upload, formats
-from models.datasets.npz import is_npz, read_npz, samples_in
+from models.datasets.npz import converted_classes, is_npz, read_npz, samples_in
 from models.datasets.targets import LabelSet
 from models.task import MULTILABEL
 
@@ -34,10 +36,16 @@ class ImageArrays:
         found = read_npz(upload.path, 4 * MAX_VALUES)
         names = found.pop("labels", None) if upload.task == MULTILABEL else None
         arrays: dict[str, Any] = samples_in(found, ImageArrays.description)
+        pixels, remarks = as_pixels({n: a for n, a in arrays.items() if n.startswith("x")})
+        arrays |= pixels
+        if upload.task != MULTILABEL:
+            arrays, told = converted_classes(arrays)
+            remarks += told
         arrays |= {"unlabelled": arrays.pop("x_unlabelled", None), **upload.shares}
         if upload.task == MULTILABEL:
             arrays["labels"] = _labels(names, arrays["y"])
-        return images.from_arrays(upload.name, folding=upload.options.folding, **arrays)
+        dataset = images.from_arrays(upload.name, folding=upload.options.folding, **arrays)
+        return replace(dataset, remarks=(*remarks, *dataset.remarks))
 
 
 def _labels(names: NDArray[Any] | None, y: NDArray[Any]) -> LabelSet:

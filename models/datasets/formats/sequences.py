@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.datasets import Dataset, series
 from models.datasets.formats import MAX_VALUES, Upload, formats
-from models.datasets.npz import is_npz, read_npz, samples_in
+from models.datasets.npz import converted_classes, is_npz, read_npz, samples_in
 
 
 @formats.register("sequences")
@@ -26,6 +27,8 @@ class Sequences:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        arrays: dict[str, Any] = samples_in(found, Sequences.description)
+        samples, remarks = converted_classes(samples_in(found, Sequences.description))
+        arrays: dict[str, Any] = dict(samples)
         arrays |= {"unlabelled": arrays.pop("x_unlabelled", None), **upload.shares}
-        return series.classification(upload.name, folding=upload.options.folding, **arrays)
+        dataset = series.classification(upload.name, folding=upload.options.folding, **arrays)
+        return replace(dataset, remarks=(*remarks, *dataset.remarks))

@@ -42,6 +42,9 @@ class GraphPredictor(Predictor):
                 self.ignored.append(name)  # classes and other words
             else:
                 raw[name] = torch.as_tensor(array)
+        edges = raw["edge_index"]
+        if edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2:
+            raw["edge_index"] = edges.T  # one below the other
         if self.preprocessing.get("features") == "degree" and "x" not in raw:
             nodes = len(samples["y"]) if "y" in samples else 0
             raw["x"] = degrees_of(raw["edge_index"], nodes)

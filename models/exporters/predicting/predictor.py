@@ -124,10 +124,11 @@ class Predictor:
         found = arrays_of(path)
         if path.endswith(".npy"):
             return found
-        if "x" not in found:
+        named = [name for name in found.files if name.lower() == "x"]
+        if not named:
             has = ", ".join(found.files)
             raise PredictionError(f"{path}: there is no array 'x'; it has {has}")
-        return found["x"]
+        return found[named[0]]
 
     def _outputs(self, batches: Iterable[Any]) -> Tensor:
         found = []

@@ -1,0 +1,59 @@
+"""Arrays of samples and classes in the forms that people save them in, as the readers take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.remarks import Remark
+
+Array = NDArray[Any]
+
+
+def as_classes(name: str, y: Array) -> tuple[Array, list[Remark]]:
+    """One class a sample, where an array says it in another way; any other as it is.
+
+    Shapes:
+        y: (N,), (N, 1), or (N, classes) of 0 and 1 with one 1 in each row -> (N,)
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    reason = None
+    if y.ndim == 2 and y.dtype.kind in "biuf" and 0 not in y.shape and _is_one_hot(y):
+        reason = f"{name} has a 1 in one of {y.shape[1]} columns; the class is the number of it"
+        y = y.argmax(axis=1)
+    elif y.dtype.kind == "b":
+        reason, y = f"{name} is true and false, which are the classes 1 and 0", y.astype(np.int64)
+    elif y.dtype.kind == "f" and y.size and np.isin(np.mod(y, 1), 0).all() and _fits(y):
+        reason, y = f"{name} is {y.dtype} of whole numbers, which are the classes", y.astype(int)
+    return y, [] if reason is None else [Remark("classes_converted", reason, name, len(y))]
+
+
+def _is_one_hot(y: Array) -> bool:
+    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+
+
+def _fits(y: Array) -> bool:
+    """Whether the numbers are exact."""
+    return bool((np.abs(y) <= 2**53).all())
+
+
+def as_pixels(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[Remark]]:
+    """Pictures as uint8, where all are whole numbers of 0 to 255, else as float32."""
+    types = {values.dtype for values in arrays.values()}
+    if types <= {np.dtype(np.uint8)} or types <= {np.dtype(np.float32)}:
+        return dict(arrays), []
+    if any(values.dtype.kind not in "iuf" or not values.size for values in arrays.values()):
+        return dict(arrays), []  # whose refusal names them
+    are_bytes = all(
+        values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 255
+        for values in arrays.values()
+    )
+    wanted = np.dtype(np.uint8 if are_bytes else np.float32)
+    changed = [name for name, values in arrays.items() if values.dtype != wanted]
+    message = f"{', '.join(changed)}: {arrays[changed[0]].dtype} is read as {wanted}"
+    converted = {name: values.astype(wanted) for name, values in arrays.items()}
+    return converted, [Remark("pixels_converted", message, changed[0], len(changed))]

@@ -1,0 +1,118 @@
+"""Arrays as people save them: what they say of samples and classes is the same in every form."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.datasets import Dataset
+from models.datasets.formats import FormatError
+from models.exporters.predicting.graph_arrays import GraphPredictor
+from tests.models.support.uploads import npz, read
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (60, 5, 5), dtype=np.uint8)
+Y = np.arange(60) % 3
+WORDS = np.array(["a", "b", "c"])[Y]
+EDGES = RNG.integers(0, 60, (2, 90))
+NODES = RNG.normal(size=(60, 4))
+
+
+def codes(found: Dataset) -> list[str]:
+    return [remark.code for remark in found.remarks if remark.code != "few_samples"]
+
+
+def arrays_of(task: str) -> dict[str, Any]:
+    if task == "node_classification":
+        return {"x": NODES, "edge_index": np.concatenate([EDGES, EDGES[::-1]], axis=1)}
+    return {"x": X if task == "image_classification" else NODES[:, :, None]}
+
+
+TASKS = ("image_classification", "sequence_classification", "node_classification")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("y", "like", "is_told"),
+    [
+        (np.eye(3)[Y], Y, True),
+        (np.eye(3, dtype=bool)[Y], Y, True),
+        (Y[:, None], Y, False),
+        (Y.astype(np.float64), Y, True),
+        (Y > 0, (Y > 0).astype(int), True),
+        (WORDS.astype("S"), WORDS, False),
+    ],
+)
+def test_classes_are_the_same_in_every_form(
+    y: Any, like: Any, is_told: bool, task: str, tmp_path: Path
+) -> None:
+    arrays = arrays_of(task)
+    found, plain = (read(tmp_path, npz(y=one, **arrays), task) for one in (y, like))
+    assert found.fingerprint == plain.fingerprint
+    assert found.preprocessing["classes"] == plain.preprocessing["classes"]
+    is_float = task == "node_classification" and y.dtype == np.float64 and y.ndim == 1
+    more = ["classes_converted"] if is_told and not is_float else []  # where NaN has a meaning
+    assert [c for c in codes(found) if c not in codes(plain)] == more
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y / 2, "y holds integers or strings, got float64"),
+        (np.where(Y == 0, np.nan, Y), "y holds integers or strings, got float64"),
+        (np.stack([Y > 0, Y > 1], 1), "one label a sample"),
+        (WORDS.astype(object), r"y holds object; .*y.astype\(str\)"),
+        (np.array([b"\xff"] * 60), "y holds bytes that are no UTF-8"),
+    ],
+)
+def test_what_is_no_class_is_refused(y: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, npz(x=X, y=y), "image_classification")
+
+
+def test_pictures_are_bytes_or_floats_however_they_are_saved(tmp_path: Path) -> None:
+    plain = read(tmp_path, npz(x=X, y=Y), "image_classification")
+    whole = read(tmp_path, npz(x=X.astype(np.int64), y=Y), "image_classification")
+    assert whole.fingerprint == plain.fingerprint and codes(whole) == ["pixels_converted"]
+    shares = read(tmp_path, npz(x=X / 255, y=Y), "image_classification")
+    torch.testing.assert_close(shares.train.x, plain.train.x, rtol=1e-4, atol=1e-5)
+    deep = read(tmp_path, npz(x=X.astype(np.uint16) * 257, y=Y), "image_classification")
+    torch.testing.assert_close(deep.train.x, plain.train.x, rtol=1e-4, atol=1e-5)
+
+
+def test_names_of_arrays_are_known_in_capitals(tmp_path: Path) -> None:
+    parts = {"X_train": X[:40], "Y_train": Y[:40], "X_test": X[40:], "Y_test": Y[40:]}
+    assert read(tmp_path, npz(**parts), "image_classification").sizes["test"] == 20
+    with pytest.raises(ValueError, match="'x' is there under another name as well"):
+        read(tmp_path, npz(X=X, x=X, y=Y), "image_classification")
+
+
+def test_edges_may_stand_one_below_the_other(tmp_path: Path) -> None:
+    plain, rows = (
+        read(tmp_path, npz(x=NODES, y=Y, edge_index=edges), "node_classification")
+        for edges in (EDGES, EDGES.T)
+    )
+    assert rows.fingerprint == plain.fingerprint and codes(rows)[0] == "edges_by_rows"
+    predictor = object.__new__(GraphPredictor)
+    predictor.preprocessing, predictor.ignored = dict(rows.preprocessing), []
+    (raw,) = predictor._batches({"x": NODES, "edge_index": EDGES.T}, "error")
+    np.testing.assert_array_equal(raw["edge_index"].numpy(), EDGES)
+    from_one = np.concatenate([EDGES + 1, [[1], [60]]], axis=1)
+    with pytest.raises(ValueError, match="it seems to count from 1"):
+        read(tmp_path, npz(x=NODES, y=Y, edge_index=from_one), "node_classification")
+
+
+def test_a_zip_has_one_set_of_graphs(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("one", "two"):
+            for kind in ("A", "graph_indicator", "graph_labels"):
+                archive.writestr(f"{name}/{name}_{kind}.txt", "1, 1\n" if kind == "A" else "1\n")
+    with pytest.raises(FormatError, match=r"one_A.txt and two/two_A.txt are of two datasets"):
+        read(tmp_path, buffer.getvalue(), "graph_classification")
