@@ -5,10 +5,12 @@ Rows count as in a spreadsheet: the header of a CSV is row 1. `pyarrow` reads bo
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,17 @@ from numpy.typing import NDArray
 
 from models.datasets.cells import EMPTY_WORDS
 from models.datasets.decimals import sign_of, sign_of_file
-from models.datasets.dialect import Dialect, dialect_of, unmarked_utf16
-from models.datasets.formats import Options
+from models.datasets.dialect import Dialect, dialect_of, head_bytes
+from models.datasets.encodings import is_binary
+from models.datasets.formats import FormatError, Options
+from models.datasets.layout import LayoutError, cells_in, is_total, rows_of
 from models.remarks import Kind, Remark
 
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 20_000_000, 10_000, 500_000_000
 FIRST_ROW = 2
+
+UNNAMED = "index"
+"""What a first column without a name is called: the names of rows."""
 
 LIST_SIGNS = (";", "|", ",")
 """Between the values of a list, as a person would write them: the first that no value has."""
@@ -39,6 +46,7 @@ class RawTable:
     kinds: what the file itself says of a column.
     decimal: the sign that most of its numbers are written with.
     separators: between the values of a target column whose cells are lists in the file.
+    header: the names that columns were given where the file has none; else None.
     """
 
     texts: Mapping[str, Texts]
@@ -46,6 +54,7 @@ class RawTable:
     decimal: str
     remarks: list[Remark] = field(default_factory=list)
     separators: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -62,12 +71,10 @@ def is_parquet(path: Path) -> bool:
 
 
 def is_text(path: Path) -> bool:
-    """Whether it begins like a text: no NUL but those of UTF-16, and not as any archive does."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or unmarked_utf16(head):
-        return True
-    return b"\0" not in head and not head.startswith((b"PK", b"\x1f\x8b", b"PAR1"))
+    """Whether it begins like a text: no NUL but those of UTF-16 and UTF-32, and not as any archive,
+    document or database does; JSON and pages are texts, though no tables.
+    """
+    return not is_binary(head_bytes(path))
 
 
 def read_table(path: Path, options: Options | None = None) -> RawTable:
@@ -81,36 +88,167 @@ def read_table(path: Path, options: Options | None = None) -> RawTable:
 
 
 def read_csv(path: Path, options: Options) -> RawTable:
-    """A text with a header, one row a line."""
-    import pyarrow as pa
-    from pyarrow import csv
+    """A text with a row a line, and most often a header.
 
-    dialect, remarks = dialect_of(path, encoding=options.encoding, separator=options.separator)
+    Raises:
+        FormatError: the first row looks like data, and `options.header` does not say what it is.
+    """
+    named = {*options.targets, options.text, options.time, options.series, *options.columns}
+    named |= {options.split_column, options.group_column}
     try:
-        table = csv.read_csv(
+        dialect, remarks = dialect_of(
             path,
-            read_options=csv.ReadOptions(
-                use_threads=False,
-                block_size=16 * 2**20,
-                encoding=dialect.encoding,
-                skip_rows=dialect.skipped_lines,
-            ),
-            parse_options=csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                default_column_type=pa.string(), strings_can_be_null=False
-            ),
+            encoding=options.encoding,
+            separator=options.separator,
+            header=options.header,
+            named={name for name in named if name is not None},
         )
-    except (pa.ArrowInvalid, UnicodeError) as error:
-        raise ValueError(_plainer(str(error), dialect)) from None
-    table, trailing = _without_trailing(_named(table))
+    except LayoutError as error:
+        raise FormatError(str(error), "header") from None
+    if again := [name for name in dialect.head.names if f"{name}.1" in dialect.head.names]:
+        if twice := sorted(set(again) & named):
+            raise ValueError(f"each column has a name of its own, got {twice[0]!r} twice")
+    table, trailing = _without_trailing(_named(_arrow_table(path, dialect)))
     _check_size(table)
-    texts = {name: _stripped(table.column(name)) for name in table.column_names}
     remarks += trailing
+    texts = {name: _stripped(table.column(name)) for name in table.column_names}
+    if UNNAMED in texts and UNNAMED not in {*dialect.head.names, *named} and len(texts) > 1:
+        message = "the first column has no name, as the names of rows have none, and is left out"
+        remarks.append(Remark("index_ignored", message, UNNAMED))
+        del texts[UNNAMED]
+    texts, left_out = without_odd_rows(texts)
+    remarks += [*left_out, *_of_similar(texts)]
     decimal: str | None = options.decimal
     if decimal is None:
         decimal, told = sign_of_file(texts, dialect.separator)
         remarks += told
-    return RawTable(texts, {}, decimal, remarks)
+    header = None if dialect.head.is_named else tuple(texts)
+    return RawTable(texts, {}, decimal, remarks, header=header)
+
+
+def _arrow_table(path: Path, dialect: Dialect) -> Any:
+    """All cells of a file. What `pyarrow` has no way to read is written anew first.
+
+    Raises:
+        ValueError: a row has more or fewer cells than the header.
+    """
+    import pyarrow as pa
+
+    width, is_spaced = len(dialect.head.names), dialect.separator == " "
+    refused = ""
+    if not is_spaced:
+        try:
+            return _arrow(path, dialect, dialect.skipped_lines, dialect.head.skipped)
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            refused = _plainer(str(error), dialect)
+    try:
+        anew = _written_anew(path, dialect, width)
+        if not anew.getbuffer().nbytes:
+            raise LayoutError("there is no row below the header")
+        plain = replace(dialect, encoding="utf-8", separator=",", quote='"')
+        return _arrow(anew, plain, 0, 0)
+    except (LayoutError, csv.Error, UnicodeError) as error:
+        if "cells" in str(error):
+            hint = f" (the separator is {dialect.separator!r}; options.separator says another)"
+            raise ValueError(refused or f"{error}{hint}") from None
+        raise ValueError(str(error)) from None
+
+
+def _arrow(source: Any, dialect: Dialect, lines: int, rows: int) -> Any:
+    """`lines` are skipped as they stand, then `rows`."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    return csv.read_csv(
+        source,
+        read_options=csv.ReadOptions(
+            use_threads=False,
+            block_size=16 * 2**20,
+            encoding=dialect.encoding,
+            skip_rows=lines,
+            skip_rows_after_names=rows,
+            column_names=dialect.head.names,
+        ),
+        parse_options=csv.ParseOptions(
+            delimiter=dialect.separator, quote_char=dialect.quote, newlines_in_values=True
+        ),
+        convert_options=csv.ConvertOptions(
+            default_column_type=pa.string(), strings_can_be_null=False
+        ),
+    )
+
+
+def _written_anew(path: Path, dialect: Dialect, width: int) -> io.BytesIO:
+    """The rows below the header, each of `width` cells between commas."""
+    written = io.BytesIO()
+    with path.open(encoding=dialect.encoding, newline="") as file:
+        for _ in range(dialect.skipped_lines):
+            next(file, "")
+        found = cells_in(file, dialect.separator, dialect.quote)
+        for _ in range(dialect.head.skipped):
+            next(found, None)
+        text = io.TextIOWrapper(written, "utf-8", newline="")
+        csv.writer(text).writerows(rows_of(found, width))
+        text.flush()
+        text.detach()
+    written.seek(0)
+    return written
+
+
+def without_odd_rows(texts: Mapping[str, Texts]) -> tuple[dict[str, Texts], list[Remark]]:
+    """Without rows that have no value, that are the header once more, and a last one that sums up
+    the others.
+    """
+    import pyarrow as pa
+
+    remarks = []
+    for code, value_of, what in (
+        ("empty_rows", lambda _: "", "have no cell with a value"),
+        ("repeated_header", lambda name: name, "are the header once more"),
+    ):
+        rows = _rows_with(texts, value_of)
+        if len(rows):
+            kept = np.delete(np.arange(len(next(iter(texts.values())))), rows)
+            texts = {name: column.take(pa.array(kept)) for name, column in texts.items()}
+            message = f"{len(rows)} rows {what} and are left out, the first is row "
+            message += str(int(rows[0]) + FIRST_ROW)
+            remarks.append(Remark(code, message, None, len(rows)))
+    columns = list(texts.values())
+    count = len(columns[0])
+    if count > 2:
+        last = [column[count - 1].as_py() for column in columns]
+        if is_total(last, lambda place: columns[place][: count - 1].to_pylist()):
+            texts = {name: column[: count - 1] for name, column in texts.items()}
+            shown_cells = next(cell for cell in last if cell)
+            message = f"the last row, with {shown_cells!r}, sums up the others and is left out"
+            remarks.append(Remark("totals_row", message, f"row {count - 1 + FIRST_ROW}", 1))
+    return dict(texts), remarks
+
+
+def _rows_with(texts: Mapping[str, Texts], value_of: Callable[[str], str]) -> NDArray[np.int64]:
+    """The rows each cell of which is what its column has as `value_of` its name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows: NDArray[np.int64] | None = None
+    for name, column in texts.items():
+        cells = column if rows is None else column.take(pa.array(rows))
+        is_it = pc.equal(cells, value_of(name)).to_numpy()
+        rows = np.flatnonzero(is_it) if rows is None else rows[is_it]
+        if not len(rows):
+            break
+    return np.zeros(0, dtype=np.int64) if rows is None else rows
+
+
+def _of_similar(names: Iterable[str]) -> Iterator[Remark]:
+    """Names that differ in case or blanks alone."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = "".join(name.lower().split())
+        if plain in found:
+            message = f"{found[plain]!r} and {name!r} are two columns, of almost one name"
+            yield Remark("similar_names", message, name)
+        found.setdefault(plain, name)
 
 
 def read_parquet(path: Path, options: Options) -> RawTable:
@@ -310,8 +448,8 @@ def _named(table: Any) -> Any:
     a table was saved with, and gets one.
     """
     names = [name.strip() for name in table.column_names]
-    if names and not names[0] and "index" not in names:
-        names[0] = "index"
+    if names and not names[0] and UNNAMED not in names:
+        names[0] = UNNAMED
     return table.rename_columns(names)
 
 

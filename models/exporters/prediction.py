@@ -11,9 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.datasets import amounts, dates, graph_texts, neighbours, pictures, steps
+from models.datasets import (
+    amounts,
+    dates,
+    encodings,
+    graph_texts,
+    layout,
+    neighbours,
+    pictures,
+    steps,
+)
 from models.datasets.cells import text_of
-from models.datasets.dialect import unmarked_utf16
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
     command_line,
@@ -70,7 +78,7 @@ if __name__ == "__main__":
 
 _Source = ModuleType | Callable[..., Any]
 _OF_CELLS = (text_of, amounts, dates)
-_ROWS = (unmarked_utf16, text_files, rows)
+_ROWS = (encodings, layout, text_files, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from models.datasets.encodings import foreign
 from models.datasets.splits import Folding
 from models.datasets.steps import FREQUENCIES, frequency_of
 from models.datasets.stored import Content
@@ -56,6 +57,11 @@ class FoldOptions(Settings):
 
 
 PictureSize = Annotated[int, Field(ge=1, le=2048)]
+
+ColumnNames = Annotated[
+    Items[Annotated[str, Field(min_length=1, max_length=1000)]],
+    Field(min_length=1, max_length=10_000),
+]
 
 ColumnChoice = Literal["number", "boolean", "category", "date", "text", "ignore"]
 
@@ -109,8 +115,16 @@ class Options(Settings):
     encoding: str | None = Field(
         None, max_length=40, description="of a text; default: UTF-8, or what its first bytes say"
     )
-    separator: Literal[",", ";", "\t", "|"] | None = Field(
-        None, description="between the cells of a row; default: what the rows say"
+    separator: Literal[",", ";", "\t", "|", "^", "~", ":", " "] | None = Field(
+        None,
+        description="between the cells of a row, a blank for any number of them; default: what the "
+        "rows say",
+    )
+    header: bool | ColumnNames | None = Field(
+        None,
+        description="of a CSV: whether its first row names the columns; false has them called "
+        "column_1, column_2 and so on; or their names, where no row has them. Default: it does, "
+        "and a first row that looks like data is refused",
     )
     decimal: Literal[".", ","] | None = Field(
         None, description="the decimal sign; default: what the numbers say"
@@ -298,7 +312,12 @@ def format_of(upload: Upload) -> str:
                     option,
                 )
             return name
-    raise FormatError(
-        f"not a file for {upload.task}; expected is "
-        + " or ".join(entry.description for entry in able.values())
-    )
+    expected = " or ".join(entry.description for entry in able.values())
+    found = foreign(_head(upload.path)) if "CSV" in expected else None
+    is_what = "" if found is None else f": it is {found[0]}; {found[1]}"
+    raise FormatError(f"not a file for {upload.task}{is_what}; expected is {expected}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)

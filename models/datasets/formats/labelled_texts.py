@@ -22,6 +22,7 @@ from models.datasets.formats.tabular import (
     chosen,
     labelled_rows,
     read_classes,
+    unnamed,
     without_missing,
 )
 from models.datasets.kinds import read_column
@@ -46,6 +47,7 @@ class LabelledTexts:
         "unlabelled",
         "encoding",
         "separator",
+        "header",
         "missing",
     }
     description = "a CSV or Parquet file with a column of texts and one of classes or labels"
@@ -97,6 +99,7 @@ class LabelledTexts:
             dataset,
             columns=tuple(told[name] for name in table.texts),
             remarks=(*remarks, *told_of_division(divided, dataset), *dataset.remarks),
+            preprocessing={**dataset.preprocessing, **unnamed(table, targets)},
         )
 
 

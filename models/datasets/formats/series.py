@@ -24,7 +24,7 @@ from models.datasets.columns import (
 )
 from models.datasets.decimals import of_own_sign
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
-from models.datasets.formats.tabular import WRITING, chosen
+from models.datasets.formats.tabular import WRITING, chosen, unnamed
 from models.datasets.kinds import PLAIN
 from models.datasets.steps import calendar_of, cycles_of, leads, step_of
 from models.datasets.times import (
@@ -128,7 +128,11 @@ class Series:
         return replace(
             dataset,
             raw_rows=_tested(table, rows, found.starts[2], read_columns, options),
-            preprocessing={**dataset.preprocessing, **_reading(table, rows, options, time, names)},
+            preprocessing={
+                **dataset.preprocessing,
+                **_reading(table, rows, options, time, names),
+                **unnamed(table, ()),
+            },
             columns=_columns(table, options, time, rows.times.unit, told),
             remarks=tuple(remarks),
         )

@@ -33,7 +33,7 @@ from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
 
-WRITING = frozenset({"encoding", "separator", "decimal", "missing"})
+WRITING = frozenset({"encoding", "separator", "header", "decimal", "missing"})
 """Options of how a table is written."""
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
@@ -110,8 +110,18 @@ class Tabular:
         remarks += findings.of_samples(dataset)
         told = {name: found.column for name, found in read.items()} | dict(divided.columns) | own
         return replace(
-            dataset, columns=tuple(told[name] for name in table.texts), remarks=tuple(remarks)
+            dataset,
+            columns=tuple(told[name] for name in table.texts),
+            remarks=tuple(remarks),
+            preprocessing={**dataset.preprocessing, **unnamed(table, targets)},
         )
+
+
+def unnamed(table: RawTable, targets: Sequence[str]) -> dict[str, Any]:
+    """What a bundle needs to know of a file whose rows have no header."""
+    if table.header is None:
+        return {}
+    return {"header": {"columns": list(table.header), "targets": list(targets)}}
 
 
 def read_inputs(

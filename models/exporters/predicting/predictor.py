@@ -35,6 +35,8 @@ class PredictionError(ValueError):
 class Predictor:
     """A model and how to ask it. Several in one process have nothing in common.
 
+    left_out: rows of the last file that were no samples, a line each.
+
     Of the last call:
         unknown: values and tokens that training had not: how many, by column.
         unreadable: cells that show no number, date, or yes or no where one is: how many, by column;
@@ -51,11 +53,14 @@ class Predictor:
         self.preprocessing = json.loads((folder / "preprocessing.json").read_text())
         self.network: nn.Module = module.build().eval()
         self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        self.left_out: list[str] = []
         self._forget()
 
     def told(self) -> list[str]:
         """What there is to say of the last call, a line each."""
-        lines = [f"not used: {', '.join(self.ignored)}"] if self.ignored else []
+        lines = list(self.left_out)
+        if self.ignored:
+            lines.append(f"not used: {', '.join(self.ignored)}")
         if self.filled:
             lines.append(f"not given, counted as missing: {', '.join(self.filled)}")
         if self.turned:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.exporters.predicting.predictor import Missing, PredictionError, Predictor, the_only
-from models.exporters.predicting.text_files import decoded, read_table
+from models.exporters.predicting.text_files import check_is_table, decoded, read_table
 
 
 class RowsPredictor(Predictor):
@@ -22,13 +22,22 @@ class RowsPredictor(Predictor):
         path = the_only(paths)
         if path.endswith((".npz", ".npy")):
             return super().read(paths, encoding)
+        self._check(path)
         return self._read(path, decoded(path, encoding))
+
+    def _check(self, path: str) -> None:
+        """
+        Raises:
+            PredictionError: the file is of another kind.
+        """
+        check_is_table(path)
 
     def _read(self, path: str, text: str) -> Any:
         try:
-            return read_table(text, self.columns)
+            found, self.left_out = read_table(text, self.columns, self.preprocessing.get("header"))
         except csv.Error as error:
             raise PredictionError(f"{path}: {error}") from None
+        return found
 
     def _columns(self, samples: Any, missing: Missing) -> tuple[dict[str, list[Any]], int]:
         """The columns that the model knows, of rows, of a mapping of columns or of a data frame;

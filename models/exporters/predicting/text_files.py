@@ -2,67 +2,161 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from models.datasets.dialect import unmarked_utf16
+from models.datasets.encodings import foreign, is_windows_1252, known_encoding
+from models.datasets.layout import (
+    SEPARATORS,
+    Head,
+    LayoutError,
+    cells_in,
+    head_of,
+    is_total,
+    lines_above,
+    quote_of,
+    rows_of,
+    separator_of,
+)
 from models.exporters.predicting.predictor import PredictionError
 
-SEPARATORS = (",", ";", "\t", "|")
 TITLES = 20
-MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+UNNAMED = "index"
+SAMPLE = 64 * 1024
+"""Characters from which it is seen how a table is written."""
 
 
 def decoded(path: str, encoding: str) -> str:
-    """A mark at its beginning says how a file is written, whatever else is said; UTF-16 without
-    one is known by its zeros.
+    """A mark at its beginning says how a file is written, whatever else is said; UTF-16 and UTF-32
+    without one are known by their zeros, and Latin-1 may be that of Windows.
     """
     content = Path(path).read_bytes()
-    for mark, marked in MARKS:
-        if content.startswith(mark):
-            return content.decode(marked)
-    if encoding == "utf-8":
-        encoding = unmarked_utf16(content[:4096]) or encoding
+    known = known_encoding(content[:4096])
+    if known in ("utf-8-sig", "utf-16", "utf-32") or (known and encoding == "utf-8"):
+        encoding = known
+    if codecs.lookup(encoding).name == "iso8859-1" and is_windows_1252([content]):
+        encoding = "cp1252"
     return content.decode(encoding).removeprefix("\ufeff")
 
 
-def read_table(text: str, known: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of a CSV. Its header is the line, of the first few, that names the most known
-    columns when the best sign divides it; what stands above is a title.
+def check_is_table(path: str) -> None:
+    """
+    Raises:
+        PredictionError: the file is of another kind; says which, and what to do.
+    """
+    with open(path, "rb") as file:
+        found = foreign(file.read(4096))
+    if found is not None:
+        raise PredictionError(f"{path} is {found[0]}, no table in text; {found[1]}")
+
+
+def read_table(
+    text: str, known: Sequence[str], header: Mapping[str, Any] | None = None
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The columns of a CSV, and what is told of rows that are none. Its header is the line, of the
+    first few, that names the most known columns when the best sign divides it; what stands above is
+    a title.
+
+    header: the `columns` of files that have none, and which of them are `targets`.
 
     Raises:
         PredictionError: a row has more or fewer cells than the header, or the header has a column
             twice.
         csv.Error: a cell is longer than a cell may be.
     """
-    separator, line = header_of(text, known)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    names = [cell.strip() for cell in next(islice(reader, line, None), [])]
+    above = lines_above(text[:SAMPLE])
+    if above:
+        text = "".join(islice(io.StringIO(text, newline=""), above, None))
+    text = text.lstrip("#")
+    separator, line, count = header_of(text, known)
+    if not count and header is not None:
+        separator = separator_of(text[:SAMPLE])
+    quote = quote_of(text[:SAMPLE], separator)
+    reader = cells_in(io.StringIO(text, newline=""), separator, quote)
+    first = list(islice(reader, line, line + 200))
+    if not count and header is not None:
+        head = Head(_names_without_header(first, header), 0, [], is_named=False)
+    else:
+        head = head_of(first, True)
+    names = [UNNAMED if not n and UNNAMED in known else n for n in head.names[:1]] + head.names[1:]
     while names and not names[-1]:
         names.pop()  # as where each line ends with a separator
-    if twice := [name for name in known if names.count(name) > 1]:
+    if twice := [n for n in known if f"{n}.1" in names and f"{n}.1" not in known]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
+    rows = [*first[head.skipped :], *reader]
+    columns = _columns(rows, names, line + 2)
+    told = [message for code, message in head.told if code == "second_header"]
+    last = [cells[-1] for cells in columns.values() if cells]
+    above_last = [cells[:-1] for cells in columns.values()]
+    if len(rows) > 1 and last and is_total(last, lambda place: above_last[place]):
+        shown = next(cell for cell in last if cell.strip())
+        told.append(f"the last row, with {shown!r}, sums up the others and is left out")
+        columns = {name: cells[:-1] for name, cells in columns.items()}
+    return {name: cells for name, cells in columns.items() if name}, told
+
+
+def _columns(rows: Iterable[list[str]], names: Sequence[str], first: int) -> dict[str, list[str]]:
+    """
+    Raises:
+        PredictionError: a row has more or fewer cells than names.
+    """
     width = len(names)
     whole: list[str] = []  # row after row: as many lists take the collector longer
-    for number, cells in enumerate(reader, line + 2):
-        if len(cells) >= width and not any(map(str.strip, cells[width:])):
-            whole += cells[:width]
-        elif any(map(str.strip, cells)):
-            raise PredictionError(f"row {number} has {len(cells)} cells, the header {width}")
+    try:
+        for cells in rows_of(rows, width, first):
+            whole += cells
+    except LayoutError as error:
+        raise PredictionError(str(error)) from None
     return {name: whole[place::width] for place, name in enumerate(names)}
 
 
-def header_of(text: str, known: Sequence[str]) -> tuple[str, int]:
-    """The sign that divides the cells, and the line, from 0 on, that names the columns."""
+def _names_without_header(rows: Sequence[Sequence[str]], header: Mapping[str, Any]) -> list[str]:
+    """Of the cells of a row, in a file without a header.
+
+    Raises:
+        PredictionError: there are as many cells neither with the targets nor without.
+    """
+    columns, targets = header["columns"], header["targets"]
+    inputs = [name for name in columns if name not in targets]
+    width = len(next((row for row in rows if row), ()))
+    for names in (columns, inputs):
+        if len(names) == width:
+            return list(names)
+    raise PredictionError(
+        f"a row has {width} cells; without a header it has those of {', '.join(columns)}, with or "
+        f"without {', '.join(targets)}"
+    )
+
+
+def header_of(text: str, known: Sequence[str]) -> tuple[str, int, int]:
+    """The sign that divides the cells, the line, from 0 on, that names the columns, and how many it
+    names.
+    """
     heads = {}
     for separator in SEPARATORS:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        heads[separator] = [{cell.strip() for cell in row} for row in islice(reader, TITLES)]
-    places = [(sign, line) for sign, rows in heads.items() for line in range(len(rows))]
+        quote = quote_of(text[:SAMPLE], separator)
+        reader = cells_in(io.StringIO(text, newline=""), separator, quote)
+        heads[separator] = [{cell.strip() for cell in row} for row in _begin(reader)]
     named = set(known)
-    return max(
-        places, key=lambda place: len(heads[place[0]][place[1]] & named), default=(SEPARATORS[0], 0)
-    )
+    places = [
+        (sign, line, len(cells & named))
+        for sign, rows in heads.items()
+        for line, cells in enumerate(rows)
+    ]
+    return max(places, key=lambda place: place[2], default=(",", 0, 0))
+
+
+def _begin(reader: Iterable[list[str]]) -> list[list[str]]:
+    """The first rows, as far as they can be read."""
+    rows: list[list[str]] = []
+    try:
+        for row in islice(reader, TITLES):
+            rows.append(row)
+    except csv.Error:
+        pass
+    return rows

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
 
+from models.datasets.layout import SEPARATORS
 from models.exporters.predicting.predictor import BATCH, Missing, PredictionError
 from models.exporters.predicting.rows import RowsPredictor
-from models.exporters.predicting.text_files import SEPARATORS
 
 
 class TextPredictor(RowsPredictor):
@@ -21,7 +22,15 @@ class TextPredictor(RowsPredictor):
         return [self.preprocessing["text"]] if "text" in self.preprocessing else []
 
     def _read(self, path: str, text: str) -> Any:
-        return super()._read(path, text) if self._is_headed(text) else text.splitlines()
+        if self._is_headed(text):
+            return super()._read(path, text)
+        if "header" in self.preprocessing:
+            with suppress(PredictionError):  # of rows without a header; else a text a line
+                return super()._read(path, text)
+        return text.splitlines()
+
+    def _check(self, path: str) -> None:
+        """Any text is one."""
 
     def _is_headed(self, text: str) -> bool:
         """Whether the first line names the column; else each line is a text, commas and all."""

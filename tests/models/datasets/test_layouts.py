@@ -1,0 +1,200 @@
+"""How people, programs and instruments lay a table out: an upload and a bundle's `predict.py` read
+the same cells, and what is understood is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.datasets.columns import RawTable, read_table
+from models.datasets.encodings import foreign
+from models.datasets.formats import FormatError, Options
+from models.datasets.suggestions import suggested_encodings
+from models.exporters.predicting import text_files
+from models.exporters.predicting.predictor import PredictionError
+from tests.models.support.uploads import read
+
+ROWS = [["1.5", "7", "a"], ["2.5", "8", "b"], ["3.5", "6", "b"], ["0.5", "9", "a"]]
+PLAIN = {
+    "x": ["1.5", "2.5", "3.5", "0.5"],
+    "n": ["7", "8", "6", "9"],
+    "label": ["a", "b", "b", "a"],
+}
+
+
+def uploaded(folder: Path, content: str | bytes, **options: object) -> RawTable:
+    path = folder / "file.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(path, Options.model_validate(options))
+
+
+def cells(table: RawTable) -> dict[str, list[str]]:
+    return {name: texts.to_pylist() for name, texts in table.texts.items()}
+
+
+def predicted(content: str) -> dict[str, list[str]]:
+    found, _ = text_files.read_table(content, ["x", "n"])
+    return {name: [text.strip() for text in texts] for name, texts in found.items()}
+
+
+def lines(sign: str = ",", header: str = "x,n,label", end: str = "") -> str:
+    rows = [header, *(",".join(row) for row in ROWS)]
+    return "".join(f"{row.replace(',', sign)}{end}\n" for row in rows)
+
+
+LAYOUTS: dict[str, tuple[str, set[str]]] = {
+    "carets": (lines("^"), {"separator_guessed"}),
+    "colons": (lines(":"), {"separator_guessed"}),
+    "blanks": (lines(" "), {"separator_guessed"}),
+    "aligned": (lines("\t   ").replace("\n", "  \n  "), {"separator_guessed"}),
+    "names of rows of R": (
+        "x,n,label\n" + "".join(f"r{i},{','.join(row)}\n" for i, row in enumerate(ROWS)),
+        {"index_ignored"},
+    ),
+    "write.table of R": (
+        '"x" "n" "label"\n' + "".join(f'"{i}" {a} {b} "{c}"\n' for i, (a, b, c) in enumerate(ROWS)),
+        {"separator_guessed", "index_ignored"},
+    ),
+    "index of pandas": (
+        lines(header=",x,n,label").replace("\n", "\n0,")[:-2], {"index_ignored"}
+    ),
+    "units": (lines(header="x,n,label\nkg,m/s,"), {"second_header"}),
+    "units in brackets": (lines(";", "x,n,label\n[kg],,-"), {"second_header", "separator_guessed"}),
+    "single quotes": (
+        "'x','n','label'\n" + "".join(f"'{a}','{b}','{c}'\n" for a, b, c in ROWS),
+        {"quotes_guessed"},
+    ),
+    "comments": ("# made by me, today\n# again\n" + lines(), {"lines_skipped"}),
+    "a header behind a number sign": ("# x n label\n" + lines(" ", "x")[2:], {"separator_guessed"}),
+    "blank lines": ("\n\n" + lines().replace("\n", "\n\n"), set()),
+    "empty rows": (lines() + ",,\n,,\n", {"empty_rows"}),
+    "separators at the end": (lines(";", end=";"), {"empty_column", "separator_guessed"}),
+    "separators at the end of rows": (
+        lines(";", end=";").replace("label;", "label"), {"empty_column", "separator_guessed"}
+    ),
+    "separators at the end of some rows": (lines().replace("7,a", "7,a,,"), set()),
+    "a separator at the end of the header": (lines(header="x,n,label,"), set()),
+    "a total": (lines() + "Total,,\n", {"totals_row"}),
+    "sums": (lines() + ",30,\n", {"totals_row"}),
+    "a line below": (lines() + "\nSource: somebody\n", set()),
+    "the header again": (lines() + lines(), {"repeated_header"}),
+    "utf-16": (lines(), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+def test_a_table_is_the_same_however_it_is_laid_out(case: str, tmp_path: Path) -> None:
+    content, told = LAYOUTS[case]
+    table = uploaded(tmp_path, content)
+    expected = PLAIN if case != "the header again" else {n: v + v for n, v in PLAIN.items()}
+    assert cells(table) == expected
+    assert {remark.code for remark in table.remarks} == told
+    if case != "the header again":
+        assert predicted(content) == expected
+
+
+def test_a_file_without_a_header_is_refused_with_the_option_that_names_columns(
+    tmp_path: Path,
+) -> None:
+    rows = ["5.1,3.5,setosa", "4.9,3.0,setosa", "7.0,3.2,other", "6.4,3.1,other"] * 12
+    content = "\n".join(rows)
+    with pytest.raises(FormatError, match=r"the first row, '5.1', .*header=false") as refused:
+        uploaded(tmp_path, content, target="kind")
+    assert refused.value.option == "header"
+    table = uploaded(tmp_path, content, header=False)
+    assert list(table.texts) == ["column_1", "column_2", "column_3"] and table.rows == 48
+    with pytest.raises(FormatError, match="a row has 3 cells, and header 2 names"):
+        uploaded(tmp_path, content, header=["a", "b"])
+    names = ["sepal", "petal", "kind"]
+    dataset = read(
+        tmp_path, content.encode(), "tabular_classification", target="kind", header=names
+    )
+    header = dataset.preprocessing["header"]
+    for text in (content, "5.1,3.5\n4.9,3.0\n", "petal;sepal\n3.5;5.1\n"):
+        found, _ = text_files.read_table(text, ["sepal", "petal"], header)
+        assert (found["sepal"][0], found["petal"][0]) == ("5.1", "3.5")
+    with pytest.raises(PredictionError, match="a row has 4 cells; without a header it has those"):
+        text_files.read_table("1,2,3,4\n", ["sepal", "petal"], header)
+
+
+@pytest.mark.parametrize(
+    "header", ["0,1,2", "country,1990,1991", "1990,1991,1992", "red,blue,x", "when,x,y"]
+)
+def test_names_that_look_like_numbers_are_names(header: str, tmp_path: Path) -> None:
+    rows = {"country": "A,1,2\nB,3,4\nC,5,6\n", "red,blu": "red,,1\n,blue,2\nred,blue,3\n"}
+    below = rows.get(header[:7], "12:30,1,7\n12:31,2,9\n12:32,3,1\n")
+    below = below if header[:1].isalpha() else "0.5,2,3\n0.7,5,6\n0.1,8,9\n"
+    assert list(uploaded(tmp_path, f"{header}\n{below}").texts) == header.split(",")
+
+
+def test_names_that_are_there_twice_are_told_apart(tmp_path: Path) -> None:
+    content = "x,n,x,X,label\n1,2,3,4,a\n5,6,7,8,b\n"
+    table = uploaded(tmp_path, content, target="label")
+    assert list(table.texts) == ["x", "n", "x.1", "X", "label"]
+    assert {r.code: r.where for r in table.remarks} == {"repeated_name": None, "similar_names": "X"}
+    found, _ = text_files.read_table(content, ["x", "x.1"])
+    assert found["x.1"] == ["3", "7"]
+    with pytest.raises(ValueError, match="got 'x' twice"):
+        uploaded(tmp_path, content, target="x")
+
+
+def test_latin_1_is_that_of_windows(tmp_path: Path) -> None:
+    content = "x,n,label\n1,“a” \u2013 5 €,a\n2,é,b\n".encode("cp1252")
+    table = uploaded(tmp_path, content, encoding="latin-1")
+    assert cells(table)["n"] == ["“a” \u2013 5 €", "é"]
+    assert [remark.code for remark in table.remarks] == ["encoding_guessed"]
+    assert text_files.decoded(str(tmp_path / "file.csv"), "latin-1") == content.decode("cp1252")
+    assert uploaded(tmp_path, "x,n\n1,é\n".encode("latin-1"), encoding="latin-1").remarks == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_utf_32_is_read(encoding: str, tmp_path: Path) -> None:
+    table = uploaded(tmp_path, lines().encode(encoding))
+    assert cells(table) == PLAIN
+    assert [remark.code for remark in table.remarks] == ["encoding_guessed"]
+    assert text_files.decoded(str(tmp_path / "file.csv"), "utf-8") == lines()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "name"),
+    [
+        ("Zürich,Köln", "cp1252", "latin-1"), ("“so” \u2013 5 €, it\u2019s", "cp1252", "latin-1"),
+        ("Москва,Россия", "cp1251", "cp1251"), ("Москва,Россия", "koi8_r", "koi8_r"),
+        ("Łódź,Gdańsk", "cp1250", "cp1250"), ("名前,とても良い", "cp932", "cp932"),
+        ("名前,とても良い", "euc_jp", "euc_jp"), ("这个东西很好用", "gbk", "gbk"),
+        ("這個東西很好用", "big5", "big5"), ("이것은 좋은 제품", "euc_kr", "euc_kr"),
+    ],
+)  # fmt: skip
+def test_an_encoding_is_suggested_with_what_it_would_read(
+    text: str, encoding: str, name: str, tmp_path: Path
+) -> None:
+    (first, words), *_ = suggested_encodings(text.encode(encoding))
+    assert first == name and words in text
+    with pytest.raises(ValueError, match=rf'row 2: byte \d+ is no utf-8; .* "{name}", which reads'):
+        uploaded(tmp_path, f"x,y\n{text}\n".encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04....[Content_Types].xml", "a workbook of Excel"),
+        (b"\x1f\x8b\x08", "compressed with gzip"), (b"%PDF-1.7", "a PDF"),
+        (b"<!DOCTYPE html><html>", "a page in HTML"), (b"<?xml version", "XML"),
+        (b'[{"x": 1}]', "JSON"), (b'{"x": 1}\n{"x": 2}\n', "JSON"),
+        (b"\xd0\xcf\x11\xe0", "an old document"), (b"SQLite format 3\0", "an SQLite database"),
+        (b"version https://git-lfs", "a pointer of Git LFS"),
+        (b"x\0y,123\n" * 9, "it holds NUL bytes"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_called_by_its_name(content: bytes, what: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=what):
+        read(tmp_path, content, "tabular_classification", target="y")
+    with pytest.raises(PredictionError, match=what):
+        text_files.check_is_table(str(tmp_path / "file"))
+
+
+def test_a_table_is_nothing_else() -> None:
+    for text in ("x,y\n1,2\n", "[x],[y]\n", "{x};{y}\n", "", "<x>,<y>\n"):
+        assert foreign(text.encode()) is None
