@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset
-from models.datasets.inputs import Booleans, Categories, Input, LongTexts, Numbers
+from models.datasets.inputs import Booleans, Input, Numbers
 from models.datasets.spellings import similar
 from models.datasets.splits import PARTS
 from models.remarks import Remark
@@ -36,9 +36,6 @@ TAILS = 0.1
 """Distance of the quartiles, in deviations, below which a few values count for too much; 1.35 where
 values are normal.
 """
-
-LEAK = 0.999
-"""Share of the rows that one column alone predicts, from which on it is told."""
 
 HEAVY_TAIL = 20.0
 """Kurtosis of values, from which on their tail is told: an exponential distribution has 9, of which
@@ -215,56 +212,3 @@ def of_tails(inputs: Mapping[str, Input]) -> Iterator[Remark]:
                 "them by their rank"
             )
             yield Remark("heavy_tailed_column", message, name)
-
-
-def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:
-    """Columns that alone give the target: often its own consequence, unknown when one predicts.
-
-    Shapes:
-        target: (N,) classes as int64, or floats
-    """
-    for name, entry in inputs.items():
-        share = _explained(entry, target)
-        if share >= LEAK:
-            message = f"{name!r} alone gives the target; will it be known when one predicts?"
-            yield Remark("possible_leak", message, name)
-
-
-def _explained(entry: Input, target: Array) -> float:
-    """Share of the rows that one column predicts, beyond what its number of values would by
-    chance.
-    """
-    if isinstance(entry, LongTexts):
-        return 0.0
-    if isinstance(entry, Categories):
-        places = entry.codes().astype(np.int64)
-        if places.max() + 1 > 0.2 * len(target):
-            return 0.0
-        return _by_value(places, target)
-    values = entry.values.astype(np.float64)
-    known = np.isfinite(values)
-    if known.sum() < 10:
-        return 0.0
-    values, target = values[known], target[known]
-    if target.dtype.kind == "f":
-        if values.std() == 0 or target.std() == 0:
-            return 0.0
-        return float(np.corrcoef(values, target)[0, 1] ** 2)
-    order = np.argsort(values, kind="stable")
-    changes = int((np.diff(target[order]) != 0).sum())
-    classes = len(np.unique(target))
-    return 1.0 if changes == classes - 1 and classes > 1 else 0.0
-
-
-def _by_value(places: NDArray[np.int64], target: Array) -> float:
-    """Share of the target that the values of a category explain: rows of the most frequent class
-    of each, or the variance between them.
-    """
-    if target.dtype.kind == "f":
-        counts = np.bincount(places)
-        means = np.bincount(places, target) / np.maximum(counts, 1)
-        whole = float(np.square(target - target.mean()).sum())
-        return 1.0 - float(np.square(target - means[places]).sum()) / whole if whole else 0.0
-    classes = int(target.max()) + 1
-    pairs = np.bincount(places * classes + target, minlength=(int(places.max()) + 1) * classes)
-    return float(pairs.reshape(-1, classes).max(axis=1).sum()) / len(target)

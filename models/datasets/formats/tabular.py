@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, findings, tabular
+from models.datasets import Dataset, findings, leaks, tabular
 from models.datasets.amounts import number_of
 from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import (
@@ -106,7 +106,7 @@ class Tabular:
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_tails(inputs)
-        remarks += findings.of_leaks(inputs, of_target)
+        remarks += leaks.of_leaks(inputs, of_target)
         remarks += findings.of_samples(dataset)
         told = {name: found.column for name, found in read.items()} | dict(divided.columns) | own
         return replace(
