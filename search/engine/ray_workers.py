@@ -18,12 +18,15 @@ import socket
 import sysconfig
 import time
 
-PRELOADED_MODULES = (
-    "search.engine.trial_actor",
+SHARED_MODULES = (
     "search.evaluators.train",
-    "sklearn.datasets",
     "torch._dynamo",  # else imported by the first optimizer, for a second
+    "pandas",  # this and the next for Tune
+    "pyarrow.fs",
 )
+"""What workers need beside Ray and what imports it."""
+
+PRELOADED_MODULES = ("search.engine.trial_actor", *SHARED_MODULES)
 
 NODE_ENVIRONMENT = {
     "RAY_preload_python_modules": ",".join(PRELOADED_MODULES),

@@ -11,14 +11,20 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 import psutil
 from ray._private.node import Node  # what `ray start` is made of; no public name gives as little
 from ray._private.parameter import RayParams
 
+from models.processes.children import child_command
 from models.processes.trees import kill_all
+from service.running import worker_start
 
 POLL_SECONDS = 0.5
 
@@ -27,6 +33,7 @@ def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     stop = Stop()
+    forks = _start_forks(arguments.folder)
     parameters = RayParams(
         node_ip_address="127.0.0.1",
         gcs_server_port=0,  # any free port, as for all the others
@@ -36,6 +43,7 @@ def main() -> None:
         include_dashboard=False,
         include_log_monitor=False,  # type: ignore[arg-type]  # Ray's own annotation is wrong
         no_monitor=True,
+        setup_worker_path=worker_start.__file__ if forks else None,
     )
     # With `spawn_reaper` the kernel kills Ray's processes when this one is killed.
     node = Node(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
@@ -43,6 +51,8 @@ def main() -> None:
         stop.may_interrupt()
         print(node.gcs_address, flush=True)
         while not node.dead_processes():  # type: ignore[no-untyped-call]  # Ray's
+            if forks is not None and forks.poll() is not None:
+                break
             time.sleep(POLL_SECONDS)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -50,6 +60,23 @@ def main() -> None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)  # a lost parent too rarely
         kill_all(members)
         shutil.rmtree(arguments.folder, ignore_errors=True)
+
+
+def _start_forks(folder: str) -> subprocess.Popen[bytes] | None:
+    """Where workers come from. On a machine with GPUs Ray starts them one by one: a process that
+    was forked cannot use CUDA if its parent has as much as asked for devices.
+    """
+    if sys.platform != "linux" or list(Path("/dev").glob("nvidia[0-9]*")):
+        return None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(Path(folder).with_name(worker_start.SOCKET)))
+        listener.listen(socket.SOMAXCONN)
+        return subprocess.Popen(  # noqa: S603 - our interpreter, our module
+            child_command("service.running.worker_forks", str(listener.fileno())),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+        )
 
 
 class Stop:

@@ -127,6 +127,8 @@ def test_drivers_join_a_head_that_listens_on_loopback_alone(runtime: RayRuntime)
         members = processes_of(folder_of(runtime))
         (worker, *_) = [p for p in members if p.name().startswith("ray::IDLE")]
         assert worker.nice() == psutil.Process().nice()  # busy neighbours do not starve it
+        source = worker.parent()  # which has imported for all of them
+        assert source is not None and runs(source, "service.running.worker_forks")
         listening = {
             connection.laddr.ip
             for process in members
