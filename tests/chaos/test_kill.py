@@ -136,7 +136,6 @@ def test_a_frozen_driver_loses_its_search_and_writes_nothing_more(world: World) 
     assert psutil.wait_procs([frozen], timeout=20)[1] == []
     world.until_ended(search_id)
     assert world.search(search_id).state == "succeeded"
-    assert world.search(search_id).lease_token == token + 1
     assert proposals_are_those_of_an_undisturbed_run(world, search_id)
 
 

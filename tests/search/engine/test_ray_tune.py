@@ -329,7 +329,9 @@ def _idle_workers(count: int) -> set[int]:
             if process.info["name"] == "raylet"
             and f"--gcs-address={address}" in (process.info["cmdline"] or ())
         ]
-        found = {child.pid for child in raylet.children() if child.cmdline()[:1] == ["ray::IDLE"]}
+        head = raylet.parent()  # what else it started is where workers come from
+        members = head.children(recursive=True) if head is not None else []
+        found = {member.pid for member in members if member.name().startswith("ray::IDLE")}
         if len(found) >= count:
             return found
         time.sleep(0.2)
