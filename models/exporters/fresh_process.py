@@ -84,6 +84,31 @@ class Bundle:
             return {name: cells[:1] for name, cells in samples.items()}
         return samples[:1]
 
+    def check_alone(self, predictor: Any, samples: Any, among: Tensor) -> None:
+        """The first sample has the same outputs alone as it has `among` others, to 1e-6 of the
+        largest. The product of one row and a matrix adds in another order than that of many: where
+        that rounds to more, as it may from layer to layer, all is computed again in float64, where
+        an order is worth 1e-15 and whatever hangs on the others as much as before.
+
+        Raises:
+            ValueError: it has others.
+        """
+        first = self.first(samples)
+        if first is None:
+            return
+        alone, scale = predictor.outputs(first)[0], max(1.0, self.outputs.abs().max().item())
+        if (alone - among).abs().max().item() <= 1e-6 * scale:
+            return
+        doubled = predictor.network.double().register_forward_pre_hook(
+            lambda _, args: tuple(x.double() if x.is_floating_point() else x for x in args)
+        )
+        pair = (predictor.outputs(first)[0], self.answered(predictor, samples)[0])
+        doubled.remove()
+        predictor.network.float()
+        difference = (pair[0] - pair[1]).abs().max().item()
+        if not difference <= 1e-9 * scale:
+            raise ValueError(f"one sample alone differs by {difference} from it among others")
+
     def check_scores(self, who: str, scores: dict[str, float], tolerance: float) -> None:
         """
         Raises:

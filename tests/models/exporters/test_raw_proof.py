@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,40 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     ),
     "nodes_without_features": ("node_classification", "gnn", lambda: npz(**DIRECTED), {}),
 }
+
+
+HANGS_ON_OTHERS = """
+_forward = Network.forward
+Network.forward = lambda self, x: _forward(self, x) + {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "is_refused"),
+    [
+        ("1e-5 * x.to(float).mean()", True),
+        ("3e-6 * (len(x) > 1) * (x.dtype == torch.float32)", False),
+    ],
+    ids=["the others", "rounding"],
+)
+def test_a_sample_alone_has_the_outputs_that_it_has_among_others(
+    added: str, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hangs on other samples is found; what float32 alone does is no fault."""
+    dataset = read(tmp_path, csv(people()), "tabular_classification", target="label")
+    folder, samples = files_of(dataset, "mlp", tmp_path)
+    with (folder / "model.py").open("a") as file:
+        file.write(HANGS_ON_OTHERS.format(added))
+    monkeypatch.syspath_prepend(folder)
+    for name in ("model", "predict"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    bundle = Bundle(folder, samples)
+    predictor = importlib.import_module("predict").load(folder)
+    asked = bundle.asked(predictor)
+    among = bundle.answered(predictor, asked)[0]
+    with pytest.raises(ValueError, match="alone differs") if is_refused else nullcontext():
+        bundle.check_alone(predictor, asked, among)
+    assert torch.equal(bundle.answered(predictor, asked)[0], among)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
