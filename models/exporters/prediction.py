@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from models.datasets import (
+    adjacency,
     amounts,
     dates,
     encodings,
@@ -93,7 +94,7 @@ class _Form:
 
 
 _TABLE = _Form(tables.TablePredictor, "a CSV with the columns of training", (*_ROWS, tables))
-_GRAPH = (neighbours, graph_arrays)
+_GRAPH = (neighbours, adjacency, graph_arrays)
 _FORMS: Mapping[str, _Form] = {
     "tabular_classification": _TABLE,
     "tabular_regression": _TABLE,

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from models.datasets import Dataset, graphs, masks
+from models.datasets.adjacency import FORMAT, MATRIX, POINTERS, PREFIXES, with_edges
 from models.datasets.edges import WEIGHTS
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.npz import is_npz, read_npz
 from models.remarks import Remark
 
 _MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
-KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS
+_MATRIX = {FORMAT, *(f"{prefix}{name}" for prefix in PREFIXES for name in MATRIX)}
+KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS | _MATRIX
 
 
 @formats.register("graph_arrays")
@@ -22,7 +26,8 @@ class GraphArrays:
     tasks = frozenset({"node_classification"})
     options = frozenset({"undirected"})
     description = (
-        "an .npz with edge_index and y, mostly x (or x_data, x_indices, x_indptr and x_shape), and "
+        "an .npz with edge_index (or a matrix of edges by rows: data, indices, indptr and shape) "
+        "and y, mostly x (or x_data, x_indices, x_indptr and x_shape), and "
         "train_mask, val_mask and test_mask or none of them"
     )
 
@@ -38,6 +43,9 @@ class GraphArrays:
                 f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
                 f"{', '.join(sorted(KNOWN))}"
             )
+        if any(name in arrays for name in POINTERS):
+            by_rows = with_edges(arrays)
+            arrays = {name: np.asarray(values) for name, values in by_rows.items()}
         edges, remarks = arrays.get("edge_index"), []
         if edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]:
             arrays["edge_index"] = edges.T

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.datasets.adjacency import POINTERS, with_edges
 from models.datasets.neighbours import neighbours_of
 from models.exporters.predicting.predictor import (
     Missing,
@@ -31,24 +32,34 @@ class GraphPredictor(Predictor):
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
         if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
             raise no_graph(samples)
+        try:
+            arrays = with_edges(samples)
+        except ValueError as error:
+            raise PredictionError(str(error)) from None
         named = self.preprocessing["input"].get("weights")
         for needed in ("edge_index", *((named,) if named else ())):
-            if needed not in samples:
+            if needed not in arrays:
                 raise PredictionError(f"there is no array {needed!r}; it has {', '.join(samples)}")
+        raw = self._numbers(arrays)
+        if self.preprocessing.get("features") == "degree" and "x" not in raw:
+            of_matrix = [len(samples[name]) - 1 for name in POINTERS if name in samples]
+            nodes = max([len(arrays["y"]) if "y" in arrays else 0, *of_matrix])
+            raw["x"] = degrees_of(raw["edge_index"], nodes)
+        refuse_strays(raw)
+        yield raw
+
+    def _numbers(self, arrays: Mapping[str, Any]) -> dict[str, Tensor]:
+        """All arrays but classes and other words."""
         raw = {}
-        for name in samples:
-            array = samples[name]
+        for name, array in arrays.items():
             if is_array(array) and not isinstance(array, Tensor) and array.dtype.kind not in "biuf":
-                self.ignored.append(name)  # classes and other words
+                self.ignored.append(name)
             else:
                 raw[name] = torch.as_tensor(array)
         edges = raw["edge_index"]
         if edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2:
             raw["edge_index"] = edges.T  # one below the other
-        if self.preprocessing.get("features") == "degree" and "x" not in raw:
-            nodes = len(samples["y"]) if "y" in samples else 0
-            raw["x"] = degrees_of(raw["edge_index"], nodes)
-        yield raw
+        return raw
 
     def _parts(self, samples: Any) -> Iterator[Any]:
         raise no_graph(samples)
@@ -64,6 +75,19 @@ def degrees_of(edges: Tensor, nodes: int) -> Tensor:
     edges = edges.to(torch.int64)
     counts = neighbours_of(edges, max(nodes, int(edges.max()) + 1 if edges.numel() else 0))
     return counts.to(torch.float64).log1p().to(torch.float32).unsqueeze(1)
+
+
+def refuse_strays(raw: Mapping[str, Tensor]) -> None:
+    """
+    Raises:
+        PredictionError: there are no features, or an edge leads from or to a node without any.
+    """
+    if "x" not in raw and "x_indptr" not in raw:
+        raise PredictionError(f"there is no array 'x'; it has {', '.join(raw)}")
+    edges = raw["edge_index"]
+    nodes = len(raw["x"]) if "x" in raw else len(raw["x_indptr"]) - 1
+    if edges.numel() and not (0 <= edges.min() and edges.max() < nodes):
+        raise PredictionError(f"edge_index names nodes from 0 to {nodes - 1}, got others")
 
 
 def no_graph(samples: Any) -> PredictionError:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, save_npz
 
 from models.datasets import Dataset, RawGraphs
 from models.datasets.formats import FormatError
@@ -312,6 +313,33 @@ def tu_zip(labels: list[str], kinds: dict[str, str], half: bool = False) -> byte
         archive.writestr("RINGS/README.txt", "rings and chains")
         archive.writestr("__MACOSX/RINGS/._RINGS_A.txt", b"\0\1")
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("prefix", ["", "adj_"])
+def test_edges_may_come_as_a_matrix_by_rows(prefix: str, tmp_path: Path) -> None:
+    """As SciPy saves it: its entry in row i and column j is an edge from i to j."""
+    arrays = citations()
+    source, target = arrays.pop("edge_index")
+    weights = 1.0 + np.arange(len(source)) % 3
+    matrix = csr_matrix((weights, (source, target)), (60, 60))
+    save_npz(tmp_path / "edges.npz", matrix)
+    with np.load(tmp_path / "edges.npz") as saved:
+        parts = {prefix + name if name != "format" else name: saved[name] for name in saved}
+    found = node_file(tmp_path, {**arrays, **parts})
+    edges = np.array([source, target])
+    expected = node_file(tmp_path, {**arrays, "edge_index": edges, "edge_weight": weights})
+    assert links(found) == links(expected) and told(found).keys() == told(expected).keys()
+    assert torch.equal(found.train.x.weights, expected.train.x.weights)
+    ones = {**parts, f"{prefix}data": np.ones(len(source))}
+    assert node_file(tmp_path, {**arrays, **ones}).train.x.weights is None
+    for change, message in (
+        ({f"{prefix}shape": np.array([60, 61])}, "shape is nodes and nodes"),
+        ({"format": np.array(b"csc")}, "format is 'csc'"),
+        ({"edge_index": edges}, "both say the edges"),
+        ({f"{prefix}indptr": matrix.indptr[::-1]}, "ascends from 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            node_file(tmp_path, {**arrays, **parts, **change})
 
 
 @pytest.mark.parametrize("without", ["-1", "nan"])

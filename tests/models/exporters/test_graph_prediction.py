@@ -58,6 +58,9 @@ def test_what_a_zip_has_not_and_what_training_had_not_is_told(bundle: Path, tmp_
         model.read(zipped(tmp_path, A="1, 2\n2"))
     with pytest.raises(ValueError, match="there is no array 'x'; it has edge_index"):
         model.predict({"edge_index": molecules()["edge_index"]})
+    stray = {"x": np.eye(2), "edge_index": np.array([[0], [2]])}
+    with pytest.raises(ValueError, match="edge_index names nodes from 0 to 1"):
+        model.predict(stray)
     backwards = {"x": np.eye(2), "edge_index": np.zeros((2, 0), int), "graph_of": [1, 0]}
     with pytest.raises(ValueError, match="the nodes of a graph are together"):
         model.predict(backwards)

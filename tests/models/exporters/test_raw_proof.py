@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 
 from models.datasets import Dataset
 from models.datasets.stored import load, save
@@ -81,6 +82,15 @@ def series(newest_first: bool = False, panel: bool = False, step: str = "D") -> 
 
 def _times(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times, format="%d.%m.%Y %H:%M")
+
+
+def by_rows() -> dict[str, Any]:
+    """The edges, with weights, as a matrix."""
+    arrays = citations()
+    ends = arrays.pop("edge_index")
+    matrix = csr_matrix((1.0 + np.arange(ends.shape[1]) % 3, tuple(ends)), (60, 60))
+    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
+    return {**arrays, **parts, "format": b"csr"}
 
 
 OF_SERIES: dict[str, Any] = {"time": "t", "target": ["load"], "window": 4, "horizon": 3}
@@ -149,6 +159,7 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         lambda: graph_zip(node_labels=None),
         {"undirected": True},
     ),
+    "nodes_and_a_matrix": ("node_classification", "gnn", lambda: npz(**by_rows()), {}),
     "nodes_without_features": ("node_classification", "gnn", lambda: npz(**DIRECTED), {}),
 }
 
