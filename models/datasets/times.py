@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +41,16 @@ class Times:
     month_end: bool = False
 
 
-def read_times(name: str, texts: Texts, decimal: str) -> Times:
-    """The times of a column: numbers, or dates in every form that a table may have.
+def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False) -> Times:
+    """The times of a column: numbers, or dates in every form that a table may have. `are_dates`:
+    numbers are such too, since 1970 or of a spreadsheet.
 
     Raises:
         ValueError: with the first row that has none.
     """
     written = strings(texts)
     distinct = np.unique(written).tolist()
-    if all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
+    if are_dates or all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
         return _local(name, texts, decimal, written)
     is_number = number_of(distinct[0], decimal) is not None
     read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
@@ -185,25 +186,73 @@ def in_words(step: float, unit: str) -> str:
     return f"{step:g} {unit.removesuffix('s') if step == 1 else unit}"
 
 
+class Order(NamedTuple):
+    """Rows of each group in turn, oldest first; those of one time are together.
+
+    turned: rows that were written newest first. copied: rows that are there already, word for word.
+    put_back: rows whose times are there already, as clocks were put back.
+
+    Shapes:
+        rows: (T,)
+    """
+
+    rows: NDArray[np.int64]
+    turned: int = 0
+    copied: int = 0
+    put_back: int = 0
+
+
 def ascending(
-    name: str, times: NDArray[np.float64], groups: Sequence[NDArray[np.int64]], texts: Texts
-) -> tuple[NDArray[np.int64], int]:
-    """The rows of each group in turn, oldest first, and how many were turned round.
+    name: str,
+    times: Times,
+    groups: Sequence[NDArray[np.int64]],
+    texts: Texts,
+    copies: Callable[[], NDArray[np.bool_]],
+    *,
+    are_merged: bool,
+) -> Order:
+    """
+    copies: which rows are there already, word for word.
+    are_merged: rows of one time are one, and may follow each other.
 
     Raises:
         ValueError: the times of a group are in no order, or one stands there twice; with its row.
     """
-    turned, ordered = 0, []
+    turned, copied, put_back, ordered = 0, 0, 0, []
+    values = times.values
     for rows in groups:
-        steps = np.diff(times[rows])
-        if len(steps) and (steps <= 0).all() and (steps < 0).any():
+        steps = np.diff(values[rows])
+        if (steps < 0).sum() > (steps > 0).sum():
             rows, turned = rows[::-1], turned + len(rows)
-        wrong = np.flatnonzero(np.diff(times[rows]) <= 0)
-        if len(wrong):
-            before, row = (int(rows[wrong[0] + place]) for place in (0, 1))
-            _refuse(name, before, row, texts, is_same=times[before] == times[row])
+        if (np.diff(values[rows]) <= 0).any():
+            rest = rows[~copies()[rows]]
+            wrong = np.flatnonzero(np.diff(values[rest]) <= 0)
+            if len(wrong) and not (are_merged and (np.diff(values[rest]) >= 0).all()):
+                if times.instants is None or not _are_put_back(times.instants[rest]):
+                    before, row = (int(rest[wrong[0] + place]) for place in (0, 1))
+                    _refuse(name, before, row, texts, is_same=values[before] == values[row])
+                put_back += len(rest) - len(np.unique(values[rest]))
+            copied += len(rows) - len(rest)
+            rows = rows[np.argsort(values[rows], kind="stable")]
         ordered.append(rows)
-    return np.concatenate(ordered), turned
+    return Order(np.concatenate(ordered), turned, copied, put_back)
+
+
+def _are_put_back(instants: NDArray[np.datetime64]) -> bool:
+    """Whether times of an hour or less after each other go back once a year alone, by less than an
+    hour, in the night of a Sunday: as clocks do at the end of summer.
+    """
+    steps, hour = np.diff(instants), np.timedelta64(1, "h")
+    at = instants[1:][steps <= np.timedelta64(0)]
+    days = at.astype("datetime64[D]")
+    is_sunday = (days.astype(np.int64) + 3) % 7 == 6
+    return bool(
+        np.median(np.abs(steps)) <= hour
+        and (steps > -hour).all()
+        and is_sunday.all()
+        and (at - days < 4 * hour).all()
+        and len(np.unique(at.astype("datetime64[Y]"))) == len(at)
+    )
 
 
 def _refuse(name: str, before: int, row: int, texts: Texts, *, is_same: bool) -> None:
@@ -212,7 +261,7 @@ def _refuse(name: str, before: int, row: int, texts: Texts, *, is_same: bool) ->
         raise ValueError(
             f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is in row "
             f"{before + FIRST_ROW} too; options.series names the column that tells several "
-            "series apart"
+            "series apart, options.frequency takes the mean of what is of one step"
         )
     raise ValueError(
         f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is not later than "

@@ -77,9 +77,13 @@ class Series:
         ]
         rows = _rows(table, options, time)
         values = values[rows.order]
+        _check_targets(targets, [values[:, names.index(name)] for name in targets])
+        remarks += _of_constants(names, values)
         if options.frequency:
             rows, values = _resampled(rows, values, options.frequency)
             remarks.append(_of_grid(rows, time, options.frequency, table.rows))
+        elif rows.copied or rows.put_back:
+            rows, values = _merged(rows, values, rows.times.values[rows.order])
         cycles, calendar = _calendar(rows, options)
         if len(values) * options.horizon * len(targets) > MAX_VALUES:
             raise FormatError(
@@ -143,6 +147,7 @@ class _Rows:
     """The rows of a file as series, one after the other, each from its oldest row on.
 
     times: of the rows in the order of the file; of a grid, in the order of the series.
+    turned, copied, put_back: as `times.Order` has them.
     origin: of the grid that they were brought to, if any: the day since 1970 at which it begins.
 
     Shapes:
@@ -158,11 +163,14 @@ class _Rows:
     times: Times
     step: float | None
     turned: int
+    copied: int
+    put_back: int
     origin: float | None = None
 
 
 def _rows(table: RawTable, options: Options, time: str) -> _Rows:
-    times = read_times(time, table.texts[time], table.decimal)
+    are_dates = options.columns.get(time) == "date"
+    times = read_times(time, table.texts[time], table.decimal, are_dates=are_dates)
     names, groups = [""], [np.arange(table.rows)]
     if options.series:
         ids = np.array(table.texts[options.series].to_pylist(), dtype=object)
@@ -173,14 +181,31 @@ def _rows(table: RawTable, options: Options, time: str) -> _Rows:
         by_series = np.argsort(places, kind="stable")
         names = found.tolist()
         groups = np.split(by_series, np.cumsum(np.bincount(places))[:-1])
-    order, turned = ascending(time, times.values, groups, table.texts[time])
+    order, *counts = ascending(
+        time,
+        times,
+        groups,
+        table.texts[time],
+        lambda: _copies(table),
+        are_merged=options.frequency is not None,
+    )
     lengths = [len(group) for group in groups]
     begins = _begins(lengths)
     ordered = times.values[order]
     step = usual_step(ordered, begins)
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    return _Rows(order, places, lengths, names, follows(ordered, begins, step), times, step, turned)
+    following = follows(ordered, begins, step)
+    return _Rows(order, places, lengths, names, following, times, step, *counts)
+
+
+def _copies(table: RawTable) -> NDArray[np.bool_]:
+    """Rows that are there already, word for word."""
+    columns = [texts.combine_chunks().dictionary_encode().indices for texts in table.texts.values()]
+    codes = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1)
+    found = np.ones(table.rows, dtype=bool)
+    found[np.unique(codes, axis=0, return_index=True)[1]] = False
+    return found
 
 
 def _begins(lengths: Sequence[int]) -> NDArray[np.bool_]:
@@ -203,29 +228,63 @@ def _resampled(
     except ValueError as error:
         raise FormatError(str(error), "frequency") from None
     assert times.instants is not None  # noqa: S101 - `gridded` has looked
-    at, begins = times.values[rows.order], _begins(rows.lengths)
+    step, unit = step_of(frequency)
+    if rows.step is not None and rows.times.unit == unit and rows.step > 1.5 * step:
+        raise FormatError(
+            f"steps of {frequency} are shorter than the usual one, {in_words(rows.step, unit)}: "
+            "most would have no row",
+            "frequency",
+        )
+    found, means = _merged(rows, values, times.values[rows.order], step)
+    order = found.order
+    grid = replace(times, values=times.values[order], instants=times.instants[order])
+    return replace(found, times=grid, origin=origin), means
+
+
+def _merged(
+    rows: _Rows, values: NDArray[np.float64], at: NDArray[np.float64], step: float | None = None
+) -> tuple[_Rows, NDArray[np.float64]]:
+    """One row a time: the mean of what those of that time show. `order` is where the first of them
+    stands in the file. `at`: the times in that order; `step`: left out, the usual one.
+    """
+    begins = _begins(rows.lengths)
     is_first = begins.copy()
     is_first[1:] |= np.diff(at) != 0
     first = np.flatnonzero(is_first)
     counts = np.add.reduceat(np.isfinite(values), first, axis=0, dtype=np.int64)
     sums = np.add.reduceat(np.nan_to_num(values, nan=0.0), first, axis=0)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    starts = np.flatnonzero(begins)
-    lengths = [int(part.sum()) for part in np.split(is_first, starts[1:])]
-    step = step_of(frequency)[0]
-    order = rows.order[first]
-    grid = replace(times, values=at[first], instants=times.instants[order])
+    lengths = [int(part.sum()) for part in np.split(is_first, np.flatnonzero(begins)[1:])]
+    at, begins = at[first], _begins(lengths)
+    step = usual_step(at, begins) if step is None else step
     found = replace(
         rows,
-        order=order,
+        order=rows.order[first],
         places=(np.cumsum(is_first) - 1)[rows.places],
         lengths=lengths,
-        follows=follows(at[first], _begins(lengths), step),
-        times=grid,
+        follows=follows(at, begins, step),
         step=step,
-        origin=origin,
     )
     return found, means
+
+
+def _check_targets(names: Sequence[str], columns: Sequence[NDArray[np.float64]]) -> None:
+    """
+    Raises:
+        FormatError: a target never changes.
+    """
+    for name, values in zip(names, columns, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) and (known == known[0]).all():
+            raise FormatError(f"column {name!r} is {known[0]:g} in every row", "target")
+
+
+def _of_constants(names: Sequence[str], values: NDArray[np.float64]) -> Iterator[Remark]:
+    for name, column in zip(names, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if len(known) and (known == known[0]).all():
+            message = f"{name!r} is {known[0]:g} in every row and tells nothing"
+            yield Remark("constant_column", message, name)
 
 
 def _calendar(rows: _Rows, options: Options) -> tuple[list[str], NDArray[np.float64] | None]:
@@ -298,6 +357,8 @@ def _reading(
         "order": rows.times.order,
         "newest_first": rows.turned > 0,
     }
+    if rows.copied or rows.put_back:
+        of_time["repeated"] = True
     if rows.times.month_end:
         of_time["month_end"] = True
     if options.frequency:
@@ -340,6 +401,8 @@ def _inputs(
         if options.series == time or options.series in targets:
             raise FormatError(f"{options.series!r} is the time or a target", "series")
     for name, kind in options.columns.items():
+        if name == time and kind == "date":
+            continue
         if kind not in ("number", "ignore") or name in (*others, *targets):
             raise FormatError(
                 f"{name!r} cannot be {kind}: columns of a series are numbers, or left out by "
@@ -459,6 +522,15 @@ def _of_times(rows: _Rows, time: str, crossing: int) -> list[Remark]:
     if rows.turned:
         message = f"{rows.turned} rows are written newest first and were turned round"
         remarks.append(Remark("newest_first", message, time, rows.turned))
+    if rows.copied:
+        message = f"{rows.copied} rows are there already, word for word, and count once"
+        remarks.append(Remark("repeated_rows", message, time, rows.copied))
+    if rows.put_back:
+        message = (
+            f"{rows.put_back} rows have a time that is there already, as clocks were put back; of "
+            "each time there is one step, the mean of its rows. Times with their zone keep both"
+        )
+        remarks.append(Remark("clocks_put_back", message, time, rows.put_back))
     if unit == "weekdays":
         message = "times are days from Monday to Friday alone; a weekend is no gap"
         remarks.append(Remark("weekdays_only", message, time))

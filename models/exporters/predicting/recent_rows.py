@@ -100,7 +100,7 @@ def _series(
     time = preprocessing.get("time")
     for name, steps in groups.items():
         turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
-        yield name, (_in_steps(_ascending(steps, time["name"]), time) if time else steps, turned)
+        yield name, (_in_steps(_ascending(steps, time), time) if time else steps, turned)
 
 
 def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> _Step:
@@ -182,16 +182,21 @@ def _recent(
     return Recent(name, _channels(recent, ahead, times, preprocessing), shown_times, turned)
 
 
-def _ascending(steps: list[_Step], name: str) -> list[_Step]:
-    """Oldest first, whichever end the rows begin at."""
+def _ascending(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
+    """Oldest first, whichever end the rows begin at; those of one time together, where there may be
+    several.
+    """
     at = [step.at or 0.0 for step in steps]
     if len(at) > 1 and at[0] > at[-1]:
         steps, at = steps[::-1], at[::-1]
+    if time.get("repeated"):
+        steps, at = sorted(steps, key=lambda step: step.at or 0.0), sorted(at)
     for place in range(1, len(at)):
-        if at[place] <= at[place - 1]:
+        is_same = at[place] == at[place - 1] and _merges(time)
+        if at[place] <= at[place - 1] and not is_same:
             raise SeriesError(
-                f"row {steps[place].row}, column {name!r}: {steps[place].text} is not later than "
-                f"{steps[place - 1].text} in row {steps[place - 1].row}"
+                f"row {steps[place].row}, column {time['name']!r}: {steps[place].text} is not "
+                f"later than {steps[place - 1].text} in row {steps[place - 1].row}"
             )
     return steps
 
@@ -204,12 +209,17 @@ def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
             if time.get("frequency"):
                 step.time = on_grid(step.time, time["frequency"], time["origin"])
             step.at = counted(step.time, time["unit"])
-        if found and time.get("frequency") and found[-1].at == step.at:
+        if found and _merges(time) and found[-1].at == step.at:
             for name, shown in step.values.items():
                 found[-1].values[name] = found[-1].values[name] + shown
         else:
             found.append(step)
     return found
+
+
+def _merges(time: Mapping[str, Any]) -> bool:
+    """Whether rows of one time are one step, their mean."""
+    return bool(time.get("frequency") or time.get("repeated"))
 
 
 def _check_steps(steps: Sequence[_Step], time: Mapping[str, Any]) -> None:

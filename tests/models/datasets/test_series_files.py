@@ -16,6 +16,7 @@ from models.datasets import Dataset
 from models.datasets.formats import FormatError
 from models.datasets.preprocess import apply
 from models.datasets.stored import load, save
+from models.exporters.predicting.recent_rows import history_of
 from models.remarks import Remark
 from tests.models.support.uploads import csv, read
 
@@ -180,6 +181,74 @@ def test_what_cannot_be_read_is_refused_with_its_place(
 ) -> None:
     with pytest.raises((FormatError, ValueError), match=message):
         read(tmp_path, content, "forecasting", **OPTIONS, **options)
+
+
+def as_a_bundle_reads(found: Dataset) -> NDArray[Any]:
+    """The windows that `predict.py` finds in the rows of the test split of the file."""
+    names = list(found.raw_rows)
+    cells = zip(*(found.raw_rows[name] for name in names), strict=True)
+    rows = [dict(zip(names, row, strict=True)) for row in cells]
+    (history,) = history_of(rows, found.preprocessing)
+    return np.array([history.channels[at : at + WINDOW] for at in history.begins])
+
+
+@pytest.mark.parametrize("minutes", [60, 30, 15])
+@pytest.mark.parametrize("turned", [False, True])
+def test_times_that_clocks_show_twice_are_one_step(
+    minutes: int, turned: bool, tmp_path: Path
+) -> None:
+    count = 60 * ROWS // minutes
+    times = pd.date_range(
+        "2025-10-21 22:00", periods=count, freq=f"{minutes}min", tz="Europe/Berlin"
+    )
+    local = times.strftime("%Y-%m-%d %H:%M").tolist()
+    order = slice(None, None, -1 if turned else 1)
+    content = file(local[order], v=list(range(count))[order])
+    found = read(tmp_path, content, "forecasting", **OPTIONS)
+    means = pd.Series(range(count), index=local).groupby(level=0).mean()  # pandas as the measure
+    whole = read(tmp_path, file(means.index.tolist(), v=means.tolist()), "forecasting", **OPTIONS)
+    assert found.fingerprint == whole.fingerprint
+    assert remark(found, "clocks_put_back").count == count - len(means) == 60 // minutes
+    np.testing.assert_array_equal(as_a_bundle_reads(found), found.raw_test.x)
+
+
+def test_a_time_twice_is_no_change_of_clocks_by_day_or_on_a_weekday(tmp_path: Path) -> None:
+    for place in (5, 26 * 24 - 14, 30):  # of March 2026, of which the 29th is a Sunday
+        times = hours(800)
+        times.insert(place, times[place])
+        with pytest.raises(ValueError, match=r"too; options.series .* options.frequency"):
+            read(tmp_path, file(times), "forecasting", **OPTIONS)
+    found = read(tmp_path, file(times), "forecasting", **OPTIONS, frequency="1h")
+    assert remark(found, "resampled").message.startswith("801 rows became 800 steps")
+
+
+def test_rows_that_are_there_already_count_once(tmp_path: Path) -> None:
+    plain = read(tmp_path, file(hours()), "forecasting", **OPTIONS)
+    numbers = [*range(100), *range(90, ROWS)]  # an export that begins where the last one ended
+    times = [hours()[number] for number in numbers]
+    found = read(tmp_path, file(times, v=numbers), "forecasting", **OPTIONS)
+    assert found.fingerprint == plain.fingerprint
+    assert remark(found, "repeated_rows").count == 10
+    np.testing.assert_array_equal(as_a_bundle_reads(found), found.raw_test.x)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_seconds_since_1970_are_dates_where_the_options_say_so(unit: str, tmp_path: Path) -> None:
+    times = (pd.to_datetime(hours()) - pd.Timestamp(0)) // pd.Timedelta(1, unit)
+    given: dict[str, Any] = {"known": ["calendar"], "columns": {"t": "date"}}
+    found = read(tmp_path, file(times.tolist()), "forecasting", **OPTIONS, **given)
+    plain = read(tmp_path, file(hours()), "forecasting", **OPTIONS, known=["calendar"])
+    assert found.fingerprint == plain.fingerprint and codes(found) == ["date_numbers"]
+    np.testing.assert_allclose(as_a_bundle_reads(found), found.raw_test.x, atol=1e-12)
+
+
+def test_what_never_changes_is_told_or_refused(tmp_path: Path) -> None:
+    content = file(hours(), v=range(ROWS), w=[7] * ROWS)
+    assert remark(read(tmp_path, content, "forecasting", **OPTIONS), "constant_column").where == "w"
+    with pytest.raises(FormatError, match="column 'v' is 3 in every row"):
+        read(tmp_path, file(hours(), v=[3] * ROWS), "forecasting", **OPTIONS)
+    with pytest.raises(FormatError, match="steps of 15min are shorter than the usual one, 1 hour"):
+        read(tmp_path, file(hours()), "forecasting", **OPTIONS, frequency="15min")
 
 
 def test_columns_can_be_left_out(tmp_path: Path) -> None:
