@@ -29,6 +29,13 @@ _NAME_OF_AN_IDENTIFIER = re.compile(
     r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|index|idx|rownames?|row_?(?:id|nr|no|number))"
     r"|unnamed: ?\d+(?:\.\d+)?|.*nummer|.*[_\s.-](?:nr|no|num|number|key)\.?|(?-i:.*[a-z]Id|.*ID)"
 )
+_NAME_OF_A_THING = re.compile(
+    r"(?i)(?:.*[_\s.-])?(?:id|ids|uuid|guid|key)|(?-i:.*[a-z]Id|.*[a-z]ID)|.*nummer|"
+    r"(?:customer|client|user|member|patient|person|employee|student|account|order|product|article|"
+    r"item|store|vendor|supplier|merchant|kunden?)[_\s.-]?(?:nr|no|num|number|code)\.?|"
+    r"customer|client|patient|employee|student|vendor|supplier|merchant|kunde"
+)
+"""Of a column whose numbers say of whom or of what a row is, in several rows the same."""
 _NAME_OF_A_ROW = re.compile(r"\.\.\.\d+|X|V1|(?i:nr|no|sn|s\. ?no|#|serial|row|obs)\.?")
 """Of a column that counts the rows, where its numbers do."""
 _NAME_OF_A_CODE = re.compile(
@@ -114,8 +121,24 @@ def guessed_kind(cells: Cells, missing: NDArray[np.bool_]) -> Kind:
         if not _are_codes(cells.name, known, numbers[~missing][is_number]):
             if _is_identifier(cells, numbers[~missing][is_number], counts):
                 return Kind.IDENTIFIER
+            if names_things(cells, missing):
+                mostly_once = len(known) > MOST * counts.sum()
+                return Kind.IDENTIFIER if mostly_once else Kind.CATEGORY
             return Kind.NUMBER
     return _kind_of_words(known, counts)
+
+
+def names_things(cells: Cells, missing: NDArray[np.bool_]) -> bool:
+    """Whether whole numbers, not all of them once, say by the column's name of whom or of what a
+    row is: customers, machines, shops. More of one says nothing.
+
+    Shapes:
+        missing: (distinct texts,)
+    """
+    numbers = cells.numbers[~missing]
+    if len(numbers) < 3 or not (numbers == np.round(numbers)).all():
+        return False
+    return _NAME_OF_A_THING.fullmatch(cells.name.strip()) is not None
 
 
 def _kind_of_words(known: Sequence[str], counts: NDArray[np.int64]) -> Kind:

@@ -25,6 +25,7 @@ from models.datasets.guessed_kind import (
     Cells,
     cells_of,
     guessed_kind,
+    names_things,
 )
 from models.datasets.inputs import (
     Booleans,
@@ -115,7 +116,22 @@ def _read(
         return _boolean(cells, missing)
     if kind is Kind.DATE:
         return _date(cells, missing, is_wanted=wanted == "date")
+    if wanted in (None, "ignore") and names_things(cells, missing):
+        return _things(cells, kind)
     return _words(replace(cells, words=words or EMPTY_WORDS), kind)
+
+
+def _things(cells: Cells, kind: Kind) -> ReadColumn:
+    """A column of numbers that name whom or what a row is of."""
+    found = _words(cells, kind)
+    if kind is not Kind.CATEGORY:
+        return found
+    name, count = cells.name, found.column.distinct
+    message = (
+        f"{name!r} names {count} things by numbers, each in several rows, and is read as a "
+        "category; columns says otherwise, and group_column has the rows of each in one split"
+    )
+    return replace(found, remarks=(Remark("repeated_identifier", message, name, count),))
 
 
 def _is_one_or_missing(cells: Cells) -> bool:
@@ -266,7 +282,8 @@ def _of_dates(cells: Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
 def _words(cells: Cells, kind: Kind) -> ReadColumn:
     missing = cells.is_missing
     if kind is Kind.IDENTIFIER:
-        note = "left out: every row has its own"
+        is_unique = bool((cells.counts[~missing] == 1).all())
+        note = f"left out: {'every' if is_unique else 'nearly every'} row has its own"
         column = _column(cells, kind, missing, note, Role.IGNORED)
         message = f"{cells.name!r} names rows and tells nothing of them; columns says otherwise"
         return ReadColumn(column, None, {}, (Remark("identifier_column", message, cells.name),))

@@ -160,6 +160,27 @@ def test_an_identifier_of_numbers_is_known_by_its_name() -> None:
         assert read_column(name, array, decimal=".").column.kind == "number", name
 
 
+def test_numbers_that_name_things_in_several_rows_are_a_category() -> None:
+    codes = [str(1000 + row * 7 % 40) for row in range(200)]
+    codes[3] = "NA"
+    array = pa.chunked_array([pa.array(codes, pa.string())])
+    for name in ("customer_id", "storeId", "AccountID", "customer", "Kundennummer", "order no."):
+        found = read_column(name, array, decimal=".")
+        assert found.column.kind == "category" and found.column.missing == 1, name
+        assert [(r.code, r.where, r.count) for r in found.remarks] == [
+            ("repeated_identifier", name, 40)
+        ]
+        assert read_column(name, array, decimal=".", wanted="number").column.kind == "number"
+    for name in ("humid", "paid", "PAID", "rooms", "room_number", "customers"):
+        assert read_column(name, array, decimal=".").column.kind == "number", name
+    fractions = pa.chunked_array([pa.array([f"{code}.5" for code in range(40)] * 5, pa.string())])
+    assert read_column("customer_id", fractions, decimal=".").column.kind == "number"
+    twice = pa.chunked_array([pa.array([str(row) for row in [*range(150), 3]], pa.string())])
+    found = read_column("visit_id", twice, decimal=".")
+    assert found.column.kind == "identifier"
+    assert found.column.note == "left out: nearly every row has its own"
+
+
 def test_a_cell_that_is_no_number_is_missing_and_told(tmp_path: Path) -> None:
     age = [str(20 + i % 50) for i in range(ROWS)]
     age[6] = "unknown"
