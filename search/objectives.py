@@ -115,11 +115,12 @@ class Incumbents:
 
     One objective: the `top` distinct architectures by fitness, each in its best trial. Several:
     the Pareto set, of which `best` names the `top` by the first objective, the next, and so on.
-    Equal fitness goes to the earlier trial, so that the answer does not depend on timing.
+    Of equal fitness the smaller validation loss comes first with `by_loss`; what is equal still
+    goes to the earlier trial, so that the answer does not depend on timing.
     """
 
-    def __init__(self, objectives: int, top: int) -> None:
-        self._many, self._top = objectives > 1, top
+    def __init__(self, objectives: int, top: int, *, by_loss: bool = False) -> None:
+        self._many, self._top, self._by_loss = objectives > 1, top, by_loss
         self._trials: dict[tuple[str, str], Trial] = {}
 
     def __len__(self) -> int:
@@ -131,12 +132,12 @@ class Incumbents:
             return
         key = (trial.architecture_key, trial.recipe_key if self._many else "")
         rival = self._trials.get(key)
-        if rival is not None and _rank(rival) <= _rank(trial):
+        if rival is not None and self._rank(rival) <= self._rank(trial):
             return
         if not self._many:
             self._trials[key] = trial
             if len(self._trials) > self._top:
-                del self._trials[max(self._trials, key=lambda key: _rank(self._trials[key]))]
+                del self._trials[max(self._trials, key=lambda key: self._rank(self._trials[key]))]
         elif not any(dominates(other.fitness or (), trial.fitness) for other in self):
             beaten = [
                 key
@@ -152,19 +153,19 @@ class Incumbents:
 
     def best(self) -> list[Trial]:
         """At most `top` trials, best first."""
-        return sorted(self, key=_rank)[: self._top]
+        return sorted(self, key=self._rank)[: self._top]
+
+    def _rank(self, trial: Trial) -> tuple[tuple[float, ...], float, int]:
+        """Smaller is better: by fitness, then by loss, then by number."""
+        loss = trial.metrics.get("val_loss", math.inf) if self._by_loss else 0.0
+        return tuple(-value for value in trial.fitness or ()), loss, trial.number
 
 
-def _rank(trial: Trial) -> tuple[tuple[float, ...], int]:
-    """Smaller is better: by fitness, then by number."""
-    return tuple(-value for value in trial.fitness or ()), trial.number
-
-
-def best_trials(trials: Iterable[Trial], top: int) -> list[Trial]:
+def best_trials(trials: Iterable[Trial], top: int, *, by_loss: bool = False) -> list[Trial]:
     """The `top` of `trials`, best first, as `Incumbents` has them."""
     incumbents: Incumbents | None = None
     for trial in trials:
         if trial.fitness is not None:
-            incumbents = incumbents or Incumbents(len(trial.fitness), top)
+            incumbents = incumbents or Incumbents(len(trial.fitness), top, by_loss=by_loss)
             incumbents.add(trial)
     return incumbents.best() if incumbents else []

@@ -72,7 +72,14 @@ class ProxySettings(Settings):
 class Final(Settings):
     """The best architectures are retrained from scratch; only here is the test split scored."""
 
-    top: int = Field(1, ge=1, le=100, description="architectures to retrain")
+    top: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="architectures to retrain, of which validation over the seeds chooses the "
+        "winner; default, where networks are trained for one objective: one for every ten trials "
+        "of the budget, 3 at most",
+    )
     seeds: int = Field(3, ge=1, le=100, description="independent runs of each")
     epochs: int | None = Field(
         None, ge=1, le=MAX_EPOCHS, description="null: three times the longest trial's"
@@ -87,6 +94,11 @@ class Final(Settings):
     )
     data: Literal["train", "train+val"] = Field(
         "train", description="train: validation is kept for early stopping"
+    )
+    ties: Literal["loss", "number"] = Field(
+        "loss",
+        description="which of equal scores comes first; loss: that of the smaller validation loss; "
+        "number: the earlier one, as in searches that do not say it",
     )
 
 

@@ -100,6 +100,7 @@ def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     whole = {"format": 1, "errors_in": "deviations", "opening": "none", **document}
     if training := document.get("training"):  # there is none of a table
         whole["training"] = {**RECORDED, **training}
+    whole["final"] = {"ties": "number", **document.get("final", {})}
     draft = read(SearchSpec, whole)
     if draft.problems:
         raise SpecError(draft.problems)

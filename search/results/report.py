@@ -41,7 +41,7 @@ def best(
     finals = final_runs(trials)
     candidates = eligible(spec, trials)
     top = spec.final.top if len(spec.objectives) == 1 else len(candidates)
-    shown = best_trials(candidates, top)
+    shown = best_trials(candidates, top, by_loss=spec.final.ties == "loss")
 
     def final_score(trial: Trial) -> tuple[bool, tuple[float, ...]]:
         score = validation_fitness(finals.get(trial.number, ()), spec.objectives)

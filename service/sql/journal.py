@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -290,13 +291,18 @@ def _best(trial: Trial) -> dict[str, Any]:
     return {"trial": trial.number, "metrics": finite(trial.metrics)}
 
 
+def _standing(trial: Trial) -> tuple[float, ...]:
+    """Bigger is better: the fitness, then the loss."""
+    return (*(trial.fitness or ()), -trial.metrics.get("val_loss", math.inf))
+
+
 @dataclass(frozen=True, slots=True)
 class _Memory:
     """What the next event is held against.
 
     interrupted: trials that an earlier owner started and nobody ended.
     reached: the last epoch of trials that run.
-    best: the fitness of the best candidate so far.
+    best: how good the best candidate so far is, see `_standing`.
     """
 
     interrupted: frozenset[int]
@@ -310,7 +316,7 @@ class _Memory:
         """Whether the trial is the best candidate so far, in the order of `best_trials`."""
         if not trial.kind.competes or not trial.has_result:
             return False
-        return trial.fitness is not None and (self.best is None or trial.fitness > self.best)
+        return trial.fitness is not None and (self.best is None or _standing(trial) > self.best)
 
     def after(self, event: journal_events.Event) -> _Memory:
         match event:
@@ -319,6 +325,6 @@ class _Memory:
                 return _Memory(self.interrupted - {number}, reached, self.best)
             case TrialEnded(trial):
                 reached = {n: epoch for n, epoch in self.reached.items() if n != trial.number}
-                best = trial.fitness if self.is_better(trial) else self.best
+                best = _standing(trial) if self.is_better(trial) else self.best
                 return _Memory(self.interrupted - {trial.number}, reached, best)
         return self

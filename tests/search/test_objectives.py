@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from random import Random
 
@@ -37,6 +38,19 @@ def trial(number: int, score: Sequence[float] | None, key: str = "", recipe: str
         recipe_key=recipe,
         fitness=None if score is None else tuple(score),
     )
+
+
+def test_equal_scores_go_to_the_smaller_loss_where_a_search_says_so() -> None:
+    """On few samples many trials tie: how sure they are still tells them apart."""
+    losses = {0: 0.7, 1: 0.5, 2: 0.9, 3: 0.1}
+    trials = [
+        replace(trial(number, (0.8 if number < 3 else 0.7,)), metrics={"val_loss": loss})
+        for number, loss in losses.items()
+    ]
+    without = replace(trial(4, (0.8,)), metrics={})
+    for order in (trials, trials[::-1]):
+        assert numbers(best_trials([*order, without], 4, by_loss=True)) == [1, 0, 2, 4]
+        assert numbers(best_trials([*order, without], 4)) == [0, 1, 2, 4]
 
 
 def numbers(trials: Sequence[Trial]) -> list[int]:

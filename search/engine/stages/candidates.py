@@ -67,7 +67,9 @@ class Candidates(Stage):
         self.spent = 0
         self.budget_trials = spec.budget.trials
         self.budget_seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
-        self._incumbents = Incumbents(len(spec.objectives), spec.final.top)
+        self._incumbents = Incumbents(
+            len(spec.objectives), spec.final.top, by_loss=spec.final.ties == "loss"
+        )
         self._suggestions: Sequence[Suggestion] | None = None
         self._suggested = self._asked = 0
         self._in_flight = 0  # cost budget, unless they turn out to be infeasible

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.sql.tables import Search
@@ -46,13 +47,19 @@ def _contenders(spec: SearchSpec, trials: TrialRepository, retrained: set[int]) 
     from service.sql.trial_rows import trial_of
 
     ranked = sorted(trials.scores(), key=lambda scored: scored[1], reverse=True)
-    numbers = [number for number, _ in ranked]
+    top = spec.final.top if len(spec.objectives) == 1 else len(ranked)
     found: list[Trial] = []
-    for start in range(0, len(numbers), _BATCH):
-        batch = numbers[start : start + _BATCH]
-        found += eligible(spec, [trial_of(row) for row in trials.of_numbers(batch)])
-        if len(spec.objectives) == 1 and len(found) >= spec.final.top:
-            break
+    for start in range(0, len(ranked), _BATCH):
+        batch = ranked[start : start + _BATCH]
+        if len(found) >= top and batch[0][1] < _worst_of(found, top):
+            break  # what is equal may come first by its loss
+        numbers = [number for number, _ in batch]
+        found += eligible(spec, [trial_of(row) for row in trials.of_numbers(numbers)])
     shown = {trial.number for trial in found}
     missing = [number for number in sorted(retrained) if number not in shown]
     return found + [trial_of(row) for row in trials.of_numbers(missing)]
+
+
+def _worst_of(found: Sequence[Trial], top: int) -> tuple[float, ...]:
+    """The fitness of the last of the `top` best."""
+    return sorted((trial.fitness or () for trial in found), reverse=True)[top - 1]

@@ -100,6 +100,16 @@ def test_the_default_of_final_epochs_follows_the_longest_trial() -> None:
     assert resolve(body).spec.final.epochs == 10_000
 
 
+@pytest.mark.parametrize(("trials", "top"), [(1, 1), (19, 1), (20, 2), (30, 3), (500, 3)])
+def test_three_are_retrained_where_the_budget_allows(trials: int, top: int) -> None:
+    body = {**FULL, "budget": {"trials": trials}, "final": {}}
+    assert resolve(body).spec.final.top == top
+    assert resolve(body | {"final": {"top": 1}}).spec.final.top == 1
+    costs = [{"metric": "val_accuracy"}, {"metric": "parameters"}]
+    several = {**body, "objectives": costs, "strategy": {"name": "nsga2"}}
+    assert resolve(several).spec.final.top == 1
+
+
 def test_finals_stop_early_where_the_request_leaves_it_open() -> None:
     def patience(final: dict[str, Any], **training: Any) -> int | None:
         return resolve({**FULL, "final": final, "training": training}).spec.final.patience
