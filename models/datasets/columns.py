@@ -108,9 +108,10 @@ def read_csv(path: Path, options: Options) -> RawTable:
     if again := [name for name in dialect.head.names if f"{name}.1" in dialect.head.names]:
         if twice := sorted(set(again) & named):
             raise ValueError(f"each column has a name of its own, got {twice[0]!r} twice")
-    table, trailing = _without_trailing(_named(_arrow_table(path, dialect)))
+    table, below = _arrow_table(path, dialect)
+    table, trailing = _without_trailing(_named(table))
     _check_size(table)
-    remarks += trailing
+    remarks += [*below, *trailing]
     texts = {name: _stripped(table.column(name)) for name in table.column_names}
     if UNNAMED in texts and UNNAMED not in {*dialect.head.names, *named} and len(texts) > 1:
         message = "the first column has no name, as the names of rows have none, and is left out"
@@ -126,27 +127,30 @@ def read_csv(path: Path, options: Options) -> RawTable:
     return RawTable(texts, {}, decimal, remarks, header=header)
 
 
-def _arrow_table(path: Path, dialect: Dialect) -> Any:
-    """All cells of a file. What `pyarrow` has no way to read is written anew first.
+def _arrow_table(path: Path, dialect: Dialect) -> tuple[Any, list[Remark]]:
+    """All cells of a file, and what is told of lines that are left out. What `pyarrow` has no way
+    to read is written anew first.
 
     Raises:
         ValueError: a row has more or fewer cells than the header.
     """
     import pyarrow as pa
 
-    width, is_spaced = len(dialect.head.names), dialect.separator == " "
     refused = ""
-    if not is_spaced:
+    if not dialect.is_spaced:
         try:
-            return _arrow(path, dialect, dialect.skipped_lines, dialect.head.skipped)
+            return _arrow(path, dialect, dialect.skipped_lines, dialect.head.skipped), []
         except (pa.ArrowInvalid, UnicodeError) as error:
             refused = _plainer(str(error), dialect)
     try:
-        anew = _written_anew(path, dialect, width)
+        anew, left_out = _written_anew(path, dialect)
         if not anew.getbuffer().nbytes:
             raise LayoutError("there is no row below the header")
         plain = replace(dialect, encoding="utf-8", separator=",", quote='"')
-        return _arrow(anew, plain, 0, 0)
+        remarks = [
+            Remark("lines_skipped", message, message.split(" is ")[0]) for message in left_out
+        ]
+        return _arrow(anew, plain, 0, 0), remarks
     except (LayoutError, csv.Error, UnicodeError) as error:
         if "cells" in str(error):
             hint = f" (the separator is {dialect.separator!r}; options.separator says another)"
@@ -178,9 +182,10 @@ def _arrow(source: Any, dialect: Dialect, lines: int, rows: int) -> Any:
     )
 
 
-def _written_anew(path: Path, dialect: Dialect, width: int) -> io.BytesIO:
-    """The rows below the header, each of `width` cells between commas."""
-    written = io.BytesIO()
+def _written_anew(path: Path, dialect: Dialect) -> tuple[io.BytesIO, list[str]]:
+    """The rows below the header, with as many cells between commas, and what is told of others."""
+    written, left_out = io.BytesIO(), list[str]()
+    width = len(dialect.head.names)
     with path.open(encoding=dialect.encoding, newline="") as file:
         for _ in range(dialect.skipped_lines):
             next(file, "")
@@ -188,11 +193,11 @@ def _written_anew(path: Path, dialect: Dialect, width: int) -> io.BytesIO:
         for _ in range(dialect.head.skipped):
             next(found, None)
         text = io.TextIOWrapper(written, "utf-8", newline="")
-        csv.writer(text).writerows(rows_of(found, width))
+        csv.writer(text).writerows(rows_of(found, width, left_out))
         text.flush()
         text.detach()
     written.seek(0)
-    return written
+    return written, left_out
 
 
 def without_odd_rows(texts: Mapping[str, Texts]) -> tuple[dict[str, Texts], list[Remark]]:
@@ -456,10 +461,10 @@ def _named(table: Any) -> Any:
 def _check_size(table: Any) -> None:
     _check_counts(table.num_rows, table.num_columns)
     names = table.column_names
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"each column has a name of its own, got {repeated[0]!r} twice")
     if not all(names):
         raise ValueError(f"column {names.index('') + 1} has no name in the header")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each column has a name of its own, got {repeated[0]!r} twice")
     if not table.num_rows:
         raise ValueError("there is no row below the header")
 

@@ -27,13 +27,16 @@ _SAMPLE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`skipped_lines`: before the first row of `head`."""
+    """`skipped_lines`: before the first row of `head`. `is_spaced`: blanks stand between cells, or
+    in front of their quotes.
+    """
 
     encoding: str
     separator: str
     quote: str
     head: Head
     skipped_lines: int = 0
+    is_spaced: bool = False
 
 
 def dialect_of(
@@ -80,7 +83,9 @@ def dialect_of(
         )
     rows = first_rows(text, separator, quote)
     head, told_of_head = _head(rows[:-1] if is_cut and len(rows) > 1 else rows, header, named)
-    return Dialect(encoding, separator, quote, head, skipped), [*remarks, *told_of_head]
+    is_spaced = separator == " " or re.search(f"{re.escape(separator)} +{quote}", text) is not None
+    dialect = Dialect(encoding, separator, quote, head, skipped, is_spaced)
+    return dialect, [*remarks, *told_of_head]
 
 
 def _head(

@@ -33,6 +33,7 @@ _TOTAL = re.compile(
     r"合计|总计|合計|総計|계|합계",
     re.IGNORECASE,
 )
+_RULE = re.compile(r"(?::?-{2,}:?|=+)?")
 _UNIT = re.compile(r"[\[(].*[\])]|[^\W\d_]{1,3}[²³]?|%|.*[/%°²³].*|[^\W\d_]+ ?\(.*\)")
 
 
@@ -57,10 +58,9 @@ class Head(NamedTuple):
 
 def cells_in(lines: Iterable[str], separator: str, quote: str = '"') -> Iterator[list[str]]:
     """The rows of a file; any number of blanks and tabs divides cells where a blank does."""
-    if separator != " ":
-        return csv.reader(lines, delimiter=separator, quotechar=quote)
-    stripped = (line.strip().replace("\t", " ") for line in lines)
-    return csv.reader(stripped, delimiter=" ", quotechar=quote, skipinitialspace=True)
+    if separator == " ":
+        lines = (line.strip().replace("\t", " ") for line in lines)
+    return csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)
 
 
 def first_rows(text: str, separator: str, quote: str = '"') -> list[list[str]]:
@@ -160,18 +160,23 @@ def is_value(cell: str) -> bool:
 
 
 def is_data(first: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> bool:
-    """Whether the first row is no header: it has values, and no word but those that stand again in
-    their column or above cells that differ all. Whole numbers that ascend, and years, may be names.
+    """Whether the first row is no header: it has no word above values, but values, or words that
+    stand again in their column or above cells that differ all. Whole numbers that go up or down,
+    such as years, may be names.
     """
     cells = [cell.strip() for cell in first]
     values = [cell for cell in cells if is_value(cell)]
     whole = [int(cell) for cell in values if cell.isdecimal() and len(cell) < 10]
-    ascend = len(whole) == len(values) and whole == sorted(set(whole))
-    if ascend and (len(whole) > 2 or len(whole) < len([c for c in cells if c]) or not rows):
+    in_order = whole in (sorted(set(whole)), sorted(set(whole), reverse=True))
+    if (
+        in_order
+        and len(whole) == len(values)
+        and (len(whole) > 2 or len(whole) < len([c for c in cells if c]) or not rows)
+    ):
         values = []
     if not rows:
         return bool(values)
-    again = 0
+    again, is_new = 0, False
     for place, cell in enumerate(cells):
         below = [row[place].strip() for row in rows if len(row) > place]
         below = [text for text in below if text]
@@ -182,8 +187,8 @@ def is_data(first: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> bool:
         if below.count(cell) > 1 and len(set(below)) > 1:
             again += 1
         elif len(set(below)) < 0.9 * len(below):
-            return False
-    return bool(values) or again > 0
+            is_new = True
+    return bool(values) or (again > 0 and not is_new)
 
 
 def head_of(rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None = None) -> Head:
@@ -242,8 +247,10 @@ def _second_header(rows: Sequence[Sequence[str]], width: int) -> str | None:
     that is data.
     """
     second, others = [cell.strip() for cell in rows[0]], [r for r in rows[1:] if len(r) == width]
-    if len(second) != width or len(others) < 3:
+    if len(second) != width or not others:
         return None
+    if any(second) and all(_RULE.fullmatch(cell) for cell in second):
+        return next(filter(None, second))
     words = []
     count = 0
     for place, cell in enumerate(second):
@@ -257,7 +264,11 @@ def _second_header(rows: Sequence[Sequence[str]], width: int) -> str | None:
             words += [] if is_empty else [cell]
         elif not is_empty and (cell in below or len(set(below)) > 0.9 * len(below)):
             return None
-    if not words or (len(words) < 2 and not (count == 1 or _UNIT.fullmatch(words[0]))):
+    if (
+        len(others) < 3
+        or not words
+        or (len(words) < 2 and not (count == 1 or _UNIT.fullmatch(words[0])))
+    ):
         return None
     return words[0] if len(words) > 1 or _UNIT.fullmatch(words[0]) else None
 
@@ -274,9 +285,13 @@ def _each_once(names: Sequence[str]) -> list[str]:
     return found
 
 
-def rows_of(rows: Iterable[list[str]], width: int, first: int = 2) -> Iterator[list[str]]:
+def rows_of(
+    rows: Iterable[list[str]], width: int, left_out: list[str], first: int = 2
+) -> Iterator[list[str]]:
     """Rows of `width` cells: without blank ones, empty cells at the end of too long ones, comments,
-    and the lines below the table, which have one cell. `first`: the number of the first.
+    and the lines below the table, which have one cell. Of the latter two it is told in `left_out`.
+
+    first: the number of the first row.
 
     Raises:
         LayoutError: another row has more or fewer cells.
@@ -284,7 +299,10 @@ def rows_of(rows: Iterable[list[str]], width: int, first: int = 2) -> Iterator[l
     odd: tuple[int, list[str]] | None = None
     for number, cells in enumerate(rows, first):
         filled = sum(bool(cell.strip()) for cell in cells)
-        if not filled or (filled == 1 and cells[0].startswith("#")):
+        if not filled:
+            continue
+        if filled == 1 and cells[0].startswith("#"):
+            left_out.append(f"row {number} is a comment and left out: {cells[0][:40]!r}")
             continue
         is_whole = len(cells) >= width and not any(map(str.strip, cells[width:]))
         if odd is not None and (is_whole or filled > 1):
@@ -295,6 +313,8 @@ def rows_of(rows: Iterable[list[str]], width: int, first: int = 2) -> Iterator[l
             raise LayoutError(f"row {number} has {len(cells)} cells, the header {width}")
         else:
             odd = odd or (number, cells)
+            shown = next(filter(None, cells))[:40]
+            left_out.append(f"row {number} stands below the table and is left out: {shown!r}")
 
 
 def is_total(last: Sequence[str], column: Callable[[int], Sequence[str]]) -> bool:

@@ -89,8 +89,8 @@ def read_table(
     if twice := [n for n in known if f"{n}.1" in names and f"{n}.1" not in known]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
     rows = [*first[head.skipped :], *reader]
-    columns = _columns(rows, names, line + 2)
     told = [message for code, message in head.told if code == "second_header"]
+    columns = _columns(rows, names, line + 2, told)
     last = [cells[-1] for cells in columns.values() if cells]
     above_last = [cells[:-1] for cells in columns.values()]
     if len(rows) > 1 and last and is_total(last, lambda place: above_last[place]):
@@ -100,7 +100,9 @@ def read_table(
     return {name: cells for name, cells in columns.items() if name}, told
 
 
-def _columns(rows: Iterable[list[str]], names: Sequence[str], first: int) -> dict[str, list[str]]:
+def _columns(
+    rows: Iterable[list[str]], names: Sequence[str], first: int, told: list[str]
+) -> dict[str, list[str]]:
     """
     Raises:
         PredictionError: a row has more or fewer cells than names.
@@ -108,7 +110,7 @@ def _columns(rows: Iterable[list[str]], names: Sequence[str], first: int) -> dic
     width = len(names)
     whole: list[str] = []  # row after row: as many lists take the collector longer
     try:
-        for cells in rows_of(rows, width, first):
+        for cells in rows_of(rows, width, told, first):
             whole += cells
     except LayoutError as error:
         raise PredictionError(str(error)) from None

@@ -78,7 +78,12 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
     "a separator at the end of the header": (lines(header="x,n,label,"), set()),
     "a total": (lines() + "Total,,\n", {"totals_row"}),
     "sums": (lines() + ",30,\n", {"totals_row"}),
-    "a line below": (lines() + "\nSource: somebody\n", set()),
+    "a line below": (lines() + "\nSource: somebody\n", {"lines_skipped"}),
+    "a comment below the header": (lines(header="x,n,label\n# kg"), {"lines_skipped"}),
+    "a table of Markdown": (
+        lines(" | ", "x,n,label\n---,---,---"), {"separator_guessed", "second_header"}
+    ),
+    "quotes behind blanks": (lines(", ").replace(" a", ' "a"').replace(" b", ' "b"'), set()),
     "the header again": (lines() + lines(), {"repeated_header"}),
     "utf-16": (lines(), set()),
 }  # fmt: skip
@@ -115,12 +120,15 @@ def test_a_file_without_a_header_is_refused_with_the_option_that_names_columns(
     for text in (content, "5.1,3.5\n4.9,3.0\n", "petal;sepal\n3.5;5.1\n"):
         found, _ = text_files.read_table(text, ["sepal", "petal"], header)
         assert (found["sepal"][0], found["petal"][0]) == ("5.1", "3.5")
+    adult = "39, State-gov, 77516, <=50K\n50, Self-emp, 83311, <=50K\n" * 3 + "8, x, 2, >50K\n" * 3
+    with pytest.raises(FormatError, match="the first row, '39', 'State-gov'"):
+        uploaded(tmp_path, adult)
     with pytest.raises(PredictionError, match="a row has 4 cells; without a header it has those"):
         text_files.read_table("1,2,3,4\n", ["sepal", "petal"], header)
 
 
 @pytest.mark.parametrize(
-    "header", ["0,1,2", "country,1990,1991", "1990,1991,1992", "red,blue,x", "when,x,y"]
+    "header", ["0,1,2", "country,1990,1991", "1990,1991,1992", "3,2,1", "red,blue,x", "when,x,y"]
 )
 def test_names_that_look_like_numbers_are_names(header: str, tmp_path: Path) -> None:
     rows = {"country": "A,1,2\nB,3,4\nC,5,6\n", "red,blu": "red,,1\n,blue,2\nred,blue,3\n"}

@@ -172,6 +172,25 @@ def test_a_file_may_have_a_title_a_mark_and_signs_at_the_end_of_its_lines(
         run(table, str(odd))
 
 
+def test_what_is_no_row_of_a_file_is_left_out_and_told(
+    frame: pd.DataFrame, table: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.csv"
+    frame.to_csv(new, sep=";")
+    model = script(table).load(table)
+    plain = frame[model.columns].to_dict("list")
+    assert {name: model.read([str(new)])[name] for name in plain} == plain, "with pandas' index"
+    new.write_text(frame.to_csv(sep=";").replace("\n", "\n;[years];;;;\n", 1) + "Total;9,5;;;;\n")
+    assert {name: model.read([str(new)])[name] for name in plain} == plain
+    assert [line.partition(",")[0] for line in model.told()] == [
+        "a second row of names",
+        "the last row",
+    ]
+    new.write_bytes(b"%PDF-1.7")
+    with pytest.raises(ValueError, match="is a PDF, no table in text; copy its table"):
+        model.read([str(new)])
+
+
 def test_the_command_line_predicts_with_a_bundle(
     nasmith: Nasmith, frame: pd.DataFrame, table: Path, tmp_path: Path
 ) -> None:
