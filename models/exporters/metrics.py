@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from models.cost import cost
 from models.exporters import Export, Turn, exporters, write_json
 from models.exporters.report import BundleReport
-from models.training.baseline import baseline, comparable, verdict
+from models.training.baseline import baseline, comparable, held_against, verdict
 from models.training.metrics import default_metric, scores
 
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ def _verdict(task_name: str, report: BundleReport, known: Mapping[str, float]) -
     goals = scores[task_name].goals
     if name not in goals:
         name, _ = default_metric(task_name)
-    for metric in (f"val_{name}", f"test_{name}"):
+    for wanted in (f"val_{name}", f"test_{name}"):
+        metric, goal = held_against(wanted, goals[name], known) or ("", goals[name])
         of_folds = f"{metric}_std" in report.search_metrics
         values = report.search_metrics if of_folds else report.metrics
-        if metric in known and metric in values:
-            found = verdict(metric, goals[name], values[metric], known[metric])
+        if metric in values:
+            found = verdict(metric, goal, values[metric], known[metric])
             if found is not None:
                 return found
     return None

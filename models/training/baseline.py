@@ -20,7 +20,7 @@ from models.settings import Settings
 from models.task import MULTILABEL
 from models.training.criterion import scoring
 from models.training.folds import mean_over
-from models.training.metrics import Goal
+from models.training.metrics import Goal, scores
 from models.training.values import ErrorUnit
 
 _Predictor = Callable[[Split], Tensor]
@@ -67,6 +67,22 @@ def verdict(metric: str, goal: Goal, value: float, floor: float) -> str | None:
         f"No better than the baseline: {metric} is {value:.6g}, what knows nothing of the inputs "
         f"has {floor:.6g}."
     )
+
+
+def held_against(metric: str, goal: Goal, floor: Mapping[str, float]) -> tuple[str, Goal] | None:
+    """By which metric a model is held against the baseline `floor`, and its goal: by the objective,
+    or where the baseline has no such score (a loss of another kind, errors in another unit) by the
+    task's own metric. None where that is not known either.
+    """
+    if metric in floor:
+        return metric, goal
+    prefix, _, _ = metric.partition("_")
+    known = {name.partition("_")[2] for name in floor}
+    for entry in sorted(scores.values(), key=lambda entry: len(entry.goals)):
+        name, own_goal = next(iter(entry.goals.items()))
+        if known <= entry.goals.keys() and f"{prefix}_{name}" in floor:
+            return f"{prefix}_{name}", own_goal
+    return None
 
 
 def _scored(dataset: Dataset, split: Split, predict: _Predictor) -> dict[str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.datasets.tables import SCORES as TABLE_SCORES
-from models.training.baseline import verdict
+from models.training.baseline import held_against, verdict
 from search.objectives import (
     COST_METRICS,
     MEASURED_METRICS,
@@ -64,16 +64,17 @@ def _verdict(
     spec: SearchSpec, trial: Trial, finals: Sequence[Trial], floor: Mapping[str, float]
 ) -> str | None:
     """Whether it is no better than what knows nothing: by the first objective that has a floor,
-    as the final runs score it, or where they do not, as the search did. Of folds the floor is a
-    mean, and so is the search's score alone.
+    else by the metric that stands for it, as the final runs score it, or where they do not, as the
+    search did. Of folds the floor is a mean, and so is the search's score alone.
     """
-    for objective in spec.objectives:
-        metric = objective.metric
-        if metric in floor and metric in trial.metrics:
+    of_validation = [o for o in spec.objectives if o.metric.startswith("val_")]
+    for objective in sorted(of_validation, key=lambda objective: objective.metric not in floor):
+        metric, goal = held_against(objective.metric, objective.goal, floor) or ("", objective.goal)
+        if metric in trial.metrics:
             found = [trial.metrics[metric]]
             is_of_folds = f"{metric}_std" in trial.metrics
             values = found if is_of_folds else _columns(finals).get(metric, found)
-            return verdict(metric, objective.goal, statistics.fmean(values), floor[metric])
+            return verdict(metric, goal, statistics.fmean(values), floor[metric])
     return None
 
 

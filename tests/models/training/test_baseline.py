@@ -25,7 +25,9 @@ from models.datasets.series import forecasting
 from models.datasets.text import language_modeling
 from models.domains import Choice
 from models.recipe import Recipe, TrainingSettings
-from models.training.baseline import baseline, comparable, season_of, verdict
+from models.task import TASK_NAMES
+from models.training.baseline import baseline, comparable, held_against, season_of, verdict
+from models.training.metrics import default_metric, metric_names
 
 
 def test_classes_are_guessed_by_their_shares() -> None:
@@ -109,3 +111,13 @@ def test_a_text_is_guessed_by_the_shares_of_its_characters(tmp_path: Path) -> No
     dataset = language_modeling("t", "aab" * 400, window=10)
     entropy = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))
     assert baseline(dataset, "val")["val_loss"] == pytest.approx(entropy, abs=0.01)
+
+
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_every_task_has_a_metric_that_stands_for_a_loss_without_a_floor(task: str) -> None:
+    name, goal = default_metric(task)
+    floor = {f"val_{known}": 0.5 for known in metric_names(task) if known != "loss"}
+    assert held_against("val_loss", "minimize", floor) == (f"val_{name}", goal)
+    for known in floor:
+        assert held_against(known, "maximize", floor) == (known, "maximize")
+    assert held_against("val_loss", "minimize", {}) is None

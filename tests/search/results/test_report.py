@@ -118,6 +118,11 @@ def test_a_winner_that_is_no_better_than_what_knows_nothing_is_called_so() -> No
     assert item["verdict"] is None, "the floor is a mean over folds, as the score of the search is"
     (item,) = best(of, [first])
     assert item["baseline"] is None and item["verdict"] is None
+    by_loss = spec(objectives=[{"metric": "val_loss", "goal": "minimize"}])
+    (item,) = best(by_loss, [first], {"val_accuracy": 0.8})
+    assert item["verdict"].startswith("No better than the baseline: val_accuracy is 0.7"), (
+        "a loss of another kind has no floor, and the task's own metric stands for it"
+    )
     by_cost = spec(objectives=[{"metric": "parameters", "goal": "minimize"}])
     (item,) = best(by_cost, [candidate(0, by_cost, parameters=5, val_accuracy=0.1)], floor)
     assert item["verdict"] is None, "nothing is cheaper than nothing"
