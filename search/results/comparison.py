@@ -36,11 +36,15 @@ def paired_difference(first: Run, second: Run, seed: int = 0) -> dict[str, Any] 
     has no result.
 
     `final` is the difference of the best scores, `mean` the mean difference of the scores. A trial
-    without a result counts as the worst score of both. `low` and `high` are the 2.5 % and 97.5 %
-    percentiles over resamples of the pairs, drawn with replacement: how far the difference hangs
-    on a few lucky trials. One search and one baseline are one seed each: the interval says nothing
-    of other seeds, and it takes trials for exchangeable, which those of a strategy that learns are
-    not. Null where there is but one pair.
+    without a result counts as the worst score of both. `low` and `high` of the mean are the 2.5 %
+    and 97.5 % percentiles over resamples of the pairs, drawn with replacement: how far the
+    difference hangs on a few lucky trials. One search and one baseline are one seed each: the
+    interval says nothing of other seeds, and it takes trials for exchangeable, which those of a
+    strategy that learns are not. Null where there is but one pair.
+
+    The best scores of one seed each are one number each, and have no interval: resamples of a
+    maximum do not tell its distribution (Bickel and Freedman 1981,
+    https://doi.org/10.1214/aos/1176345637, section 6).
     """
     trials = min(len(first), len(second))
     pairs = [run[:trials] for run in (first, second)]
@@ -50,27 +54,26 @@ def paired_difference(first: Run, second: Run, seed: int = 0) -> dict[str, Any] 
     worst = min(known)
     x, y = (np.array([worst if score is None else score for score in run]) for run in pairs)
 
-    def final(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
-        return x.max(axis=axis) - y.max(axis=axis)
+    low = high = None
+    if trials > 1:
+        interval = bootstrap(
+            (x, y),
+            _mean,
+            paired=True,
+            vectorized=True,
+            n_resamples=min(max(10**6 // trials, RESAMPLES[0]), RESAMPLES[1]),
+            batch=BATCH,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+    return {
+        "trials": trials,
+        "final": {"difference": float(x.max() - y.max()), "low": None, "high": None},
+        "mean": {"difference": float(_mean(x, y)), "low": low, "high": high},
+    }
 
-    def mean(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
-        return (x - y).mean(axis=axis)
 
-    def estimate(statistic: Any) -> dict[str, float | None]:
-        low = high = None
-        if trials > 1:
-            interval = bootstrap(
-                (x, y),
-                statistic,
-                paired=True,
-                vectorized=True,
-                n_resamples=min(max(10**6 // trials, RESAMPLES[0]), RESAMPLES[1]),
-                batch=BATCH,
-                confidence_level=CONFIDENCE,
-                method="percentile",
-                rng=np.random.default_rng(seed),
-            ).confidence_interval
-            low, high = float(interval.low), float(interval.high)
-        return {"difference": float(statistic(x, y)), "low": low, "high": high}
-
-    return {"trials": trials, "final": estimate(final), "mean": estimate(mean)}
+def _mean(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
+    return (x - y).mean(axis=axis)

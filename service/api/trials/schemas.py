@@ -176,8 +176,11 @@ class Course(BaseModel):
 
 class Estimate(BaseModel):
     difference: float = Field(description="positive: the strategy, or the first search, is better")
-    low: float | None = Field(description="2.5 % of a bootstrap over pairs of trials")
-    high: float | None = Field(description="97.5 % of it; null for a single pair")
+    low: float | None = Field(
+        description="2.5 % of a bootstrap over pairs of trials; null for a single pair, and for "
+        "the best scores, of which one seed has one number"
+    )
+    high: float | None = Field(description="97.5 % of it")
 
 
 class Difference(BaseModel):
