@@ -93,7 +93,10 @@ class Final(Settings):
         "the epochs and 10 at least",
     )
     data: Literal["train", "train+val"] = Field(
-        "train", description="train: validation is kept for early stopping"
+        "train",
+        description="train: validation is kept for early stopping; train+val: then a run trains "
+        "anew on both for the epochs that were best; default: train, and train+val of forecasting, "
+        "where validation is the newest data",
     )
     ties: Literal["loss", "number"] = Field(
         "loss",

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _FOUND_SPLITS = """\
 `val_` is the validation split, which the search was led by. `test_` was scored by the final \
 models alone, after the search had ended, and no choice depended on it."""
+_RETRAINED_SPLITS = """\
+`val_` is the validation split, which the search was led by, scored by the same training without \
+it: these weights have learned from it too, from scratch for the epochs that were best. `test_` \
+was scored by the final models alone, after the search had ended, and no choice depended on it."""
 _TRAINED_SPLITS = """\
 `val_` is the validation split, by which the epoch was chosen. `test_` was scored once, after \
 training, and no choice depended on it."""
@@ -106,6 +110,9 @@ def model_card(
             f"Search: `{search['id']}`, trial {search['trial']}; weights of trial "
             f"{metrics['final_trial']}, seed {metrics['seed']}"
         )
+    splits = _FOUND_SPLITS if is_found else _TRAINED_SPLITS
+    if "retrained_epochs" in metrics["metrics"]:
+        splits = _RETRAINED_SPLITS
     verdict = f"**{metrics['verdict']}**\n\n" if metrics["verdict"] else ""
     return f"""\
 {verdict}# {" ".join(search["name"].split())}: a network \
@@ -131,7 +138,7 @@ outputs = network(model.preprocess({example}, preprocessing))
 
 ## Scores
 
-{_FOUND_SPLITS if is_found else _TRAINED_SPLITS}
+{splits}
 
 {score_table(metrics)}
 

@@ -7,7 +7,9 @@ import logging
 import math
 import traceback
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
+from itertools import islice
 from time import perf_counter
 from typing import Literal
 
@@ -45,6 +47,8 @@ from search.weight_sharing.inheritance import SHARED_BY_NETWORKS, inherit
 
 log = logging.getLogger(__name__)
 
+Data = Literal["train", "train+val"]
+
 _MEMORY_MESSAGES = (
     "can't allocate memory",  # torch's DefaultCPUAllocator
     "not enough memory",
@@ -68,7 +72,8 @@ class TrainEvaluator:
     (batch 1, on the training device, alone on its machine), `train_seconds` (so far, without what
     the caller does between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final
     trials add the test metrics to their last report, and leave
-    `{checkpoints}/{number}.safetensors`. Of a dataset with folds others are trained once a fold
+    `{checkpoints}/{number}.safetensors`; on `train+val` with early stopping they train twice
+    (`_retrained`). Of a dataset with folds others are trained once a fold
     (`models.training.folds`).
 
     A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
@@ -92,7 +97,7 @@ class TrainEvaluator:
         dataset: DatasetReference,
         checkpoints: str,
         *,
-        final_data: Literal["train", "train+val"] = "train",
+        final_data: Data = "train",
         cpus: float = 1,
         gpus: float = 0,
         memory_limit_bytes: int | None = None,
@@ -200,7 +205,7 @@ class TrainEvaluator:
         device, candidate = self._device, trial.candidate
         dataset = self._with_inputs(candidate.recipe)
         is_final = trial.kind.sees_test
-        data = self._final_data if is_final else "train"
+        data: Data = self._final_data if is_final else "train"
 
         known = dict(cost(candidate.architecture, dataset.task, candidate.recipe))
         if micro_batches > 1:
@@ -219,10 +224,15 @@ class TrainEvaluator:
             self._keep_limits(candidate, known, peak, micro_batches)
         if candidate.weights_from is not None and start is None:
             inherit(self._weights_url(candidate.weights_from), network, candidate)
-        training = self._training(trial, network, start, micro_batches)
         spent = before.get("train_seconds", 0.0)
+        is_retrained = data == "train+val" and candidate.recipe.early_stopping > 0
+        found_on: Data = "train" if is_retrained else data
+        training = self._training(trial, network, found_on, start, micro_batches)
         epochs = training.epochs()
-        reports = _complete(epochs, known, peak, spent, with_validation=data == "train")
+        if is_retrained:
+            epochs = self._retrained(epochs, trial, network, micro_batches)
+        is_validated = data == "train" or is_retrained
+        reports = _complete(epochs, known, peak, spent, with_validation=is_validated)
         if not is_final:
             if before:
                 yield left
@@ -257,8 +267,40 @@ class TrainEvaluator:
             self._prepared[wanted] = with_inputs(self._dataset, recipe)
         return self._prepared[wanted]
 
+    def _retrained(
+        self,
+        found: Iterator[dict[str, float]],
+        trial: Trial,
+        network: nn.Module,
+        micro_batches: int,
+    ) -> Generator[dict[str, float]]:
+        """The epochs `found` of a training that keeps validation, then of one from scratch on both
+        splits, with the same seed and schedule, that ends after the best epoch of the first. They
+        are numbered on. The last report has the validation scores of the first training, of which
+        there are none of the weights that the network then holds, and `retrained_epochs`.
+        """
+        candidate = trial.candidate
+        first: dict[str, float] = {}
+        task = self._with_inputs(candidate.recipe).task
+        for first in found:
+            yield first
+        best, epoch = int(first["best_epoch"]), first["epoch"]
+        scores = {name: value for name, value in first.items() if name.startswith("val_")}
+        again = build(candidate.architecture, task, candidate.recipe, trial.seed)
+        network.load_state_dict(again.state_dict())
+        training = self._training(trial, network, "train+val", None, micro_batches)
+        with closing(training.epochs()) as epochs:
+            for metrics in islice(epochs, best):
+                told = scores | {"retrained_epochs": best} if metrics["epoch"] == best else {}
+                yield metrics | {"epoch": epoch + metrics["epoch"], "best_epoch": best} | told
+
     def _training(
-        self, trial: Trial, network: nn.Module, start: TrainingState | None, micro_batches: int
+        self,
+        trial: Trial,
+        network: nn.Module,
+        data: Data,
+        start: TrainingState | None,
+        micro_batches: int,
     ) -> Training | FoldedTraining:
         """Of the network on the dataset, or of one like it on each of its folds."""
         architecture, recipe = trial.candidate.architecture, trial.candidate.recipe
@@ -275,7 +317,6 @@ class TrainEvaluator:
                 start=start,
                 micro_batches=micro_batches,
             )
-        data = self._final_data if is_final else "train"
         return Training(
             network,
             self._with_inputs(recipe),

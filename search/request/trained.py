@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from models.cost import cost
 from models.domains import Choice, as_domain
@@ -74,7 +75,7 @@ class Trained:
             training = for_heavy_columns(training, said=spec.training, strategy=spec.strategy)
         if self.has_unknown_words and draft.has("training", "strategy"):
             training = for_unknown_words(training, said=spec.training, strategy=spec.strategy)
-        final = for_finals(spec.final, training, spec.training, finalists(spec))
+        final = for_finals(spec.final, training, spec.training, self.task, finalists(spec))
         if draft.has("space"):
             draft = self._with_space(draft.filled(training=training))
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
@@ -165,6 +166,7 @@ class Trained:
         self, spec: SearchSpec, space: SearchSpace, trials: int, finals: int
     ) -> tuple[float, float | None]:
         searched, final = statistics.fmean(space.epochs) * trials, (spec.final.epochs or 0) * finals
+        final *= 2 if spec.final.data == "train+val" and spec.final.patience else 1
         sizes = self.dataset.sizes
         train, first = sizes["train"], pretraining_inputs(spec.training, sizes)
         inputs = final * train + finals * first
@@ -193,19 +195,21 @@ LEVELS = 9
 """Of a range of batch sizes, that an estimate looks at."""
 
 
-def for_finals(final: Final, training: Settings, said: Settings, top: int) -> Final:
+def for_finals(final: Final, training: Settings, said: Settings, task: Task, top: int) -> Final:
     """The settings of the final stage, with what the request leaves open; `top`: what it has where
-    it does. By validation the best
-    epoch of most is in their first half: a run that is no better for a quarter of its
-    epochs hardly ever becomes so.
+    it does. By validation the best epoch of most is in their first half: a run that is no better
+    for a quarter of its epochs hardly ever becomes so. In time validation is the newest data, which
+    a forecast needs most.
     """
     epochs = final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
-    patience = final.patience
-    is_open = patience is None and "early_stopping" not in said.model_fields_set
-    if is_open and final.data == "train":
-        patience = max(LEAST_PATIENCE, math.ceil(epochs / 4))
-    top = final.top if "top" in final.model_fields_set else top
-    return final.model_copy(update={"epochs": epochs, "patience": patience, "top": top})
+    update: dict[str, Any] = {"epochs": epochs}
+    if final.patience is None and "early_stopping" not in said.model_fields_set:
+        update["patience"] = max(LEAST_PATIENCE, math.ceil(epochs / 4))
+    if task.name == "forecasting" and "data" not in final.model_fields_set:
+        update["data"] = "train+val"
+    if "top" not in final.model_fields_set:
+        update["top"] = top
+    return final.model_copy(update=update)
 
 
 def finalists(spec: SearchSpec) -> int:

@@ -36,7 +36,8 @@ def best(
     With one objective the `final.top` best candidates, with several the Pareto set.
     `final_metrics` is None until a final run of the candidate has completed. Candidates with final
     runs come first, by the mean of their final validation scores; the others follow by search
-    score, and so do all where the final runs keep no validation split (`train+val`).
+    score, and so do all where the final runs keep no validation split (`train+val` without early
+    stopping).
     """
     finals = final_runs(trials)
     candidates = eligible(spec, trials)

@@ -65,7 +65,7 @@ class Finals(Stage):
     @property
     def _costs(self) -> list[float]:
         """Seconds of each run that is still to start: as many an epoch as its candidate took, of
-        which every fold trained a network.
+        which every fold trained a network. On `train+val` it may train twice.
         """
         if self._is_stopped:
             return []

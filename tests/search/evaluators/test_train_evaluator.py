@@ -37,7 +37,8 @@ from models.quiet import alone
 from models.recipe import Recipe
 from models.registry import UnknownNameError
 from models.storage import sha256_of_file
-from models.training.trainer import NonFiniteError
+from models.training.initialization import build
+from models.training.trainer import NonFiniteError, train
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.evaluation import EvaluationError, Metrics, PoisonedError
@@ -219,6 +220,36 @@ def test_a_final_trial_on_train_and_validation_reports_no_validation(tmp_path: P
     assert reports[-1]["test_accuracy"] > 0.2
     assert (tmp_path / "3.safetensors").exists()
     assert "val_accuracy" in run(evaluator, trial())[-1]  # the search itself still validates
+
+
+def test_on_train_and_validation_a_final_trains_for_the_epochs_that_were_best_before(
+    tmp_path: Path,
+) -> None:
+    """As a plain training on both splits that ends there, and a training that keeps validation."""
+    fields = {"batch_size": 256, "learning_rate": 3.0, "schedule": "constant"}
+    recipe = Recipe.model_validate({"epochs": 6, "early_stopping": 1, **fields})
+    of, dataset = trial(3, FINAL, recipe), load_dataset("digits")
+    reports = run(TrainEvaluator("digits", str(tmp_path), final_data="train+val"), of)
+
+    def network() -> nn.Module:
+        return build(of.candidate.architecture, dataset.task, recipe, of.seed)
+
+    *first, found = train(network(), dataset, recipe, seed=of.seed, keep_best=True)
+    best = int(found["best_epoch"])
+    assert best < len(first) + 1, "else the last one were as good"
+    whole = network()
+    epochs = train(whole, dataset, recipe, seed=of.seed, data="train+val")
+    again = [next(epochs) for _ in range(best)]
+    epochs.close()
+
+    assert [report["epoch"] for report in reports] == list(range(1, len(first) + 2 + best))
+    losses = [report["train_loss"] for report in reports]
+    assert losses == [epoch["train_loss"] for epoch in [*first, found, *again]]
+    last = reports[-1]
+    assert (last["best_epoch"], last["retrained_epochs"]) == (best, best)
+    assert last["val_loss"] == found["val_loss"] and last["temperature"] == 1
+    left = checkpoint.load(f"{tmp_path}/3.safetensors").weights
+    assert all(torch.equal(tensor, left[name]) for name, tensor in whole.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", [CANDIDATE, FINAL])
