@@ -118,7 +118,7 @@ def test_finals_stop_early_where_the_request_leaves_it_open() -> None:
     assert patience({}) == 12 and patience({"epochs": 12}) == 10  # of 3 x 16, and of those said
     assert patience({"patience": 3}, early_stopping=5) == 3 and patience({"patience": 0}) == 0
     assert patience({"epochs": 100}, early_stopping=5) is None, "that of the recipe"
-    assert patience({"data": "train+val"}) == 10, "of the training that finds the epochs"
+    assert patience({"data": "train+val"}) == 12, "of the training that finds the epochs"
 
 
 def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
