@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ _USUAL = (",", ";", "\t", "|")
 SAMPLE_ROWS = 200
 
 _VALUE = re.compile(r"[\W\d_]*\d[\W\d_]*(?:e[-+]?\d+)?|nan|inf|na", re.IGNORECASE)
+_PLAIN = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d+)?%?", re.IGNORECASE)
 _EMPTY = ("", "-", "--", "na", "n/a", "nan", "none", "null", "?")
 _TOTAL = re.compile(
     r"(?:grand |sub)?totals?|sum|average|mean|count|(?:gesamt)?summe|gesamt|insgesamt|durchschnitt|"
@@ -161,34 +163,49 @@ def is_value(cell: str) -> bool:
 
 def is_data(first: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> bool:
     """Whether the first row is no header: it has no word above values, but values, or words that
-    stand again in their column or above cells that differ all. Whole numbers that go up or down,
-    such as years, may be names.
+    stand again in their column or above cells that differ all. Dates above numbers, and numbers as
+    they name columns, are names.
     """
     cells = [cell.strip() for cell in first]
     values = [cell for cell in cells if is_value(cell)]
-    whole = [int(cell) for cell in values if cell.isdecimal() and len(cell) < 10]
-    in_order = whole in (sorted(set(whole)), sorted(set(whole), reverse=True))
-    if (
-        in_order
-        and len(whole) == len(values)
-        and (len(whole) > 2 or len(whole) < len([c for c in cells if c]) or not rows)
-    ):
+    if _are_names(values, sum(map(bool, cells))):
         values = []
-    if not rows:
-        return bool(values)
     again, is_new = 0, False
     for place, cell in enumerate(cells):
         below = [row[place].strip() for row in rows if len(row) > place]
         below = [text for text in below if text]
-        if not cell or is_value(cell) or not below:
+        if not cell or not below or _PLAIN.fullmatch(cell):
             continue
-        if sum(map(is_value, below)) > 0.5 * len(below):
-            return False  # a word above numbers names them
+        are_numbers = sum(_PLAIN.fullmatch(text) is not None for text in below) > 0.5 * len(below)
+        if are_numbers or (not is_value(cell) and sum(map(is_value, below)) > 0.5 * len(below)):
+            return False
+        if is_value(cell):
+            continue
         if below.count(cell) > 1 and len(set(below)) > 1:
             again += 1
         elif len(set(below)) < 0.9 * len(below):
             is_new = True
     return bool(values) or (again > 0 and not is_new)
+
+
+def _are_names(values: Sequence[str], cells: int) -> bool:
+    """Whether the numbers of a first row count columns, or are years, or go on in one direction as
+    the wavelengths of a spectrum do.
+    """
+    if not all(map(_PLAIN.fullmatch, values)):
+        return False
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return False
+    if len(numbers) < 2:
+        return values == ["0"] or (len(values) == cells) or all(1900 <= n <= 2100 for n in numbers)
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
+    if len(numbers) >= 10 and (min(steps) > 0 or max(steps) < 0):
+        return True
+    if len(steps) > 1 or 0 in steps or not all(number.is_integer() for number in numbers):
+        return False
+    return len(numbers) > 2 or steps <= {1.0, -1.0} or all(1900 <= n <= 2100 for n in numbers)
 
 
 def head_of(rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None = None) -> Head:

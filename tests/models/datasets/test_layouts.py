@@ -127,14 +127,41 @@ def test_a_file_without_a_header_is_refused_with_the_option_that_names_columns(
         text_files.read_table("1,2,3,4\n", ["sepal", "petal"], header)
 
 
-@pytest.mark.parametrize(
-    "header", ["0,1,2", "country,1990,1991", "1990,1991,1992", "3,2,1", "red,blue,x", "when,x,y"]
-)
-def test_names_that_look_like_numbers_are_names(header: str, tmp_path: Path) -> None:
-    rows = {"country": "A,1,2\nB,3,4\nC,5,6\n", "red,blu": "red,,1\n,blue,2\nred,blue,3\n"}
-    below = rows.get(header[:7], "12:30,1,7\n12:31,2,9\n12:32,3,1\n")
-    below = below if header[:1].isalpha() else "0.5,2,3\n0.7,5,6\n0.1,8,9\n"
-    assert list(uploaded(tmp_path, f"{header}\n{below}").texts) == header.split(",")
+HEADERS = {
+    "0,1,2": ".5,2,3\n.7,5,6\n",
+    "3,2,1": ".5,2,3\n.7,5,6\n",
+    "country,1990,1991": "A,1,2\nB,3,4\nC,5,6\n",
+    "country,2020": "A,1\nB,2\nB,3\n",
+    "c,2020-01,2020-02": "A,1,2\nB,2,3\nB,2,3\n",
+    "01.01.2020,02.01.2020,k": "5,6,a\n7,8,b\n7,8,b\n",
+    "red,blue,x": "red,,1\n,blue,2\nred,blue,3\n",
+    "red,blue": "red,\n,blue\nred,\nred,blue\n",
+    "when,x,y": "12:30,1,7\n12:31,2,9\n",
+    "150,4,setosa,other": "5.1,3.5,1.4,0\n4.9,3.0,1.4,0\n",
+    "text,label": "a good one,pos\na bad one,neg\nnothing,neg\n",
+    ",".join(["s", *(f"{400 + i / 2}" for i in range(20))]): f"a{',0.5' * 20}\n" * 3,
+}  # fmt: skip
+DATA = {
+    "1,22,350,a": "2,33,100,b\n3,22,90,a\n4,1,1,b\n",
+    "6,148,72,1": "1,85,66,0\n8,183,64,1\n",
+    "2024-01-01,1": "2024-01-02,2\n2024-01-03,2\n",
+    "a good one,1": "a bad one,0\nso so,1\nnothing,1\n",
+    "p,x,s": "p,x,s\ne,x,y\np,b,s\np,x,s\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [*HEADERS, *DATA])
+def test_a_first_row_is_a_header_or_data(first: str, tmp_path: Path) -> None:
+    if first in HEADERS:
+        assert list(uploaded(tmp_path, f"{first}\n{HEADERS[first]}").texts) == first.split(",")
+        return
+    with pytest.raises(FormatError, match="looks like one of data"):
+        uploaded(tmp_path, f"{first}\n{DATA[first]}")
+
+
+def test_a_row_with_the_names_that_somebody_gives_is_the_header(tmp_path: Path) -> None:
+    table = uploaded(tmp_path, "6,148,1\n1,85,0\n8,183,1\n", target="148")
+    assert [remark.code for remark in table.remarks] == ["header_guessed"]
 
 
 def test_names_that_are_there_twice_are_told_apart(tmp_path: Path) -> None:
