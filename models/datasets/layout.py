@@ -315,6 +315,9 @@ def rows_of(
     """
     odd: tuple[int, list[str]] | None = None
     for number, cells in enumerate(rows, first):
+        if odd is None and cells and len(cells) == width and cells[0].strip() > "$":
+            yield cells  # as nearly all are, neither blank nor a comment
+            continue
         filled = sum(bool(cell.strip()) for cell in cells)
         if not filled:
             continue

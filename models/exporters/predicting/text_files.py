@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,11 @@ def read_table(
         names.pop()  # as where each line ends with a separator
     if twice := [n for n in known if f"{n}.1" in names and f"{n}.1" not in known]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
-    rows = [*first[head.skipped :], *reader]
     told = [message for code, message in head.told if code == "second_header"]
-    columns = _columns(rows, names, line + 2, told)
-    last = [cells[-1] for cells in columns.values() if cells]
-    above_last = [cells[:-1] for cells in columns.values()]
-    if len(rows) > 1 and last and is_total(last, lambda place: above_last[place]):
+    columns = _columns(chain(first[head.skipped :], reader), names, line + 2, told)
+    whole = list(columns.values())
+    last = [cells[-1] for cells in whole if len(cells) > 1]
+    if last and is_total(last, lambda place: whole[place][:-1]):
         shown = next(cell for cell in last if cell.strip())
         told.append(f"the last row, with {shown!r}, sums up the others and is left out")
         columns = {name: cells[:-1] for name, cells in columns.items()}
