@@ -177,6 +177,24 @@ def of_equal_samples(
         yield Remark("equal_across_splits", message, None, seen)
 
 
+def of_contradictions(groups: NDArray[np.int64] | None, y: Array, what: str) -> Iterator[Remark]:
+    """Equal samples of different classes, or labels. `groups`: as of `of_equal_samples`.
+
+    Shapes:
+        y: (N,) or (N, labels)
+    """
+    if groups is None:
+        return
+    classes = np.unique(y, axis=0, return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(np.stack([groups, classes]), axis=1)
+    if count := int((np.bincount(pairs[0])[groups] > 1).sum()):
+        message = (
+            f"{count} of {len(groups)} {what} are equal to one that is called otherwise: no "
+            "network tells them apart"
+        )
+        yield Remark("contradictions", message, None, count)
+
+
 def of_folds(dataset: Dataset) -> Iterator[Remark]:
     """That a trial is several trainings."""
     if count := len(dataset.folds):

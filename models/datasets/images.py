@@ -111,7 +111,9 @@ def from_arrays(
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
         folds=tuple(_fold(x, targets, *cut) for cut in cuts),
     )
-    return replace(dataset, remarks=tuple(_told(dataset, x, groups, given, drawn, train)))
+    return replace(
+        dataset, remarks=tuple(_told(dataset, x, targets.y, groups, given, drawn, train))
+    )
 
 
 def _fold(x: Array, targets: Targets, train: Indices, validation: Indices) -> Fold:
@@ -123,6 +125,7 @@ def _fold(x: Array, targets: Targets, train: Indices, validation: Indices) -> Fo
 def _told(
     dataset: Dataset,
     x: Array,
+    y: Array,
     groups: NDArray[np.int64] | None,
     given: Mapping[str, tuple[Array, NDArray[np.int64]]],
     drawn: Sequence[str],
@@ -133,11 +136,13 @@ def _told(
         parts = np.repeat([0, 1, 2][: len(whole)], list(map(len, whole)))
         groups = equal_samples(itertools.chain(*whole))
         yield from findings.of_equal_samples(groups, len(parts), "pictures", parts)
+        y = np.concatenate([y, *(part for _, part in given.values())])
         names = [_NAMES[part] for part in drawn]
         sizes = [len(train), len(dataset.validation), len(dataset.test)]
         yield from findings.of_drawn_parts(names, sizes)
     else:
         yield from findings.of_equal_samples(groups, len(x), "pictures")
+    yield from findings.of_contradictions(groups, y, "pictures")
     yield from findings.of_folds(dataset)
     yield from findings.of_samples(dataset)
 

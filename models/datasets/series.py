@@ -313,6 +313,7 @@ def classification(
         folds=tuple(_fold(x, labels, classes.tolist(), *cut) for cut in cuts),
     )
     told = [*findings.of_equal_samples(equal, len(x), "sequences", division.parts)]
+    told += findings.of_contradictions(equal, labels, "sequences")
     told += findings.of_folds(dataset)
     if division.parts is not None:
         told += findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)

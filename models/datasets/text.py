@@ -182,8 +182,11 @@ def classification(
         folds=own.folds,
         readings={kind: reading for kind, reading in read.items() if kind != tokens},
     )
+    lengths = given.lengths(own.preprocessing)
+    has_words = lengths > 0
     told = [
-        *_of_texts(given.lengths(own.preprocessing), group_of, tokens, own, division.parts),
+        *_of_texts(lengths, group_of, tokens, own, division.parts),
+        *findings.of_contradictions(group_of[has_words], y[has_words], "texts"),
         *_of_unknown(own.validation, tokens),
         *_of_size(read),
     ]

@@ -116,3 +116,16 @@ def test_a_zip_has_one_set_of_graphs(tmp_path: Path) -> None:
                 archive.writestr(f"{name}/{name}_{kind}.txt", "1, 1\n" if kind == "A" else "1\n")
     with pytest.raises(FormatError, match=r"one_A.txt and two/two_A.txt are of two datasets"):
         read(tmp_path, buffer.getvalue(), "graph_classification")
+
+
+def test_equal_samples_of_several_classes_are_told(tmp_path: Path) -> None:
+    x, y = np.concatenate([X, X[:6]]), np.concatenate([Y, Y[:2], Y[2:6] + 1])
+    for task, samples in (("image_classification", x), ("sequence_classification", x / 9)):
+        found = read(tmp_path, npz(x=samples, y=y % 4), task)
+        told = {remark.code: remark.count for remark in found.remarks}
+        assert (told["duplicates"], told["contradictions"]) == (6, 8)
+    rows = [f"word {number % 40},{'ab'[number % 2 if number < 40 else 0]}" for number in range(60)]
+    content = "\n".join(["text,label", *rows]).encode()
+    found = read(tmp_path, content, "text_classification", text="text", target="label")
+    told = {remark.code: remark.count for remark in found.remarks}
+    assert (told["duplicates"], told["contradictions"]) == (20, 20)

@@ -241,7 +241,7 @@ def test_what_a_person_may_not_expect_of_a_picture_is_told(tmp_path: Path) -> No
         "dark/moves.gif": encoded(colour, "GIF", **frames),
         "light/moves.webp": encoded(colour, "WEBP", **frames),
         "light/clear.png": encoded(Image.fromarray(clear)),
-        "light/deep.png": deep_colour(COLOUR[:6, :6].astype(np.uint16) * 257),
+        "dark/deep.png": deep_colour(COLOUR[:6, :6].astype(np.uint16) * 257),
     }
     found = read(tmp_path, zipped({**TWO, **more}), TASK, size=6)
     assert sum(found.sizes.values()) == 45
