@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import BeforeValidator, Field, field_serializer, field_validator
 
 from models.architecture import Architecture
 from models.datasets.tables import COSTS
@@ -23,6 +23,15 @@ from search.streams import FORMAT, Format, OlderSeed
 
 MAX_TRIALS = 100_000
 MAX_SPACES = 32
+
+
+SIMPLE = "simple"
+"""Among the baselines: the simple models for the task (`models.simple`)."""
+
+
+def _listed(value: object) -> object:
+    """That one word is a list of it."""
+    return [SIMPLE] if value == SIMPLE else value
 
 
 class Budget(Settings):
@@ -170,11 +179,15 @@ class SearchSpec(Body):
         description="random: random search with as many trials, after the strategy's, to compare "
         "with; a time budget leaves it as much time; never among the best",
     )
-    baselines: Items[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=(),
+    baselines: Annotated[
+        Items[Annotated[str, Field(min_length=1, max_length=100)]],
+        BeforeValidator(_listed, json_schema_input_type=Literal["simple"] | tuple[str, ...]),
+    ] = Field(
+        default=(SIMPLE,),
         max_length=16,
-        description="presets to compare with, trained by the same recipe after the strategy's "
-        "trials; never among the best, whatever the constraints",
+        description="what to compare with; simple: what a person would try first on such data, "
+        "scored on the test split after the finals; presets, trained by the same recipe after the "
+        "strategy's trials; never among the best, whatever the constraints",
     )
     force: bool = Field(
         False, description="whether to run what is refused as a likely mistake all the same"
@@ -217,6 +230,11 @@ class SearchSpec(Body):
     @property
     def families(self) -> tuple[str, ...]:
         return tuple(settings.family for settings in self.members)
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The baselines that are known networks."""
+        return tuple(name for name in self.baselines if name != SIMPLE)
 
     @property
     def looks_up(self) -> bool:

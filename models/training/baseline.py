@@ -23,7 +23,12 @@ from models.training.folds import mean_over
 from models.training.metrics import Goal, scores
 from models.training.values import ErrorUnit
 
-_Predictor = Callable[[Split], Tensor]
+Predictor = Callable[[Split], Tensor]
+"""What a network would say: logits of classes, or values in the deviations of the train split.
+
+Shapes:
+    -> (N, *task.outputs)
+"""
 
 _BATCH, _VALUES = 4096, 2**24
 
@@ -36,11 +41,12 @@ def baseline(dataset: Dataset, prefix: Literal["val", "test"]) -> dict[str, floa
         known = mean_over([baseline(dataset.in_fold(fold), "val") for fold in dataset.folds])
         return {name: value for name, value in known.items() if not name.endswith("_std")}
     split = dataset.validation if prefix == "val" else dataset.test
-    found = _scored(dataset, split, _predictor(dataset))
+    found = scored(dataset, split, _predictor(dataset), prefix)
     if dataset.task.name == "tabular_regression":
         median = dataset.train.y.median(dim=0).values
-        found["mae"] = _scored(dataset, split, lambda part: median.expand(len(part), -1))["mae"]
-    return {f"{prefix}_{name}": value for name, value in found.items()}
+        of_median = scored(dataset, split, lambda part: median.expand(len(part), -1), prefix)
+        found[f"{prefix}_mae"] = of_median[f"{prefix}_mae"]
+    return found
 
 
 def comparable(
@@ -85,7 +91,10 @@ def held_against(metric: str, goal: Goal, floor: Mapping[str, float]) -> tuple[s
     return None
 
 
-def _scored(dataset: Dataset, split: Split, predict: _Predictor) -> dict[str, float]:
+def scored(
+    dataset: Dataset, split: Split, predict: Predictor, prefix: Literal["val", "test"]
+) -> dict[str, float]:
+    """The metrics of the task of what is predicted, as `evaluate` names them."""
     score = scoring(dataset, Recipe())(torch.device("cpu"))
     is_sequence = dataset.task.name == "language_modeling"
     outputs = dataset.task.outputs * (split.y[0].numel() if is_sequence else 1)
@@ -93,7 +102,7 @@ def _scored(dataset: Dataset, split: Split, predict: _Predictor) -> dict[str, fl
     for start in range(0, len(split), batch):
         part = Split(split.x[start : start + batch], split.y[start : start + batch])
         score.update(predict(part), part.y)
-    return score.compute()
+    return {f"{prefix}_{name}": value for name, value in score.compute().items()}
 
 
 def season_of(dataset: Dataset) -> int:
@@ -104,16 +113,16 @@ def season_of(dataset: Dataset) -> int:
     part = Split(dataset.train.x[:_BATCH], dataset.train.y[:_BATCH])
 
     def error(season: int) -> float:
-        return (_seasonal(dataset, part, season, horizon) - part.y).square().mean().item()
+        return (seasonal(dataset, part, season, horizon) - part.y).square().mean().item()
 
     return min(seasons, key=error)
 
 
-def _predictor(dataset: Dataset) -> _Predictor:
+def _predictor(dataset: Dataset) -> Predictor:
     task, y = dataset.task, dataset.train.y
     if task.name == "forecasting":
         season, horizon = season_of(dataset), dataset.preprocessing["target"]["horizon"]
-        return lambda part: _seasonal(dataset, part, season, horizon)
+        return lambda part: seasonal(dataset, part, season, horizon)
     if y.is_floating_point():
         mean = y.mean(dim=0)
         return lambda part: mean.expand(len(part), -1)
@@ -127,7 +136,7 @@ def _predictor(dataset: Dataset) -> _Predictor:
     return lambda part: logits.expand(len(part), part.y.shape[1], -1)
 
 
-def _seasonal(dataset: Dataset, part: Split, season: int, horizon: int) -> Tensor:
+def seasonal(dataset: Dataset, part: Split, season: int, horizon: int) -> Tensor:
     """The values `season` steps before each step, the last ones again and again.
 
     Shapes:

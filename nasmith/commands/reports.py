@@ -34,7 +34,28 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
             f"{name} ranked {known['trials']} trials: Spearman {known['spearman']:.2f}, "
             f"Kendall {known['kendall']:.2f}"
         )
+    _print_simple(found)
     _print_supernets(found["supernets"])
+
+
+def _print_simple(found: Mapping[str, Any]) -> None:
+    """The simple models, beside each objective on validation and test."""
+    simple = found.get("simple")  # older servers give none
+    if not simple:
+        return
+    names = [objective["metric"] for objective in found["objectives"]]
+    shown = [*names, *(f"test_{name.removeprefix('val_')}" for name in names)]
+    rows = [
+        (
+            known["name"],
+            *({**known["validation"], **known["test"]}.get(name, "") for name in shown),
+            f"{known['seconds']:.1f}",
+            known["failure"] or "",
+        )
+        for known in simple
+    ]
+    print()
+    print_table(["simple model", *shown, "seconds", ""], rows)
 
 
 def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:

@@ -150,7 +150,7 @@ class TrainEvaluator:
             save_after=spec.fidelity_rule().pause_epochs,
             space=spec.members[0] if len(spec.members) == 1 else None,
             limits=spec.constraints,
-            free=[preset(name).architecture for name in spec.baselines],
+            free=[preset(name).architecture for name in spec.presets],
             error_unit=spec.errors_in,
             shared=Recipe.model_validate(shared),
             best_for=_decided_for(spec.objectives),

@@ -95,9 +95,10 @@ def stored_spec(document: Mapping[str, Any]) -> SearchSpec:
     Raises:
         SpecError: it names what is not here any more.
     """
-    # What says no format is of the first, had the errors of values in deviations, and tried nothing
-    # before its strategy was asked.
-    whole = {"format": 1, "errors_in": "deviations", "opening": "none", **document}
+    # What says no format is of the first, had the errors of values in deviations, tried nothing
+    # before its strategy was asked, and was compared with nothing that it does not name.
+    was = {"format": 1, "errors_in": "deviations", "opening": "none", "baselines": []}
+    whole = {**was, **document}
     if training := document.get("training"):  # there is none of a table
         whole["training"] = {**RECORDED, **training}
     whole["final"] = {"ties": "number", **document.get("final", {})}

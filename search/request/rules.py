@@ -19,7 +19,7 @@ from search.request.pretraining import pretraining_refusal
 from search.request.read import Draft
 from search.request.source import Source
 from search.space import SearchSpace
-from search.spec import SearchSpec
+from search.spec import SIMPLE, SearchSpec
 from search.strategy import strategies
 from search.weight_sharing.inheritance import SHARED_BY_NETWORKS, refusals
 from search.weight_sharing.one_shot import OneShotSettings
@@ -128,6 +128,8 @@ def _presets_are_networks_for_the_task(held: Held) -> Iterator[SpecProblem]:
     """In place of a recipe that is refused stands the default."""
     task = None if held.source is None else held.source.dataset.task
     for index, name in enumerate(held.spec.baselines):
+        if name == SIMPLE:
+            continue
         if name not in presets():
             message = f"unknown preset {shown(name)}, known are {', '.join(presets())}"
         elif name in held.spec.baselines[:index]:

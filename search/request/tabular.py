@@ -16,7 +16,7 @@ from search.request.dataset_facts import DatasetFacts
 from search.request.read import Draft
 from search.space import SearchSpace
 from search.spaces import TABLE, TableSettings
-from search.spec import SearchSpec
+from search.spec import SIMPLE, SearchSpec
 from search.strategy import ScoredSettings
 from search.trial import Candidate
 
@@ -43,6 +43,8 @@ class Tabular:
         spec = draft.spec
         if draft.has("space") and spec.space is None:
             draft = draft.filled(space=TableSettings(family=TABLE))
+        if draft.has("baselines") and spec.baselines == (SIMPLE,):  # of which a table has none
+            draft = draft.filled(baselines=())
         open_fields = FINAL.keys() - spec.final.model_fields_set
         return draft.filled(
             objectives=tuple(

@@ -93,7 +93,7 @@ def report(
     (`search.results.importance`).
 
     strategy, baseline: the fitness of the trials that count, in the order of asking.
-    presets: name, number and fitness of the trials of `spec.baselines`.
+    presets: name, number and fitness of the trials of `spec.presets`.
     finals: the final runs of each of them, by its number.
     floor: as of `best`.
     """
@@ -120,6 +120,34 @@ def report(
         }
         for index, objective in enumerate(spec.objectives)
     ]
+
+
+def simple_verdict(
+    spec: SearchSpec, items: Sequence[Mapping[str, Any]], simple: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """What is said before anything else of a winner that is no better than a simple model on
+    validation, by the first objective that both have; None of one that is.
+
+    items: of `best`. simple: results of `models.simple`, as JSON.
+    """
+    if not items:
+        return None
+    final = items[0]["final_metrics"] or {}
+    for objective in spec.objectives:
+        metric = objective.metric
+        known = {s["name"]: s["validation"][metric] for s in simple if metric in s["validation"]}
+        own = final[metric]["mean"] if metric in final else items[0]["search_metrics"].get(metric)
+        if not known or own is None:
+            continue
+        choose = max if objective.goal == "maximize" else min
+        name = choose(known, key=lambda n: known[n])
+        if choose(known[name], own) == own != known[name]:
+            return None
+        return (
+            f"A simple model is as good: {metric} of {name} is {known[name]:.6g}, the winner has "
+            f"{own:.6g}."
+        )
+    return None
 
 
 def column(run: Sequence[Fitness], index: int) -> list[float | None]:

@@ -84,12 +84,14 @@ def fit(
         note(f"Searching as {search.id}, {minutes:g} minutes at most:")
         _wait(search, is_own=is_own)
         search.download(folder, overwrite=True)
+        report = search.report()
+        simple = [known for known in report["simple"] if known["failure"] is None]
         result = {
             "search": search.id,
-            "leaderboard": list(_leaderboard(search)),
+            "leaderboard": [*_leaderboard(search), *map(_of_simple, simple)],
             "bundle": str(folder),
         }
-        verdict = search.report()["verdict"]
+        verdict = report["verdict"]
     if as_json:
         print_json(result)
     else:
@@ -179,8 +181,8 @@ def _wait(search: Search, *, is_own: bool) -> None:
 
 
 def _leaderboard(search: Search) -> Iterator[dict[str, Any]]:
-    """The retrained networks, the winner first, each with the mean test scores of its runs and the
-    mean seconds of one.
+    """The retrained networks, the winner first, each with the mean scores of its runs and the mean
+    seconds of one.
     """
     seconds: dict[int, list[float]] = {}
     for trial in search.trials(kind="final", state="completed"):
@@ -194,6 +196,10 @@ def _leaderboard(search: Search) -> Iterator[dict[str, Any]]:
                 "test": _means(final, "test_"),
                 "seconds": statistics.fmean(seconds[item["trial"]]),
             }
+
+
+def _of_simple(known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: known[name] for name in ("name", "validation", "test", "seconds")}
 
 
 def _means(final: Mapping[str, Any], prefix: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ from typing import TextIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.datasets.reference import load_dataset
+from models.simple import simple_results
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import run_ray_tune
@@ -28,6 +29,7 @@ from search.engine.serial import run_serial
 from search.request.opening import opening
 from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
+from search.spec import SIMPLE
 from service.logs import configure_logs
 from service.running.causes import cause
 from service.running.exits import Exit
@@ -176,17 +178,21 @@ class Driver:
             raise SearchFailedError(run.failed_reason)
         if not source.trains:
             return run.exhausted_reason or ""
+        ledger = Ledger(self._sessions, self._claim)
+        dataset = load_dataset(resolved.dataset.reference)
         publisher = Publisher(
-            Ledger(self._sessions, self._claim),
+            ledger,
             self._claim,
             self._settings.store_url,
             spec,
             self._requests.name,
-            load_dataset(resolved.dataset.reference),
+            dataset,
         )
         reason = publisher.publish(run.trials)
         if reason is not None:
             raise SearchFailedError(f"no bundle could be published: {reason}")
+        if SIMPLE in spec.baselines and not ledger.has_simple():
+            ledger.keep_simple([found.to_json() for found in simple_results(dataset)])
         return run.exhausted_reason or ""
 
     def _resolved(self) -> Resolved:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -15,7 +17,7 @@ from service.sql.database import Sessions
 from service.sql.events import event
 from service.sql.lease import Claim, change
 from service.sql.outages import outlast
-from service.sql.tables import Artifact, Trial
+from service.sql.tables import Artifact, Search, Trial
 from service.sql.trial_ends import end_trial
 from service.sql.trial_rows import trial_of
 
@@ -93,6 +95,24 @@ class Ledger:
                     row.event_sequence,
                     before=[TrialState.COMPLETED],
                 )
+
+        outlast(commit)
+
+    def has_simple(self) -> bool:
+        """Whether the results of simple models are here."""
+        with self._sessions.read() as session:
+            query = select(Search.simple.is_not(None)).where(Search.id == self._claim.search_id)
+            return bool(session.scalar(query))
+
+    def keep_simple(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Raises:
+            search.engine.journal.StaleOwnerError: another driver owns the search now.
+        """
+
+        def commit(again: bool) -> None:
+            with self._sessions.begin() as session:
+                change(session, self._claim, events=0, simple=list(results))
 
         outlast(commit)
 

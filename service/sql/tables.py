@@ -97,7 +97,7 @@ class Search(Base):
     given, and a stale one changes no row. Leases use the database's clock. `revision` grows with
     every change that a client can see and is the ETag. `event_sequence` is the number of the last
     event. `best` is the data of the last `best.changed` event. `floor`: what knows nothing of the
-    data scores on validation.
+    data scores on validation. `simple`: the results of simple models, once its finals have ended.
     """
 
     __tablename__ = "searches"
@@ -118,6 +118,7 @@ class Search(Base):
     dataset: Mapped[str] = mapped_column(String(100), default="", server_default="")
     warnings: Mapped[list[Any] | None]
     floor: Mapped[dict[str, Any] | None]
+    simple: Mapped[list[Any] | None]
     dataset_fingerprint: Mapped[str] = mapped_column(String(64))
     versions: Mapped[dict[str, Any]]
     trials_done: Mapped[int] = mapped_column(default=0)

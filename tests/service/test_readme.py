@@ -98,6 +98,9 @@ def test_from_a_file_to_a_model(server: LocalServer, tmp_path: Path) -> None:
     first = result["leaderboard"][0]
     assert first["name"].startswith("mlp (trial ") and first["seconds"] > 0
     assert first["test"]["test_accuracy"] > 0.7  # by a threshold of the first column
+    names = [entry["name"] for entry in result["leaderboard"][1:]]
+    assert names == ["histogram_gradient_boosting", "logistic_regression"]
+    assert all(0 < e["test"]["test_accuracy"] <= 1 for e in result["leaderboard"])
     predicted = subprocess.run(
         [sys.executable, f"{result['bundle']}/predict.py", str(tmp_path / "levels.csv")],
         capture_output=True,

@@ -51,7 +51,7 @@ def preset_candidate(name: str, spec: SearchSpec) -> Candidate:
 
 @stages.register("baseline")
 class Baseline(Stage):
-    """First the presets of `spec.baselines`, in their order; then, with `spec.baseline`, random
+    """First the presets of the baselines, in their order; then, with `spec.baseline`, random
     search without repeats and as long as the strategy's: a function of seed, number and its own
     earlier trials. It knows nothing of the strategy's trials, and they nothing of it.
 
@@ -67,7 +67,7 @@ class Baseline(Stage):
         self._space, self._archive = given.space, earlier.archive
         self._candidates = earlier[Candidates]
         self._seed, self._is_random = spec.stream_seed, spec.baseline is not None
-        self._presets = [preset_candidate(name, spec) for name in spec.baselines]
+        self._presets = [preset_candidate(name, spec) for name in spec.presets]
         self._first: int | None = None
         self._known: set[bytes] = set()
         self._started = self._counted = self._refusals = 0
@@ -77,7 +77,7 @@ class Baseline(Stage):
     @classmethod
     def counts(cls, spec: SearchSpec, distinct: float) -> int:
         drawn = Candidates.counts(spec, distinct) if spec.baseline else 0
-        return drawn + len(spec.baselines)
+        return drawn + len(spec.presets)
 
     @property
     def wants(self) -> bool:

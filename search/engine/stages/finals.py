@@ -44,7 +44,7 @@ class Finals(Stage):
     @classmethod
     def counts(cls, spec: SearchSpec, distinct: float) -> int:
         best = min(spec.final.top, Candidates.counts(spec, distinct))
-        return (best + len(spec.baselines)) * spec.final.seeds
+        return (best + len(spec.presets)) * spec.final.seeds
 
     @property
     def wants(self) -> bool:

@@ -73,7 +73,7 @@ class Reports:
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
             return {
-                "verdict": self._verdict(tenant_id, search_id),
+                **self._judged(tenant_id, search_id),
                 **self._kept[key],
                 "supernets": self._supernets(tenant_id, search_id),
             }
@@ -109,12 +109,19 @@ class Reports:
             SearchRepository(session, tenant_id).check(search_id)
             return TrialRepository(session, tenant_id, search_id).last_end()
 
-    def _verdict(self, tenant_id: str, search_id: str) -> str | None:
-        """Of the winner."""
+    def _judged(self, tenant_id: str, search_id: str) -> Document:
+        """The verdict on the winner, and the simple models beside it."""
+        from search.request.read import stored_spec
+        from search.results.report import simple_verdict
+
         with self._sessions.read() as session:
             search = SearchRepository(session, tenant_id).get(search_id)
             items = best_items(search, TrialRepository(session, tenant_id, search_id))
-        return items[0]["verdict"] if items else None
+            spec, simple = search.spec, list(search.simple or ())
+        verdict = items[0]["verdict"] if items else None
+        if verdict is None and simple:
+            verdict = simple_verdict(stored_spec(spec), items, simple)
+        return {"verdict": verdict, "simple": simple}
 
     def _supernets(self, tenant_id: str, search_id: str) -> list[Document]:
         """Always as they are now: their curves grow."""
@@ -151,7 +158,7 @@ class Reports:
             outcomes = trials.outcomes()
             first = trials.first_of_baseline()
             spec = stored_spec(search.spec)
-            presets = {} if first is None else dict(enumerate(spec.baselines, first))
+            presets = {} if first is None else dict(enumerate(spec.presets, first))
             numbers = [
                 o.number
                 for o in outcomes

@@ -269,10 +269,24 @@ class SupernetReport(BaseModel):
     ending: str = Field(description="why it ended, for people")
 
 
+class SimpleRead(BaseModel):
+    """A simple model on the splits of the search; test was scored once, after the finals."""
+
+    name: str
+    validation: dict[str, float]
+    test: dict[str, float]
+    seconds: float = Field(description="of fitting it", ge=0)
+    failure: str | None = Field(description="why it has no result; null: it has")
+
+
 class ReportRead(BaseModel):
     verdict: str | None = Field(
-        description="says that the winner is no better than the dataset's baseline; null: it is, "
-        "or that is unknown"
+        description="says that the winner is no better than the dataset's baseline, or than a "
+        "simple model; null: it is, or that is unknown"
+    )
+    simple: list[SimpleRead] = Field(
+        description="what a person would try first; empty before the end, and where `baselines` "
+        "has no simple"
     )
     objectives: list[ObjectiveReport]
     rank_correlations: dict[str, RankCorrelation] = Field(

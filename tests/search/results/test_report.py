@@ -17,7 +17,7 @@ from models.recipe import Recipe
 from search.engine.stages.candidates import CANDIDATE
 from search.engine.stages.finals import FINAL
 from search.objectives import fitness
-from search.results.report import best, choose_final
+from search.results.report import best, choose_final, simple_verdict
 from search.spec import SearchSpec
 from search.trial import Candidate, Trial, TrialState
 
@@ -226,3 +226,26 @@ def test_permuting_the_test_metrics_changes_no_choice(data: str, seed: int) -> N
         first = choose_final(of, runs[start : start + 3])
         second = choose_final(of, permuted[start : start + 3])
         assert first is not None and second is not None and first.number == second.number
+
+
+def simple(name: str, **metrics: float) -> dict[str, Any]:
+    validation = {n: v for n, v in metrics.items() if n.startswith("val_")}
+    return {"name": name, "validation": validation, "test": {}, "seconds": 1.0, "failure": None}
+
+
+def test_a_simple_model_that_is_as_good_is_said_first() -> None:
+    of = spec()
+    first = candidate(0, of, val_accuracy=0.95)
+    runs = [final(1 + seed, first, seed, val_accuracy=a) for seed, a in enumerate((0.88, 0.92))]
+    items = best(of, [first, *runs])  # 0.9 in mean, whatever the search had seen
+    weak, equal = simple("weak", val_accuracy=0.8), simple("equal", val_accuracy=0.9)
+    assert simple_verdict(of, items, [weak]) is None
+    assert simple_verdict(of, items, [weak, equal]) == (
+        "A simple model is as good: val_accuracy of equal is 0.9, the winner has 0.9."
+    )
+    assert simple_verdict(of, [], [equal]) is None
+    assert simple_verdict(of, items, [simple("failed")]) is None
+    losses = spec(objectives=[{"metric": "val_loss", "goal": "minimize"}])
+    found = best(losses, [candidate(0, losses, val_loss=0.5)])
+    assert simple_verdict(losses, found, [simple("more", val_loss=0.6)]) is None
+    assert "of less is 0.4" in str(simple_verdict(losses, found, [simple("less", val_loss=0.4)]))

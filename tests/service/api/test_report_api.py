@@ -90,6 +90,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
     search_id = submit(client, **SMALL)
     assert client.get(f"/v1/searches/{search_id}/report").json() == {
         "verdict": None,
+        "simple": [],
         "objectives": [
             {
                 "metric": "val_accuracy",
