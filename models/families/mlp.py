@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -27,7 +27,9 @@ class MlpSettings(FamilySettings):
     """Fully connected layers. Width, activation and link are decided for each layer."""
 
     depth: Searchable[Annotated[int, Field(ge=0, le=MAX_DEPTH)]] = Field(
-        Range(1, 4), description="hidden layers; 0: a linear map"
+        Range(1, 4),
+        description="hidden layers; 0: a linear map. Left open it is from 0 to 4, but from 1 where "
+        "weights are shared",
     )
     width: Searchable[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = Field(
         Choice((16, 32, 64, 128)), description="units of a layer"
@@ -47,6 +49,11 @@ class MlpSettings(FamilySettings):
     dropout: Searchable[Annotated[float, Field(ge=0, lt=1)]] = Field(
         Choice((0.0, 0.1, 0.3)), description="after every activation"
     )
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        if shares_weights or "depth" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"depth": Range(0, 4)})
 
 
 class Layer(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.architecture import Architecture
-from models.domains import Choice, Range, Scalar
+from models.domains import Choice, Range, Scalar, as_domain
 from models.exporters.source import source
 from models.family import InfeasibleError, families
 from models.recipe import Recipe
@@ -115,3 +115,11 @@ def test_the_text_reads_as_a_person_would_write_it() -> None:
         "self.output = nn.Linear(32, 3)",
     ]
     assert "\n".join(f"        {line}" for line in lines) in text
+
+
+def test_a_depth_that_is_left_open_may_be_a_linear_map() -> None:
+    open_one, said = FAMILY.Settings(), FAMILY.Settings.model_validate({"depth": 2})
+    assert as_domain(open_one.for_task(TASK).depth).values() == (0, 1, 2, 3, 4)
+    assert said.for_task(TASK) == said
+    assert open_one.for_task(TASK, shares_weights=True) == open_one
+    assert as_domain(open_one.depth).values() == (1, 2, 3, 4), "what older searches mean"
