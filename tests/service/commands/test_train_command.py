@@ -100,6 +100,7 @@ LABELLED = {
     "mlp": Task(MULTILABEL, (5,), 3),
     "cnn_cell": _PICTURES,
     "cnn_stages": _PICTURES,
+    "text_cnn": Task(MULTILABEL, (16,), 3, vocabulary=9),
     "transformer": Task(MULTILABEL, (16,), 3, vocabulary=9),
 }
 """Samples with labels that the families take."""
