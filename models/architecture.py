@@ -57,12 +57,14 @@ class Decision:
     """One point of choice.
 
     `when` makes it conditional, as data: `(("nodes", (3, 4)),)` is active where the decision
-    `nodes` is active and holds 3 or 4. A decision comes after those that it names.
+    `nodes` is active and holds 3 or 4. A decision comes after those that it names. `absent` is what
+    architectures without it mean, which are older than it is; None: they do not stand in its space.
     """
 
     name: str
     domain: Domain
     when: When = ()
+    absent: Scalar | None = None
 
     def is_active(self, values: Mapping[str, object]) -> bool:
         """Whether `values`, the active decisions so far, switch this one on."""
@@ -127,7 +129,8 @@ class Architecture:
 
 
 def active_values(decisions: Iterable[Decision], values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The values of the active decisions, parsed by their domains.
+    """The values of the active decisions, parsed by their domains; of one that is left out what it
+    means by that.
 
     Raises:
         ValueError: a decision without a value, a value outside its domain, or a name unknown or
@@ -137,10 +140,11 @@ def active_values(decisions: Iterable[Decision], values: Mapping[str, Scalar]) -
     for decision in decisions:
         if decision.when and not decision.is_active(active):
             continue
-        if decision.name not in values:
+        value = values.get(decision.name, decision.absent)
+        if value is None:
             raise ValueError(f"decision {decision.name!r} has no value")
         try:
-            active[decision.name] = decision.domain.parse(values[decision.name])
+            active[decision.name] = decision.domain.parse(value)
         except ValueError as error:
             raise ValueError(f"decision {decision.name!r}: {error}") from None
     if extra := sorted(set(values) - set(active)):

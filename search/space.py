@@ -184,14 +184,15 @@ class SearchSpace:
 
     def nearest(self, architecture: Architecture, recipe: Mapping[str, Scalar]) -> Candidate:
         """The candidate of the values that are nearest to those of an architecture of one of the
-        families here and to the fields of a recipe; whatever they lack is in the middle of its
-        domain.
+        families here and to the fields of a recipe; whatever they lack is what they mean by that,
+        or in the middle of its domain.
         """
         wanted, values = self._named(architecture), dict[str, Scalar]()
         for decision in self.decisions:
             if decision.is_active(values):
                 domain, name = decision.domain, decision.name
-                values[name] = domain.nearest(wanted[name]) if name in wanted else domain.middle
+                value = wanted.get(name, decision.absent)
+                values[name] = domain.middle if value is None else domain.nearest(value)
                 if name in self._recipe_names and _field(name) in recipe:
                     values[name] = domain.nearest(recipe[_field(name)])
         return self._assembled(values)

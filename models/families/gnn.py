@@ -266,7 +266,7 @@ class Gnn:
             decisions.append(Decision("readout", as_domain(settings.readout)))
         jumping = as_domain(settings.jumping)
         if True in jumping.values():
-            decisions.append(Decision("jumping", jumping, any_layer))
+            decisions.append(Decision("jumping", jumping, any_layer, absent=False))
         for layer in range(1, max(counts) + 1):
             deep = condition("layers", settings.layers, [c for c in counts if c >= layer])
             place = f"layer_{layer}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from models.decisions import Values, condition, domain_values, flag, integer, op
 from models.domains import Choice, Range, as_domain
 from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
+from models.operations.numeric_embedding import Periodic, Piecewise
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
@@ -20,12 +21,26 @@ from models.writing import Call, call_lines, module_text
 
 MAX_DEPTH = 32
 MAX_WIDTH = 16_384
+MAX_EMBEDDING = 256
 NORMS = ("none", "batch", "layer")
+EMBEDDINGS: Mapping[str, type[Periodic] | type[Piecewise]] = {
+    "periodic": Periodic,
+    "piecewise": Piecewise,
+}
 
 
 class MlpSettings(FamilySettings):
     """Fully connected layers. Width, activation and link are decided for each layer."""
 
+    embedding: Searchable[Literal["none", "periodic", "piecewise"]] = Field(
+        "none",
+        description="what each number becomes before the first layer: waves of learned "
+        "frequencies, or how far it is in each of some bins. Left open all are searched, but none "
+        "where weights are shared",
+    )
+    embedding_size: Searchable[Annotated[int, Field(ge=1, le=MAX_EMBEDDING)]] = Field(
+        Choice((4, 8, 16)), description="values that a number becomes"
+    )
     depth: Searchable[Annotated[int, Field(ge=0, le=MAX_DEPTH)]] = Field(
         Range(1, 4),
         description="hidden layers; 0: a linear map. Left open it is from 0 to 4, but from 1 where "
@@ -51,9 +66,11 @@ class MlpSettings(FamilySettings):
     )
 
     def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
-        if shares_weights or "depth" in self.model_fields_set:
+        if shares_weights:
             return self
-        return self.model_copy(update={"depth": Range(0, 4)})
+        found = {"depth": Range(0, 4), "embedding": Choice(("none", *EMBEDDINGS))}
+        said = self.model_fields_set
+        return self.model_copy(update={n: value for n, value in found.items() if n not in said})
 
 
 class Layer(nn.Module):
@@ -88,25 +105,38 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Layers and a linear map.
+    """Layers and a linear map, of numbers as they are or of what `embedding` makes of them.
 
     Shapes:
         (N, features) -> (N, task.outputs) logits or values
     """
 
     def __init__(
-        self, layers: Sequence[Layer], features: int, outputs: int, dropout: float
+        self,
+        layers: Sequence[Layer],
+        features: int,
+        outputs: int,
+        dropout: float,
+        embedding: tuple[str, int] | None = None,
     ) -> None:
+        """embedding: one of `EMBEDDINGS`, and its size."""
         super().__init__()
-        self.features = features
+        self.features, self.embedded = features, embedding
+        width = features
+        if embedding is not None:
+            name, size = embedding
+            self.embedding = EMBEDDINGS[name](features, size)
+            width = features * size
         self.layers = [f"layer_{number}" for number in range(1, len(layers) + 1)]
         for name, layer in zip(self.layers, layers, strict=True):
             self.add_module(name, layer)
         self.dropout = nn.Dropout(dropout)
-        width = layers[-1].linear.out_features if layers else features
+        width = layers[-1].linear.out_features if layers else width
         self.output = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.embedded is not None:
+            x = self.embedding(x)
         for name in self.layers:
             x = self.get_submodule(name)(x)
         outputs: Tensor = self.output(self.dropout(x))
@@ -118,7 +148,8 @@ class Network(nn.Module):
 
 @families.register("mlp")
 class Mlp:
-    """Decisions: `depth`, `norm`, `dropout`, and for each layer from 1 on `layer_{i}_width`,
+    """Decisions: `embedding`, where it is not left at none, and its `embedding_size`; `depth`,
+    `norm`, `dropout`, and for each layer from 1 on `layer_{i}_width`,
     `layer_{i}_activation` and `layer_{i}_residual`.
     """
 
@@ -134,7 +165,7 @@ class Mlp:
         _check_task(task)
         depths = domain_values(settings.depth)
         hidden = condition("depth", settings.depth, [depth for depth in depths if depth > 0])
-        decisions = [Decision("depth", as_domain(settings.depth))]
+        decisions = [*_embedding_decisions(settings), Decision("depth", as_domain(settings.depth))]
         if max(depths) > 0:
             decisions += [
                 Decision("norm", as_domain(settings.norm), hidden),
@@ -152,16 +183,23 @@ class Mlp:
         _check_task(task)
         values, width = architecture.decisions, task.input_shape[0]
         layers: list[Layer] = []
+        embedding = _embedding(values)
+        if embedding is not None:
+            width *= embedding[1]
         for number in range(1, integer(values, "depth", low=0) + 1):
             layer = _layer(values, number, width, recipe.batch_norm)
             width = layer.linear.out_features
             layers.append(layer)
-        return Network(layers, task.input_shape[0], task.outputs, recipe.dropout)
+        return Network(layers, task.input_shape[0], task.outputs, recipe.dropout, embedding)
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
-        """The architecture itself, but that a dropout of 0 is the number 0.0."""
+        """The architecture itself, but that a dropout of 0 is the number 0.0, and that no embedding
+        is none.
+        """
         values = dict(architecture.decisions)
+        if values.get("embedding") == "none":
+            del values["embedding"]
         if "dropout" in values:
             values["dropout"] = share(values, "dropout")
         return Architecture("mlp", values)
@@ -171,7 +209,26 @@ class Mlp:
         if not isinstance(network, Network):
             raise TypeError(f"expected a network of the family mlp, got {type(network).__name__}")
         layers = [network.get_submodule(name) for name in network.layers]
-        return Definition((Layer,) if layers else (), _text(network))
+        used: list[type[nn.Module]] = [Layer] if layers else []
+        if network.embedded is not None:
+            used.append(type(network.embedding))
+        return Definition(tuple(used), _text(network))
+
+
+def _embedding_decisions(settings: MlpSettings) -> list[Decision]:
+    domain = as_domain(settings.embedding)
+    if domain.values() == ("none",):
+        return []
+    when = condition("embedding", settings.embedding, tuple(EMBEDDINGS))
+    size = Decision("embedding_size", as_domain(settings.embedding_size), when)
+    return [Decision("embedding", domain, absent="none"), size]
+
+
+def _embedding(values: Values) -> tuple[str, int] | None:
+    """Its name and size."""
+    if values.get("embedding", "none") == "none":
+        return None
+    return option(values, "embedding", EMBEDDINGS), integer(values, "embedding_size")
 
 
 def _layer(values: Values, number: int, inputs: int, batch_norm: bool) -> Layer:
@@ -190,6 +247,11 @@ def _layer(values: Values, number: int, inputs: int, batch_norm: bool) -> Layer:
 
 def _text(network: Network) -> str:
     constructor, forward = [], []
+    if network.embedded is not None:
+        name, size = network.embedded
+        made = f"{EMBEDDINGS[name].__name__}({network.features}, {size})"
+        constructor.append(f"self.embedding = {made}")
+        forward.append("x = self.embedding(x)")
     for name in network.layers:
         call = Call("Layer", _arguments(network.get_submodule(name)))
         constructor += call_lines(f"self.{name} = ", call)

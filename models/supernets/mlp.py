@@ -48,6 +48,10 @@ class MlpRelaxation:
         if task is not None:
             Mlp.decisions(settings, task)
         _fixed(settings)
+        if as_domain(settings.embedding).values() != ("none",):
+            raise InfeasibleError(
+                "embedding", "networks that share weights have the embedding none, got another"
+            )
         if (count := as_domain(settings.width).size) > MAX_WIDTHS:
             raise InfeasibleError(
                 "width",

@@ -75,3 +75,12 @@ def test_inactive_decisions_have_no_value() -> None:
 def test_wrong_values_are_named(values: dict[str, Scalar], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         active_values(CONDITIONAL, values)
+
+
+def test_what_a_later_decision_means_where_it_is_left_out() -> None:
+    later = Decision("embedding", Choice(("none", "waves")), absent="none")
+    assert active_values([later], {}) == {"embedding": "none"}
+    assert active_values([later], {"embedding": "waves"}) == {"embedding": "waves"}
+    narrowed = Decision("embedding", Choice(("waves",)), absent="none")
+    with pytest.raises(ValueError, match="got 'none', allowed are"):
+        active_values([narrowed], {})

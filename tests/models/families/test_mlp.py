@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import itertools
+import math
+from statistics import NormalDist
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,7 +14,9 @@ from models.architecture import Architecture
 from models.domains import Choice, Range, Scalar, as_domain
 from models.exporters.source import source
 from models.family import InfeasibleError, families
+from models.operations.numeric_embedding import Periodic, Piecewise
 from models.recipe import Recipe
+from models.supernets import supernets
 from models.task import Task
 
 FAMILY = families["mlp"]
@@ -120,6 +126,60 @@ def test_the_text_reads_as_a_person_would_write_it() -> None:
 def test_a_depth_that_is_left_open_may_be_a_linear_map() -> None:
     open_one, said = FAMILY.Settings(), FAMILY.Settings.model_validate({"depth": 2})
     assert as_domain(open_one.for_task(TASK).depth).values() == (0, 1, 2, 3, 4)
-    assert said.for_task(TASK) == said
+    assert said.for_task(TASK).depth == 2
     assert open_one.for_task(TASK, shares_weights=True) == open_one
     assert as_domain(open_one.depth).values() == (1, 2, 3, 4), "what older searches mean"
+
+
+def test_a_number_is_how_far_it_has_come_in_each_bin() -> None:
+    """Equation 1 of Gorishniy et al., worked out for each bin."""
+    piecewise = Piecewise(2, 4)
+    edges = [NormalDist().inv_cdf(0.01 + 0.98 * place / 4) for place in range(5)]
+    x = torch.tensor([[-9.0, 0.3], [0.0, 9.0]])
+    found = piecewise(x).view(2, 2, 4)
+    for row, column in itertools.product(range(2), range(2)):
+        for place in range(4):
+            low, high = edges[place], edges[place + 1]
+            share = (float(x[row, column]) - low) / (high - low)
+            share = share if place == 0 else max(share, 0.0)
+            share = share if place == 3 else min(share, 1.0)
+            assert float(found[row, column, place]) == pytest.approx(share, abs=1e-4)
+    assert piecewise.edges[2] == pytest.approx(0, abs=1e-6)
+    assert torch.equal(Piecewise(1, 1)(torch.tensor([[2.0]])) > 0, torch.tensor([[True]]))
+
+
+def test_a_number_is_waves_that_all_numbers_map_alike() -> None:
+    periodic = Periodic(2, 3, frequencies=2)
+    x = torch.tensor([[0.5, -2.0]])
+    weight, bias = periodic.linear.weight, periodic.linear.bias
+    for column in range(2):
+        frequencies = periodic.frequencies[column].tolist()
+        angles = [2 * math.pi * one * float(x[0, column]) for one in frequencies]
+        waves = torch.tensor([*map(math.cos, angles), *map(math.sin, angles)])
+        expected = (weight @ waves + bias).relu()
+        torch.testing.assert_close(periodic(x)[0, 3 * column : 3 * column + 3], expected)
+
+
+@pytest.mark.parametrize("embedding", ["periodic", "piecewise"])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_an_embedded_network_is_written_down(embedding: str, depth: int) -> None:
+    layers = [(6, "relu", False)] * depth
+    plain = mlp(*layers)
+    values = {**plain.decisions, "embedding": embedding, "embedding_size": 4}
+    architecture = Architecture("mlp", values)
+    network = FAMILY.build(architecture, TASK, Recipe())
+    module = ModuleType("model")
+    text = source(network, architecture, TASK)
+    exec(compile(text, "model.py", "exec"), vars(module))  # noqa: S102 - text that we wrote
+    written = module.build()
+    written.load_state_dict(network.state_dict())
+    x = torch.randn(5, 13)
+    assert torch.equal(written(x), network(x))
+    none = Architecture("mlp", {**plain.decisions, "embedding": "none"})
+    assert FAMILY.canonical(none) == FAMILY.canonical(plain) != FAMILY.canonical(architecture)
+
+
+def test_an_embedded_space_shares_no_weights() -> None:
+    settings = {"norm": "none", "dropout": 0.0, "embedding": "piecewise"}
+    with pytest.raises(InfeasibleError, match="have the embedding none"):
+        supernets["mlp"].check(FAMILY.Settings.model_validate(settings))

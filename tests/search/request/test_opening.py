@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from models.family import families
 from models.presets import preset
 from search.engine.journal import MemoryJournal
 from search.engine.replay import replay
@@ -23,7 +24,7 @@ WINE: dict[str, Any] = {
     "strategy": {"name": "bananas"},
 }
 IMAGES: dict[str, Any] = {**WINE, "dataset": "digits"}
-LINEAR = preset("linear").architecture
+LINEAR, FAMILY = preset("linear").architecture, families["mlp"]
 
 
 def names(body: dict[str, Any]) -> list[str]:
@@ -49,7 +50,8 @@ def proposals(resolved: Resolved, number: int) -> list[tuple[str | None, Any]]:
 
 def test_the_known_networks_of_a_space_come_first_and_the_simple_one_before_all() -> None:
     found = proposals(resolve(WINE), 3)
-    assert found[0] == ("preset:linear", LINEAR)
+    assert found[0][0] == "preset:linear"
+    assert FAMILY.canonical(found[0][1]) == LINEAR, "it says that numbers have no embedding"
     origin, neighbour = found[1]  # widths are 16 to 256 here, norms and dropout are searched
     assert origin == "preset:mlp-100" and neighbour.decisions["depth"] == 1
     assert found[2][0] is None
@@ -98,8 +100,9 @@ def test_the_architectures_of_a_person_come_before_the_known_ones() -> None:
     resolved = resolve(body)
     assert resolve(resolved.spec.to_json()).spec == resolved.spec
     first, second = proposals(resolved, 2)
+    own["decisions"]["embedding"] = "none"  # which is what it meant by saying nothing
     assert first[0] == OF_REQUEST and first[1].to_json() == own
-    assert second == ("preset:linear", LINEAR)
+    assert second[0] == "preset:linear" and FAMILY.canonical(second[1]) == LINEAR
 
 
 @pytest.mark.parametrize(
