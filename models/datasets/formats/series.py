@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, series
+from models.datasets import Dataset, sentinels, series
 from models.datasets.amounts import number_of
 from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import (
@@ -25,6 +25,7 @@ from models.datasets.columns import (
 from models.datasets.decimals import of_own_sign
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
+from models.datasets.guessed_kind import cells_of
 from models.datasets.kinds import PLAIN
 from models.datasets.steps import calendar_of, cycles_of, leads, step_of
 from models.datasets.times import (
@@ -75,6 +76,9 @@ class Series:
             *_of_signs(table, names),
             *_of_cells(table, names, values, told, options),
         ]
+        for name in names:
+            cells = cells_of(name, table.texts[name], table.decimal, _missing_words(options))
+            remarks += sentinels.of_numbers(cells)
         rows = _rows(table, options, time)
         values = values[rows.order]
         _check_targets(targets, [values[:, names.index(name)] for name in targets])
@@ -446,12 +450,17 @@ def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> No
             )
 
 
+def _missing_words(options: Options) -> tuple[str, ...]:
+    """In lower case."""
+    words = MISSING_WORDS if options.missing is None else options.missing
+    return tuple(word.strip().lower() for word in words)
+
+
 def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64]:
     """The number of every cell, NaN where it shows none."""
     import pyarrow.compute as pc
 
-    words = MISSING_WORDS if options.missing is None else options.missing
-    missing = {word.strip().lower() for word in words}
+    missing = set(_missing_words(options))
     encoded = texts.combine_chunks().dictionary_encode()
     dictionary = encoded.dictionary
     numbers = np.full(len(dictionary), np.nan)

@@ -109,3 +109,17 @@ def test_targets_are_told_too(tmp_path: Path) -> None:
     dataset = read(tmp_path, csv(columns), "tabular_regression", target="y")
     (remark,) = [remark for remark in dataset.remarks if remark.code == "sentinel_values"]
     assert remark.count == 8 and "rows should be left out" in remark.message
+
+
+def test_those_of_a_series_are_told_and_may_be_missing(tmp_path: Path) -> None:
+    load = [f"{step % 24 + 0.5}" for step in range(ROWS)]
+    load[100] = load[200] = load[300] = "-999"
+    content = csv({"t": [str(step) for step in range(ROWS)], "load": load})
+    of = {"time": "t", "target": "load", "window": 4, "horizon": 2}
+    dataset = read(tmp_path, content, "forecasting", **of)
+    found = [r for r in dataset.remarks if r.code == "sentinel_values"]
+    assert [(remark.where, remark.count) for remark in found] == [("load", 3)]
+    dataset = read(tmp_path, content, "forecasting", missing=["-999"], **of)
+    assert not [r for r in dataset.remarks if r.code == "sentinel_values"]
+    (column,) = [column for column in dataset.columns if column.name == "load"]
+    assert column.missing == 3 and dataset.preprocessing["missing"] == ["-999"]
