@@ -182,7 +182,7 @@ _REPORT: dict[str, Any] = {
             "presets": [{"preset": "lenet-5", "trial": 60, "value": 0.9694, "final_metrics": None}],
             "difference": {
                 "trials": 30,
-                "final": {"difference": 0.0084, "low": 0.0028, "high": 0.0112},
+                "final": {"difference": 0.0084, "low": None, "high": None},
                 "mean": {"difference": 0.031, "low": 0.012, "high": 0.049},
             },
             "importance": [
