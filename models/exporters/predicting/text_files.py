@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,10 @@ def read_table(
     if twice := [n for n in known if f"{n}.1" in names and f"{n}.1" not in known]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
     told = [message for code, message in head.told if code == "second_header"]
-    columns = _columns(chain(first[head.skipped :], reader), names, line + 2, told)
+    rows: Iterable[list[str]] = chain(first[head.skipped :], reader)
+    if head.is_named:
+        rows = _without(next(filter(None, first), []), rows, told)
+    columns = _columns(rows, names, line + 2, told)
     whole = list(columns.values())
     last = [cells[-1] for cells in whole if len(cells) > 1]
     if last and is_total(last, lambda place: whole[place][:-1]):
@@ -97,6 +100,18 @@ def read_table(
         told.append(f"the last row, with {shown!r}, sums up the others and is left out")
         columns = {name: cells[:-1] for name, cells in columns.items()}
     return {name: cells for name, cells in columns.items() if name}, told
+
+
+def _without(header: list[str], rows: Iterable[list[str]], told: list[str]) -> Iterator[list[str]]:
+    """The rows but those that are the header once more."""
+    again = 0
+    for row in rows:
+        if row and row == header:
+            again += 1
+        else:
+            yield row
+    if again:
+        told.append(f"rows that are the header once more are left out: {again}")
 
 
 def _columns(
