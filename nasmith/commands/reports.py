@@ -34,6 +34,8 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
             f"{name} ranked {known['trials']} trials: Spearman {known['spearman']:.2f}, "
             f"Kendall {known['kendall']:.2f}"
         )
+    for metric, known in found.get("reliability", {}).items():  # older servers give none
+        print(_reliability_line(metric, known))
     _print_simple(found)
     _print_supernets(found["supernets"])
 
@@ -131,6 +133,17 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         yield from _difference_lines(objective["difference"])
     for item in objective["importance"]:
         yield f"{item['share']:>6.1%}  {item['decision']}"
+
+
+def _reliability_line(metric: str, known: Mapping[str, Any]) -> str:
+    said = [f"{metric} of {known['candidates']} retrained"]
+    if known["spearman"] is not None:
+        said.append(f"ranked as in the search with Spearman {known['spearman']:.2f}")
+    if known["noise"] is not None:
+        said.append(f"noise of a repeat {known['noise']:.2g}")
+    if known["spread"] is not None:
+        said.append(f"spread between them {known['spread']:.2g}")
+    return ", ".join(said)
 
 
 def _print_supernets(supernets: Sequence[Mapping[str, Any]]) -> None:

@@ -169,6 +169,9 @@ _REPORT: dict[str, Any] = {
         }
     ],
     "rank_correlations": {"synflow": {"spearman": 0.71, "kendall": 0.53, "trials": 30}},
+    "reliability": {
+        "val_accuracy": {"candidates": 3, "spearman": 0.5, "noise": 0.0021, "spread": 0.0034}
+    },
     "objectives": [
         {
             "metric": "val_accuracy",

@@ -32,6 +32,7 @@ class _Material:
     spec: SearchSpec
     outcomes: list[Outcome]
     presets: dict[int, str]
+    retrained: list[tuple[Trial, list[Trial]]]
     finals: dict[int, list[Trial]]
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
@@ -47,8 +48,9 @@ class _Runs:
 
 
 class Reports:
-    """The items of `search.results.report.report`, one an objective, and the rank correlations of
-    `search.results.rank_correlation`.
+    """The items of `search.results.report.report`, one an objective, the rank correlations of
+    `search.results.rank_correlation`, and how far the ranking can be trusted
+    (`search.results.reliability`).
 
     A report takes a second of a core. They are worked out one at a time, with no connection held,
     and kept until something has ended in their search, be it a trial that had ended before.
@@ -166,14 +168,16 @@ class Reports:
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
             # A preset that the strategy had trained was answered from there, and so are its finals.
-            runs = final_runs([trial_of(row) for row in trials.finals()]) if presets else {}
+            runs = final_runs([trial_of(row) for row in trials.finals()])
+            chosen = [trial_of(row) for row in trials.of_numbers(list(runs))]
+            retrained = [(trial, runs[trial.number]) for trial in chosen if trial.kind.competes]
             rows = trials.of_numbers(list(presets))
             finals = {
                 row.number: next((runs[n] for n in (row.number, row.source) if n in runs), [])
                 for row in rows
             }
             return _Material(
-                spec, outcomes, presets, finals, results, trials.results(), search.floor
+                spec, outcomes, presets, retrained, finals, results, trials.results(), search.floor
             )
 
 
@@ -218,4 +222,20 @@ def _report(material: _Material, lookup: Lookup) -> Document:
             spec, strategy, baseline, presets, material.finals, importances, material.floor
         ),
         "rank_correlations": rank_correlations(material.scored),
+        "reliability": _reliability(spec, material.retrained),
     }
+
+
+def _reliability(spec: SearchSpec, retrained: list[tuple[Trial, list[Trial]]]) -> Document:
+    """Of each objective that the finals score on validation."""
+    from search.results.reliability import reliability
+
+    found = {}
+    for metric in (o.metric for o in spec.objectives if o.metric.startswith("val_")):
+        scores = [
+            (trial.metrics[metric], [run.metrics[metric] for run in runs if metric in run.metrics])
+            for trial, runs in retrained
+        ]
+        if (known := reliability(scores)) is not None:
+            found[metric] = known
+    return found

@@ -243,6 +243,26 @@ class RankCorrelation(BaseModel):
     trials: int = Field(ge=3)
 
 
+class Reliability(BaseModel):
+    """How far the order of candidates can be trusted, by the final runs of the best."""
+
+    candidates: int = Field(description="that were retrained", ge=1)
+    spearman: float | None = Field(
+        description="between search scores and means of final ones; null: fewer than three "
+        "candidates, or equal ones",
+        ge=-1,
+        le=1,
+    )
+    noise: float | None = Field(
+        description="standard deviation of a repeat with another seed; null: there is none", ge=0
+    )
+    spread: float | None = Field(
+        description="standard deviation of the means between candidates: where it is no larger "
+        "than the noise, their order is luck; null: one candidate",
+        ge=0,
+    )
+
+
 class SupernetReport(BaseModel):
     """How the training of a supernet went; lists have one item an epoch."""
 
@@ -291,5 +311,9 @@ class ReportRead(BaseModel):
     objectives: list[ObjectiveReport]
     rank_correlations: dict[str, RankCorrelation] = Field(
         description="of each zero-cost proxy with the first objective; bigger is better in both"
+    )
+    reliability: dict[str, Reliability] = Field(
+        description="by objective on validation; empty before a final run has completed, and where "
+        "none keeps a validation split"
     )
     supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")
