@@ -135,6 +135,15 @@ def test_best_is_the_best_so_far_and_then_the_retrained(
         {"mean": 0.92, "std": 0.02 * 2**0.5, "seeds": 2}
     )
     assert first["final_metrics"]["test_accuracy"]["mean"] == pytest.approx(0.91)
+    reliability = client.get(f"{path.removesuffix('best')}report").json()["reliability"]
+    assert reliability == {
+        "val_accuracy": {
+            "candidates": 2,
+            "spearman": None,
+            "noise": pytest.approx(((2 * 0.01**2 + 2 * 0.02**2) / 2) ** 0.5),
+            "spread": pytest.approx(0.11 / 2**0.5),
+        }
+    }
 
 
 def test_best_obeys_constraints_beyond_the_first_ranks(app: FastAPI, client: TestClient) -> None:
