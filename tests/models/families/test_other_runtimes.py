@@ -27,6 +27,8 @@ TASKS = {
     "linear": Task("sequence_classification", (12, 3), 4),
     "mlp": Task("tabular_classification", (5,), 3),
     "rnn": Task("sequence_classification", (12, 3), 4),
+    "rocket": Task("sequence_classification", (12, 3), 4),
+    "text_cnn": Task("text_classification", (9,), 2, 30),
     "transformer": Task("text_classification", (9,), 2, 30),
 }
 
