@@ -50,6 +50,7 @@ def _print_simple(found: Mapping[str, Any]) -> None:
     rows = [
         (
             known["name"],
+            known["samples"],
             *({**known["validation"], **known["test"]}.get(name, "") for name in shown),
             f"{known['seconds']:.1f}",
             known["failure"] or "",
@@ -57,7 +58,7 @@ def _print_simple(found: Mapping[str, Any]) -> None:
         for known in simple
     ]
     print()
-    print_table(["simple model", *shown, "seconds", ""], rows)
+    print_table(["simple model", "samples", *shown, "seconds", ""], rows)
 
 
 def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:

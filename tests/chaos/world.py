@@ -42,6 +42,7 @@ def tiny_search(trials: int = 6, seed: int = 0, **changes: Any) -> dict[str, Any
         "budget": {"trials": trials},
         "resources": {"parallel_trials": 2},
         "final": {"top": 1, "seeds": 1, "epochs": 1},
+        "baselines": [],
         "seed": seed,
         **changes,
     }

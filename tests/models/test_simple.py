@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
 
 from models.datasets import Dataset, Split, datasets
-from models.simple import SimpleResult, simple_models, simple_results
+from models.simple import MOST_VALUES, SimpleResult, _some, simple_models, simple_results
 from models.task import TASK_NAMES
 from tests.models.support.uploads import read
 
@@ -89,6 +89,18 @@ def test_a_model_that_cannot_be_fitted_says_why() -> None:
     result = by_name(replace(dataset, train=train))["logistic_regression"]
     assert result.failure is not None and "class" in result.failure
     assert not result.validation and not result.test
+
+
+def test_of_a_large_train_split_a_part_is_fitted_and_told() -> None:
+    """Drawn from all of it: the samples of wine 200 times over, with 1,300 values each."""
+    wine = datasets["wine"].load()
+    x, y = (part.repeat(200, *[1] * (part.ndim - 1)) for part in (wine.train.x, wine.train.y))
+    narrow = replace(wine, train=Split(x[:, :, None].expand(-1, -1, 100).flatten(1), y))
+    some = _some(narrow.train)
+    assert len(some) == MOST_VALUES // 1300 < len(y) and set(some.y.tolist()) == {0, 1, 2}
+    assert torch.equal(_some(wine.train).x, wine.train.x)
+    found = by_name(wine)["logistic_regression"]
+    assert found.samples == len(wine.train)
 
 
 def test_a_class_that_the_train_split_lacks_is_improbable_and_no_error() -> None:

@@ -162,6 +162,7 @@ _REPORT: dict[str, Any] = {
     "simple": [
         {
             "name": "logistic_regression",
+            "samples": 1078,
             "validation": {"val_accuracy": 0.9554},
             "test": {"test_accuracy": 0.9777},
             "seconds": 0.6,

@@ -293,6 +293,7 @@ class SimpleRead(BaseModel):
     """A simple model on the splits of the search; test was scored once, after the finals."""
 
     name: str
+    samples: int = Field(description="of the train split that it was fitted on: all, unless many")
     validation: dict[str, float]
     test: dict[str, float]
     seconds: float = Field(description="of fitting it", ge=0)
