@@ -184,8 +184,11 @@ def _leaderboard(search: Search) -> Iterator[dict[str, Any]]:
     """The retrained networks, the winner first, each with the mean scores of its runs and the mean
     seconds of one.
     """
+    from search.engine.stages.finals import FINAL
+    from search.trial import TrialState
+
     seconds: dict[int, list[float]] = {}
-    for trial in search.trials(kind="final", state="completed"):
+    for trial in search.trials(kind=FINAL.name, state=TrialState.COMPLETED):
         seconds.setdefault(trial["source"], []).append(trial["seconds"])
     for item in search.best():
         final = item["final_metrics"]
