@@ -36,8 +36,28 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         )
     for metric, known in found.get("reliability", {}).items():  # older servers give none
         print(_reliability_line(metric, known))
+    _print_families(found)
     _print_simple(found)
     _print_supernets(found["supernets"])
+
+
+def _print_families(found: Mapping[str, Any]) -> None:
+    """What each family reached for its seconds."""
+    families = found.get("families")  # older servers give none
+    if not families:
+        return
+    names = [objective["metric"] for objective in found["objectives"]]
+    rows = [
+        (
+            known["family"],
+            known["trials"],
+            f"{known['seconds']:.1f}",
+            *("" if known["best"][name] is None else known["best"][name] for name in names),
+        )
+        for known in families
+    ]
+    print()
+    print_table(["family", "trials", "seconds", *(f"best {name}" for name in names)], rows)
 
 
 def _print_simple(found: Mapping[str, Any]) -> None:

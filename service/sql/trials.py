@@ -10,7 +10,8 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from search.engine.stages.baseline import BASELINE
-from search.engine.stages.candidates import SUPERNET
+from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.results.families import FamilyTrial
 from search.trial import UNENDED, FailureKind, TrialState
 from search.trial_kind import kinds_where, trial_kinds
 from service.refusals import NotFoundError
@@ -149,6 +150,26 @@ class TrialRepository:
             .limit(1)
         )
         return last or 0
+
+    def of_families(self) -> list[FamilyTrial]:
+        """The ended trials of the strategy, in the order of asking; repeats cost no seconds and are
+        left out.
+        """
+        family = Trial.proposal["architecture"]["family"].as_string()
+        rows = self._session.execute(
+            select(family, Trial.seconds, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state.not_in({*UNENDED, TrialState.CACHED}),
+                Trial.kind == CANDIDATE.name,
+            )
+            .order_by(Trial.number)
+        )
+        return [
+            FamilyTrial(family, seconds, None if fitness is None else tuple(fitness))
+            for family, seconds, fitness in rows
+        ]
 
     def first_of_baseline(self) -> int | None:
         """The number of its first trial, running ones included; None before it has begun."""

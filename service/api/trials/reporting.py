@@ -19,6 +19,7 @@ from service.sql.trials import Outcome, TrialRepository
 if TYPE_CHECKING:
     from search.request.dataset_facts import Lookup
     from search.results.comparison import Run
+    from search.results.families import FamilyTrial
     from search.spec import SearchSpec
     from search.trial import Trial
 
@@ -37,6 +38,7 @@ class _Material:
     results: list[Trial]
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
     floor: dict[str, float] | None
+    of_families: list[FamilyTrial]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,15 @@ class Reports:
                 for row in rows
             }
             return _Material(
-                spec, outcomes, presets, retrained, finals, results, trials.results(), search.floor
+                spec,
+                outcomes,
+                presets,
+                retrained,
+                finals,
+                results,
+                trials.results(),
+                search.floor,
+                trials.of_families() if len(spec.families) > 1 else [],
             )
 
 
@@ -194,6 +204,7 @@ def _differences(
 
 def _report(material: _Material, lookup: Lookup) -> Document:
     from search.request.resolve import SpecError, reopen
+    from search.results.families import by_family
     from search.results.importance import importance
     from search.results.rank_correlation import rank_correlations
     from search.results.report import report
@@ -223,6 +234,9 @@ def _report(material: _Material, lookup: Lookup) -> Document:
         ),
         "rank_correlations": rank_correlations(material.scored),
         "reliability": _reliability(spec, material.retrained),
+        "families": by_family(
+            spec.objectives, spec.families if len(spec.families) > 1 else (), material.of_families
+        ),
     }
 
 

@@ -300,6 +300,17 @@ class SimpleRead(BaseModel):
     failure: str | None = Field(description="why it has no result; null: it has")
 
 
+class FamilyReport(BaseModel):
+    """What one of several families reached, and for how many seconds."""
+
+    family: str
+    trials: int = Field(description="of the strategy that have ended, repeats left out", ge=0)
+    seconds: float = Field(description="that workers had them", ge=0)
+    best: dict[str, float | None] = Field(
+        description="value by objective, of any trial; null: none has one"
+    )
+
+
 class ReportRead(BaseModel):
     verdict: str | None = Field(
         description="says that the winner is no better than the dataset's baseline, or than a "
@@ -317,4 +328,5 @@ class ReportRead(BaseModel):
         description="by objective on validation; empty before a final run has completed, and where "
         "none keeps a validation split"
     )
+    families: list[FamilyReport] = Field(description="empty where the space is of one family")
     supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")

@@ -62,6 +62,30 @@ def test_a_search_with_its_baseline(app: FastAPI, client: TestClient) -> None:
     assert document["best"]["trial"] == winner
 
 
+def test_a_search_over_families_says_what_each_reached(app: FastAPI, client: TestClient) -> None:
+    search_id = run_search(
+        app,
+        client,
+        dataset="digits",
+        space=[{"family": "cnn_cell"}, {"family": "cnn_stages"}],
+        budget={"trials": 12},
+        objectives=[{"metric": "parameters", "goal": "minimize"}],
+    )
+    trials = client.get(f"/v1/searches/{search_id}/trials?kind=candidate&page_size=100").json()
+    report = client.get(f"/v1/searches/{search_id}/report").json()
+    assert [known["family"] for known in report["families"]] == ["cnn_cell", "cnn_stages"]
+    for known in report["families"]:
+        own = [
+            trial
+            for trial in trials["items"]
+            if trial["architecture"]["family"] == known["family"] and trial["state"] != "cached"
+        ]
+        assert known["trials"] == len(own) > 0
+        assert known["seconds"] == pytest.approx(sum(trial["seconds"] for trial in own))
+        smallest = min(t["metrics"]["parameters"] for t in own if t["state"] == "completed")
+        assert known["best"] == {"parameters": smallest}
+
+
 def test_a_search_beside_known_networks(app: FastAPI, client: TestClient) -> None:
     search_id = run_search(
         app,
@@ -105,6 +129,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
         ],
         "rank_correlations": {},
         "reliability": {},
+        "families": [],
         "supernets": [],
     }
     problem(client.get(f"/v1/searches/{search_id[:-1]}/report"), 404)
