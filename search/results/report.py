@@ -68,8 +68,8 @@ def _verdict(
     else by the metric that stands for it, as the final runs score it, or where they do not, as the
     search did. Of folds the floor is a mean, and so is the search's score alone.
     """
-    of_validation = [o for o in spec.objectives if o.metric.startswith("val_")]
-    for objective in sorted(of_validation, key=lambda objective: objective.metric not in floor):
+    scores = [o for o in spec.objectives if o.metric in floor or o.metric.startswith("val_")]
+    for objective in sorted(scores, key=lambda objective: objective.metric not in floor):
         metric, goal = held_against(objective.metric, objective.goal, floor) or ("", objective.goal)
         if metric in trial.metrics:
             found = [trial.metrics[metric]]
