@@ -38,7 +38,7 @@ def test_a_bundle_says_the_classes_that_the_search_was_scored_by(tmp_path: Path)
     resolved = resolve(
         {
             "dataset": "mine",
-            "space": {"family": "mlp", "depth": 1, "width": 8},
+            "space": {"family": "mlp", "depth": 1, "width": 8, "embedding": "none"},
             "training": {"epochs": 6, "class_weight": {"choice": ["none", "balanced"]}},
             "strategy": {"name": "grid"},
             "objectives": [{"metric": "val_balanced_accuracy"}],

@@ -35,7 +35,7 @@ TAGS = [";".join(np.array(["red", "round"])[has]) for has in HAS]
 
 
 def rows() -> tuple[bytes, dict[str, Any], Any]:
-    values = np.where(HAS, 1.0, -1.0) + RNG.normal(0, 0.3, HAS.shape)
+    values = np.where(HAS, 1.0, -1.0) + RNG.normal(0, 0.5, HAS.shape)
     columns = {name: [f"{v:.3f}" for v in values[:, i]] for i, name in enumerate("ab")}
     return csv({**columns, "tags": TAGS}), {"target": "tags"}, [{"a": "1.0", "b": "1.0"}]
 
@@ -65,7 +65,7 @@ def pictures() -> tuple[bytes, dict[str, Any], Any]:
 
 
 SEARCHES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "rows": (rows, {"family": "mlp", "depth": 1, "width": 16}),
+    "rows": (rows, {"family": "mlp", "depth": 1, "width": 16, "embedding": "none"}),
     "texts": (texts, {"family": "transformer", "layers": 1, "width": 16, "heads": 2}),
     "pictures": (pictures, {"family": "cnn_stages", "stages": 1, "width": 8}),
 }
