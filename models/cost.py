@@ -45,6 +45,13 @@ def cost(architecture: Architecture, task: Task, recipe: Recipe) -> dict[str, fl
     return dict(_cost(architecture, task.read_as(recipe.tokens), recipe.batch_norm))
 
 
+def import_meta_kernels() -> None:
+    """What the first `cost` of a process takes a second or two for, in advance."""
+    with torch.device("meta"):
+        pixels = torch.empty(2, 1, 3, 3)
+        nn.BatchNorm2d(1)(nn.Conv2d(1, 1, 1)(pixels))  # these two import all of them
+
+
 @lru_cache(maxsize=16_384)
 def _cost(architecture: Architecture, task: Task, batch_norm: bool) -> dict[str, float]:
     """Of the rest of the recipe, only batch normalisation changes parameters or FLOPs."""

@@ -20,6 +20,7 @@ import time
 
 SHARED_MODULES = (
     "search.evaluators.train",
+    "sklearn.datasets",
     "torch._dynamo",  # else imported by the first optimizer, for a second
     "pandas",  # this and the next for Tune
     "pyarrow.fs",

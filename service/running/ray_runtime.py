@@ -149,6 +149,9 @@ def warm_up(workers: int = 2) -> None:
     ray_workers.prestart(workers)
     import search.engine.ray_tune
     import search.evaluators.train  # noqa: F401 - imported to have been imported
+    from models.cost import import_meta_kernels
+
+    import_meta_kernels()  # the known networks that a search begins with have a cost
 
 
 def _token_file(home: Path) -> Path:
