@@ -51,6 +51,7 @@ Data = Literal["train", "train+val"]
 
 _MEMORY_MESSAGES = (
     "can't allocate memory",  # torch's DefaultCPUAllocator
+    "could not create a primitive",  # oneDNN, which had no memory for it
     "not enough memory",
     "out of memory",
     "std::bad_alloc",

@@ -125,7 +125,8 @@ def test_the_end_of_the_time_budget_leads_to_the_finals_of_the_best_so_far() -> 
     states = [trial.state for trial in run.trials if trial.kind is CANDIDATE]
     assert states.count(TrialState.PRUNED) <= 1
     assert 1 <= states.count(TrialState.COMPLETED) < 30
-    assert sum(trial.kind is FINAL for trial in run.trials) == 2
+    finals = sum(trial.kind is FINAL for trial in run.trials)
+    assert 1 <= finals <= 2, "as many as the time that is left has room for, and one in any case"
 
 
 def test_the_clock_of_the_budget_starts_with_the_engine() -> None:

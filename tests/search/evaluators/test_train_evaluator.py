@@ -531,7 +531,7 @@ def test_a_worker_outlives_a_trial_that_runs_out_of_memory(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     first, failed, after = json.loads(done.stdout.splitlines()[-1])
-    assert failed[0] == "out_of_memory" and "allocate" in failed[1]
+    assert failed[0] == "out_of_memory", failed  # of torch, or of oneDNN
     assert "trial 1 failed" in done.stderr  # logged with its traceback
     assert after > 0.2 and after == pytest.approx(first)
 
