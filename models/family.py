@@ -41,6 +41,20 @@ class InfeasibleError(ValueError):
         self.field = field
 
 
+def vocabulary_of(task: Task, family: str) -> int:
+    """How many tokens the texts have that `family` classifies.
+
+    Raises:
+        InfeasibleError: the task is of no texts.
+    """
+    if task.form != "text_classification" or task.vocabulary is None:
+        raise InfeasibleError(
+            "family",
+            f"{family} needs a text_classification, got {task.name} with {task.input_shape}",
+        )
+    return task.vocabulary
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A network written down as plain PyTorch; `models.exporters.source` makes `model.py` of it.

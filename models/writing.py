@@ -63,6 +63,17 @@ def module_text(
     return "\n".join(lines) + "\n"
 
 
+def output_lines(features: str, dropout: float, inputs: int, outputs: int) -> tuple[list[str], str]:
+    """Of a module that ends with a linear map `output` of `features`, behind a dropout where there
+    is one: what its constructor makes for them, and what it returns.
+    """
+    made = []
+    if dropout:
+        made.append(f"self.dropout = nn.Dropout({dropout})")
+        features = f"self.dropout({features})"
+    return [*made, f"self.output = nn.Linear({inputs}, {outputs})"], f"self.output({features})"
+
+
 def _indented(lines: Iterable[str], level: int = 1) -> list[str]:
     indent = "    " * level
     return [indent + part if part else "" for line in lines for part in line.split("\n")]

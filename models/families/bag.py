@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import condition, domain_values, integer
 from models.domains import Choice, Range, as_domain
-from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
+from models.family import Definition, FamilySettings, RecipeWhen, families, vocabulary_of
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.writing import module_text
+from models.writing import module_text, output_lines
 
 MAX_NGRAM, MAX_WIDTH, MAX_BUCKETS = 5, 4096, 1_000_000
 
@@ -98,7 +98,7 @@ class BagOfNgrams:
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:
         if not isinstance(settings, BagSettings):
             raise TypeError(f"bag needs BagSettings, got {type(settings).__name__}")
-        _vocabulary(task)
+        vocabulary_of(task, "bag")
         decisions = [
             Decision("ngrams", as_domain(settings.ngrams)),
             Decision("width", as_domain(settings.width)),
@@ -110,7 +110,7 @@ class BagOfNgrams:
 
     @staticmethod
     def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
-        values, vocabulary = architecture.decisions, _vocabulary(task)
+        values, vocabulary = architecture.decisions, vocabulary_of(task, "bag")
         ngrams = integer(values, "ngrams")
         buckets = integer(values, "buckets") if ngrams > 1 else 0
         return Network(
@@ -134,25 +134,15 @@ def _text(network: Network) -> str:
     longer = [str(bag.longest), str(bag.buckets)] if bag.longest > 1 else []
     sizes = [str(bag.tokens.num_embeddings), str(bag.tokens.embedding_dim), *longer]
     constructor, features = [f"self.bag = Bag({', '.join(sizes)})"], "self.bag(x)"
-    if network.dropout.p:
-        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
-        features = f"self.dropout({features})"
-    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    made, returned = output_lines(
+        features, network.dropout.p, output.in_features, output.out_features
+    )
     (length,) = network.task.input_shape
     return module_text(
         "Network",
         [f"(N, {length}) -> (N, {output.out_features})."],
         [],
-        constructor,
+        [*constructor, *made],
         ["x"],
-        [f"return self.output({features})"],
+        [f"return {returned}"],
     )
-
-
-def _vocabulary(task: Task) -> int:
-    if task.form != "text_classification" or task.vocabulary is None:
-        raise InfeasibleError(
-            "family",
-            f"bag needs a text_classification, got {task.name} with {task.input_shape}",
-        )
-    return task.vocabulary

@@ -17,7 +17,7 @@ from models.operations.numeric_embedding import Periodic, Piecewise
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.writing import Call, call_lines, module_text
+from models.writing import Call, call_lines, module_text, output_lines
 
 MAX_DEPTH = 32
 MAX_WIDTH = 16_384
@@ -256,18 +256,15 @@ def _text(network: Network) -> str:
         call = Call("Layer", _arguments(network.get_submodule(name)))
         constructor += call_lines(f"self.{name} = ", call)
         forward.append(f"x = self.{name}(x)")
-    output, last = network.output, "x"
-    if network.dropout.p:
-        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
-        last = "self.dropout(x)"
-    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    output = network.output
+    ending, returned = output_lines("x", network.dropout.p, output.in_features, output.out_features)
     return module_text(
         "Network",
         [f"(N, {network.features}) -> (N, {output.out_features})."],
         [],
-        constructor,
+        [*constructor, *ending],
         ["x"],
-        [*forward, f"return self.output({last})"],
+        [*forward, f"return {returned}"],
     )
 
 

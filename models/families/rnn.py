@@ -28,7 +28,7 @@ from models.operations.window_view import WindowView
 from models.recipe import Recipe
 from models.settings import Items, Searchable
 from models.task import Task
-from models.writing import Call, call_lines, module_text
+from models.writing import Call, call_lines, module_text, output_lines
 
 MAX_LAYERS = 16
 MAX_HIDDEN = 8192
@@ -304,19 +304,18 @@ def _text(network: Network) -> str:
         features = "last"
     elif task.name != "language_modeling":
         features = "states[:, -1]"
-    if network.dropout.p:
-        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
-        features = f"self.dropout({features})"
-    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    made, returned = output_lines(
+        features, network.dropout.p, output.in_features, output.out_features
+    )
     shape = ", ".join(map(str, task.input_shape))
     every = f"{shape}, " if task.name == "language_modeling" else ""
     return module_text(
         "Network",
         [f"(N, {shape}) -> (N, {every}{task.outputs})."],
         [],
-        constructor,
+        [*constructor, *made],
         ["x"],
-        [*forward, f"return self.output({features}){after}"],
+        [*forward, f"return {returned}{after}"],
     )
 
 

@@ -22,7 +22,7 @@ from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhe
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.writing import Call, call_lines, module_text
+from models.writing import Call, call_lines, module_text, output_lines
 
 MAX_KERNELS = 20_000
 LENGTHS = (7, 9, 11)
@@ -161,17 +161,16 @@ def _text(network: Network) -> str:
     if isinstance(network.norm, nn.BatchNorm1d):
         constructor.append(f"self.norm = nn.BatchNorm1d({output.in_features}, affine=False)")
         features = f"self.norm({features})"
-    if network.dropout.p:
-        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
-        features = f"self.dropout({features})"
-    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    made, returned = output_lines(
+        features, network.dropout.p, output.in_features, output.out_features
+    )
     return module_text(
         "Network",
         [f"(N, {steps}, {channels}) -> (N, {output.out_features})."],
         [],
-        constructor,
+        [*constructor, *made],
         ["x"],
-        [f"return self.output({features})"],
+        [f"return {returned}"],
     )
 
 

@@ -16,11 +16,11 @@ from torch.nn import functional
 from models.architecture import Architecture, Decision
 from models.decisions import integer
 from models.domains import Choice, Range, as_domain
-from models.family import Definition, FamilySettings, InfeasibleError, RecipeWhen, families
+from models.family import Definition, FamilySettings, RecipeWhen, families, vocabulary_of
 from models.recipe import Recipe
 from models.settings import Searchable
 from models.task import Task
-from models.writing import module_text
+from models.writing import module_text, output_lines
 
 MAX_WIDTH, MAX_FILTERS, MAX_SHORTEST, MAX_LENGTHS = 4096, 4096, 16, 8
 
@@ -107,7 +107,7 @@ class TextCnn:
     def decisions(settings: FamilySettings, task: Task) -> Sequence[Decision]:
         if not isinstance(settings, TextCnnSettings):
             raise TypeError(f"text_cnn needs TextCnnSettings, got {type(settings).__name__}")
-        _vocabulary(task)
+        vocabulary_of(task, "text_cnn")
         return [
             Decision(name, as_domain(getattr(settings, name)))
             for name in ("width", "filters", "shortest", "lengths")
@@ -117,7 +117,7 @@ class TextCnn:
     def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
         values = architecture.decisions
         sizes = (
-            _vocabulary(task),
+            vocabulary_of(task, "text_cnn"),
             integer(values, "width"),
             integer(values, "filters"),
             integer(values, "shortest"),
@@ -142,25 +142,15 @@ class TextCnn:
 def _text(network: Network) -> str:
     output, features = network.output, "self.filters(x)"
     constructor = [f"self.filters = Filters({', '.join(map(str, network.sizes))})"]
-    if network.dropout.p:
-        constructor.append(f"self.dropout = nn.Dropout({network.dropout.p})")
-        features = f"self.dropout({features})"
-    constructor.append(f"self.output = nn.Linear({output.in_features}, {output.out_features})")
+    made, returned = output_lines(
+        features, network.dropout.p, output.in_features, output.out_features
+    )
     (length,) = network.task.input_shape
     return module_text(
         "Network",
         [f"(N, {length}) -> (N, {output.out_features})."],
         [],
-        constructor,
+        [*constructor, *made],
         ["x"],
-        [f"return self.output({features})"],
+        [f"return {returned}"],
     )
-
-
-def _vocabulary(task: Task) -> int:
-    if task.form != "text_classification" or task.vocabulary is None:
-        raise InfeasibleError(
-            "family",
-            f"text_cnn needs a text_classification, got {task.name} with {task.input_shape}",
-        )
-    return task.vocabulary
