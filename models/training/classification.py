@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.datasets.decision import decided
+from models.training.collected import Collected
 from models.training.confusion import balanced_accuracy, confusion_of, macro_f1
 from models.training.metrics import Goal, scores
 from models.training.ranking import areas_under_roc, average_precisions
@@ -28,7 +29,7 @@ from models.training.thresholds import (
 @scores.register("text_classification")
 @scores.register("node_classification")
 @scores.register("graph_classification")
-class ClassificationScore:
+class ClassificationScore(Collected):
     """Cross-entropy, accuracy, macro F1, macro AUC, balanced accuracy and average precision.
 
     A class is decided for by the largest output, each moved by its class's `offsets`, or by those
@@ -63,20 +64,10 @@ class ClassificationScore:
             raise ValueError(
                 f"{outputs} classes are decided for by their shares, which are missing"
             )
+        super().__init__()
         self._classes, self._best_for, self._log_shares = outputs, best_for, log_shares
         self._offsets = offsets or [0.0] * outputs
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    @property
-    def outputs(self) -> Tensor:
-        """Of everything added."""
-        return torch.cat(self._outputs)
-
-    @property
-    def targets(self) -> Tensor:
-        return torch.cat(self._targets)
 
     @property
     def chosen(self) -> Mapping[str, float]:
@@ -95,8 +86,7 @@ class ClassificationScore:
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         losses = F.cross_entropy(outputs, targets, reduction="none")
         self._loss += losses.sum(dtype=torch.float64)
-        self._outputs.append(outputs.detach())
-        self._targets.append(targets)
+        self._add(outputs, targets)
 
     def compute(self) -> dict[str, float]:
         outputs, targets, offsets = self.outputs, self.targets, self._offsets

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from models.datasets.decision import labels_said
 from models.task import MULTILABEL
+from models.training.collected import Collected
 from models.training.metrics import Goal, scores
 from models.training.ranking import areas_under_roc, average_precisions
 from models.training.thresholds import best_label_offsets
 
 
 @scores.register(MULTILABEL)
-class MultilabelScore:
+class MultilabelScore(Collected):
     """Binary cross-entropy, a mean over samples and labels; average precision, AUC and F1, each a
     macro mean over labels; and accuracy, the share of the samples all of whose labels are right.
 
@@ -51,19 +52,9 @@ class MultilabelScore:
         offsets: Sequence[float] | None = None,
         is_decided_here: bool = False,
     ) -> None:
+        super().__init__()
         self._given, self._is_decided_here = list(offsets or [0.0] * outputs), is_decided_here
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    @property
-    def outputs(self) -> Tensor:
-        """Of everything added."""
-        return torch.cat(self._outputs)
-
-    @property
-    def targets(self) -> Tensor:
-        return torch.cat(self._targets)
 
     @property
     def offsets(self) -> list[float]:
@@ -82,8 +73,7 @@ class MultilabelScore:
             outputs, targets.to(outputs.dtype), reduction="none"
         )
         self._loss += losses.sum(dtype=torch.float64)
-        self._outputs.append(outputs.detach())
-        self._targets.append(targets)
+        self._add(outputs, targets)
 
     def compute(self) -> dict[str, float]:
         outputs, targets = self.outputs, self.targets
