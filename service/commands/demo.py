@@ -9,7 +9,8 @@ from typing import Any
 
 from models.processes.folders import sweep, temporary_folder
 from nasmith import Client
-from nasmith.commands.output import FailedError, UsageError, note
+from nasmith.commands.output import FailedError, note
+from service.commands.model_folder import refuse_occupied
 from service.server.local_server import running_server
 
 LEAST_ACCURACY = 0.975
@@ -46,11 +47,10 @@ def run_demo(output: Path) -> dict[str, Any]:
     Raises:
         FailedError: the search failed, the model is worse than it should be, the downloaded model
             does not score what was recorded, or a process outlived the server.
-        UsageError: `output` holds something else than an older bundle.
+        nasmith.commands.output.UsageError: `output` holds something else than an older bundle.
     """
     output = output.absolute()
-    if output.exists() and any(output.iterdir()) and not (output / "SHA256SUMS").exists():
-        raise UsageError(f"{output} holds something else than a model; name another --output")
+    refuse_occupied(output, "--output")
     started = time.perf_counter()
     sweep()
     with temporary_folder("demo") as home:

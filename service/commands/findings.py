@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -83,19 +81,10 @@ def dispatcher(settings: ServiceSettings) -> Finding:
         return Finding("dispatcher", "ok", f"{len(alive)} alive")
     if alive:
         return Finding("dispatcher", "warn", f"it waits for {alive[0].obstacle}")
-    url = _served(settings.home)
+    from service.server.port_file import served_url
+
+    url = served_url(settings.home)
     if url is None:
         return unused
     advice = "`nasmith dispatch` starts one; `nasmith serve` has one of its own."
     return Finding("dispatcher", "fail", f"none is alive, and {url} takes searches", advice)
-
-
-def _served(home: Path) -> str | None:
-    """Where a server of this home is, if one runs."""
-    import psutil
-
-    try:
-        served = json.loads((home / "server.json").read_text())
-        return str(served["url"]) if psutil.pid_exists(served["pid"]) else None
-    except (OSError, ValueError, KeyError):
-        return None

@@ -23,6 +23,7 @@ from nasmith.commands.output import (
     print_table,
 )
 from service.commands.guessed_task import guessed_task
+from service.commands.model_folder import refuse_occupied
 from service.commands.options import Home, settings_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def fit(
     if not file.exists():
         raise UsageError(f"there is no {file}")
     folder = (out or Path(f"{file.resolve().stem}-model")).absolute()
-    _refuse_occupied(folder)
+    refuse_occupied(folder, "--out")
     options = key_values(option or [], "option")
     if task is None:
         task, reason = guessed_task(file, target, options)
@@ -98,17 +99,6 @@ def fit(
         _print(result, verdict, search.spec["objectives"][0]["metric"], file)
 
 
-def _refuse_occupied(folder: Path) -> None:
-    """
-    Raises:
-        UsageError: the folder holds something else than an older model.
-    """
-    if folder.exists() and (
-        not folder.is_dir() or (any(folder.iterdir()) and not (folder / "SHA256SUMS").exists())
-    ):
-        raise UsageError(f"{folder} holds something else than a model; name another --out")
-
-
 @contextmanager
 def _server(url: str | None, home: Path | None) -> Iterator[tuple[Client, bool]]:
     """A client of the server, and whether that is one of this command alone."""
@@ -132,12 +122,15 @@ def _server(url: str | None, home: Path | None) -> Iterator[tuple[Client, bool]]
 def _running(home: Path) -> str | None:
     """The URL of the server of a home, if one answers."""
     from nasmith import Client, NasmithError
+    from service.server.port_file import served_url
 
+    url = served_url(home)
+    if url is None:
+        return None
     try:
-        url = str(json.loads((home / "server.json").read_text(encoding="utf-8"))["url"])
         with Client(url, timeout=10, patience=0) as client:
             client.version()
-    except (OSError, ValueError, KeyError, NasmithError):
+    except NasmithError:
         return None
     return url
 

@@ -19,6 +19,7 @@ import psutil
 
 from models.processes.children import child_command
 from models.processes.trees import end_tree, kill_all
+from service.server.port_file import PORT_FILE
 
 START_SECONDS = 180.0  # a second, where nothing else runs
 STOP_SECONDS = 15.0
@@ -70,7 +71,7 @@ class LocalServer:
         """
         started = time.perf_counter()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        port_file = self.home / "server.json"
+        port_file = self.home / PORT_FILE
         port_file.unlink(missing_ok=True)
         options = ["--port", str(self._port), "--port-file", str(port_file)]
         if not self._with_dispatcher:

@@ -22,10 +22,10 @@ from models.processes.folders import sweep
 from service.api.app import create_app
 from service.logs import configure_logs
 from service.running.dispatcher_process import EmbeddedDispatcher
+from service.server.port_file import PORT_FILE, served_url
 from service.settings import ServiceSettings
 from service.sql.database import migrate
 
-PORT_FILE = "server.json"
 LOCK_FILE = "server.lock"
 _DRAIN_SECONDS = 3  # for requests under way when the server is asked to stop
 _LONGEST_STOP_SECONDS = 8.0  # after which nothing is waited for any more
@@ -213,10 +213,8 @@ def _occupied(home: Path, file: IO[str]) -> str:
     file.seek(0)
     pid = file.read().strip()
     who = f" (process {pid})" if pid else ""
-    try:
-        where = " at " + str(json.loads((home / PORT_FILE).read_text())["url"])
-    except (OSError, ValueError, KeyError):
-        where = ""
+    url = served_url(home)
+    where = "" if url is None else f" at {url}"
     return (
         f"another server{who}{where} uses {home}. Use that one, stop it, or name another --home; "
         "--no-dispatcher adds a second API to the same database"
