@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings
-from models.datasets.columns import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.formats import FormatError, Options
 from models.datasets.kinds import read_column
+from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.splits import PARTS, WORDS, Division, Indices, joined, part_of
 from models.remarks import Column, Remark, Role
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.cells import boolean_of, is_unspaced
-from models.datasets.columns import FIRST_ROW, Texts
 from models.datasets.decimals import sign_of
 from models.datasets.many_cells import amounts_of, dates_of, numbers_of
+from models.datasets.raw_table import FIRST_ROW, Texts
 from models.remarks import Kind
 
 MOST = 0.5

@@ -18,7 +18,6 @@ from models.datasets.cells import (
     MISSING_WORDS,
     boolean_of,
 )
-from models.datasets.columns import FIRST_ROW, Texts, shown
 from models.datasets.guessed_kind import (
     DATE_LIKE_NUMBER,
     MOST,
@@ -36,6 +35,7 @@ from models.datasets.inputs import (
     Numbers,
 )
 from models.datasets.many_cells import dates_of, numbered_dates
+from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.written_numbers import as_written, of_writing
 from models.remarks import Column, Kind, Remark, Role
 

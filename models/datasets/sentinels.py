@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.cells import text_of
-from models.datasets.columns import shown
 from models.datasets.guessed_kind import Cells
+from models.datasets.raw_table import shown
 from models.remarks import Remark
 
 _SIDE_BY_SIDE = 3

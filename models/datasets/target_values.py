@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from models.datasets import sentinels
 from models.datasets.amounts import parted
 from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
-from models.datasets.columns import FIRST_ROW, Texts, shown
 from models.datasets.formats import FormatError
 from models.datasets.guessed_kind import Cells, cells_of
+from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.written_numbers import as_written, currencies_of, of_writing
 from models.remarks import Column, Kind, Remark, Role
 

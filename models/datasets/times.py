@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.amounts import number_of
-from models.datasets.columns import FIRST_ROW, Texts, shown, strings
 from models.datasets.guessed_kind import DATE_LIKE_NUMBER
 from models.datasets.inputs import Dates
 from models.datasets.kinds import WrongKindError, read_column
+from models.datasets.raw_table import FIRST_ROW, Texts, shown, strings
 from models.datasets.steps import TOLERANCE, on_grid, step_of
 from models.remarks import Remark
 

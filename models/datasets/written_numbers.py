@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.amounts import clock_of
-from models.datasets.columns import FIRST_ROW, shown
 from models.datasets.decimals import of_own_sign
 from models.datasets.guessed_kind import CODE, Cells
+from models.datasets.raw_table import FIRST_ROW, shown
 from models.datasets.units import units_of
 from models.remarks import Kind, Remark
 

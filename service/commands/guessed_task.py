@@ -18,8 +18,9 @@ def guessed_task(file: Path, target: str | None, options: dict[str, Any]) -> tup
     Raises:
         UsageError: it could be for several tasks, or cannot be read.
     """
-    from models.datasets.columns import is_parquet, is_text, read_table
+    from models.datasets.columns import is_text, read_table
     from models.datasets.formats import Options, uploadable_tasks
+    from models.datasets.parquet import is_parquet
 
     if target is None:
         if file.is_dir() or file.suffix.lower() == ".zip":

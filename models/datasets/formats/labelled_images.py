@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
 from models.datasets.archive import names_in, with_plain_names
-from models.datasets.columns import FIRST_ROW, RawTable, read_table, shown
+from models.datasets.columns import read_table
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
     files_of,
@@ -30,6 +30,7 @@ from models.datasets.formats.labelled_texts import left_out
 from models.datasets.formats.tabular import chosen
 from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.pictures import ENDINGS
+from models.datasets.raw_table import FIRST_ROW, RawTable, shown
 from models.datasets.splits import WORDS, part_of
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role

@@ -8,14 +8,7 @@ from pathlib import Path
 
 from models.datasets import Dataset, text
 from models.datasets.cells import unicode_words
-from models.datasets.columns import (
-    FIRST_ROW,
-    RawTable,
-    is_parquet,
-    is_text,
-    read_table,
-    strings,
-)
+from models.datasets.columns import is_text, read_table
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
 from models.datasets.formats.tabular import (
@@ -26,6 +19,8 @@ from models.datasets.formats.tabular import (
     without_missing,
 )
 from models.datasets.kinds import read_column
+from models.datasets.parquet import is_parquet
+from models.datasets.raw_table import FIRST_ROW, RawTable, strings
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
 

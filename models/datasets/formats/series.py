@@ -13,20 +13,14 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, sentinels, series
 from models.datasets.amounts import number_of
 from models.datasets.cells import MISSING_WORDS
-from models.datasets.columns import (
-    FIRST_ROW,
-    RawTable,
-    Texts,
-    is_parquet,
-    is_text,
-    read_table,
-    shown,
-)
+from models.datasets.columns import is_text, read_table
 from models.datasets.decimals import of_own_sign
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
 from models.datasets.guessed_kind import cells_of
 from models.datasets.kinds import PLAIN
+from models.datasets.parquet import is_parquet
+from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.steps import calendar_of, cycles_of, leads, step_of
 from models.datasets.times import (
     Times,

@@ -14,20 +14,13 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, findings, leaks, tabular
 from models.datasets.amounts import number_of
 from models.datasets.cells import MISSING_WORDS
-from models.datasets.columns import (
-    FIRST_ROW,
-    RawTable,
-    is_missing,
-    is_parquet,
-    is_text,
-    labels_of,
-    read_table,
-    strings,
-)
+from models.datasets.columns import is_text, read_table
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
 from models.datasets.labels import are_missing, label_columns, read_labels
+from models.datasets.parquet import is_parquet
+from models.datasets.raw_table import FIRST_ROW, RawTable, is_missing, labels_of, strings
 from models.datasets.target_values import TargetValues, target_values
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role

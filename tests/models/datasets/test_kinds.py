@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from models.datasets import Dataset
 from models.datasets.amounts import number_of
 from models.datasets.cells import boolean_of
-from models.datasets.columns import FIRST_ROW
 from models.datasets.dates import date_of
 from models.datasets.formats import FormatError
 from models.datasets.kinds import read_column
 from models.datasets.preprocess import apply, encode, encode_column
+from models.datasets.raw_table import FIRST_ROW
 from models.datasets.stored import load, save
 from models.remarks import Remark
 from tests.models.support.uploads import read

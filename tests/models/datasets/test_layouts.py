@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.datasets.columns import RawTable, read_table
+from models.datasets.columns import read_table
 from models.datasets.encodings import foreign
 from models.datasets.formats import FormatError, Options
+from models.datasets.raw_table import RawTable
 from models.datasets.suggestions import suggested_encodings
 from models.exporters.predicting import text_files
 from models.exporters.predicting.predictor import PredictionError
