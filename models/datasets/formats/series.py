@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,26 @@ from models.datasets import Dataset, sentinels, series
 from models.datasets.amounts import number_of
 from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import is_text, read_table
-from models.datasets.decimals import of_own_sign
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
 from models.datasets.guessed_kind import cells_of
 from models.datasets.kinds import PLAIN
 from models.datasets.parquet import is_parquet
-from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
-from models.datasets.steps import calendar_of, cycles_of, leads, step_of
-from models.datasets.times import (
-    Times,
-    ascending,
-    follows,
-    gridded,
-    in_words,
-    read_times,
-    usual_step,
+from models.datasets.raw_table import RawTable, Texts
+from models.datasets.series_remarks import (
+    of_cells,
+    of_constants,
+    of_grid,
+    of_series,
+    of_signs,
+    of_times,
 )
-from models.remarks import Column, Kind, Remark, Role
+from models.datasets.series_rows import Rows, merged, resampled, rows_of
+from models.datasets.steps import calendar_of, cycles_of, leads
+from models.datasets.times import (
+    in_words,
+)
+from models.remarks import Column, Kind, Role
 
 CALENDAR = "calendar"
 """Among the columns known in advance: inputs from the time itself."""
@@ -67,21 +69,21 @@ class Series:
         values = np.stack(read, axis=1)
         remarks = [
             *table.remarks,
-            *_of_signs(table, names),
-            *_of_cells(table, names, values, told, options),
+            *of_signs(table, names),
+            *of_cells(table, names, values, told, options),
         ]
         for name in names:
             cells = cells_of(name, table.texts[name], table.decimal, _missing_words(options))
             remarks += sentinels.of_numbers(cells)
-        rows = _rows(table, options, time)
+        rows = rows_of(table, options, time)
         values = values[rows.order]
         _check_targets(targets, [values[:, names.index(name)] for name in targets])
-        remarks += _of_constants(names, values)
+        remarks += of_constants(names, values)
         if options.frequency:
-            rows, values = _resampled(rows, values, options.frequency)
-            remarks.append(_of_grid(rows, time, options.frequency, table.rows))
+            rows, values = resampled(rows, values, options.frequency)
+            remarks.append(of_grid(rows, time, options.frequency, table.rows))
         elif rows.copied or rows.put_back:
-            rows, values = _merged(rows, values, rows.times.values[rows.order])
+            rows, values = merged(rows, values, rows.times.values[rows.order])
         cycles, calendar = _calendar(rows, options)
         if len(values) * options.horizon * len(targets) > MAX_VALUES:
             raise FormatError(
@@ -124,8 +126,8 @@ class Series:
             cycles=cycles,
             calendar=calendar,
         )
-        remarks += _of_times(rows, time, _windows(rows, rows.follows, options).crossing)
-        remarks += _of_series(rows, options, found.short)
+        remarks += of_times(rows, time, _windows(rows, rows.follows, options).crossing)
+        remarks += of_series(rows, options, found.short)
         read_columns = [time, *([options.series] if options.series else []), *names]
         return replace(
             dataset,
@@ -140,132 +142,6 @@ class Series:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """The rows of a file as series, one after the other, each from its oldest row on.
-
-    times: of the rows in the order of the file; of a grid, in the order of the series.
-    turned, copied, put_back: as `times.Order` has them.
-    origin: of the grid that they were brought to, if any: the day since 1970 at which it begins.
-
-    Shapes:
-        order: (T,) their places in the file; follows: (T,)
-        places: (rows of the file,) the place here of each
-    """
-
-    order: NDArray[np.int64]
-    places: NDArray[np.int64]
-    lengths: Sequence[int]
-    names: Sequence[str]
-    follows: NDArray[np.bool_]
-    times: Times
-    step: float | None
-    turned: int
-    copied: int
-    put_back: int
-    origin: float | None = None
-
-
-def _rows(table: RawTable, options: Options, time: str) -> _Rows:
-    are_dates = options.columns.get(time) == "date"
-    times = read_times(time, table.texts[time], table.decimal, are_dates=are_dates)
-    names, groups = [""], [np.arange(table.rows)]
-    if options.series:
-        ids = np.array(table.texts[options.series].to_pylist(), dtype=object)
-        if "" in ids:
-            row = int(np.flatnonzero(ids == "")[0]) + FIRST_ROW
-            raise FormatError(f"row {row}, column {options.series!r}: the series is missing")
-        found, places = np.unique(ids, return_inverse=True)
-        by_series = np.argsort(places, kind="stable")
-        names = found.tolist()
-        groups = np.split(by_series, np.cumsum(np.bincount(places))[:-1])
-    order, *counts = ascending(
-        time,
-        times,
-        groups,
-        table.texts[time],
-        lambda: _copies(table),
-        are_merged=options.frequency is not None,
-    )
-    lengths = [len(group) for group in groups]
-    begins = _begins(lengths)
-    ordered = times.values[order]
-    step = usual_step(ordered, begins)
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    following = follows(ordered, begins, step)
-    return _Rows(order, places, lengths, names, following, times, step, *counts)
-
-
-def _copies(table: RawTable) -> NDArray[np.bool_]:
-    """Rows that are there already, word for word."""
-    columns = [texts.combine_chunks().dictionary_encode().indices for texts in table.texts.values()]
-    codes = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1)
-    found = np.ones(table.rows, dtype=bool)
-    found[np.unique(codes, axis=0, return_index=True)[1]] = False
-    return found
-
-
-def _begins(lengths: Sequence[int]) -> NDArray[np.bool_]:
-    begins = np.zeros(sum(lengths), dtype=bool)
-    begins[np.cumsum([0, *lengths[:-1]])] = True
-    return begins
-
-
-def _resampled(
-    rows: _Rows, values: NDArray[np.float64], frequency: str
-) -> tuple[_Rows, NDArray[np.float64]]:
-    """One row a step of the grid that has any: the mean of what its rows show. `order` is where
-    the first of them stands in the file.
-
-    Raises:
-        FormatError: the times are numbers.
-    """
-    try:
-        times, origin = gridded(rows.times, frequency)
-    except ValueError as error:
-        raise FormatError(str(error), "frequency") from None
-    assert times.instants is not None  # noqa: S101 - `gridded` has looked
-    step, unit = step_of(frequency)
-    if rows.step is not None and rows.times.unit == unit and rows.step > 1.5 * step:
-        raise FormatError(
-            f"steps of {frequency} are shorter than the usual one, {in_words(rows.step, unit)}: "
-            "most would have no row",
-            "frequency",
-        )
-    found, means = _merged(rows, values, times.values[rows.order], step)
-    order = found.order
-    grid = replace(times, values=times.values[order], instants=times.instants[order])
-    return replace(found, times=grid, origin=origin), means
-
-
-def _merged(
-    rows: _Rows, values: NDArray[np.float64], at: NDArray[np.float64], step: float | None = None
-) -> tuple[_Rows, NDArray[np.float64]]:
-    """One row a time: the mean of what those of that time show. `order` is where the first of them
-    stands in the file. `at`: the times in that order; `step`: left out, the usual one.
-    """
-    begins = _begins(rows.lengths)
-    is_first = begins.copy()
-    is_first[1:] |= np.diff(at) != 0
-    first = np.flatnonzero(is_first)
-    counts = np.add.reduceat(np.isfinite(values), first, axis=0, dtype=np.int64)
-    sums = np.add.reduceat(np.nan_to_num(values, nan=0.0), first, axis=0)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    lengths = [int(part.sum()) for part in np.split(is_first, np.flatnonzero(begins)[1:])]
-    at, begins = at[first], _begins(lengths)
-    step = usual_step(at, begins) if step is None else step
-    found = replace(
-        rows,
-        order=rows.order[first],
-        places=(np.cumsum(is_first) - 1)[rows.places],
-        lengths=lengths,
-        follows=follows(at, begins, step),
-        step=step,
-    )
-    return found, means
-
-
 def _check_targets(names: Sequence[str], columns: Sequence[NDArray[np.float64]]) -> None:
     """
     Raises:
@@ -277,15 +153,7 @@ def _check_targets(names: Sequence[str], columns: Sequence[NDArray[np.float64]])
             raise FormatError(f"column {name!r} is {known[0]:g} in every row", "target")
 
 
-def _of_constants(names: Sequence[str], values: NDArray[np.float64]) -> Iterator[Remark]:
-    for name, column in zip(names, values.T, strict=True):
-        known = column[np.isfinite(column)]
-        if len(known) and (known == known[0]).all():
-            message = f"{name!r} is {known[0]:g} in every row and tells nothing"
-            yield Remark("constant_column", message, name)
-
-
-def _calendar(rows: _Rows, options: Options) -> tuple[list[str], NDArray[np.float64] | None]:
+def _calendar(rows: Rows, options: Options) -> tuple[list[str], NDArray[np.float64] | None]:
     """The cycles of the calendar that are known in advance, and where each row is in them.
 
     Raises:
@@ -311,7 +179,7 @@ def _calendar(rows: _Rows, options: Options) -> tuple[list[str], NDArray[np.floa
     return cycles, np.array([calendar_of(time, cycles) for time in instants.tolist()])
 
 
-def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> series.Windows:
+def _windows(rows: Rows, follows: NDArray[np.bool_], options: Options) -> series.Windows:
     assert options.window is not None and options.horizon is not None  # noqa: S101 - as in `read`
     return series.windows_of(
         rows.lengths,
@@ -325,7 +193,7 @@ def _windows(rows: _Rows, follows: NDArray[np.bool_], options: Options) -> serie
 
 def _tested(
     table: RawTable,
-    rows: _Rows,
+    rows: Rows,
     starts: NDArray[np.int64],
     names: Sequence[str],
     options: Options,
@@ -345,7 +213,7 @@ def _tested(
 
 
 def _reading(
-    table: RawTable, rows: _Rows, options: Options, time: str, names: Sequence[str]
+    table: RawTable, rows: Rows, options: Options, time: str, names: Sequence[str]
 ) -> dict[str, Any]:
     """What a prediction needs to find the rows of a window, and the times after it."""
     of_time: dict[str, Any] = {
@@ -468,103 +336,6 @@ def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64
     numbers[[text.lower() in missing for text in dictionary.to_pylist()]] = np.nan
     found: NDArray[np.float64] = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
-
-
-def _of_signs(table: RawTable, names: Sequence[str]) -> Iterator[Remark]:
-    for name in names:
-        if (sign := table.sign_of(name)) != table.decimal:
-            yield of_own_sign(name, sign)
-
-
-def _of_cells(
-    table: RawTable,
-    names: Sequence[str],
-    values: NDArray[np.float64],
-    told: dict[str, Column],
-    options: Options,
-) -> list[Remark]:
-    """What is told of cells without a number; the columns are corrected by their count.
-
-    Raises:
-        FormatError: most cells of a column show no number.
-    """
-    remarks = []
-    become = "are in no mean" if options.frequency else "their rows count as gaps"
-    for name, numbers in zip(names, values.T, strict=True):
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        if not len(bad):
-            continue
-        row, text = int(bad[0]) + FIRST_ROW, shown(table.texts[name][int(bad[0])].as_py())
-        if 2 * len(bad) > len(numbers):
-            raise FormatError(
-                f"row {row}, column {name!r}: {text} is no number, as most cells of the column; "
-                "options.columns leaves one out by ignore"
-            )
-        message = (
-            f"{len(bad)} of {len(numbers)} cells of {name!r} show no number, and {become}; the "
-            f"first is {text} in row {row}"
-        )
-        remarks.append(Remark("bad_cells", message, f"row {row}, column {name!r}", len(bad)))
-        told[name] = replace(told[name], missing=len(bad))
-    return remarks
-
-
-def _of_grid(rows: _Rows, time: str, frequency: str, count: int) -> Remark:
-    begins = _begins(rows.lengths)
-    assert rows.step is not None  # noqa: S101 - of a grid
-    between = np.rint(np.diff(rows.times.values)[~begins[1:]] / rows.step) - 1
-    message = (
-        f"{count} rows became {len(begins)} steps of {frequency}, each the mean of its rows; "
-        f"{int(between.sum())} steps between have none"
-    )
-    return Remark("resampled", message, time, len(begins))
-
-
-def _of_times(rows: _Rows, time: str, crossing: int) -> list[Remark]:
-    remarks, unit = list(rows.times.remarks), rows.times.unit
-    if rows.turned:
-        message = f"{rows.turned} rows are written newest first and were turned round"
-        remarks.append(Remark("newest_first", message, time, rows.turned))
-    if rows.copied:
-        message = f"{rows.copied} rows are there already, word for word, and count once"
-        remarks.append(Remark("repeated_rows", message, time, rows.copied))
-    if rows.put_back:
-        message = (
-            f"{rows.put_back} rows have a time that is there already, as clocks were put back; of "
-            "each time there is one step, the mean of its rows. Times with their zone keep both"
-        )
-        remarks.append(Remark("clocks_put_back", message, time, rows.put_back))
-    if unit == "weekdays":
-        message = "times are days from Monday to Friday alone; a weekend is no gap"
-        remarks.append(Remark("weekdays_only", message, time))
-    if rows.step is None:
-        message = "times have no usual step; each row counts as the step after the row before"
-        remarks.append(Remark("irregular_steps", message, time))
-        return remarks
-    begins = np.cumsum([0, *rows.lengths[:-1]])
-    gaps = np.setdiff1d(np.flatnonzero(~rows.follows), begins)
-    if len(gaps):
-        row = int(rows.order[gaps[0]]) + FIRST_ROW
-        message = (
-            f"{crossing} windows across {len(gaps)} gaps are left out; the usual step is "
-            f"{in_words(rows.step, unit)}, the first gap is before row {row}"
-        )
-        remarks.append(Remark("gaps", message, f"row {row}, column {time!r}", crossing))
-    return remarks
-
-
-def _of_series(rows: _Rows, options: Options, short: Sequence[int]) -> list[Remark]:
-    if not options.series:
-        return []
-    kept = len(rows.names) - len(short)
-    message = f"{kept} series, told apart by {options.series!r}; each is split by time"
-    remarks = [Remark("several_series", message, options.series, kept)]
-    if short:
-        first = ", ".join(repr(rows.names[place][:40]) for place in short[:5])
-        message = f"{len(short)} series are too short for a window in each split: {first}"
-        message += " and others, left out" if len(short) > 5 else ", left out"
-        remarks.append(Remark("short_series", message, options.series, len(short)))
-    return remarks
 
 
 def _column(name: str, texts: Texts, kind: Kind, role: Role, note: str | None = None) -> Column:

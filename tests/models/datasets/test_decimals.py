@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from torch import Tensor
 
-from models.datasets import Dataset
+from models.datasets import Dataset, Split
 from models.datasets.decimals import sign_of, sign_of_file
 from models.datasets.preprocess import encode
 from models.exporters.predicting.recent_rows import recent_of
@@ -86,7 +87,8 @@ def test_a_series_reads_each_column_by_its_sign(tmp_path: Path) -> None:
     content = "\n".join(["t;price;share", *rows]).encode()
     options = {"time": "t", "target": "price", "window": 4, "horizon": 1}
     dataset = read(tmp_path, content, "forecasting", **options)
-    (first, *_) = dataset.raw_test.x[0].tolist()  # type: ignore[union-attr, index]
+    assert isinstance(dataset.raw_test, Split) and isinstance(dataset.raw_test.x, Tensor)
+    (first, *_) = dataset.raw_test.x[0].tolist()
     at = next(iter(dataset.raw_rows["t"]))
     prices, shares = [1037, 12.5, 2000, 999.9], [1.037, 0.5, 0.25]
     assert first == pytest.approx([prices[int(at) % 4], shares[int(at) % 3]])
