@@ -89,14 +89,14 @@ def fit(
         simple = [known for known in report["simple"] if known["failure"] is None]
         result = {
             "search": search.id,
+            "verdict": report["verdict"],
             "leaderboard": [*_leaderboard(search), *map(_of_simple, simple)],
             "bundle": str(folder),
         }
-        verdict = report["verdict"]
     if as_json:
         print_json(result)
     else:
-        _print(result, verdict, search.spec["objectives"][0]["metric"], file)
+        _print(result, search.spec["objectives"][0]["metric"], file)
 
 
 @contextmanager
@@ -202,9 +202,9 @@ def _means(final: Mapping[str, Any], prefix: str) -> dict[str, float]:
     return {name: spread["mean"] for name, spread in final.items() if name.startswith(prefix)}
 
 
-def _print(result: Mapping[str, Any], verdict: str | None, metric: str, file: Path) -> None:
-    if verdict is not None:
-        print(f"{verdict}\n")
+def _print(result: Mapping[str, Any], metric: str, file: Path) -> None:
+    if result["verdict"] is not None:
+        print(f"{result['verdict']}\n")
     shown = f"test_{metric.removeprefix('val_')}"
     rows = [
         (
