@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nasmith.bundle import CHECKSUMS
 from nasmith.commands.output import UsageError
 
 
@@ -13,6 +12,8 @@ def refuse_occupied(folder: Path, option: str) -> None:
     Raises:
         UsageError: the folder, which `option` names, holds something else than an older model.
     """
+    from nasmith.bundle import CHECKSUMS
+
     if folder.exists() and (
         not folder.is_dir() or (any(folder.iterdir()) and not (folder / CHECKSUMS).exists())
     ):
