@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-SEARCH_PREFIX, DATASET_PREFIX = "srch_", "data_"
+SEARCH_PREFIX, DATASET_PREFIX, KEY_PREFIX = "srch_", "data_", "key_"
 SEARCH_ID_PATTERN = r"^srch_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 _search_id = re.compile(SEARCH_ID_PATTERN)
@@ -36,6 +36,11 @@ def new_search_id() -> str:
 
 def new_dataset_id() -> str:
     return f"{DATASET_PREFIX}{uuid7()}"
+
+
+def new_key_id() -> str:
+    """Of an API key; it opens nothing."""
+    return f"{KEY_PREFIX}{uuid7()}"
 
 
 def age_seconds(identifier: str) -> float:

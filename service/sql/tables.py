@@ -268,6 +268,26 @@ class Dataset(Base):
     created_at: Mapped[datetime]
 
 
+class ApiKey(Base):
+    """What opens the API for a tenant. The key itself is stored nowhere: `sha256` is of it, `hint`
+    its beginning, by which people know it again. `last_used_at` is right to the minute.
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_tenant_id_id", "tenant_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(41), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    hint: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class Dispatcher(Base):
     """A process that runs searches, alive until `expires_at` by the database's clock. `obstacle` is
     what the searches wait for, null where it can run them.
