@@ -108,11 +108,11 @@ def window_decisions(
         return []
     options = as_domain(scaling).values()
     if options == ("none",):
-        return [Decision("relative", as_domain(relative))]
-    found = [Decision("window_scaling", as_domain(scaling))]
+        return [Decision("relative", as_domain(relative), absent=False)]
+    found = [Decision("window_scaling", as_domain(scaling), absent="none")]
     if "none" in options:
         when = condition("window_scaling", scaling, ["none"])
-        found.append(Decision("relative", as_domain(relative), when))
+        found.append(Decision("relative", as_domain(relative), when, absent=False))
     return found
 
 

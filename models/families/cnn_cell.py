@@ -164,7 +164,7 @@ class CnnCell:
             Decision("channels", as_domain(settings.channels)),
             *topology.decisions(settings.nodes, settings.cells, settings.operations),
             *(
-                Decision(name, as_domain(domain))
+                Decision(name, as_domain(domain), absent=getattr(Frame(), name))
                 for name in FRAME
                 if domain_values(domain := getattr(settings, name)) != (1,)
             ),

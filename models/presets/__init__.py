@@ -1,7 +1,8 @@
 """The hand-made networks that the field measures against, as points of the families' spaces.
 
 One JSON document a network, named by its file: `description`; `architecture`; `recipe`, what it is
-trained by where that differs from the task's own; `published`, the task and the number of
+trained by where that differs from the task's own; `near`, what a smaller network in its likeness
+has beside where that is open, none if left out; `published`, the task and the number of
 parameters that its authors, or the library that everyone uses, report.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -29,6 +30,13 @@ class Preset:
     architecture: Architecture
     recipe: Mapping[str, Scalar]
     published: Mapping[str, Any]
+    near: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def likeness(self) -> Architecture:
+        """What a network in its likeness is sought by; it need not be one itself."""
+        decisions = self.architecture.decisions
+        return Architecture(self.architecture.family, {**self.near, **decisions})
 
     def recipe_for(self, task: Task, **wanted: object) -> Recipe:
         """The task's own recipe, changed by the preset and then by `wanted`.

@@ -82,7 +82,7 @@ def _for_the_task(resolved: Resolved) -> list[Preset]:
 
 def _nearest(resolved: Resolved, known: Preset) -> tuple[Candidate, float]:
     """The point of the space, and the share of the preset's decisions that it has as they are."""
-    candidate = resolved.space.nearest(known.architecture, known.recipe)
+    candidate = resolved.space.nearest(known.likeness, known.recipe)
     found = candidate.architecture.decisions
     same = [found.get(name) == value for name, value in known.architecture.decisions.items()]
     return candidate, sum(same) / len(same)

@@ -109,3 +109,9 @@ def test_every_preset_is_a_document_that_can_be_built() -> None:
             families[known.architecture.family].build(known.architecture, task, recipe)
     with pytest.raises(UnknownNameError, match="unknown preset 'lenet', known are alexnet, "):
         preset("lenet")
+
+
+def test_what_a_network_in_a_presets_likeness_has_is_none_of_its_own_decisions() -> None:
+    for known in presets().values():
+        assert not known.near.keys() & known.architecture.decisions.keys()
+        assert known.likeness.decisions == {**known.architecture.decisions, **known.near}

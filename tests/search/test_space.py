@@ -289,3 +289,45 @@ def test_a_candidate_of_another_space_is_refused() -> None:
 def test_decisions_are_distinct_and_in_order(decisions: list[Decision]) -> None:
     with pytest.raises(ValueError, match="decided twice, or before its conditions"):
         space_of(*decisions)
+
+
+@pytest.mark.parametrize(
+    ("settings", "task", "later"),
+    [
+        (
+            {
+                "family": "cnn_cell",
+                "stem_stride": {"choice": [1, 2]},
+                "head_pool": {"choice": [1, 2]},
+            },
+            Task("image_classification", (1, 16, 16), 3),
+            {"stem_stride": 1, "head_pool": 1},
+        ),
+        (
+            {"family": "rnn", "window_scaling": {"choice": ["none", "mean"]}},
+            Task("forecasting", (12, 2), 4, targets=(0, 1)),
+            {"window_scaling": "none", "relative": False},
+        ),
+        (
+            {"family": "linear", "relative": {"choice": [True, False]}},
+            Task("forecasting", (12, 2), 4, targets=(0, 1)),
+            {"relative": False},
+        ),
+    ],
+)
+def test_an_architecture_from_before_a_decision_stands_in_its_space_as_what_it_meant(
+    settings: dict[str, Any], task: Task, later: dict[str, Scalar]
+) -> None:
+    family = families[settings["family"]]
+    parsed = family.Settings.model_validate(settings)
+    space = SearchSpace.of_family(settings["family"], family, parsed, TrainingSettings(), task)
+    sampled = next(
+        found
+        for seed in range(1000)
+        if later.items() <= (found := space.sample(Random(seed)).architecture).decisions.items()
+    )
+    older = Architecture(
+        sampled.family, {k: v for k, v in sampled.decisions.items() if k not in later}
+    )
+    assert space.known(older).architecture == sampled
+    assert family.canonical(older) == family.canonical(sampled), "it has always meant that"
