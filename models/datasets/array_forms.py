@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from models.remarks import Remark
 
 Array = NDArray[Any]
+
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
 
 
 def as_classes(name: str, y: Array) -> tuple[Array, list[Remark]]:
@@ -30,6 +33,25 @@ def as_classes(name: str, y: Array) -> tuple[Array, list[Remark]]:
     elif y.dtype.kind == "f" and y.size and np.isin(np.mod(y, 1), 0).all() and _fits(y):
         reason, y = f"{name} is {y.dtype} of whole numbers, which are the classes", y.astype(int)
     return y, [] if reason is None else [Remark("classes_converted", reason, name, len(y))]
+
+
+def as_whole_numbers(name: str, texts: Array) -> tuple[Array, list[Remark]]:
+    """Classes without the zeros that programs write behind whole numbers, as in 1.0, where all are
+    whole and no two become one; else as they are spelled.
+    """
+    spelled = np.unique(texts).tolist()
+    plain = {text: text.partition(".")[0] for text in spelled}
+    if plain.keys() == set(plain.values()) or len(set(plain.values())) < len(plain):
+        return texts, []
+    if not all(map(_WHOLE.fullmatch, spelled)):
+        return texts, []
+    first = next(text for text in spelled if plain[text] != text)
+    count = sum(plain[text] != text for text in texts.tolist())
+    message = (
+        f"{name!r} holds whole numbers with a fraction of zero, as {first}: it is {plain[first]}"
+    )
+    changed = np.array([plain[text] for text in texts.tolist()])
+    return changed, [Remark("classes_converted", message, name, count)]
 
 
 def _is_one_hot(y: Array) -> bool:

@@ -23,7 +23,7 @@ SEPARATORS = {
     ":": "colons",
     " ": "blanks",
 }
-_USUAL = (",", ";", "\t", "|")
+USUAL_SEPARATORS = (",", ";", "\t", "|")
 SAMPLE_ROWS = 200
 
 _VALUE = re.compile(r"[\W\d_]*\d[\W\d_]*(?:e[-+]?\d+)?|nan|inf|na", re.IGNORECASE)
@@ -94,13 +94,15 @@ def separator_of(text: str) -> str:
         if of_rows == header + 1 or (of_rows == header - 1 > 1 and not rows[0][-1].strip()):
             share = max(share, 0.99 * widths[of_rows] / widths.total())
         is_even = len({len(row) for row in rows[1:4]}) == 1
-        return share if is_even or separator in _USUAL else 0.0, header
+        return share if is_even or separator in USUAL_SEPARATORS else 0.0, header
 
     text = text.lstrip("#")
     found = {separator: fit(separator) for separator in SEPARATORS}
-    best = max(_USUAL, key=lambda separator: (*found[separator], separator == ","))
+    best = max(USUAL_SEPARATORS, key=lambda separator: (*found[separator], separator == ","))
     if found[best][0] <= 0.5:
-        others = [sign for sign in SEPARATORS if sign not in _USUAL and found[sign][0] >= 0.9]
+        others = [
+            sign for sign in SEPARATORS if sign not in USUAL_SEPARATORS and found[sign][0] >= 0.9
+        ]
         best = max(others, key=lambda sign: found[sign], default=best)
     return best if found[best][0] > 0 else ","
 
@@ -123,9 +125,11 @@ def lines_above(text: str) -> int:
     separator where most lines have one. A comment that names the columns is the header.
     """
     lines = text.splitlines()[:SAMPLE_ROWS]
-    divided = [any(sign in line for sign in _USUAL) for line in lines]
+    divided = [any(sign in line for sign in USUAL_SEPARATORS) for line in lines]
     below = [line for line in lines if line.strip() and not line.startswith("#")]
-    has_titles = sum(divided) > 0.5 * len(below) and separator_of("\n".join(below)) in _USUAL
+    has_titles = (
+        sum(divided) > 0.5 * len(below) and separator_of("\n".join(below)) in USUAL_SEPARATORS
+    )
     count = 0
     for line, has_cells in zip(lines, divided, strict=True):
         is_comment = line.startswith("#")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings, leaks, tabular
 from models.datasets.amounts import number_of
+from models.datasets.array_forms import as_whole_numbers
 from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import is_text, read_table
 from models.datasets.division import DIVIDING, read_division, told_of_division
@@ -195,18 +196,22 @@ def read_classes(
     column = {name: target_column(name, values, Kind.CATEGORY)}
     if upload.task == "text_classification":
         known_values = without_missing(values[known], options)
-        return ReadClasses(labels_of(name, known_values, rows), None, column)
-    return ReadClasses(classes_of(name, values[known], rows), None, column)
+        y, remarks = as_whole_numbers(name, labels_of(name, known_values, rows))
+    else:
+        y, remarks = classes_of(name, values[known], rows)
+    return ReadClasses(y, None, column, remarks)
 
 
-def classes_of(name: str, values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+def classes_of(
+    name: str, values: NDArray[Any], rows: NDArray[np.int64]
+) -> tuple[NDArray[Any], list[Remark]]:
     """The classes as they are spelled; whole numbers as integers, as far as none has a zero in
     front: 01 and 1 are two.
     """
-    values = labels_of(name, values, rows)
+    values, remarks = as_whole_numbers(name, labels_of(name, values, rows))
     distinct = np.unique(values).tolist()
     if all(_WHOLE.fullmatch(text) for text in distinct):
-        return values.astype(np.int64)
+        return values.astype(np.int64), remarks
     fractions = [text for text in distinct if (number_of(text) or 0.0) % 1]
     if fractions and all(number_of(text) is not None for text in distinct):
         row = rows[np.flatnonzero(values == fractions[0])[0]]
@@ -214,7 +219,7 @@ def classes_of(name: str, values: NDArray[Any], rows: NDArray[np.int64]) -> NDAr
             f"row {row}, column {name!r}: {fractions[0]} is no class; classes are whole numbers or "
             "texts, and numbers are predicted by tabular_regression"
         )
-    return values
+    return values, remarks
 
 
 def without_missing(

@@ -44,13 +44,18 @@ def decoded(path: str, encoding: str) -> str:
     return content.decode(encoding).removeprefix("\ufeff")
 
 
+def head_of_file(path: str) -> bytes:
+    """The first bytes, by which a kind of file is known."""
+    with open(path, "rb") as file:
+        return file.read(4096)
+
+
 def check_is_table(path: str) -> None:
     """
     Raises:
         PredictionError: the file is of another kind; says which, and what to do.
     """
-    with open(path, "rb") as file:
-        found = foreign(file.read(4096))
+    found = foreign(head_of_file(path))
     if found is not None:
         raise PredictionError(f"{path} is {found[0]}, no table in text; {found[1]}")
 

@@ -61,6 +61,30 @@ def test_classes_are_the_same_in_every_form(
     assert [c for c in codes(found) if c not in codes(plain)] == more
 
 
+@pytest.mark.parametrize("task", ["tabular_classification", "text_classification"])
+@pytest.mark.parametrize(
+    ("spelled", "classes", "is_told"),
+    [
+        (["0.0", "1.0"], [0, 1], True),
+        (["-1.00", "2.00"], [-1, 2], True),
+        (["0", "1.0"], [0, 1], True),
+        (["0", "1"], [0, 1], False),
+        (["1", "1.0"], ["1", "1.0"], False),
+        (["01.0", "1.0"], ["01.0", "1.0"], False),
+        (["1.0", "b"], ["1.0", "b"], False),
+    ],
+)
+def test_a_class_that_a_program_wrote_as_a_float_is_a_whole_number(
+    spelled: list[str], classes: list[Any], is_told: bool, task: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{NODES[i, 0]},{spelled[i % 2]}\n" for i in range(60))
+    options = {"text": "x"} if task == "text_classification" else {}
+    found = read(tmp_path, f"x,label\n{rows}".encode(), task, target="label", **options)
+    are_words = task == "text_classification"
+    assert found.preprocessing["classes"] == ([str(c) for c in classes] if are_words else classes)
+    assert ("classes_converted" in codes(found)) == is_told
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
