@@ -55,7 +55,7 @@ def read_csv(path: Path, options: Options) -> RawTable:
         FormatError: the first row looks like data, and `options.header` does not say what it is.
     """
     meant = {*options.targets, options.text, options.time, options.series, *options.columns}
-    meant |= {options.split_column, options.group_column}
+    meant |= {options.split_column, options.group_column, *options.known_columns}
     try:
         dialect, remarks = dialect_of(
             path,

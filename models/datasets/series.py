@@ -48,11 +48,13 @@ def windows_of(
     horizon: int,
     validation: float,
     test: float,
+    ends: Sequence[int] | None = None,
 ) -> Windows:
     """Each series is split by time; its windows lie in it, and cross no gap.
 
     lengths: rows of each series; they stand one after the other.
     follows: whether a row is the step after the row before.
+    ends: how many rows of each series are in a split; the others are to forecast.
 
     Raises:
         ValueError: the only series is too short for three splits.
@@ -60,10 +62,10 @@ def windows_of(
     reach, breaks = window + horizon, np.cumsum(~follows)
     found: list[list[Rows]] = []
     rows, short, crossing, offset = [], [], 0, 0
-    for place, length in enumerate(lengths):
+    for place, (length, end) in enumerate(zip(lengths, ends or lengths, strict=True)):
         starts, lost = [], 0
         try:
-            blocks = ordered(length, (validation, test))
+            blocks = ordered(end, (validation, test))
         except ValueError:
             if len(lengths) == 1:
                 raise
@@ -106,6 +108,7 @@ def forecasting(
     validation: float = 0.2,
     test: float = 0.2,
     lengths: Sequence[int] | None = None,
+    ends: Sequence[int] | None = None,
     follows: NDArray[np.bool_] | None = None,
     known: Sequence[str] = (),
     cycles: Sequence[str] = (),
@@ -117,6 +120,7 @@ def forecasting(
     before, as it would in use. Every column is standardised by the train rows alone.
 
     lengths: rows of each series, where there are several, one after the other.
+    ends: as of `windows_of`.
     follows: whether a row is the step after the row before; no window crosses a row that is not.
     known: columns whose values of the steps to forecast are known. A window has them, and the
         calendar, once more, `leads` steps ahead: so it holds those of the whole horizon.
@@ -134,7 +138,13 @@ def forecasting(
     is_whole = follows is None or (len(lengths) == 1 and bool(follows[1:].all()))
     follows = np.ones(len(values), dtype=bool) if follows is None else follows
     found = windows_of(
-        lengths, follows, window=window, horizon=horizon, validation=validation, test=test
+        lengths,
+        follows,
+        window=window,
+        horizon=horizon,
+        validation=validation,
+        test=test,
+        ends=ends,
     )
     _check_windows(found, window, horizon, is_whole=is_whole)
     train_values = values[found.train_rows]

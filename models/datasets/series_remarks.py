@@ -8,59 +8,54 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.decimals import of_own_sign
 from models.datasets.formats import FormatError, Options
 from models.datasets.raw_table import FIRST_ROW, RawTable, shown
+from models.datasets.series_columns import Channels
 from models.datasets.series_rows import Rows, begins_of
 from models.datasets.times import in_words
-from models.remarks import Column, Remark
+from models.remarks import Remark
 
 
-def of_constants(names: Sequence[str], values: NDArray[np.float64]) -> Iterator[Remark]:
-    for name, column in zip(names, values.T, strict=True):
-        known = column[np.isfinite(column)]
-        if len(known) and (known == known[0]).all():
-            message = f"{name!r} is {known[0]:g} in every row and tells nothing"
-            yield Remark("constant_column", message, name)
-
-
-def of_signs(table: RawTable, names: Sequence[str]) -> Iterator[Remark]:
-    for name in names:
-        if (sign := table.sign_of(name)) != table.decimal:
-            yield of_own_sign(name, sign)
+def of_future(future: NDArray[np.int64], targets: Sequence[str]) -> Iterator[Remark]:
+    """`future`: the places in the file of rows after the last one with a value of a target."""
+    if len(future):
+        row, names = int(future.min()) + FIRST_ROW, ", ".join(map(repr, targets))
+        message = (
+            f"{len(future)} rows after the last with a value of {names} are those to forecast, and "
+            f"in no split; the first is row {row}"
+        )
+        yield Remark("rows_to_forecast", message, f"row {row}", len(future))
 
 
 def of_cells(
-    table: RawTable,
-    names: Sequence[str],
-    values: NDArray[np.float64],
-    told: dict[str, Column],
-    options: Options,
-) -> list[Remark]:
-    """What is told of cells without a number; the columns are corrected by their count.
+    table: RawTable, channels: Channels, future: NDArray[np.int64], options: Options
+) -> tuple[Channels, list[Remark]]:
+    """What is told of cells without a number before the `future`; the columns are corrected by
+    their count.
 
     Raises:
         FormatError: most cells of a column show no number.
     """
-    remarks = []
+    remarks, told = [], dict(channels.told)
     become = "are in no mean" if options.frequency else "their rows count as gaps"
-    for name, numbers in zip(names, values.T, strict=True):
-        bad = np.flatnonzero(~np.isfinite(numbers))
+    for name, numbers in zip(channels.names, channels.values.T, strict=True):
+        bad = np.setdiff1d(np.flatnonzero(~np.isfinite(numbers)), future)
         if not len(bad):
             continue
+        kind, count = told[name].kind.value, len(numbers) - len(future)
         row, text = int(bad[0]) + FIRST_ROW, shown(table.texts[name][int(bad[0])].as_py())
-        if 2 * len(bad) > len(numbers):
+        if 2 * len(bad) > count:
             raise FormatError(
-                f"row {row}, column {name!r}: {text} is no number, as most cells of the column; "
+                f"row {row}, column {name!r}: {text} is no {kind}, as most cells of the column; "
                 "options.columns leaves one out by ignore"
             )
         message = (
-            f"{len(bad)} of {len(numbers)} cells of {name!r} show no number, and {become}; the "
+            f"{len(bad)} of {count} cells of {name!r} show no {kind}, and {become}; the "
             f"first is {text} in row {row}"
         )
         remarks.append(Remark("bad_cells", message, f"row {row}, column {name!r}", len(bad)))
         told[name] = replace(told[name], missing=len(bad))
-    return remarks
+    return replace(channels, told=told), remarks
 
 
 def of_grid(rows: Rows, time: str, frequency: str, count: int) -> Remark:

@@ -47,6 +47,24 @@ class Rows:
     put_back: int
     origin: float | None = None
 
+    def ends(self, is_known: NDArray[np.bool_]) -> list[int]:
+        """How many rows of each series there are up to its last one that is known.
+
+        Shapes:
+            is_known: (T,)
+        """
+        parts = np.split(is_known, np.cumsum(self.lengths)[:-1])
+        return [int(part.nonzero()[0].max(initial=-1)) + 1 for part in parts]
+
+    def until(self, ends: Sequence[int]) -> NDArray[np.bool_]:
+        """Which rows are among the first ones of their series, `ends` of each.
+
+        Shapes:
+            (T,)
+        """
+        pairs = zip(self.lengths, ends, strict=True)
+        return np.concatenate([np.arange(length) < end for length, end in pairs])
+
 
 def rows_of(table: RawTable, options: Options, time: str) -> Rows:
     are_dates = options.columns.get(time) == "date"

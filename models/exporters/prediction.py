@@ -22,7 +22,7 @@ from models.datasets import (
     pictures,
     steps,
 )
-from models.datasets.cells import text_of
+from models.datasets.cells import boolean_of, text_of
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
     command_line,
@@ -78,7 +78,7 @@ if __name__ == "__main__":
 '''
 
 _Source = ModuleType | Callable[..., Any]
-_OF_CELLS = (text_of, amounts, dates)
+_OF_CELLS = (text_of, boolean_of, amounts, dates)
 _ROWS = (encodings, layout, text_files, rows)
 
 

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Dataset, sentinels, series
-from models.datasets.amounts import number_of
-from models.datasets.cells import MISSING_WORDS
+from models.datasets import Dataset, series
 from models.datasets.columns import is_text, read_table
 from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
-from models.datasets.guessed_kind import cells_of
-from models.datasets.kinds import PLAIN
 from models.datasets.parquet import is_parquet
 from models.datasets.raw_table import RawTable, Texts
-from models.datasets.series_remarks import (
-    of_cells,
-    of_constants,
-    of_grid,
-    of_series,
-    of_signs,
-    of_times,
+from models.datasets.series_columns import (
+    KINDS,
+    Channels,
+    constant_in,
+    of_constant_in_train,
+    read_channels,
 )
+from models.datasets.series_remarks import of_cells, of_future, of_grid, of_series, of_times
 from models.datasets.series_rows import Rows, merged, resampled, rows_of
 from models.datasets.steps import calendar_of, cycles_of, leads
-from models.datasets.times import (
-    in_words,
-)
-from models.remarks import Column, Kind, Role
+from models.datasets.times import in_words
+from models.remarks import Column, Kind, Remark, Role
 
 CALENDAR = "calendar"
 """Among the columns known in advance: inputs from the time itself."""
@@ -63,94 +57,178 @@ class Series:
         targets = chosen(table.texts, options.targets, "target")
         if time in targets:
             raise FormatError(f"{time!r} is the time, which cannot be forecast", "target")
-        told = _inputs(table, options, time, targets)
-        names = [name for name, column in told.items() if column.role is not Role.IGNORED]
-        read = [_numbers(table.texts[name], table.sign_of(name), options) for name in names]
-        values = np.stack(read, axis=1)
-        remarks = [
-            *table.remarks,
-            *of_signs(table, names),
-            *of_cells(table, names, values, told, options),
-        ]
-        for name in names:
-            cells = cells_of(name, table.texts[name], table.decimal, _missing_words(options))
-            remarks += sentinels.of_numbers(cells)
-        rows = rows_of(table, options, time)
-        values = values[rows.order]
-        _check_targets(targets, [values[:, names.index(name)] for name in targets])
-        remarks += of_constants(names, values)
-        if options.frequency:
-            rows, values = resampled(rows, values, options.frequency)
-            remarks.append(of_grid(rows, time, options.frequency, table.rows))
-        elif rows.copied or rows.put_back:
-            rows, values = merged(rows, values, rows.times.values[rows.order])
-        cycles, calendar = _calendar(rows, options)
-        if len(values) * options.horizon * len(targets) > MAX_VALUES:
-            raise FormatError(
-                f"{len(values):,} rows with {len(targets)} series of {options.horizon} steps are "
-                f"more than {MAX_VALUES:,} values to forecast",
-                "horizon",
-            )
-        is_read: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
-        whole = rows.follows & is_read
-        whole[1:] &= is_read[:-1]
-        found = _windows(rows, whole, options)
-        ahead = leads(options.window, options.horizon) if options.known_columns else []
-        known = 2 * len(cycles) + len([n for n in options.known_columns if n != CALENDAR])
-        channels = len(names) + 2 * len(cycles) + known * len(ahead)
-        if len(values) * channels > MAX_VALUES:
-            raise FormatError(
-                f"{len(values):,} rows with {channels:,} inputs, those known in advance among "
-                f"them, are more than {MAX_VALUES:,} values; a longer window needs fewer",
-                "known",
-            )
-        count = sum(map(len, found.starts)) * options.window * channels
-        if not whole[1:].all() and count > MAX_VALUES:
-            raise FormatError(
-                f"windows of {options.window} steps between gaps, or of several series, are "
-                f"{count:,} values, more than {MAX_VALUES:,}",
-                "window",
-            )
+        _check_columns(table, options, time, targets)
+        others = [time, *([options.series] if options.series else [])]
+        columns = [name for name in table.texts if name not in others]
+        channels = read_channels(table, options, columns, targets)
+        found = _steps_of(table, options, time, channels, targets)
+        found = _learnable(found)
+        cycles, calendar = _calendar(found.rows, options)
+        _check_size(found, cycles)
         dataset = series.forecasting(
             upload.name,
-            values,
-            names,
+            found.values,
+            found.channels.names,
             targets,
             window=options.window,
             horizon=options.horizon,
             validation=options.split.validation,
             test=options.split.test,
-            lengths=rows.lengths,
-            follows=whole,
-            known=[name for name in options.known_columns if name != CALENDAR],
+            lengths=found.rows.lengths,
+            ends=found.ends,
+            follows=found.whole,
+            known=found.known,
             cycles=cycles,
             calendar=calendar,
         )
-        remarks += of_times(rows, time, _windows(rows, rows.follows, options).crossing)
-        remarks += of_series(rows, options, found.short)
-        read_columns = [time, *([options.series] if options.series else []), *names]
+        rows, windows = found.rows, found.windows(found.whole)
+        remarks = [*table.remarks, *found.remarks]
+        remarks += of_times(rows, time, found.windows(rows.follows).crossing)
+        remarks += of_series(rows, options, windows.short)
+        read_columns = [*others, *found.channels.columns]
         return replace(
             dataset,
-            raw_rows=_tested(table, rows, found.starts[2], read_columns, options),
+            raw_rows=_tested(table, rows, windows.starts[2], read_columns, options),
             preprocessing={
                 **dataset.preprocessing,
-                **_reading(table, rows, options, time, names),
+                **_reading(rows, options, time, table.decimal, found.channels),
                 **unnamed(table, ()),
             },
-            columns=_columns(table, options, time, rows.times.unit, told),
+            columns=_columns(table, options, time, rows.times.unit, found.channels.told),
             remarks=tuple(remarks),
         )
 
 
-def _check_targets(names: Sequence[str], columns: Sequence[NDArray[np.float64]]) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """The steps of all series, one after the other, and what is told of how they were made.
+
+    ends: how many steps of each series come before those that are to forecast.
+
+    Shapes:
+        values: (steps, channels)
+    """
+
+    rows: Rows
+    values: NDArray[np.float64]
+    ends: Sequence[int]
+    channels: Channels
+    options: Options
+    remarks: Sequence[Remark]
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Whether a step follows the one before, and both have all values."""
+        is_read: NDArray[np.bool_] = np.asarray(np.isfinite(self.values).all(axis=1))
+        whole = self.rows.follows & is_read
+        whole[1:] &= is_read[:-1]
+        return whole
+
+    @property
+    def known(self) -> list[str]:
+        """The channels that are known in advance, but the calendar."""
+        return self.channels.of(name for name in self.options.known_columns if name != CALENDAR)
+
+    def windows(self, follows: NDArray[np.bool_]) -> series.Windows:
+        window, horizon = self.options.window, self.options.horizon
+        assert window is not None and horizon is not None  # noqa: S101 - as in `read`
+        return series.windows_of(
+            self.rows.lengths,
+            follows,
+            ends=self.ends,
+            window=window,
+            horizon=horizon,
+            validation=self.options.split.validation,
+            test=self.options.split.test,
+        )
+
+
+def _steps_of(
+    table: RawTable, options: Options, time: str, channels: Channels, targets: Sequence[str]
+) -> _Steps:
+    rows = rows_of(table, options, time)
+    values = channels.values[rows.order]
+    places = [channels.names.index(name) for name in targets]
+    _check_targets(targets, values[:, places])
+    ends = rows.ends(np.asarray(np.isfinite(values[:, places]).any(axis=1)))
+    future = rows.order[~rows.until(ends)]
+    channels, of_bad = of_cells(table, channels, future, options)
+    remarks = [*channels.remarks, *of_future(future, targets), *of_bad]
+    if options.frequency:
+        rows, values = resampled(rows, values, options.frequency)
+        remarks.append(of_grid(rows, time, options.frequency, table.rows))
+    elif rows.copied or rows.put_back:
+        rows, values = merged(rows, values, rows.times.values[rows.order])
+    ends = rows.ends(np.asarray(np.isfinite(values[:, places]).any(axis=1)))
+    return _Steps(rows, values, ends, channels, options, remarks)
+
+
+def _learnable(found: _Steps) -> _Steps:
+    """Without channels that are the same in every row of the train split.
+
+    Raises:
+        FormatError: a target is.
+    """
+    train = found.windows(found.whole).train_rows
+    constant = constant_in(found.channels, found.values[train])
+    if not constant:
+        return found
+    for name in found.options.targets:
+        if name in constant:
+            value = found.values[train[0], found.channels.names.index(name)]
+            raise FormatError(
+                f"column {name!r} is {value:g} in every row of the train split, the oldest "
+                f"{len(train)} rows: no network learns from them when it changes",
+                "target",
+            )
+    remarks = [*found.remarks, *of_constant_in_train(found.channels, constant)]
+    kept = [place for place, name in enumerate(found.channels.names) if name not in constant]
+    channels = found.channels.without(constant, "left out: the same in all of the train split")
+    return replace(found, channels=channels, values=found.values[:, kept], remarks=remarks)
+
+
+def _check_size(found: _Steps, cycles: Sequence[str]) -> None:
     """
     Raises:
-        FormatError: a target never changes.
+        FormatError: there are more numbers than a dataset may have.
     """
-    for name, values in zip(names, columns, strict=True):
-        known = values[np.isfinite(values)]
-        if len(known) and (known == known[0]).all():
-            raise FormatError(f"column {name!r} is {known[0]:g} in every row", "target")
+    options, steps = found.options, len(found.values)
+    window, horizon = options.window or 0, options.horizon or 0
+    if steps * horizon * len(options.targets) > MAX_VALUES:
+        raise FormatError(
+            f"{steps:,} rows with {len(options.targets)} series of {horizon} steps are "
+            f"more than {MAX_VALUES:,} values to forecast",
+            "horizon",
+        )
+    ahead = leads(window, horizon) if options.known_columns else []
+    known = 2 * len(cycles) + len(found.known)
+    channels = len(found.channels.names) + 2 * len(cycles) + known * len(ahead)
+    if steps * channels > MAX_VALUES:
+        raise FormatError(
+            f"{steps:,} rows with {channels:,} inputs, those known in advance among "
+            f"them, are more than {MAX_VALUES:,} values; a longer window needs fewer",
+            "known",
+        )
+    whole = found.whole
+    count = sum(map(len, found.windows(whole).starts)) * window * channels
+    if not whole[1:].all() and count > MAX_VALUES:
+        raise FormatError(
+            f"windows of {window} steps between gaps, or of several series, are "
+            f"{count:,} values, more than {MAX_VALUES:,}",
+            "window",
+        )
+
+
+def _check_targets(names: Sequence[str], values: NDArray[np.float64]) -> None:
+    """
+    Raises:
+        FormatError: a target never changes, or has no value.
+    """
+    for name, column in zip(names, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if (known == known[:1]).all():
+            is_what = f"is {known[0]:g} in every row" if len(known) else "has no value in any row"
+            raise FormatError(f"column {name!r} {is_what}", "target")
 
 
 def _calendar(rows: Rows, options: Options) -> tuple[list[str], NDArray[np.float64] | None]:
@@ -179,18 +257,6 @@ def _calendar(rows: Rows, options: Options) -> tuple[list[str], NDArray[np.float
     return cycles, np.array([calendar_of(time, cycles) for time in instants.tolist()])
 
 
-def _windows(rows: Rows, follows: NDArray[np.bool_], options: Options) -> series.Windows:
-    assert options.window is not None and options.horizon is not None  # noqa: S101 - as in `read`
-    return series.windows_of(
-        rows.lengths,
-        follows,
-        window=options.window,
-        horizon=options.horizon,
-        validation=options.split.validation,
-        test=options.split.test,
-    )
-
-
 def _tested(
     table: RawTable,
     rows: Rows,
@@ -213,7 +279,7 @@ def _tested(
 
 
 def _reading(
-    table: RawTable, rows: Rows, options: Options, time: str, names: Sequence[str]
+    rows: Rows, options: Options, time: str, decimal: str, channels: Channels
 ) -> dict[str, Any]:
     """What a prediction needs to find the rows of a window, and the times after it."""
     of_time: dict[str, Any] = {
@@ -225,38 +291,36 @@ def _reading(
     }
     if rows.copied or rows.put_back:
         of_time["repeated"] = True
+    if rows.times.unit == "number" and decimal != ".":
+        of_time["decimal"] = decimal
     if rows.times.month_end:
         of_time["month_end"] = True
     if options.frequency:
         of_time |= {"frequency": options.frequency.strip(), "origin": rows.origin}
-    found: dict[str, Any] = {"time": of_time}
-    if table.decimal != ".":
-        found["decimal"] = table.decimal
-    signs = {name: table.sign_of(name) for name in names}
-    if own := {name: sign for name, sign in signs.items() if sign != table.decimal}:
-        found["decimals"] = own
-    if options.missing is not None:
-        found["missing"] = sorted({word.strip().lower() for word in options.missing})
+    found = {
+        "time": of_time,
+        "reading": {name: dict(channels.reading[name]) for name in channels.names},
+    }
     return found | {"series_column": options.series} if options.series else found
 
 
 def _columns(
-    table: RawTable, options: Options, time: str, unit: str, told: dict[str, Column]
+    table: RawTable, options: Options, time: str, unit: str, told: Mapping[str, Column]
 ) -> tuple[Column, ...]:
     """All columns in the order of the file."""
     kind = Kind.NUMBER if unit == "number" else Kind.DATE
-    found = told | {time: _column(time, table.texts[time], kind, Role.TIME)}
+    found = {time: _column(time, table.texts[time], kind, Role.TIME)}
     if options.series:
         texts = table.texts[options.series]
         found[options.series] = _column(options.series, texts, Kind.CATEGORY, Role.SERIES)
+    for name, column in told.items():
+        is_known = name in options.known_columns and column.role is Role.INPUT
+        found[name] = replace(column, note="known in advance") if is_known else column
     return tuple(found[name] for name in table.texts)
 
 
-def _inputs(
-    table: RawTable, options: Options, time: str, targets: Sequence[str]
-) -> dict[str, Column]:
-    """The columns beside the time and the series, as they are told; the ones left out are ignored.
-
+def _check_columns(table: RawTable, options: Options, time: str, targets: Sequence[str]) -> None:
+    """
     Raises:
         FormatError: the options name a column that is not there, or what it cannot be.
     """
@@ -267,27 +331,15 @@ def _inputs(
         if options.series == time or options.series in targets:
             raise FormatError(f"{options.series!r} is the time or a target", "series")
     for name, kind in options.columns.items():
-        if name == time and kind == "date":
+        if (name == time and kind == "date") or (name in targets and kind == "number"):
             continue
-        if kind not in ("number", "ignore") or name in (*others, *targets):
+        if kind not in KINDS or name in (*others, *targets):
             raise FormatError(
-                f"{name!r} cannot be {kind}: columns of a series are numbers, or left out by "
-                "ignore; time, series and target have options of their own",
+                f"{name!r} cannot be {kind}: columns of a series are {', '.join(KINDS[:-1])}, or "
+                "left out by ignore; time, series and target have options of their own",
                 "columns",
             )
     _check_known(table, options, [*others, *targets])
-    told = {}
-    for name, texts in table.texts.items():
-        if name in others:
-            continue
-        role = Role.TARGET if name in targets else Role.INPUT
-        note = None
-        if options.columns.get(name) == "ignore":
-            role, note = Role.IGNORED, "left out, as the options say"
-        elif name in options.known_columns:
-            note = "known in advance"
-        told[name] = _column(name, texts, Kind.NUMBER, role, note)
-    return told
 
 
 def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> None:
@@ -312,36 +364,10 @@ def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> No
             )
 
 
-def _missing_words(options: Options) -> tuple[str, ...]:
-    """In lower case."""
-    words = MISSING_WORDS if options.missing is None else options.missing
-    return tuple(word.strip().lower() for word in words)
-
-
-def _numbers(texts: Texts, decimal: str, options: Options) -> NDArray[np.float64]:
-    """The number of every cell, NaN where it shows none."""
-    import pyarrow.compute as pc
-
-    missing = set(_missing_words(options))
-    encoded = texts.combine_chunks().dictionary_encode()
-    dictionary = encoded.dictionary
-    numbers = np.full(len(dictionary), np.nan)
-    is_plain = pc.match_substring_regex(dictionary, PLAIN).to_numpy(zero_copy_only=False)
-    if decimal == "." and is_plain.any():
-        plain = dictionary.filter(is_plain).cast("float64").to_numpy(zero_copy_only=False)
-        numbers[is_plain] = np.where(np.abs(plain) < 3e38, plain, np.nan)
-    for index in np.flatnonzero(np.isnan(numbers)):
-        number = number_of(dictionary[index].as_py(), decimal)
-        numbers[index] = np.nan if number is None else number
-    numbers[[text.lower() in missing for text in dictionary.to_pylist()]] = np.nan
-    found: NDArray[np.float64] = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
-    return found
-
-
-def _column(name: str, texts: Texts, kind: Kind, role: Role, note: str | None = None) -> Column:
+def _column(name: str, texts: Texts, kind: Kind, role: Role) -> Column:
     import pyarrow.compute as pc
 
     distinct = pc.unique(texts).to_pylist()
     example = next((text[:80] for text in distinct if text), None)
     missing = int(pc.sum(pc.equal(texts, "")).as_py() or 0)
-    return Column(name, kind, role, missing, len(distinct) - ("" in distinct), example, note)
+    return Column(name, kind, role, missing, len(distinct) - ("" in distinct), example)

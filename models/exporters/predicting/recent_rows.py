@@ -9,8 +9,8 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from models.datasets.amounts import number_of
-from models.datasets.cells import text_of
+from models.datasets.amounts import amount_of, number_of
+from models.datasets.cells import boolean_of, text_of
 from models.datasets.steps import TOLERANCE, calendar_of, counted, instant_of, later, on_grid
 
 
@@ -21,13 +21,14 @@ class SeriesError(ValueError):
 class Recent(NamedTuple):
     """A series by its name (None of the only one): its latest rows, a number a channel, and the
     times to forecast, where the steps between its rows are regular. `turned`: they came newest
-    first.
+    first. `unknown`: how many words training had not, by column.
     """
 
     name: str | None
     window: list[list[float]]
     times: list[Any] | None
     turned: bool = False
+    unknown: Mapping[str, int] = {}
 
 
 class History(NamedTuple):
@@ -41,6 +42,64 @@ class History(NamedTuple):
     turned: bool = False
 
 
+class _Channel:
+    """How the cells of a channel are read: as numbers, as yes and no, or whether they are one of
+    the words of a category, of whose other words all channels of the column have 0.
+    """
+
+    def __init__(self, name: str, preprocessing: Mapping[str, Any]) -> None:
+        usual = preprocessing.get("decimal", ".")
+        sign = preprocessing.get("decimals", {}).get(name, usual)
+        whole = {"kind": "number", "decimal": sign, "missing": preprocessing.get("missing", ())}
+        self._of = preprocessing.get("reading", {}).get(name, whole)
+        self.name, self.column = name, str(self._of.get("column", name))
+        self.word = self._of.get("word")
+        self.missing = {"", *self._of["missing"]}
+
+    def value(self, cell: Any) -> float | None:
+        """None where it is missing, or shows none."""
+        text = text_of(cell)
+        if self.word is not None:
+            return float(text == self.word)
+        if text.lower() in self.missing:
+            return None
+        if self._of["kind"] == "boolean":
+            return boolean_of(text)
+        is_number = isinstance(cell, (int, float)) and not isinstance(cell, bool)
+        if is_number and not self._of.get("clock"):
+            return _number(cell * float(self._of.get("units", {}).get("", 1.0)), ".")
+        return amount_of(text, self._of)
+
+
+class _Reader:
+    """What the cells of a row say, channel by channel."""
+
+    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+        self.channels = [_Channel(name, preprocessing) for name in preprocessing["series"]]
+        self.columns = list(dict.fromkeys(channel.column for channel in self.channels))
+        self._words: dict[str, tuple[set[str], set[str]]] = {}
+        for channel in self.channels:
+            if channel.word is not None:
+                known, _ = self._words.setdefault(channel.column, (set(), channel.missing))
+                known.add(channel.word)
+
+    def values(self, row: Mapping[str, Any]) -> dict[str, list[float]]:
+        """By channel, a value or none."""
+        found = {}
+        for channel in self.channels:
+            value = channel.value(row.get(channel.column))
+            found[channel.name] = [] if value is None else [value]
+        return found
+
+    def unknown(self, row: Mapping[str, Any]) -> list[str]:
+        """The columns whose word is none that training had."""
+        return [
+            column
+            for column, (known, missing) in self._words.items()
+            if (text := text_of(row.get(column))) not in known and text.lower() not in missing
+        ]
+
+
 class _Step:
     """A row, or the mean of those in one step of a grid; `at` and `time` say when."""
 
@@ -49,6 +108,7 @@ class _Step:
     ) -> None:
         self.row, self.text, self.at, self.time = row, text, at, time
         self.values: dict[str, list[float]] = {}
+        self.unknown: list[str] = []
 
     def value(self, name: str) -> float | None:
         shown = self.values[name]
@@ -84,7 +144,8 @@ def _series(
 ) -> Iterator[tuple[str | None, tuple[list[_Step], bool]]]:
     """The steps of each series, oldest first, and whether its rows came newest first."""
     several = preprocessing.get("series_column")
-    needed = [*([several] if several else []), *preprocessing["series"]]
+    reader = _Reader(preprocessing)
+    needed = [*([several] if several else []), *reader.columns]
     if "time" in preprocessing:
         needed.insert(0, preprocessing["time"]["name"])
     given = dict.fromkeys(str(name) for row in rows for name in row)
@@ -96,40 +157,37 @@ def _series(
         series = text_of(row.get(several)) if several else None
         if series == "":
             raise SeriesError(f"row {number}, column {several!r}: the series is missing")
-        groups.setdefault(series, []).append(_step(number, row, preprocessing))
+        groups.setdefault(series, []).append(_step(number, row, preprocessing, reader))
     time = preprocessing.get("time")
     for name, steps in groups.items():
         turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
         yield name, (_in_steps(_ascending(steps, time), time) if time else steps, turned)
 
 
-def _step(number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> _Step:
+def _step(
+    number: int, row: Mapping[str, Any], preprocessing: Mapping[str, Any], reader: _Reader
+) -> _Step:
     text, at, time = "", None, None
     if "time" in preprocessing:
         name, unit = preprocessing["time"]["name"], preprocessing["time"]["unit"]
+        usual = preprocessing.get("decimal", ".")  # of datasets from before columns were read apart
         text = text_of(row.get(name))
         if unit == "number":
-            at = _number(name, row.get(name), preprocessing)
+            at = _number(row.get(name), preprocessing["time"].get("decimal", usual))
         else:
             time = instant_of(text, preprocessing["time"]["order"])
             at = None if time is None else counted(time, "seconds")
         if at is None:
             raise SeriesError(f"row {number}, column {name!r}: {text!r} is no time")
     step = _Step(number, text, at, time)
-    for name in preprocessing["series"]:
-        value = _number(name, row.get(name), preprocessing)
-        step.values[name] = [] if value is None else [value]
+    step.values, step.unknown = reader.values(row), reader.unknown(row)
     return step
 
 
-def _number(name: str, value: Any, preprocessing: Mapping[str, Any]) -> float | None:
-    text = text_of(value)
-    if text.lower() in preprocessing.get("missing", ()):
-        return None
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if abs(value) < 3e38 else None
-    of_file = preprocessing.get("decimal", ".")
-    return number_of(text, preprocessing.get("decimals", {}).get(name, of_file))
+def _number(cell: Any, decimal: str) -> float | None:
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        return float(cell) if abs(cell) < 3e38 else None
+    return number_of(text_of(cell), decimal)
 
 
 def _history(
@@ -179,7 +237,10 @@ def _recent(
     if time and time["step"] is not None:
         shown_times = _shown(recent[-1], times, preprocessing)
     ahead = _future(recent, future, preprocessing, of)
-    return Recent(name, _channels(recent, ahead, times, preprocessing), shown_times, turned)
+    words = [column for step in (*recent, *ahead) for column in step.unknown]
+    unknown = {column: words.count(column) for column in dict.fromkeys(words)}
+    window = _channels(recent, ahead, times, preprocessing)
+    return Recent(name, window, shown_times, turned, unknown)
 
 
 def _ascending(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
@@ -212,6 +273,7 @@ def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
         if found and _merges(time) and found[-1].at == step.at:
             for name, shown in step.values.items():
                 found[-1].values[name] = found[-1].values[name] + shown
+            found[-1].unknown += step.unknown
         else:
             found.append(step)
     return found

@@ -19,7 +19,8 @@ class SeriesPredictor(RowsPredictor):
 
     @property
     def columns(self) -> list[str]:
-        names = list(self.preprocessing.get("series", ()))
+        reading, channels = self.preprocessing.get("reading", {}), self.preprocessing["series"]
+        names = list(dict.fromkeys(reading.get(c, {}).get("column", c) for c in channels))
         if self.preprocessing.get("series_column"):
             names.insert(0, self.preprocessing["series_column"])
         if "time" in self.preprocessing:
@@ -66,7 +67,11 @@ class SeriesPredictor(RowsPredictor):
                 yield windows[series.begins[start : start + BATCH]].transpose(1, 2)
 
     def _recent(self, samples: Any) -> list[Recent]:
-        return self._found(recent_of, samples)
+        found: list[Recent] = self._found(recent_of, samples)
+        for series in found:
+            for column, count in series.unknown.items():
+                self.unknown[column] = self.unknown.get(column, 0) + count
+        return found
 
     def _found(self, read: Callable[..., list[Any]], samples: Any) -> list[Any]:
         """What `read` finds of each series."""

@@ -92,7 +92,8 @@ def test_a_series_reads_each_column_by_its_sign(tmp_path: Path) -> None:
     at = next(iter(dataset.raw_rows["t"]))
     prices, shares = [1037, 12.5, 2000, 999.9], [1.037, 0.5, 0.25]
     assert first == pytest.approx([prices[int(at) % 4], shares[int(at) % 3]])
-    assert dataset.preprocessing["decimals"] == {"price": ","}
+    signs = {name: how["decimal"] for name, how in dataset.preprocessing["reading"].items()}
+    assert signs == {"price": ",", "share": "."}
     assert _told(dataset) == {"price"}
     own = {"t": str(at), "price": "1.037", "share": "1.037"}
     rows_of = [{**own, "t": str(number)} for number in range(4)]

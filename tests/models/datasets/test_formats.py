@@ -213,7 +213,7 @@ def changed(columns: dict[str, list[str]], name: str, row: int, value: str) -> b
         ("forecasting", csv(series()), {**FORECAST, "target": "date"}, "cannot be forecast"),
         ("forecasting", csv(series(12)), FORECAST, "8 rows of a split are too few"),
         ("forecasting", csv({**series(), "heat": ["-"] * 100}), FORECAST,
-         "row 2, column 'heat': '-' is no number, as most cells"),
+         "row 2, column 'heat': '-' is no number, as all cells"),
         ("forecasting", changed(series(), "date", 9, "soon"), FORECAST,
          "row 9, column 'date': 'soon' is no date"),
         ("forecasting", changed(series(), "date", 9, "2025-01-01"), FORECAST,

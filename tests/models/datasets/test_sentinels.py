@@ -122,4 +122,5 @@ def test_those_of_a_series_are_told_and_may_be_missing(tmp_path: Path) -> None:
     dataset = read(tmp_path, content, "forecasting", missing=["-999"], **of)
     assert not [r for r in dataset.remarks if r.code == "sentinel_values"]
     (column,) = [column for column in dataset.columns if column.name == "load"]
-    assert column.missing == 3 and dataset.preprocessing["missing"] == ["-999"]
+    assert column.missing == 3
+    assert dataset.preprocessing["reading"]["load"]["missing"] == ["", "-999"]

@@ -71,6 +71,8 @@ def series(newest_first: bool = False, panel: bool = False, step: str = "D") -> 
     frame = pd.DataFrame({"t": times.strftime("%d.%m.%Y %H:%M")})
     frame["load"] = RNG.normal(size=150).cumsum().round(3)
     frame["price"] = RNG.normal(size=150).round(3)
+    frame["sky"] = ["grey", "blue", ""] * 50
+    frame["open"] = ["ja", "nein"] * 75
     if panel:
         frame = pd.concat([frame.assign(shop=shop) for shop in ("b", "a")])
         frame = frame.sample(frac=1, random_state=0).sort_values("t", key=_times, kind="stable")
@@ -121,7 +123,7 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         "forecasting",
         "rnn",
         lambda: series(newest_first=True),
-        {**OF_SERIES, "known": ["price", "calendar"]},
+        {**OF_SERIES, "known": ["price", "sky", "open", "calendar"]},
     ),
     "several_series": (
         "forecasting",
