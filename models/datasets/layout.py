@@ -112,7 +112,7 @@ def quote_of(text: str, separator: str) -> str:
     ones.
     """
     sign = r"\s" if separator == " " else re.escape(separator)
-    if re.search(rf"(?m)(?:^|{sign})\"", text) or "'" not in text:
+    if "'" not in text or re.search(rf"(?m)(?:^|{sign})\"", text):
         return '"'
     lines = [line for line in text.splitlines()[:SAMPLE_ROWS] if line.strip()]
     quoted = re.compile(rf"(?:^|{sign})\s*'[^']*'\s*(?:{sign}|$)")
@@ -126,6 +126,8 @@ def lines_above(text: str) -> int:
     """
     lines = text.splitlines()[:SAMPLE_ROWS]
     divided = [any(sign in line for sign in USUAL_SEPARATORS) for line in lines]
+    if any(divided[:1]) and not lines[0].startswith("#") and lines[0].strip():
+        return 0
     below = [line for line in lines if line.strip() and not line.startswith("#")]
     has_titles = (
         sum(divided) > 0.5 * len(below) and separator_of("\n".join(below)) in USUAL_SEPARATORS

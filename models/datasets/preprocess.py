@@ -64,15 +64,13 @@ def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
             values = torch.tensor(step["values"], dtype=x.dtype, device=x.device)
             x = torch.where(x.isnan(), values, x)
         elif step["op"] == "one_hot":  # options of each column; 0: a number, which stays
-            x = torch.cat(
-                [
-                    (column == torch.arange(options, device=x.device)).to(x.dtype)
-                    if options
-                    else column
-                    for column, options in zip(torch.split(x, 1, 1), step["options"], strict=True)
-                ],
-                dim=1,
-            )
+            parts, start = [], 0
+            for place, options in enumerate(step["options"]):
+                if options:
+                    column, known = x[:, place : place + 1], torch.arange(options, device=x.device)
+                    parts += [x[:, start:place], (column == known).to(x.dtype)]
+                    start = place + 1
+            x = torch.cat([*parts, x[:, start:]], dim=1)
         elif step["op"] == "standardize":  # one mean and deviation a channel, by default axis 1
             shape = [1] * x.dim()
             shape[step.get("axis", 1)] = -1
@@ -136,7 +134,7 @@ def encode_numbers(values: Sequence[Any], column: Mapping[str, Any]) -> torch.Te
     Shapes:
         values: (N,) -> (N,) float64
     """
-    is_usual = all(number_of(word) is None for word in column.get("missing", ("",)))
+    is_usual = not any(map(str.isdigit, "".join(column.get("missing", ()))))
     is_usual = is_usual and not column.get("clock") and column.get("units", {}).get("", 1.0) == 1.0
     comma = column.get("decimal", ".") == ","
     usual = usual_numbers(values, comma) if is_usual else [math.nan] * len(values)
@@ -174,9 +172,9 @@ def distinct_of(values: Sequence[Any]) -> tuple[list[Any], torch.Tensor]:
 def usual_numbers(values: Sequence[Any], comma: bool) -> list[float]:
     """What cells say that are written as numbers usually are, NaN for the others."""
     try:
-        whole = "\n".join(values)
-        cells = (whole.replace(",", ".") if comma else whole).split("\n")
-        if len(cells) == len(values) and not ("_" in whole or (comma and "." in whole)):
+        whole = "".join(values)
+        if not ("_" in whole or (comma and "." in whole)):
+            cells = [value.replace(",", ".") for value in values] if comma else values
             return [float(cell) if cell else math.nan for cell in cells]
     except (TypeError, ValueError):  # one is no text, or none that is read at once
         pass

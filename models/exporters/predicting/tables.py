@@ -45,9 +45,10 @@ class TablePredictor(RowsPredictor):
 
     def _count(self, cells: list[Any], first: Tensor, column: Mapping[str, Any]) -> None:
         is_category = column["kind"] == "category"
-        wordless = first < 0 if is_category else first.isnan()
-        for row in wordless.nonzero().flatten().tolist():
-            is_empty = self._model.text_of(cells[row]).lower() in column.get("missing", ("",))
-            others = self.unknown if is_category else self.unreadable
+        wordless = (first < 0 if is_category else first.isnan()).nonzero().flatten().tolist()
+        distinct, places = self._model.distinct_of([cells[row] for row in wordless])
+        others = self.unknown if is_category else self.unreadable
+        for cell, count in zip(distinct, places.bincount().tolist(), strict=True):
+            is_empty = self._model.text_of(cell).lower() in column.get("missing", ("",))
             counts = self.empty if is_empty else others
-            counts[column["name"]] = counts.get(column["name"], 0) + 1
+            counts[column["name"]] = counts.get(column["name"], 0) + count

@@ -158,10 +158,10 @@ def header_of(text: str, known: Sequence[str]) -> tuple[str, int, int]:
     """The sign that divides the cells, the line, from 0 on, that names the columns, and how many it
     names.
     """
-    heads = {}
+    heads, file = {}, io.StringIO(text, newline="")
     for separator in SEPARATORS:
-        quote = quote_of(text[:SAMPLE], separator)
-        reader = cells_in(io.StringIO(text, newline=""), separator, quote)
+        file.seek(0)
+        reader = cells_in(file, separator, quote_of(text[:SAMPLE], separator))
         heads[separator] = [{cell.strip() for cell in row} for row in _begin(reader)]
     named = set(known)
     places = [
