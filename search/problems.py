@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from models.settings import SEVERAL, OneOf
 
-MAX_PROBLEMS = 200
+MAX_PROBLEMS = 100
+"""That are told of one request."""
+
 FORMS = ("literal", "choice", "range")
 """Names of the forms of a searchable scalar: in pydantic's location, not in the request."""
 
@@ -52,11 +54,15 @@ class SpecWarning:
 
 
 class SpecError(ValueError):
-    """A request that cannot be served, with everything that is wrong with it."""
+    """A request that cannot be served, with what is wrong with it: the first `MAX_PROBLEMS`, and
+    the `count` of all. `untold`: problems that nobody has put into words.
+    """
 
-    def __init__(self, problems: Sequence[SpecProblem]) -> None:
-        super().__init__("; ".join(f"{p.pointer or '/'}: {p.message}" for p in problems))
-        self.problems = tuple(problems)
+    def __init__(self, problems: Sequence[SpecProblem], untold: int = 0) -> None:
+        told = problems[:MAX_PROBLEMS]
+        super().__init__("; ".join(f"{p.pointer or '/'}: {p.message}" for p in told))
+        self.problems = tuple(told)
+        self.count = len(problems) + untold
 
 
 def problem(message: str, *path: str | int) -> SpecProblem:
@@ -79,14 +85,6 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def capped(problems: Sequence[SpecProblem]) -> Sequence[SpecProblem]:
-    """No more than a person reads, and than an answer should carry."""
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    more = problem(f"{len(problems) - MAX_PROBLEMS} further problems are left out")
-    return [*problems[:MAX_PROBLEMS], more]
-
-
 class Explainer:
     """Turns pydantic's errors about `model` into problems.
 
@@ -102,10 +100,8 @@ class Explainer:
             if isinstance(form, OneOf)
         }
 
-    def problems(self, error: ValidationError) -> Iterator[SpecProblem]:
-        for details in error.errors(include_url=False):
-            if details["type"] != NOT_CALLED:
-                yield self._problem(details)
+    def problems(self, found: Iterable[ErrorDetails]) -> Iterator[SpecProblem]:
+        return (self._problem(details) for details in found)
 
     def path(self, location: Sequence[str | int]) -> list[str | int]:
         """The location of pydantic without the names of the forms and variants of unions."""

@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Part = Literal["body", "query", "path", "header"]
 
+MAX_ERRORS = 100
+"""That are told of one request."""
+
+_LONGEST_TEXT = 300
+
 _PHRASES = {
     413: "Content Too Large",
     422: "Unprocessable Content",
@@ -64,22 +69,31 @@ class ConflictError(ProblemError):
 
 
 class InvalidError(ProblemError):
-    """The request is understood and wrong; lists everything that is wrong."""
+    """The request is understood and wrong; lists what is wrong, the first `MAX_ERRORS` of it.
+    `count`: of all, where `errors` are not all.
+    """
 
-    def __init__(self, errors: Sequence[ProblemItem]) -> None:
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    def __init__(self, errors: Sequence[ProblemItem], count: int | None = None) -> None:
+        count = len(errors) if count is None else count
         where = errors[0].pointer or "the whole"
         super().__init__(
             422,
-            f"{count} in the {errors[0].in_}; the first at {where}: {errors[0].detail}",
+            f"{count} {'error' if count == 1 else 'errors'} in the {errors[0].in_}; "
+            f"the first at {where}: {errors[0].detail}",
             kind="invalid-request",
             title="Invalid request",
-            errors=errors,
+            errors=errors[:MAX_ERRORS],
+            error_count=count,
         )
 
 
 def item(part: Part, pointer: str, detail: str) -> ProblemItem:
-    return ProblemItem(in_=part, pointer=pointer, detail=detail)
+    """Text of a request is cut: an answer is no longer than a person reads."""
+    return ProblemItem(in_=part, pointer=_cut(pointer), detail=_cut(detail))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 def pointer(path: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from models.recipe import RECORDED
 from search.body import Body
 from search.problems import (
+    MAX_PROBLEMS,
     NOT_CALLED,
     Explainer,
     SpecError,
@@ -35,13 +36,14 @@ class Draft(Generic[B]):
     """A body as it was read, each field held to its own rules.
 
     `broken`: the fields that are refused. Of these `spec` has the default, or no value at all where
-    there is none: whoever reads a field asks `has` first.
+    there is none: whoever reads a field asks `has` first. `untold`: problems beyond those listed.
     """
 
     spec: B
     problems: tuple[SpecProblem, ...] = ()
     broken: frozenset[str] = frozenset()
     warnings: tuple[SpecWarning, ...] = ()
+    untold: int = 0
 
     def has(self, *fields: str) -> bool:
         """Whether all of the fields are valid by themselves."""
@@ -72,17 +74,16 @@ def read(model: type[B], body: object) -> Draft[B]:
     try:
         spec = model.model_validate(modern, context=valid)
     except ValidationError as error:
-        broken = {
-            str(details["loc"][0])
-            for details in error.errors()
-            if details["loc"] and details["type"] != NOT_CALLED
-        }
+        found = [d for d in error.errors(include_url=False) if d["type"] != NOT_CALLED]
+        broken = {str(details["loc"][0]) for details in found if details["loc"]}
         sound = {name: value for name, value in valid.items() if name not in broken}
+        told = tuple(Explainer(model, SEARCHABLE).problems(found[:MAX_PROBLEMS]))
         return Draft(
             cast("B", model.model_construct(**sound)),
-            tuple(Explainer(model, SEARCHABLE).problems(error)),
+            told,
             frozenset(broken),
             warnings,
+            len(found) - len(told),
         )
     return Draft(spec, warnings=warnings)
 

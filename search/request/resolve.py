@@ -11,7 +11,7 @@ from models.family import InfeasibleError
 from models.registry import UnknownNameError
 from models.training.baseline import comparable
 from search.evaluators.proxies import ProxyScorer
-from search.problems import SpecError, SpecProblem, SpecWarning, capped, problem, shown
+from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
 from search.request.choices import doubtful_choices
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.defaults import defaults
@@ -88,7 +88,7 @@ def resolve(body: object, lookup: Lookup = named_facts) -> Resolved:
         refused += error.problems
     problems = [*draft.problems, *refused, *rules(draft, source, space)]
     if problems or source is None or space is None:
-        raise SpecError(capped(problems))
+        raise SpecError(problems, draft.untold)
     warnings = (*draft.warnings, *_told(source.dataset), *_doubts(draft.spec, source.dataset))
     resolved = Resolved(draft.spec, source, space, warnings)
     if problems := list(_impossible_costs(resolved)):

@@ -14,7 +14,7 @@ from models.settings import Items, OneOf, Settings
 from models.task import GraphSize, Task, TaskName
 from models.training.defaults import with_task_defaults
 from search.body import Body
-from search.problems import SpecError, capped, problem, shown
+from search.problems import SpecError, problem, shown
 from search.request.dataset_facts import Lookup, named_facts
 from search.request.read import read
 from search.request.resolve import facts
@@ -123,7 +123,7 @@ def resolve_space(body: object, lookup: Lookup = named_facts) -> ResolvedSpace:
     except InfeasibleError as error:
         problems.append(problem(str(error), "training", error.field))
     if problems or task is None or space is None:
-        raise SpecError(capped(problems))
+        raise SpecError(problems, draft.untold)
     return ResolvedSpace(task, space)
 
 

@@ -22,6 +22,8 @@ from service.sql.outages import is_outage
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+MAX_REFUSAL_BYTES = 64 * 1024
+_LONGEST_PATH = 1000
 TYPE_PREFIX = "urn:nasmith:problem:"
 
 log = structlog.get_logger("nasmith.api")
@@ -38,22 +40,26 @@ class Problem(BaseModel):
     detail: str = Field(description="what happened this time")
     instance: str = Field(description="the path that was asked for")
     errors: list[ProblemItem] | None = Field(
-        None, description="with status 422: everything that is wrong, at once"
+        None, description="with status 422: everything that is wrong, the first 100 of it"
     )
+    error_count: int | None = Field(None, description="how many errors there are", ge=1)
 
 
 def problem_response(request: Request, error: ProblemError) -> Response:
+    """Of `MAX_REFUSAL_BYTES` at most: of many long errors it has the first."""
     problem = Problem(
         type=TYPE_PREFIX + error.kind,
         title=error.title,
         status=error.status,
         detail=error.detail,
-        instance=request.url.path,
+        instance=request.url.path[:_LONGEST_PATH],
         errors=None if error.errors is None else list(error.errors),
     )
     document = problem.model_dump(by_alias=True, exclude_none=True) | error.extensions
+    while len(content := _json(document)) > MAX_REFUSAL_BYTES and document.get("errors"):
+        document["errors"] = document["errors"][: len(document["errors"]) // 2]
     return Response(
-        content=_json(document),
+        content=content,
         status_code=error.status,
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", **error.headers},
@@ -87,7 +93,7 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     detail = str(error.detail)
     if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path}"
+        detail = f"there is nothing at {request.url.path[:_LONGEST_PATH]}"
     elif error.status_code == 405:
         allowed = ", ".join(_methods(request))
         if request.method == "OPTIONS":

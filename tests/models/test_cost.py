@@ -123,3 +123,17 @@ def test_a_transformer_costs_what_its_closed_form_says() -> None:
     other = 5 * 8 + 2 * 8 + 3 * (16 + 8) + 7 * 2 * 8 + 8  # biases, normalisation, class token
     assert found["parameters"] == 3 * 8 + blocks + other + 9 * 4
     assert found["flops"] == 2 * (9 * 3 * 8 + 10 * blocks + 2 * 10 * 10 * 8 + 8 * 4)
+
+
+def test_equal_blocks_count_as_often_as_they_are_there() -> None:
+    """Two kernels and attention, in turn: torch's own counter runs every block."""
+    names = ("attention", "convolution", "convolution", "attention", "convolution", "pooling")
+    values: dict[str, object] = {f"layer_{layer}_mixer": n for layer, n in enumerate(names, 1)}
+    values |= {"layer_2_kernel": 3, "layer_3_kernel": 7, "layer_5_kernel": 3, "layer_6_kernel": 3}
+    values |= {"layers": 6, "width": 8, "heads": 2, "feed_forward": 2, "activation": "gelu"}
+    values |= {"norm": "pre", "dropout": 0.0, "positions": "rotary", "readout": "mean"}
+    architecture, task = Architecture("transformer", values), Task("forecasting", (9, 3), 4)
+    network = families["transformer"].build(architecture, task, Recipe())
+    with FlopCounterMode(display=False) as counter, torch.device("meta"):
+        network.to("meta")(task.zeros(1, "meta"))
+    assert cost(architecture, task, Recipe())["flops"] == counter.get_total_flops()

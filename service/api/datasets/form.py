@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Message
 
 from service.api.datasets.schemas import NAME_PATTERN
-from service.api.json_body import parse_json
+from service.api.strict_json import parse_json
 from service.refusals import InvalidError, ProblemError, ProblemItem, item
 
 FIELDS = ("file", "name", "task", "options")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from pydantic import ValidationError
 
 from models.asking import BusyError, NoPredictorError, RowsError, TooMuchError, WarmModels
 from service.api.artifacts.router import best_artifact, read_artifact
-from service.api.json_body import JsonBody
-from service.api.predictions.schemas import PredictionRead, PredictionRequest
+from service.api.json_body import JsonRows
+from service.api.predictions.schemas import PredictionRead, PredictionRequest, wrong_cells
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute
 from service.api.security import TenantDep
-from service.refusals import InvalidError, ProblemError, ProblemItem, item, pointer
+from service.refusals import MAX_ERRORS, InvalidError, ProblemError, item, pointer
 
 router = APIRouter(
     prefix="/v1/searches/{search_id}",
@@ -34,16 +35,13 @@ router = APIRouter(
     openapi_extra={"requestBody": {"$ref": "PredictionRequest"}},
 )
 def predict_best(
-    search_id: SearchId, body: JsonBody, request: Request, tenant: TenantDep
+    search_id: SearchId, body: JsonRows, request: Request, tenant: TenantDep
 ) -> dict[str, Any]:
     """What the best model says of rows as people write them, by its own `predict.py`; for more, or
     for pictures and graphs, download the bundle.
     """
     artifact = best_artifact(request, tenant, search_id)
-    try:
-        wanted = PredictionRequest.model_validate(body)
-    except ValidationError as error:
-        raise InvalidError(_wrong(error)) from None
+    wanted = _checked(body)
     models: WarmModels = request.app.state.models
 
     def unpack(folder: Path) -> None:
@@ -66,17 +64,25 @@ def predict_best(
     return {"trial": artifact.number, **answer}
 
 
-def _wrong(error: ValidationError) -> list[ProblemItem]:
-    """Each row or cell once, without what it is not either."""
-    found: dict[tuple[object, ...], str] = {}
-    for wrong in error.errors():
-        path, detail = wrong["loc"], wrong["msg"]
-        if path[:1] == ("rows",) and len(path) > 3:
-            path, detail = (*path[:2], path[3]), "a cell is a text, a number, true, false or null"
-        elif path[:1] == ("rows",) and len(path) > 1:
-            path, detail = path[:2], "a row is a mapping from columns to cells, or a text"
-        found.setdefault(path, detail)
-    inner = {path[:2] for path in found if len(path) > 2}
-    return [
-        item("body", pointer(path), detail) for path, detail in found.items() if path not in inner
-    ]
+def _checked(body: object) -> PredictionRequest:
+    """
+    Raises:
+        InvalidError: each field, row and cell that is wrong.
+    """
+    if not isinstance(body, dict):
+        raise InvalidError([item("body", "", "must be an object with rows")])
+    known = {name: body[name] for name in PredictionRequest.model_fields if name in body}
+    wrong = chain(
+        (((name,), "unknown field, known are rows, missing") for name in body if name not in known),
+        wrong_cells(body.get("rows")),
+    )
+    told = [item("body", pointer(path), detail) for path, detail in islice(wrong, MAX_ERRORS)]
+    count = len(told) + sum(1 for _ in wrong)
+    try:
+        wanted = PredictionRequest.model_validate(known)
+    except ValidationError as error:
+        fields = [item("body", pointer(found["loc"]), found["msg"]) for found in error.errors()]
+        raise InvalidError([*fields, *told], len(fields) + count) from None
+    if told:
+        raise InvalidError(told, count)
+    return wanted

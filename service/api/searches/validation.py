@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from service.refusals import InvalidError, ProblemItem, item, pointer
+from service.refusals import MAX_ERRORS, InvalidError, ProblemItem, item, pointer
 from service.sql.database import Sessions
 from service.sql.searches import Submission
 
@@ -100,7 +101,8 @@ def patched(document: Mapping[str, Any], patch: object) -> tuple[SearchSpec, Sea
     try:
         changes = patch_model().model_validate(patch)
     except ValidationError as error:
-        raise InvalidError([_item(found) for found in error.errors()]) from None
+        told = islice(error.errors(include_url=False), MAX_ERRORS)
+        raise InvalidError([_item(found) for found in told], error.error_count()) from None
     spec = stored_spec(document)
     changed: dict[str, Any] = {}
     for name in changes.model_fields_set:
@@ -169,7 +171,8 @@ def _taken_over(resolved: Resolved, sessions: Sessions, tenant_id: str) -> list[
 
 
 def _invalid(error: SpecError) -> InvalidError:
-    return InvalidError([item("body", found.pointer, found.message) for found in error.problems])
+    told = [item("body", found.pointer, found.message) for found in error.problems]
+    return InvalidError(told, error.count)
 
 
 def _item(found: Mapping[str, Any]) -> ProblemItem:

@@ -110,6 +110,7 @@ def test_the_client_asks_the_best_model(
         ({"rows": [ROW, {**ROW, "age": [1]}]}, "/rows/1/age"),
         ({"rows": [ROW], "missing": "ignore"}, "/missing"),
         ({"rows": [ROW], "row": 1}, "/row"),
+        ([ROW], ""),
     ],
 )
 def test_what_is_no_row_is_refused(

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.api.app import create_app
-from service.api.json_body import MAX_DEPTH, parse_json
+from service.api.strict_json import MAX_DEPTH, parse_json
 from service.settings import ServiceSettings
 from service.sql.tables import Search
 from tests.service.support.requests import BODY, pointers, problem, submit
@@ -130,6 +130,47 @@ def test_parsing_keeps_what_json_says() -> None:
     text = '{"a": [1, 1.0, -0.5e-3, true, null, "\\u00fc"], "b": {"": 9007199254740993}}'
     assert parse_json(text.encode()) == json.loads(text)
     assert parse_json(b'"\\ud83d\\ude00"') == "\U0001f600"  # a whole surrogate pair
+
+
+@pytest.mark.usefixtures("stored_nothing")
+def test_what_no_request_holds_is_refused_unread(client: TestClient) -> None:
+    """Counted by hand: members and items, and what holds them; an empty object counts twice."""
+    for content, values in (
+        (b"{" + b'"a":1,' * 170_000 + b'"a":1}', 170_002),
+        (b'{"x":[' + b"NaN," * 250_000 + b"NaN]}", 250_003),
+        (b"{" + b",".join(b'"k%d":1' % n for n in range(75_000)) + b"}", 75_001),
+        (b'{"dataset":"","objectives":[' + b"{}," * 300_000 + b"{}]}", 2 * 300_001 + 3),
+    ):
+        assert len(content) <= 2**20
+        response = post(client, content)
+        assert pointers(response) == {""}
+        assert f"holds {values} values" in response.json()["detail"]
+
+
+@pytest.mark.usefixtures("stored_nothing")
+def test_of_many_errors_a_hundred_are_told_and_all_are_counted(client: TestClient) -> None:
+    long = "\N{FACE WITH TEARS OF JOY}" * 400
+    for content, count in {
+        json.dumps({"dataset": "digits", **{f"k{n}": 1 for n in range(9000)}}): 9000,
+        json.dumps({"dataset": "digits", "objectives": [{}] * 9000}): 9000,
+        json.dumps({"dataset": "digits", **{f"{long}{n}": 1 for n in range(150)}}): 150,
+        '{"x": [' + "NaN, " * 9000 + "1e999]}": 9001,
+        "{" + '"a": 1, ' * 9000 + '"a": 2}': 9000,
+    }.items():
+        response = post(client, content.encode())
+        document = problem(response, 422)
+        assert document["error_count"] == count, content[:40]
+        assert f"{count} errors" in document["detail"]
+        assert 0 < len(document["errors"]) <= 100
+        assert len(response.content) <= 64 * 1024
+    document = problem(client.post("/v1/searches", json={"dataset": "no-such-one"}), 422)
+    assert document["error_count"] == len(document["errors"]) == 1
+
+
+def test_a_long_path_is_told_in_part(client: TestClient) -> None:
+    response = client.get(f"/v1/{'x' * 50_000}")
+    assert problem(response, 404)["instance"].startswith("/v1/xxx")
+    assert len(response.content) < 4000
 
 
 def test_an_unknown_path_is_not_found(client: TestClient) -> None:
