@@ -16,7 +16,7 @@ from models.datasets.decimals import sign_of_file
 from models.datasets.dialect import Dialect, dialect_of, head_bytes
 from models.datasets.encodings import is_binary
 from models.datasets.formats import FormatError, Options
-from models.datasets.layout import LayoutError, cells_in, is_total, rows_of
+from models.datasets.layout import LayoutError, is_total, rows_of
 from models.datasets.parquet import is_parquet, read_parquet
 from models.datasets.raw_table import (
     FIRST_ROW,
@@ -28,6 +28,7 @@ from models.datasets.raw_table import (
     plainer,
     stripped,
 )
+from models.datasets.separators import cells_in
 from models.remarks import Remark
 
 
@@ -98,7 +99,7 @@ def _arrow_table(path: Path, dialect: Dialect) -> tuple[Any, list[Remark]]:
     import pyarrow as pa
 
     refused = ""
-    if not dialect.is_spaced:
+    if dialect.is_plain:
         try:
             return _arrow(path, dialect, dialect.skipped_lines, dialect.head.skipped), []
         except (pa.ArrowInvalid, UnicodeError) as error:
@@ -150,7 +151,7 @@ def _written_anew(path: Path, dialect: Dialect) -> tuple[io.BytesIO, list[str]]:
     with path.open(encoding=dialect.encoding, newline="") as file:
         for _ in range(dialect.skipped_lines):
             next(file, "")
-        found = cells_in(file, dialect.separator, dialect.quote)
+        found = cells_in(file, dialect.separator, dialect.quote, dialect.is_escaped)
         for _ in range(dialect.head.skipped):
             next(found, None)
         text = io.TextIOWrapper(written, "utf-8", newline="")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.datasets.encodings import foreign, is_windows_1252, known_encoding
-from models.datasets.layout import (
+from models.datasets.layout import Head, LayoutError, head_of, lines_above
+from models.datasets.separators import (
     SEPARATORS,
-    Head,
-    LayoutError,
     first_rows,
-    head_of,
-    lines_above,
+    has_escapes,
+    may_cut_texts,
     quote_of,
     separator_of,
 )
@@ -28,7 +28,7 @@ _SAMPLE_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """`skipped_lines`: before the first row of `head`. `is_spaced`: blanks stand between cells, or
-    in front of their quotes.
+    in front of their quotes. `is_escaped`: as `separators.cells_in` takes it.
     """
 
     encoding: str
@@ -37,6 +37,12 @@ class Dialect:
     head: Head
     skipped_lines: int = 0
     is_spaced: bool = False
+    is_escaped: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is as `pyarrow` reads it."""
+        return not self.is_spaced and not self.is_escaped and len(self.separator) == 1
 
 
 def dialect_of(
@@ -81,24 +87,34 @@ def dialect_of(
         remarks.append(
             Remark("quotes_guessed", "single quotes around cells are none of their text")
         )
-    rows = first_rows(text, separator, quote)
-    head, told_of_head = _head(rows[:-1] if is_cut and len(rows) > 1 else rows, header, named)
+    is_escaped = has_escapes(text, separator, quote)
+    if is_escaped:
+        message = "a backslash stands before quotes or separators that are of a cell's text"
+        remarks.append(Remark("escapes_guessed", message))
+    rows = first_rows(text, separator, quote, is_escaped)
+    are_cut = may_cut_texts(text, separator, quote)
+    rows = rows[:-1] if is_cut and len(rows) > 1 else rows
+    head, told_of_head = _head(rows, header, named, are_cut)
     is_spaced = separator == " " or re.search(f"{re.escape(separator)} +{quote}", text) is not None
-    dialect = Dialect(encoding, separator, quote, head, skipped, is_spaced)
+    dialect = Dialect(encoding, separator, quote, head, skipped, is_spaced, is_escaped)
     return dialect, [*remarks, *told_of_head]
 
 
 def _head(
-    rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None, named: Collection[str]
+    rows: Sequence[Sequence[str]],
+    header: bool | Sequence[str] | None,
+    named: Collection[str],
+    are_cut: bool,
 ) -> tuple[Head, list[Remark]]:
-    first = {cell.strip() for cell in next((row for row in rows if row), ())}
+    cells = next((row for row in rows if row), ())
+    first = {unicodedata.normalize("NFC", cell.strip()) for cell in cells}
     remarks = []
     try:
-        head = head_of(rows, header)
+        head = head_of(rows, header, are_cut=are_cut)
     except LayoutError:
         if header is not None or not named or not set(named) <= first:
             raise
-        head = head_of(rows, True)
+        head = head_of(rows, True, are_cut=are_cut)
         message = "the first row looks like data, and is the header, as it names the target"
         remarks.append(Remark("header_guessed", message))
     return head, [*remarks, *(Remark(code, message) for code, message in head.told)]

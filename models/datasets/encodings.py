@@ -45,6 +45,7 @@ _SIGNS = (
 )
 _TEXTS = (
     (r"<(?:!doctype\s+html|html|head|body|table)\b", "a page in HTML", _OPEN_IT),
+    (r"(?:%[^\n]*\n\s*)*@relation\s", "an ARFF file of Weka", "save the table as CSV"),
     (r"<\?xml|<!doctype", "XML", "save its table as CSV"),
     (r"\{\s*\"[^\"]*\"\s*:|\[\s*(?:\{\s*\"|\[)", "JSON", "save its rows as CSV, with a header"),
 )

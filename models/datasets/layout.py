@@ -1,30 +1,23 @@
-"""How the rows of a table in text lie: what divides and quotes cells, what stands above them, and
-what the first rows are. The same text runs in a bundle: nothing here needs more than the standard
-library.
+"""How the rows of a table in text lie: what stands above and below them, and what are the first.
+The same text runs in a bundle: nothing here needs more than the standard library.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-SEPARATORS = {
-    ",": "commas",
-    ";": "semicolons",
-    "\t": "tabs",
-    "|": "bars",
-    "^": "carets",
-    "~": "tildes",
-    ":": "colons",
-    " ": "blanks",
-}
-USUAL_SEPARATORS = (",", ";", "\t", "|")
-SAMPLE_ROWS = 200
+from models.datasets.separators import (
+    SAMPLE_ROWS,
+    USUAL_SEPARATORS,
+    cells_in,
+    first_rows,
+    separator_of,
+)
 
 _VALUE = re.compile(r"[\W\d_]*\d[\W\d_]*(?:e[-+]?\d+)?|nan|inf|na", re.IGNORECASE)
 _PLAIN = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d+)?%?", re.IGNORECASE)
@@ -35,6 +28,9 @@ _TOTAL = re.compile(
     r"合计|总计|合計|総計|계|합계",
     re.IGNORECASE,
 )
+_COMMENTS = ("#", "%", "//")
+_HEADERS = 4
+"""Rows that may name or explain columns, the header among them."""
 _RULE = re.compile(r"(?::?-{2,}:?|=+)?")
 _UNIT = re.compile(r"[\[(].*[\])]|[^\W\d_]{1,3}[²³]?|%|.*[/%°²³].*|[^\W\d_]+ ?\(.*\)")
 
@@ -58,83 +54,22 @@ class Head(NamedTuple):
     is_named: bool = True
 
 
-def cells_in(lines: Iterable[str], separator: str, quote: str = '"') -> Iterator[list[str]]:
-    """The rows of a file; any number of blanks and tabs divides cells where a blank does."""
-    if separator == " ":
-        lines = (line.strip().replace("\t", " ") for line in lines)
-    return csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)
-
-
-def first_rows(text: str, separator: str, quote: str = '"') -> list[list[str]]:
-    """Those of a sample, blank ones included; the last of them may be half a row."""
-    rows = []
-    try:
-        for row in cells_in(io.StringIO(text, newline=""), separator, quote):
-            rows.append(row)
-            if len(rows) > SAMPLE_ROWS:
-                break
-    except csv.Error:  # a field longer than the sample
-        return rows
-    return rows
-
-
-def separator_of(text: str) -> str:
-    """What divides most rows into as many cells as the header, and into more than one; a sign that
-    texts, times and numbers hold as well only where no other does.
-    """
-
-    def fit(separator: str) -> tuple[float, int]:
-        rows = [row for row in first_rows(text, separator, quote_of(text, separator)) if row]
-        if not rows or len(rows[0]) < 2:
-            return 0.0, 0
-        header, widths = len(rows[0]), Counter(map(len, rows[1:] or rows))
-        of_rows = widths.most_common(1)[0][0]
-        share = widths[header] / widths.total()
-        # a header without a name for the rows' names, or that ends with a separator
-        if of_rows == header + 1 or (of_rows == header - 1 > 1 and not rows[0][-1].strip()):
-            share = max(share, 0.99 * widths[of_rows] / widths.total())
-        is_even = len({len(row) for row in rows[1:4]}) == 1
-        return share if is_even or separator in USUAL_SEPARATORS else 0.0, header
-
-    text = text.lstrip("#")
-    found = {separator: fit(separator) for separator in SEPARATORS}
-    best = max(USUAL_SEPARATORS, key=lambda separator: (*found[separator], separator == ","))
-    if found[best][0] <= 0.5:
-        others = [
-            sign for sign in SEPARATORS if sign not in USUAL_SEPARATORS and found[sign][0] >= 0.9
-        ]
-        best = max(others, key=lambda sign: found[sign], default=best)
-    return best if found[best][0] > 0 else ","
-
-
-def quote_of(text: str, separator: str) -> str:
-    """A single quote where half of the lines have whole cells between two, and none between double
-    ones.
-    """
-    sign = r"\s" if separator == " " else re.escape(separator)
-    if "'" not in text or re.search(rf"(?m)(?:^|{sign})\"", text):
-        return '"'
-    lines = [line for line in text.splitlines()[:SAMPLE_ROWS] if line.strip()]
-    quoted = re.compile(rf"(?:^|{sign})\s*'[^']*'\s*(?:{sign}|$)")
-    count = sum(quoted.search(line) is not None for line in lines)
-    return "'" if count > 1 and count >= 0.5 * len(lines) else '"'
-
-
 def lines_above(text: str) -> int:
     """How many lines stand above the header: blank ones, comments, and titles, which are without a
     separator where most lines have one. A comment that names the columns is the header.
     """
     lines = text.splitlines()[:SAMPLE_ROWS]
     divided = [any(sign in line for sign in USUAL_SEPARATORS) for line in lines]
-    if any(divided[:1]) and not lines[0].startswith("#") and lines[0].strip():
+    if any(divided[:1]) and not lines[0].startswith(_COMMENTS) and lines[0].strip():
         return 0
-    below = [line for line in lines if line.strip() and not line.startswith("#")]
-    has_titles = (
-        sum(divided) > 0.5 * len(below) and separator_of("\n".join(below)) in USUAL_SEPARATORS
-    )
+    below = [line for line in lines if line.strip() and not line.startswith(_COMMENTS)]
+    separator = separator_of("\n".join(below))
+    has_titles = sum(divided) > 0.5 * len(below) and separator[0] in USUAL_SEPARATORS
     count = 0
     for line, has_cells in zip(lines, divided, strict=True):
-        is_comment = line.startswith("#")
+        is_comment = line.startswith("#") or (
+            line.startswith(_COMMENTS) and not _is_whole(line, below, separator)
+        )
         is_title = has_titles and not has_cells and '"' not in line
         if not is_comment and not is_title and line.strip():
             break
@@ -147,6 +82,12 @@ def lines_above(text: str) -> int:
     if named >= 0 and lines[named].startswith("#") and _names_columns(lines[named], lines[count:]):
         return named
     return count
+
+
+def _is_whole(line: str, others: Sequence[str], separator: str) -> bool:
+    """Whether a line has as many cells as most others, and more than one."""
+    cells = first_rows(line, separator)
+    return len(cells[0] if cells else ()) == _width(first_rows("\n".join(others), separator)) > 1
 
 
 def _names_columns(comment: str, lines: Sequence[str]) -> bool:
@@ -214,12 +155,21 @@ def _are_names(values: Sequence[str], cells: int) -> bool:
     return len(numbers) > 2 or steps <= {1.0, -1.0} or all(1900 <= n <= 2100 for n in numbers)
 
 
-def head_of(rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None = None) -> Head:
+def head_of(
+    rows: Sequence[Sequence[str]],
+    header: bool | Sequence[str] | None = None,
+    *,
+    are_cut: bool = False,
+) -> Head:
     """What the first rows are; `header`: whether the first one names the columns, or their names.
+    Names are in NFC, whatever the program that wrote them.
+
+    are_cut: whether a cell may be a part of a text that has the separator in it.
 
     Raises:
-        LayoutError: the first row looks like data, and nothing says what it is; or there are other
-            names than cells.
+        LayoutError: the first row looks like data, and nothing says what it is; there are other
+            names than cells; or each row has one cell more than the header, which may be the name
+            of the row or not.
     """
     filled = [place for place, row in enumerate(rows) if any(map(str.strip, row))]
     if not filled:
@@ -231,7 +181,7 @@ def head_of(rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None =
         if len(names) != width:
             raise LayoutError(f"a row has {width} cells, and header {len(names)} names")
         return Head(list(names), first, [], is_named=False)
-    cells = [cell.strip() for cell in rows[first]]
+    cells = [unicodedata.normalize("NFC", cell.strip()) for cell in rows[first]]
     if header is None and is_data(cells, below):
         shown = ", ".join(map(repr, cells[:4]))
         raise LayoutError(
@@ -244,19 +194,48 @@ def head_of(rows: Sequence[Sequence[str]], header: bool | Sequence[str] | None =
     if len(cells) + 1 == width:
         if not any(row[-1].strip() for row in whole):
             cells.append("")
-        elif len(whole) > 1 and len({row[0] for row in whole}) == len(whole):
-            cells.insert(0, "")  # of the names of rows, as R writes them
+        elif _are_row_names(whole, are_cut):
+            cells.insert(0, "")  # as R writes them
+        else:
+            place = filled[1:][below.index(whole[0])]
+            shown = ", ".join(map(repr, whole[0][:4]))
+            raise LayoutError(
+                f"row {place + 1} has {width} cells, the header {len(cells)}: {shown}; a cell that "
+                "has the separator in it stands in quotes, and a column of the names of rows has a "
+                "name in the header"
+            )
     while len(cells) > width and not cells[-1]:
         cells.pop()
     skipped = first + 1
-    if below and (units := _second_header(below, len(cells))):
-        skipped = filled[1] + 1
-        told.append(("second_header", f"a second row of names, with {units!r}, is left out"))
+    for count in range(1, _HEADERS):
+        units = [_second_header([row, *below[count:]], len(cells)) for row in below[:count]]
+        if len(units) == count < len(below) and all(units):
+            skipped = filled[count] + 1
+            what = (
+                "a second row of names, with" if count == 1 else f"{count} more rows of names, with"
+            )
+            told = [("second_header", f"{what} {units[0]!r}, is left out")]
     names = _each_once(cells)
     for old, new in zip(cells, names, strict=True):
         if old != new:
             told.append(("repeated_name", f"{old!r} names several columns; one is called {new!r}"))
     return Head(names, skipped, told)
+
+
+def _are_row_names(rows: Sequence[Sequence[str]], are_cut: bool) -> bool:
+    """Whether the first cells of rows are their names and, where texts may be cut, no part of one:
+    they count the rows, or are numbers or codes before what no text goes on with.
+    """
+    names, seconds = [row[0].strip() for row in rows], [row[1] for row in rows]
+    if len(names) < 2 or len(set(names)) < len(names):
+        return False
+    if not are_cut:
+        return True
+    if all(map(str.isdecimal, names)):
+        steps = {int(after) - int(before) for before, after in itertools.pairwise(names)}
+        return steps <= {1} or not all(cell.strip().isdecimal() for cell in seconds)
+    are_codes = all(re.fullmatch(r"[^\W\d_]*[-_.]?\d+", name) for name in names)
+    return are_codes and all(map(is_value, seconds))
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:
@@ -312,7 +291,7 @@ def rows_of(
     rows: Iterable[list[str]], width: int, left_out: list[str], first: int = 2
 ) -> Iterator[list[str]]:
     """Rows of `width` cells: without blank ones, empty cells at the end of too long ones, comments,
-    and the lines below the table, which have one cell. Of the latter two it is told in `left_out`.
+    and the lines below the table. Of the latter two it is told in `left_out`.
 
     first: the number of the first row.
 
@@ -320,27 +299,43 @@ def rows_of(
         LayoutError: another row has more or fewer cells.
     """
     odd: tuple[int, list[str]] | None = None
+    last: list[str] = []
+    is_apart, are_apart = False, False  # whether a blank row is before this one; before others
     for number, cells in enumerate(rows, first):
         if odd is None and cells and len(cells) == width and cells[0].strip() > "$":
+            if is_apart:
+                are_apart, is_apart = are_apart or bool(last), False
+            last = cells
             yield cells  # as nearly all are, neither blank nor a comment
             continue
         filled = sum(bool(cell.strip()) for cell in cells)
         if not filled:
+            is_apart = True
             continue
-        if filled == 1 and cells[0].startswith("#"):
+        if filled == 1 and cells[0].startswith(_COMMENTS) and len(cells) < max(width, 2):
             left_out.append(f"row {number} is a comment and left out: {cells[0][:40]!r}")
             continue
-        is_whole = len(cells) >= width and not any(map(str.strip, cells[width:]))
-        if odd is not None and (is_whole or filled > 1):
-            raise LayoutError(f"row {odd[0]} has {len(odd[1])} cells, the header {width}")
-        if is_whole:
+        if len(cells) >= width and not any(map(str.strip, cells[width:])):
+            if odd is not None:
+                raise LayoutError(f"row {odd[0]} has {len(odd[1])} cells, the header {width}")
+            are_apart, is_apart, last = are_apart or (is_apart and bool(last)), False, cells
             yield cells[:width]
-        elif filled > 1 or width < 3:
-            raise LayoutError(f"row {number} has {len(cells)} cells, the header {width}")
-        else:
+        elif odd or (last and ((is_apart and not are_apart) or _is_below(cells, last, width))):
             odd = odd or (number, cells)
-            shown = next(filter(None, cells))[:40]
+            shown = ", ".join(cell.strip() for cell in cells if cell.strip())[:40]
             left_out.append(f"row {number} stands below the table and is left out: {shown!r}")
+        else:
+            raise LayoutError(f"row {number} has {len(cells)} cells, the header {width}")
+
+
+def _is_below(cells: Sequence[str], last: Sequence[str], width: int) -> bool:
+    """Whether a row with too few cells is none of the table: one cell of three or more, or words
+    alone, one of them where the `last` row has a value.
+    """
+    filled = [cell for cell in cells if cell.strip()]
+    if width < 3 or len(cells) >= width or any(map(is_value, filled)):
+        return width > 2 and len(filled) == 1
+    return len(filled) == 1 or any(map(is_value, last[: len(cells)]))
 
 
 def is_total(last: Sequence[str], column: Callable[[int], Sequence[str]]) -> bool:

@@ -6,6 +6,7 @@ Rows count as in a spreadsheet: the header of a CSV is row 1.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,10 +97,10 @@ def stripped(column: Any) -> Texts:
 
 
 def named(table: Any) -> Any:
-    """With a header without blanks around its names; a first one without a name is the index that
-    a table was saved with, and gets one.
+    """With a header in NFC, without blanks around its names; a first one without a name is the
+    index that a table was saved with, and gets one.
     """
-    names = [name.strip() for name in table.column_names]
+    names = [unicodedata.normalize("NFC", name.strip()) for name in table.column_names]
     if names and not names[0] and UNNAMED not in names:
         names[0] = UNNAMED
     return table.rename_columns(names)

@@ -20,6 +20,7 @@ from models.datasets import (
     layout,
     neighbours,
     pictures,
+    separators,
     steps,
 )
 from models.datasets.cells import boolean_of, text_of
@@ -79,7 +80,7 @@ if __name__ == "__main__":
 
 _Source = ModuleType | Callable[..., Any]
 _OF_CELLS = (text_of, boolean_of, amounts, dates)
-_ROWS = (encodings, layout, text_files, rows)
+_ROWS = (encodings, separators, layout, text_files, rows)
 
 
 @dataclass(frozen=True, slots=True)

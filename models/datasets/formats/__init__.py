@@ -8,6 +8,7 @@ with limits of its own.
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ class Options(Settings):
     encoding: str | None = Field(
         None, max_length=40, description="of a text; default: UTF-8, or what its first bytes say"
     )
-    separator: Literal[",", ";", "\t", "|", "^", "~", ":", " "] | None = Field(
+    separator: Literal[",", ";", "\t", "||", "|", "^", "~", "::", ":", " "] | None = Field(
         None,
         description="between the cells of a row, a blank for any number of them; default: what the "
         "rows say",
@@ -182,6 +183,21 @@ class Options(Settings):
         if self.unlabelled and self.validation is not None:
             raise ValueError("validation cuts labelled samples anew, unlabelled has others")
         return self
+
+    @field_validator(
+        "target", "text", "time", "series", "known", "split_column", "group_column", mode="after"
+    )
+    @classmethod
+    def _names_are_in_nfc(cls, names: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        """As those of a file are."""
+        if isinstance(names, tuple):
+            return tuple(unicodedata.normalize("NFC", name) for name in names)
+        return names if names is None else unicodedata.normalize("NFC", names)
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_in_nfc(cls, columns: dict[str, ColumnChoice]) -> dict[str, ColumnChoice]:
+        return {unicodedata.normalize("NFC", name): kind for name, kind in columns.items()}
 
     @field_validator("frequency")
     @classmethod

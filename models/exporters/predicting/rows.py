@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from models.exporters.predicting.predictor import Missing, PredictionError, Predictor, the_only
-from models.exporters.predicting.text_files import check_is_table, decoded, read_table
+from models.exporters.predicting.text_files import check_is_table, decoded, plain, read_table
 
 
 class RowsPredictor(Predictor):
@@ -51,7 +51,7 @@ class RowsPredictor(Predictor):
                 samples = [samples]
         if not isinstance(samples, Mapping):
             return self._of_rows(list(samples), missing)
-        given = even(samples)
+        given = even(self._spelled(samples))
         count = max(map(len, given.values()), default=0)
         self._tell_columns(given, missing, "the table")
         nothing = [None] * count
@@ -66,17 +66,24 @@ class RowsPredictor(Predictor):
                     f"row {number} is {type(row).__name__}, not a mapping from columns to values",
                     number,
                 )
-        given = dict.fromkeys(name for row in rows for name in row)
         try:
             columns = {name: [row[name] for row in rows] for name in self.columns}
         except KeyError:
+            rows = [self._spelled(row) for row in rows]
             if missing == "error":
                 for number, row in enumerate(rows):
                     self._tell_columns(row, missing, f"row {number}", number)
             columns = {name: [row.get(name) for row in rows] for name in self.columns}
+        given = dict.fromkeys(name for row in rows for name in row)
         if rows:
             self._tell_columns(given, missing, "the rows")
         return columns, len(rows)
+
+    def _spelled(self, given: Mapping[Any, Any]) -> dict[Any, Any]:
+        """By the model's own names, which others may write in letters and accents of their own."""
+        known = {plain(name): name for name in self.columns}
+        names = {name: known.get(plain(str(name)), name) for name in given}
+        return {names[name]: value for name, value in given.items()}
 
     def _tell_columns(
         self, given: Iterable[Any], missing: Missing, where: str, row: int | None = None

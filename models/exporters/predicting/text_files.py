@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import Any
 
 from models.datasets.encodings import foreign, is_windows_1252, known_encoding
 from models.datasets.layout import (
-    SEPARATORS,
     Head,
     LayoutError,
-    cells_in,
     head_of,
     is_total,
     lines_above,
-    quote_of,
     rows_of,
+)
+from models.datasets.separators import (
+    SEPARATORS,
+    cells_in,
+    has_escapes,
+    may_cut_texts,
+    quote_of,
     separator_of,
 )
 from models.exporters.predicting.predictor import PredictionError
@@ -67,6 +72,7 @@ def read_table(
     first few, that names the most known columns when the best sign divides it; what stands above is
     a title.
 
+    known: columns, by the names that they are given in what is returned.
     header: the `columns` of files that have none, and which of them are `targets`.
 
     Raises:
@@ -81,13 +87,18 @@ def read_table(
     separator, line, count = header_of(text, known)
     if not count and header is not None:
         separator = separator_of(text[:SAMPLE])
-    quote = quote_of(text[:SAMPLE], separator)
-    reader = cells_in(io.StringIO(text, newline=""), separator, quote)
+    sample = text[:SAMPLE]
+    quote = quote_of(sample, separator)
+    is_escaped = has_escapes(sample, separator, quote)
+    reader = cells_in(io.StringIO(text, newline=""), separator, quote, is_escaped)
     first = list(islice(reader, line, line + 200))
     if not count and header is not None:
         head = Head(_names_without_header(first, header), 0, [], is_named=False)
     else:
-        head = head_of(first, True)
+        try:
+            head = head_of(first, True, are_cut=may_cut_texts(sample, separator, quote))
+        except LayoutError as error:
+            raise PredictionError(str(error)) from None
     names = [UNNAMED if not n and UNNAMED in known else n for n in head.names[:1]] + head.names[1:]
     while names and not names[-1]:
         names.pop()  # as where each line ends with a separator
@@ -104,7 +115,8 @@ def read_table(
         shown = next(cell for cell in last if cell.strip())
         told.append(f"the last row, with {shown!r}, sums up the others and is left out")
         columns = {name: cells[:-1] for name, cells in columns.items()}
-    return {name: cells for name, cells in columns.items() if name}, told
+    spelled = {plain(name): name for name in known}
+    return {spelled.get(name, name): cells for name, cells in columns.items() if name}, told
 
 
 def _without(header: list[str], rows: Iterable[list[str]], told: list[str]) -> Iterator[list[str]]:
@@ -162,14 +174,19 @@ def header_of(text: str, known: Sequence[str]) -> tuple[str, int, int]:
     for separator in SEPARATORS:
         file.seek(0)
         reader = cells_in(file, separator, quote_of(text[:SAMPLE], separator))
-        heads[separator] = [{cell.strip() for cell in row} for row in _begin(reader)]
-    named = set(known)
+        heads[separator] = [{plain(cell.strip()) for cell in row} for row in _begin(reader)]
+    named = set(map(plain, known))
     places = [
         (sign, line, len(cells & named))
         for sign, rows in heads.items()
         for line, cells in enumerate(rows)
     ]
     return max(places, key=lambda place: place[2], default=(",", 0, 0))
+
+
+def plain(name: str) -> str:
+    """A name in NFC, as files of macOS may not have it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _begin(reader: Iterable[list[str]]) -> list[list[str]]:

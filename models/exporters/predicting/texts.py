@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +12,11 @@ from typing import Any
 from torch import Tensor
 
 from models.datasets.encodings import foreign, is_binary
-from models.datasets.layout import SEPARATORS, USUAL_SEPARATORS, lines_above
+from models.datasets.layout import lines_above
+from models.datasets.separators import SEPARATORS, USUAL_SEPARATORS, cells_in
 from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, is_array
 from models.exporters.predicting.rows import RowsPredictor
-from models.exporters.predicting.text_files import SAMPLE, head_of_file
+from models.exporters.predicting.text_files import SAMPLE, head_of_file, plain
 
 TABLES = (".csv", ".tsv")
 """Files of these names have a header, where those of training had one."""
@@ -60,7 +60,7 @@ class TextPredictor(RowsPredictor):
         above = lines_above(text)
         first = next(islice(io.StringIO(text, newline=None), above, None), "").strip("\n#")
         cells = cells_of_header(first)
-        if self.columns[0] in cells:
+        if plain(self.columns[0]) in cells:
             return True
         near = [cell for cell in cells if cell.casefold() == self.columns[0].casefold()]
         if near or ("header" not in self.preprocessing and path.lower().endswith(TABLES)):
@@ -110,8 +110,8 @@ def cells_of_header(line: str) -> set[str]:
     """The names in a line that may be a header, by whichever sign divides it; of signs that
     texts hold as well those in quotes.
     """
-    found = {line.strip()}
+    found = {plain(line.strip())}
     for sign in SEPARATORS:
-        cells = {cell.strip() for cell in next(csv.reader([line], delimiter=sign), [])}
+        cells = {plain(cell.strip()) for cell in next(cells_in([line], sign), [])}
         found |= {c for c in cells if sign in USUAL_SEPARATORS or f'"{c}"' in line}
     return found

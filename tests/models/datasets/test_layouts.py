@@ -4,6 +4,7 @@ the same cells, and what is understood is told.
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,24 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
     ),
     "quotes behind blanks": (lines(", ").replace(" a", ' "a"').replace(" b", ' "b"'), set()),
     "the header again": (lines() + lines(), {"repeated_header"}),
+    "double bars": (lines("||"), {"separator_guessed"}),
+    "double colons": (lines("::"), {"separator_guessed"}),
+    "comments of TeX": ("% made by me, today\n" + lines(), {"lines_skipped"}),
+    "comments of C": ("// made by me\n" + lines(header="x,n,label\n// kg"), {"lines_skipped"}),
+    "several rows of units": (
+        lines(header="x,n,label\nlength,speed,\nm,m/s,"), {"second_header"}
+    ),
+    "several cells below": (lines() + "Generated,by a program\n", {"lines_skipped"}),
+    "sentences below": (lines() + "\nMade on Monday, 3 May\nPage 1, 2\n", {"lines_skipped"}),
+    "names of rows that count": (
+        lines().replace("\n", "\n1,", 1).replace("\n2.5", "\n2,2.5").replace("\n3.5", "\n3,3.5")
+        .replace("\n0.5", "\n4,0.5"),
+        {"index_ignored"},
+    ),
+    "quoted names of rows": (
+        "x,n,label\n" + "".join(f'"of {i}",{",".join(row)}\n' for i, row in enumerate(ROWS)),
+        {"index_ignored"},
+    ),
     "utf-16": (lines(), set()),
 }  # fmt: skip
 
@@ -125,6 +144,77 @@ def test_a_file_without_a_header_is_refused_with_the_option_that_names_columns(
         uploaded(tmp_path, adult)
     with pytest.raises(PredictionError, match="a row has 4 cells; without a header it has those"):
         text_files.read_table("1,2,3,4\n", ["sepal", "petal"], header)
+
+
+ESCAPED = {
+    'text,label\n"a \\"b\\" c",pos\n"x, \\"y\\"",neg\nC:\\new,pos\n': [
+        'a "b" c',
+        'x, "y"',
+        "C:\\new",
+    ],
+    "text;label\na\\; b;pos\nc\\; d;neg\n\\N;neg\n": ["a; b", "c; d", "\\N"],
+    'text,label\n"C:\\a\\",pos\n"C:\\b\\",neg\nd,pos\n': ["C:\\a\\", "C:\\b\\", "d"],
+}
+
+
+@pytest.mark.parametrize("content", ESCAPED)
+def test_a_backslash_escapes_where_the_file_shows_it(content: str, tmp_path: Path) -> None:
+    table = uploaded(tmp_path, content)
+    assert cells(table)["text"] == ESCAPED[content]
+    assert cells(table)["label"] == [row[-3:] for row in content.split("\n")[1:4]]
+    is_told = "escapes_guessed" in {remark.code for remark in table.remarks}
+    assert is_told == ("C:\\a" not in content)
+    assert text_files.read_table(content, ["text"])[0]["text"] == ESCAPED[content]
+
+
+CUT = (
+    "text,label\na, really,pos\nb, no,neg\nc, yes,pos\n",
+    "street,city,price\nLow 5, flat 4,Bonn,12\nHigh 5, flat 4,Bonn,13\nEast 1, flat 9,Bonn,14\n",
+    "price,label\n12,50,a\n8,25,b\n7,75,a\n",
+    "name,age\nDoe,John,30\nRoe,Jane,31\nPoe,Joe,32\n",
+    "x,label\na,b,pos\na,c,neg\n",
+)
+
+
+@pytest.mark.parametrize("content", CUT)
+def test_a_text_cut_by_a_comma_is_no_name_of_a_row(content: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"row 2 has . cells, the header .: .* stands in quotes"):
+        uploaded(tmp_path, content)
+    with pytest.raises(PredictionError, match=r"row 2 has . cells, the header"):
+        text_files.read_table(content, content.partition("\n")[0].split(",")[:-1])
+
+
+@pytest.mark.parametrize("separator", [";", "\t", " "])
+def test_decimal_commas_divide_no_cells(separator: str, tmp_path: Path) -> None:
+    rows = [["1,5", "20,25", "a"], ["2,5", "3,5", "b"], ["4,5", "1,5", "a"]]
+    content = "\n".join(map(separator.join, rows))
+    table = uploaded(tmp_path, content, header=False)
+    assert list(zip(*cells(table).values(), strict=True)) == list(map(tuple, rows))
+    assert table.decimal == ","
+    header = {"columns": ["x", "n", "label"], "targets": ["label"]}
+    assert text_files.read_table(content, ["x", "n"], header)[0]["n"] == ["20,25", "3,5", "1,5"]
+
+
+def test_rows_in_the_middle_with_too_few_cells_are_refused(tmp_path: Path) -> None:
+    for below in ("a,b\n1,2,c\n", "\na,b\n1,2,c\n", "5,6\n", "5,6\n\n"):
+        with pytest.raises(ValueError, match=r"row [67]"):
+            uploaded(tmp_path, lines() + below)
+    with pytest.raises(ValueError, match="row 2"):
+        uploaded(tmp_path, 'x,n,label\n"1.5,7,a"\n"2.5,8,b"\n')
+
+
+def test_letters_with_accents_are_one_name_however_they_are_put_together(tmp_path: Path) -> None:
+    apart, one = (unicodedata.normalize(form, "Größe") for form in ("NFD", "NFC"))
+    rows = "1,a\n2,b\n4,a\n"
+    for header, wanted in ((apart, one), (one, apart)):
+        table = uploaded(tmp_path, f"{header},y\n{rows}", target="y", columns={wanted: "number"})
+        assert list(table.texts) == [one, "y"]
+        found, _ = text_files.read_table(f"{header},y\n{rows}", [wanted])
+        assert found == {wanted: ["1", "2", "4"], "y": ["a", "b", "a"]}
+    twice = uploaded(tmp_path, f"{apart},{one},y\n1,2,a\n3,4,b\n")
+    assert list(twice.texts) == [one, f"{one}.1", "y"]
+    assert [remark.code for remark in twice.remarks] == ["repeated_name"]
+    assert Options(target=apart).targets == (one,)
 
 
 HEADERS = {
@@ -219,6 +309,7 @@ def test_an_encoding_is_suggested_with_what_it_would_read(
         (b"<!DOCTYPE html><html>", "a page in HTML"), (b"<?xml version", "XML"),
         (b'[{"x": 1}]', "JSON"), (b'{"x": 1}\n{"x": 2}\n', "JSON"),
         (b"\xd0\xcf\x11\xe0", "an old document"), (b"SQLite format 3\0", "an SQLite database"),
+        (b"% by me\n@RELATION iris\n\n@ATTRIBUTE x NUMERIC\n@DATA\n1\n", "an ARFF file"),
         (b"version https://git-lfs", "a pointer of Git LFS"),
         (b"x\0y,123\n" * 9, "it holds NUL bytes"),
     ],

@@ -116,6 +116,10 @@ def test_cells_mean_what_they_meant_in_training(table: Path) -> None:
     with pytest.raises(ValueError, match=r"row 1 has no column 'city': it has 'City'"):
         model.predict([row, {**{k: v for k, v in row.items() if k != "city"}, "City": "Ulm"}])
     assert len(model.predict([{"age": "7"}], missing="fill")) == 1
+    known = model.predict([row])
+    model.preprocessing["columns"][3]["name"] = "gr\u00f6\u00dfe"
+    apart = {**row, "gro\u0308\u00dfe": row["city"]}
+    assert model.predict([apart]) == model.predict({k: [v] for k, v in apart.items()}) == known
     with pytest.raises(ValueError, match="no sample"):
         model.predict([])
 
