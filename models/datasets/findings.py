@@ -178,7 +178,7 @@ def of_equal_samples(
 
 
 def of_contradictions(groups: NDArray[np.int64] | None, y: Array, what: str) -> Iterator[Remark]:
-    """Equal samples of different classes, or labels. `groups`: as of `of_equal_samples`.
+    """Equal samples of different classes, labels or values. `groups`: as of `of_equal_samples`.
 
     Shapes:
         y: (N,) or (N, labels)
@@ -186,11 +186,12 @@ def of_contradictions(groups: NDArray[np.int64] | None, y: Array, what: str) -> 
     if groups is None:
         return
     classes = np.unique(y, axis=0, return_inverse=True)[1].reshape(-1)
-    pairs = np.unique(np.stack([groups, classes]), axis=1)
-    if count := int((np.bincount(pairs[0])[groups] > 1).sum()):
+    kinds = int(classes.max()) + 1
+    pairs = np.unique(groups * kinds + classes)
+    if count := int((np.bincount(pairs // kinds)[groups] > 1).sum()):
         message = (
-            f"{count} of {len(groups)} {what} are equal to one that is called otherwise: no "
-            "network tells them apart"
+            f"{count} of {len(groups)} {what} are equal to one with another target: no network "
+            "tells them apart"
         )
         yield Remark("contradictions", message, None, count)
 

@@ -36,6 +36,7 @@ from models.datasets.inputs import (
 )
 from models.datasets.many_cells import dates_of, numbered_dates
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
+from models.datasets.spellings import of_categories
 from models.datasets.written_numbers import as_written, of_writing
 from models.remarks import Column, Kind, Remark, Role
 
@@ -131,7 +132,8 @@ def _things(cells: Cells, kind: Kind) -> ReadColumn:
         f"{name!r} names {count} things by numbers, each in several rows, and is read as a "
         "category; columns says otherwise, and group_column has the rows of each in one split"
     )
-    return replace(found, remarks=(Remark("repeated_identifier", message, name, count),))
+    remark = Remark("repeated_identifier", message, name, count)
+    return replace(found, remarks=(remark, *found.remarks))
 
 
 def _is_one_or_missing(cells: Cells) -> bool:
@@ -291,8 +293,12 @@ def _words(cells: Cells, kind: Kind) -> ReadColumn:
         ["" if empty else text for text, empty in zip(cells.distinct, missing, strict=True)],
         dtype=object,
     )
-    entry: Input = (LongTexts if kind is Kind.TEXT else Categories)(cells.spread(values))
-    return ReadColumn(_column(cells, kind, missing), entry, {"missing": list(cells.words)})
+    column, extra = _column(cells, kind, missing), {"missing": list(cells.words)}
+    if kind is Kind.TEXT:
+        return ReadColumn(column, LongTexts(cells.spread(values)), extra)
+    known = values[~missing].tolist()
+    remarks = tuple(of_categories(cells.name, known, cells.counts[~missing].tolist()))
+    return ReadColumn(column, Categories(cells.spread(values)), extra, remarks)
 
 
 def _bad_cells(cells: Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark, ...]:

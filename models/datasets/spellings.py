@@ -17,16 +17,31 @@ MOST = 20
 """Names that are told of."""
 
 
+def of_categories(name: str, values: Sequence[str], counts: Sequence[int]) -> Iterator[Remark]:
+    """Values of a column of inputs that differ so.
+
+    counts: cells of each.
+    """
+    if several := _groups(values):
+        places = max(several, key=lambda found: sum(counts[place] for place in found))
+        ordered = sorted(places, key=lambda place: -counts[place])
+        spelled = ", ".join(f"{shown(values[p])} ({counts[p]} rows)" for p in ordered[:10])
+        message = (
+            f"{len(several)} values of {name!r} are written in several ways, as {spelled}, and "
+            "each counts as one of its own; if they mean one, the file should spell it in one way"
+        )
+        rarer = sum(
+            sum(counts[p] for p in found) - max(counts[p] for p in found) for found in several
+        )
+        yield Remark("similar_categories", message, name, rarer)
+
+
 def similar(names: Sequence[object], counts: Sequence[int]) -> Iterator[Remark]:
     """Classes, or labels, that differ only in case, in blanks, or as 1 and 1.0 do.
 
     counts: samples of each.
     """
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for place, name in enumerate(names):
-        groups[_meant(str(name))].append(place)
-    several = [places for places in groups.values() if len(places) > 1]
-    for places in several[:MOST]:
+    for places in _groups(names)[:MOST]:
         ordered = sorted(places, key=lambda place: -counts[place])
         spelled = ", ".join(f"{shown(str(names[p]))} ({counts[p]} samples)" for p in ordered[:10])
         message = (
@@ -35,6 +50,14 @@ def similar(names: Sequence[object], counts: Sequence[int]) -> Iterator[Remark]:
         )
         rarer = sum(counts[place] for place in ordered[1:])
         yield Remark("similar_classes", message, str(names[ordered[0]]), rarer)
+
+
+def _groups(names: Sequence[object]) -> list[list[int]]:
+    """The places of names that mean one, where there are several."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        groups[_meant(str(name))].append(place)
+    return [places for places in groups.values() if len(places) > 1]
 
 
 def _meant(name: str) -> str:

@@ -87,6 +87,7 @@ class Tabular:
                 **arguments,
             )
             of_target: NDArray[Any] = values[targets[0]]
+            of_rows: NDArray[Any] = np.stack(list(values.values()), axis=1)
             own = {name: target.column for name, target in of.items()}
             remarks += [remark for target in of.values() for remark in target.remarks]
             remarks += findings.of_values(values)
@@ -95,10 +96,12 @@ class Tabular:
             dataset = tabular.classification(
                 upload.name, inputs, classes.y, more, labels=classes.labels, **arguments
             )
+            of_rows = classes.y
             of_target = np.unique(classes.y, return_inverse=True, axis=0)[1].reshape(-1)
             own, remarks = dict(classes.columns), [*remarks, *classes.remarks]
         equal = tabular.groups_of(inputs)
         remarks += told_of_division(divided, dataset, equal)
+        remarks += findings.of_contradictions(equal, of_rows, "rows")
         remarks += findings.of_tails(inputs)
         remarks += leaks.of_leaks(inputs, of_target)
         remarks += findings.of_samples(dataset)

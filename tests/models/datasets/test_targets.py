@@ -129,6 +129,31 @@ def test_classes_that_differ_in_spelling_alone_are_told(
     assert all(repr(word) in remark.message for word in {*spellings} - {"no", "Rome", "2"})
 
 
+def test_values_of_an_input_that_differ_in_spelling_alone_are_told(tmp_path: Path) -> None:
+    columns = {
+        "city": ["Rome", "rome ", "ROME", "Oslo", "Oslo", "Li ma"] * (ROWS // 6),
+        "code": ["01", "1", "A", "B", "C", "D"] * (ROWS // 6),
+        "y": ["a", "b", "c"] * (ROWS // 3),
+    }
+    dataset = read(tmp_path, csv(columns), "tabular_classification", target="y")
+    (remark,) = [r for r in dataset.remarks if r.code == "similar_categories"]
+    assert (remark.where, remark.count) == ("city", 2 * ROWS // 6)
+    assert "1 values of 'city' are written in several ways, as 'Rome' (50 rows)" in remark.message
+    assert len(dataset.preprocessing["columns"][0]["values"]) == 5, "they are not merged"
+
+
+@pytest.mark.parametrize("task", ["tabular_classification", "tabular_regression"])
+def test_equal_rows_with_different_targets_are_told(task: str, tmp_path: Path) -> None:
+    x = [str(row // 2) for row in range(ROWS)]  # each twice
+    y = [str(row // 2 % 3) for row in range(ROWS)]
+    y[1], y[5] = "1", "1"  # of the pairs 0 and 2, which have 0 and 2
+    dataset = read(tmp_path, csv({"x": x, "z": x[::-1], "y": y}), task, target="y")
+    told = {remark.code: remark.count for remark in dataset.remarks}
+    assert (told["duplicates"], told["contradictions"]) == (ROWS // 2, 4)
+    dataset = read(tmp_path, csv({"x": x, "y": x}), "tabular_regression", target="y")
+    assert "contradictions" not in {remark.code for remark in dataset.remarks}
+
+
 def test_a_code_with_a_zero_in_front_is_no_other_spelling(tmp_path: Path) -> None:
     columns = {"x": [str(row) for row in range(ROWS)], "y": ["01", "1", "C", "D"] * (ROWS // 4)}
     dataset = read(tmp_path, csv(columns), "tabular_classification", target="y")
