@@ -17,6 +17,7 @@ from typing import Any
 from models.datasets.formats import FormatError, Options, Upload, format_of, formats
 from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
+from models.held_text import flaws, mended
 from models.processes.cage import environment, restrict
 from models.processes.children import child_command
 from models.processes.conversation import Conversation, EndedError, answering
@@ -61,8 +62,20 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
                 answer = child.ask(request, limits.seconds)
             except EndedError as error:
                 raise FormatError(_unreadable(error, limits)) from None
+    return facts_in(answer)
+
+
+def facts_in(answer: dict[str, Any]) -> dict[str, Any]:
+    """What the child says: the door that every text of a file goes through.
+
+    Raises:
+        FormatError: the child's, or a text that no database holds.
+    """
     if "error" in answer:
-        raise FormatError(answer["error"], answer["option"])
+        raise FormatError(str(mended(answer["error"])), answer["option"])
+    for path, why in flaws(answer):
+        place = " ".join(str(part) for part in path)
+        raise FormatError(f"a text of the file {why} (in {place}), which no database takes")
     return answer
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from models.held_text import flaw
 from service.refusals import MAX_ERRORS, InvalidError, ProblemError, item, pointer
 
 MAX_DEPTH = 32
@@ -125,7 +126,7 @@ def _problems(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[o
         for key, inner in value.items() if isinstance(value, dict) else value:
             if key in seen:
                 yield (*path, key), "this key is given twice"
-            elif bad := _bad_text(key):
+            elif bad := flaw(key):
                 yield path, f"a key {bad}"
             else:
                 yield from _problems(inner, (*path, key))
@@ -135,16 +136,8 @@ def _problems(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[o
             yield from _problems(inner, (*path, index))
     elif isinstance(value, _Constant):
         yield path, f"got {value}, allowed is a finite number"
-    elif isinstance(value, str) and (bad := _bad_text(value)):
+    elif isinstance(value, str) and (bad := flaw(value)):
         yield path, f"the text {bad}"
-
-
-def _bad_text(text: str) -> str | None:
-    if "\0" in text:
-        return "holds a NUL character"
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return "holds half of a surrogate pair"
-    return None
 
 
 def _malformed(reason: str) -> ProblemError:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import migrations
 from service.settings import normal_url
+from service.sql.documents import read_document, write_document
 
 DEFAULT_TENANT = "default"
 
@@ -35,6 +36,7 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
     (`Sessions.read` does not), so that two writers wait for each other and never fail half-way.
     """
     parsed = make_url(normal_url(url))
+    documents = {"json_serializer": write_document, "json_deserializer": read_document}
     if parsed.get_backend_name() == "sqlite":
         engine = _create_engine(
             parsed,
@@ -43,6 +45,7 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
             max_overflow=0,
             pool_timeout=_BUSY_SECONDS,
             connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+            **documents,
         )
         _make_sqlite_safe(engine, foreign_keys)
         return engine
@@ -58,6 +61,7 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
             "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s "
             "-c idle_in_transaction_session_timeout=60s",  # a frozen client holds its locks
         },
+        **documents,
     )
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from models.held_text import mended
 from search.trial import TrialState
 from service.sql.states import SearchState
 
@@ -48,6 +49,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class HeldText(TypeDecorator[str]):
+    """A sentence for people, which may quote what broke."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(mended(value))
 
 
 def word(of: type[StrEnum]) -> Enum:
@@ -112,7 +123,7 @@ class Search(Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str] = mapped_column(String(200))
     state: Mapped[SearchState] = mapped_column(word(SearchState))
-    state_reason: Mapped[str | None]
+    state_reason: Mapped[str | None] = mapped_column(HeldText)
     requested: Mapped[str | None] = mapped_column(String(16))
     spec: Mapped[dict[str, Any]]
     dataset: Mapped[str] = mapped_column(String(100), default="", server_default="")
@@ -299,7 +310,7 @@ class Dispatcher(Base):
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    obstacle: Mapped[str | None]
+    obstacle: Mapped[str | None] = mapped_column(HeldText)
 
 
 class IdempotencyKey(Base):

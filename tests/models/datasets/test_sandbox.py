@@ -9,6 +9,10 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
+
+from models.datasets.formats import FormatError
+from models.sandbox import facts_in
 
 PARSE = """
 import sys
@@ -30,3 +34,18 @@ def test_a_parser_ends_with_who_asked(tmp_path: Path) -> None:
             time.sleep(0.02)
         server.kill()
     assert psutil.wait_procs(children, 30)[1] == []
+
+
+def test_text_that_no_database_holds_leaves_the_cage_in_no_form() -> None:
+    facts = {"format": "image_arrays", "classes": ["a", "b"], "columns": [{"name": "x"}]}
+    assert facts_in(facts) is facts
+    for wrong, said in (
+        ({"classes": ["a", "b\ud800"]}, "half of a surrogate pair (in classes 1)"),
+        ({"columns": [{"name": "a\0b"}]}, "a NUL character (in columns 0 name)"),
+        ({"samples": {"\udfff": 1}}, "half of a surrogate pair (in samples)"),
+    ):
+        with pytest.raises(FormatError) as refused:
+            facts_in({**facts, **wrong})
+        assert said in str(refused.value)
+    with pytest.raises(FormatError, match="a\N{REPLACEMENT CHARACTER}b is no number"):
+        facts_in({"error": "a\0b is no number", "option": None})

@@ -188,6 +188,17 @@ def test_times_come_back_in_utc(sessions: Sessions) -> None:
         session.get_one(Search, search_id).started_at = datetime(2026, 7, 1)
 
 
+def test_text_that_a_database_cannot_hold_is_mended_on_its_way(sessions: Sessions) -> None:
+    broken = {"label\0": ["half \ud83d of a pair", "\U0001f600"], "plain": "\\u0000"}
+    search_id = add_search(sessions, best=broken, state_reason="at \0 and \udfff")
+    found = read_search(sessions, search_id)
+    assert found.best == {
+        "label\ufffd": ["half \ufffd of a pair", "\U0001f600"],
+        "plain": "\\u0000",
+    }
+    assert found.state_reason == "at \ufffd and \ufffd"
+
+
 def test_nothing_is_sql_null_and_not_json_null(sessions: Sessions) -> None:
     add_search(sessions, best=None)
     with sessions.read() as session:
