@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
 from models.datasets.formats import FormatError, Options
 from models.datasets.kinds import read_column
 from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
+from models.datasets.spellings import of_categories
 from models.datasets.splits import PARTS, WORDS, Division, Indices, joined, part_of
 from models.remarks import Column, Remark, Role
 
@@ -43,13 +45,15 @@ def read_division(
     """
     _check(table, options, tuple(others))
     parts = groups = None
-    columns, remarks = {}, []
+    columns: dict[str, Column] = {}
+    remarks: list[Remark] = []
     if (name := options.split_column) is not None:
         parts = _parts(name, table.texts[name], rows)
         _check_shares(options, parts)
         columns[name] = _ignored(table, name, "divides the rows into train, validation and test")
     if (name := options.group_column) is not None:
-        groups, names = _groups(name, table.texts[name], rows)
+        groups, names = _groups(name, table.texts[name], rows, options)
+        remarks += of_categories(name, names, np.bincount(groups).tolist())
         remarks.append(_of_groups(name, groups, len(names), parts))
         if parts is not None:
             _check_groups(name, names, groups, parts, rows)
@@ -118,12 +122,24 @@ def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> Indices:
     return parts
 
 
-def _groups(name: str, texts: Texts, rows: NDArray[np.int64]) -> tuple[Indices, list[str]]:
+def _groups(
+    name: str, texts: Texts, rows: NDArray[np.int64], options: Options
+) -> tuple[Indices, list[str]]:
+    """The words of a missing group are those of a column of numbers where all others are."""
     values = np.array(texts.take(rows).to_pylist(), dtype=object)
-    if (empty := np.flatnonzero(values == "")).size:
-        row = int(rows[empty[0]]) + FIRST_ROW
-        raise FormatError(f"row {row}, column {name!r}: the group is missing", "group_column")
     names, groups = np.unique(values, return_inverse=True)
+    words = {word.strip().lower() for word in options.missing or EMPTY_WORDS} | {""}
+    if options.missing is None:
+        others = [text for text in names if text.lower() not in MISSING_WORDS]
+        words |= set(MISSING_WORDS if all(map(str.isdecimal, others)) else ())
+    is_missing = np.array([text.lower() in words for text in names])[groups]
+    if is_missing.any():
+        row = int(rows[is_missing.argmax()])
+        raise FormatError(
+            f"row {row + FIRST_ROW}, column {name!r}: the group is missing, got "
+            f"{shown(texts[row].as_py())}; one of its own stays alone",
+            "group_column",
+        )
     return groups.astype(np.int64), names.tolist()
 
 

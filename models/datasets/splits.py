@@ -95,12 +95,22 @@ class Division:
             shares: of validation and test; y: (N,) class of each sample; equal: (N,) as `groups`
 
         Raises:
-            ValueError: a set would be empty.
+            ValueError: a set would be empty, or what comes with the data has one class in train and
+                others beside it.
         """
         groups = joined(equal, self.groups)
         if self.parts is None:
             return _draw(count, shares, seed, y, groups)
         sets = [np.flatnonzero(self.parts == place) for place in range(len(PARTS))]
+        if (
+            y is not None
+            and y.ndim == 1
+            and (y[sets[0]] == y[sets[0][:1]]).all()
+            and (y != y[0]).any()
+        ):
+            raise ValueError(
+                "all samples of the given train are of one class, validation or test have others"
+            )
         places = [place for place in (1, 2) if not len(sets[place])]
         if places:
             train = sets[0]
@@ -132,7 +142,11 @@ class Division:
         of_pool = [None if values is None else values[pool] for values in (y, groups)]
         for repeat in range(self.folding.repeats):
             shares = [1 / count] * (count - 1)
-            for part in _draw(len(pool), shares, seed + repeat, *of_pool):
+            try:
+                parts = _draw(len(pool), shares, seed + repeat, *of_pool)
+            except ValueError as error:
+                raise ValueError(f"{count} folds of train and validation: {error}") from None
+            for part in parts:
                 validation = pool[part]
                 train = np.setdiff1d(pool, validation)
                 if y is not None:

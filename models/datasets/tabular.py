@@ -113,7 +113,8 @@ def regression(
 
 
 def groups_of(inputs: Mapping[str, Input]) -> Indices | None:
-    """Which rows are equal; None where none are, or where the columns take few values together.
+    """Which rows are equal; None where none are, or where the columns take few values together: few
+    rows differ, and no two columns of numbers both tell them apart.
 
     Shapes:
         (N,) number of the group, from 0
@@ -126,9 +127,17 @@ def groups_of(inputs: Mapping[str, Input]) -> Indices | None:
         codes = (codes ^ (codes >> np.uint64(31))) * odd  # spread, so that sums hardly ever meet
         mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + (codes ^ (codes >> np.uint64(29)))
     distinct, groups = np.unique(mixed, return_inverse=True)
-    if len(distinct) == len(groups) or len(distinct) < FEW_KINDS:
+    if len(distinct) == len(groups):
+        return None
+    if len(distinct) < FEW_KINDS and _told_apart_by(inputs, len(distinct)) < 2:
         return None
     return groups.astype(np.int64)
+
+
+def _told_apart_by(inputs: Mapping[str, Input], kinds: int) -> int:
+    """How many columns of numbers have as many values, or nearly, as there are different rows."""
+    numbers = [entry.values for entry in inputs.values() if type(entry) is Numbers]
+    return sum(len(np.unique(values)) >= max(0.9 * kinds, 10) for values in numbers)
 
 
 def _dataset(

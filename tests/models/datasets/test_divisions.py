@@ -130,14 +130,42 @@ def wrong(row: int, value: str) -> list[str]:
         (table(who=[str(row % 2) for row in range(ROWS)]), {"group_column": "who"},
          "three splits need three groups or more, 'who' has 2"),
         (table(who=["" if row == 3 else "a" for row in range(ROWS)]), {"group_column": "who"},
-         "row 5, column 'who': the group is missing"),
+         "row 5, column 'who': the group is missing, got ''"),
+        (table(who=["n/a" if row == 3 else str(row) for row in range(ROWS)]),
+         {"group_column": "who"}, "row 5, column 'who': the group is missing, got 'n/a'"),
+        (table(who=["x" if row == 3 else f"p{row}" for row in range(ROWS)]),
+         {"group_column": "who", "missing": ["X"]}, "row 5, column 'who': the group is missing"),
+        (csv({"n": [str(row) for row in range(ROWS)], "label": ["a"] * 60 + ["a", "b"] * 15,
+              "part": ["train"] * 60 + ["val"] * 15 + ["test"] * 15}), {"split_column": "part"},
+         "all samples of the given train are of one class, validation or test have others"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_refused(
     content: bytes, options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(ValueError, match=message):
         tabular(tmp_path, content, **options)
+
+
+def test_groups_that_may_be_one_are_told(tmp_path: Path) -> None:
+    people = [["Ann", "ann ", "Bob", "Cy", "Di"][row % 5] for row in range(ROWS)]
+    found = told(tabular(tmp_path, table(who=people), group_column="who"))
+    assert (found["similar_categories"].where, found["similar_categories"].count) == ("who", 18)
+    assert found["groups"].count == 5
+
+
+def test_few_rows_many_times_over_are_copies_where_numbers_tell_them_apart(tmp_path: Path) -> None:
+    kinds = [str(row % 30) for row in range(ROWS)]  # 30 rows, each three times
+    words = [("train", "val", "test")[row // 30] for row in range(ROWS)]
+    labels = [str(row % 30 // 15) for row in range(ROWS)]
+    content = {"n": kinds, "m": [f"{int(k) ** 2 / 7:.3f}" for k in kinds], "label": labels}
+    drawn = tabular(tmp_path, csv(content))
+    assert sorted({row for rows in rows_of(drawn) for row in rows}) == list(range(30))
+    assert sum(len(set(rows)) for rows in rows_of(drawn)) == 30, "each is in one split"
+    given = told(tabular(tmp_path, csv({**content, "part": words}), split_column="part"))
+    assert given["duplicates"].count == given["equal_across_splits"].count == 60
+    dice = {"n": [str(r % 6) for r in range(ROWS)], "m": [str(r % 5) for r in range(ROWS)]}
+    assert "duplicates" not in told(tabular(tmp_path, csv({**dice, "label": labels})))
 
 
 def test_columns_do_not_divide_a_series(tmp_path: Path) -> None:

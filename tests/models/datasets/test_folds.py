@@ -180,7 +180,10 @@ def test_few_samples_are_told_of_folds(tmp_path: Path) -> None:
              x_val=np.ones((9, 4, 4), np.uint8), y_val=np.arange(9) % 2),
          "image_classification", {}, "validation comes with the data"),
         (csv({"n": list("123456"), "label": list("aabbab")}), "tabular_classification",
-         {"target": "label"}, "samples are too few for sets of"),
+         {"target": "label"}, r"5 folds of train and validation: 5 samples are too few for sets"),
+        (table(who=[str(row % 4) for row in range(ROWS)]), "tabular_classification",
+         {"target": "label", "group_column": "who"},
+         r"5 folds of train and validation: .* samples of 3 groups are too few for sets"),
     ],
 )  # fmt: skip
 def test_folds_that_make_no_sense_are_refused(
