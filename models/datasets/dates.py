@@ -63,7 +63,13 @@ def tidied_date(text: str) -> str:
     text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2})(?!\d)", r"\1 \2:\3:\4", text)
     if part := re.fullmatch(r"(?i)(\d{4})[- ]?q([1-4])|q([1-4])[-/ ]?(\d{4})", text):
         text = f"{part[1] or part[4]}-{3 * int(part[2] or part[3]) - 2}-1"
-    if part := re.fullmatch(r"(?i)(\d{4})-?w(\d{2})(?:-?([1-7]))?", text):
+    if part := re.fullmatch(r"(?i)(\d{4})[- ]?[hs]([12])|[hs]([12])[-/ ]?(\d{4})", text):
+        text = f"{part[1] or part[4]}-{6 * int(part[2] or part[3]) - 5}-1"
+    text = re.sub(r"(?i)^(\d{4})-?m(\d\d)$", r"\1-\2-1", text)
+    text = re.sub(r"(?i)^(?:kw|week|wk|w)[ .-]?(\d{1,2})[-/, ]+(\d{4})$", r"\2-w\1", text)
+    if part := re.fullmatch(
+        r"(?i)(\d{4})[- /]?(?:w|kw|week|wk)[ .-]?(\d{1,2})(?:-?([1-7]))?", text
+    ):
         try:
             day = datetime.date.fromisocalendar(int(part[1]), int(part[2]), int(part[3] or 1))
         except ValueError:

@@ -17,6 +17,9 @@ TOLERANCE = 0.1
 
 FREQUENCIES = "15min, 1h, D (with any count before s, min, h and D), W, B, MS, ME, QS or YS"
 
+MONTH_NUMBERS = "year_and_month"
+"""The order of a year and a month in six digits."""
+
 SIZES = {"s": 1.0, "min": 60.0, "h": 3600.0, "D": 86_400.0}
 MONTHS = {"MS": 1, "ME": 1, "QS": 3, "YS": 12}
 
@@ -65,21 +68,82 @@ def on_grid(time: datetime.datetime, frequency: str, origin: float) -> datetime.
     return day.replace(month=(day.month - 1) // MONTHS[unit] * MONTHS[unit] + 1, day=1)
 
 
-def instant_of(text: str, order: str | None) -> datetime.datetime | None:
+def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datetime.datetime | None:
     """The instant that a text shows, in UTC where it has a zone; ISO 8601, or day and month in
-    `order`, or with the month's name. None where it shows none.
+    `order`, or with the month's name; of an interval its beginning. An order may say what numbers
+    are, `MONTH_NUMBERS` or as of `dates.date_of`. None where it shows none.
+
+    is_zoned: whether zones behind times that are not ISO 8601 count.
     """
-    text = text.strip()
+    text = beginning_of(text.strip())
+    if order is None:
+        try:
+            is_month = re.fullmatch(r"\d{4}-\d{2}", text)
+            found = datetime.datetime.fromisoformat(f"{text}-01" if is_month else text)
+        except ValueError:
+            return date_of(text)
+        if found.tzinfo is None:
+            return found
+        return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too
+    if order == MONTH_NUMBERS:
+        return date_of(f"{text[:4]}-{text[4:]}") if len(text) == 6 else None
+    if order.endswith("seconds"):
+        return numbered_instant(text, order)
+    date = date_of(text, order)
+    offset = offset_of(text) if is_zoned else datetime.timedelta()
+    if date is None or offset is None:
+        return None
+    return date + fraction_of(text) - offset
+
+
+def beginning_of(text: str) -> str:
+    """Of an interval, as 00:00 - 01:00 with a date before, or two instants, the first; any other
+    text as it is.
+    """
+    found = re.fullmatch(
+        r"(.*\d:\d\d\S*?)(?:\s+(?:[-\u2013\u2014]|to|bis)\s+|\s*/\s*)\d[\d./T-]*[\d\s]*:\d\d.*",
+        text,
+    )
+    return text if found is None else found.group(1)
+
+
+def fraction_of(text: str) -> datetime.timedelta:
+    """The part of a second that a time of day has behind its seconds."""
+    found = re.search(r"\d:\d\d:\d\d[.,](\d{1,9})", text)
+    share = 0.0 if found is None else float(f"0.{found.group(1)}")
+    return datetime.timedelta(microseconds=round(share * 1e6))
+
+
+def offset_of(text: str) -> datetime.timedelta | None:
+    """How far the zone behind a time of day is from UTC; None where it has none that is known."""
+    found = re.search(
+        r"(?i):\d\d(?:[.,]\d+)?\s*(?:[ap]m)?\s*(?:(?:utc|gmt)?\s?([-+])(\d\d):?(\d\d)?|([a-z]{1,4}))$",
+        text,
+    )
+    if found is None:
+        return None
+    if found.group(4) is None:
+        size = datetime.timedelta(hours=int(found.group(2)), minutes=int(found.group(3) or 0))
+        return -size if found.group(1) == "-" else size
+    hours = {
+        "z": 0, "utc": 0, "gmt": 0, "wet": 0, "bst": 1, "west": 1, "cet": 1, "mez": 1, "cest": 2,
+        "mesz": 2, "eet": 2, "eest": 3, "msk": 3, "est": -5, "edt": -4, "cst": -6, "cdt": -5,
+        "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
+    }  # fmt: skip
+    known = hours.get(found.group(4).lower())
+    return None if known is None else datetime.timedelta(hours=known)
+
+
+def numbered_instant(text: str, order: str) -> datetime.datetime | None:
+    """The instant that a number stands for, to the microsecond."""
+    sizes = {"seconds": 1e0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
     try:
-        if order is not None:
-            return date_of(text, order)
-        is_month = re.fullmatch(r"\d{4}-\d{2}", text)
-        found = datetime.datetime.fromisoformat(f"{text}-01" if is_month else text)
-    except ValueError:
-        return date_of(text)
-    if found.tzinfo is None:
-        return found
-    return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too
+        passed = datetime.timedelta(
+            microseconds=round(float(text.replace(",", ".")) / sizes[order] * 1e6)
+        )
+        return datetime.datetime(1970, 1, 1) + passed
+    except (ValueError, OverflowError):
+        return None
 
 
 def counted(time: datetime.datetime, unit: str) -> float:

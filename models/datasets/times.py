@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +16,31 @@ from models.datasets.amounts import number_of
 from models.datasets.guessed_kind import DATE_LIKE_NUMBER
 from models.datasets.inputs import Dates
 from models.datasets.kinds import WrongKindError, read_column
+from models.datasets.many_cells import dates_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown, strings
-from models.datasets.steps import TOLERANCE, on_grid, step_of
+from models.datasets.steps import (
+    MONTH_NUMBERS,
+    TOLERANCE,
+    beginning_of,
+    fraction_of,
+    instant_of,
+    offset_of,
+    on_grid,
+    step_of,
+)
 from models.remarks import Remark
 
 _ZONED = r"(?i)\d\s*(z|utc)$|:\d\d(\.\d+)?\s*[-+]\d\d:?(\d\d)?$"
+_LONG_YEAR = r"^(\d{4}|$)"
 _DAY = 86_400.0
+_MONTH_NUMBER = re.compile(r"((?:19|20)\d{2})(?:0[1-9]|1[0-2])")
+"""A year and a month in six digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
     """`order` is that of day and month, where they are not written as in ISO 8601; `month_end`
-    says that months are dated by their last day.
+    says that months are dated by their last day, `is_zoned` that zones behind such times count.
 
     Shapes:
         values: (T,) in `unit`: number, seconds, weekdays or months, since some beginning
@@ -39,6 +53,7 @@ class Times:
     remarks: tuple[Remark, ...] = ()
     instants: NDArray[np.datetime64] | None = None
     month_end: bool = False
+    is_zoned: bool = False
 
 
 def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False) -> Times:
@@ -48,10 +63,32 @@ def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False
     Raises:
         ValueError: with the first row that has none.
     """
+    texts, remarks = _beginnings(name, texts)
+    found = _read_times(name, texts, decimal, are_dates=are_dates)
+    return replace(found, remarks=(*remarks, *found.remarks))
+
+
+def _beginnings(name: str, texts: Texts) -> tuple[Texts, list[Remark]]:
+    """Intervals as the instants at which they begin."""
+    import pyarrow as pa
+
+    distinct = texts.unique().to_pylist()
+    begun = {text: beginning for text in distinct if (beginning := beginning_of(text)) != text}
+    if not begun:
+        return texts, []
+    first = next(iter(begun))
+    message = f"times are intervals, taken at their beginning: {shown(first)} is {begun[first]}"
+    begin = pa.chunked_array([[begun.get(text, text) for text in texts.to_pylist()]], pa.string())
+    return begin, [Remark("time_intervals", message, name, len(begun))]
+
+
+def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Times:
     written = strings(texts)
     distinct = np.unique(written).tolist()
     if are_dates or all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
         return _local(name, texts, decimal, written)
+    if len(years := set(map(_year_of_month, distinct))) > 1 and None not in years:
+        return _months(name, written)
     is_number = number_of(distinct[0], decimal) is not None
     read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
     if read and all(number is not None for number in read.values()):
@@ -65,10 +102,24 @@ def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False
     return _counted(instants, None, ())
 
 
+def _year_of_month(text: str) -> str | None:
+    found = _MONTH_NUMBER.fullmatch(text)
+    return None if found is None else found[1]
+
+
+def _months(name: str, written: NDArray[Any]) -> Times:
+    first = str(written[0])
+    message = f"{name!r} is read as years and months: {first} is {first[:4]}-{first[4:]}"
+    instants = np.array([f"{text[:4]}-{text[4:]}" for text in written], dtype="datetime64[D]")
+    return _counted(instants, MONTH_NUMBERS, (Remark("date_numbers", message, name),))
+
+
 def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
     """Instants of ISO 8601, with fractions of a second and zones; None where one is none."""
     import pyarrow.compute as pc
 
+    if not pc.all(pc.match_substring_regex(texts, _LONG_YEAR)).as_py():
+        return None  # numpy would have 26-01-31 in the year 26
     try:
         if not pc.any(pc.match_substring_regex(texts, _ZONED)).as_py():
             with warnings.catch_warnings():
@@ -82,7 +133,10 @@ def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
 
 
 def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Times:
-    wrong = "is no date; dates are written as 2026-01-31, 2026-01-31 12:00:00 or 31.1.2026"
+    wrong = (
+        "is no date; dates are written as 2026-01-31, 2026-01-31 12:00:00, 31.1.2026, 2026-01, "
+        "2026-W05 or 2026-Q1"
+    )
     try:
         found = read_column(name, texts, decimal=decimal, wanted="date")
     except WrongKindError:
@@ -95,7 +149,53 @@ def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Time
         raise ValueError(
             f"row {row + FIRST_ROW}, column {name!r}: {shown(str(written[row]))} {wrong}"
         )
-    return _counted(values, str(found.extra["order"]), found.remarks)
+    order, remarks = str(found.extra["order"]), list(found.remarks)
+    if any(remark.code == "date_order_guessed" for remark in remarks):
+        order, values = _by_steps(texts, order, values)
+        if order != found.extra["order"]:
+            remarks = [r for r in remarks if r.code != "date_order_guessed"]
+            remarks.append(_of_order(name, order))
+    distinct, places = np.unique(written, return_inverse=True)
+    is_zoned = _has_zones(distinct.tolist())
+    remarks = [r for r in remarks if not (is_zoned and r.code == "zones_ignored")]
+    if is_zoned or order.endswith("seconds") or any(map(fraction_of, distinct.tolist())):
+        instants = [instant_of(text, order, is_zoned=is_zoned) for text in distinct.tolist()]
+        values = np.array(instants, dtype="datetime64[us]")[places]
+    return replace(_counted(values, order, tuple(remarks)), is_zoned=is_zoned)
+
+
+def _by_steps(
+    texts: Texts, guess: str, values: NDArray[np.datetime64]
+) -> tuple[str, NDArray[np.datetime64]]:
+    """The order of day and month by which most steps are like the usual one, and the times in it:
+    hours of one day go on on the next, and not a month later.
+    """
+    read = {order: dates for order, dates in dates_of(texts.combine_chunks()).items()}
+    read = {guess: values} | {o: dates for o, dates in read.items() if not np.isnat(dates).any()}
+    shares = {}
+    for order, dates in read.items():
+        steps = np.diff(np.unique(dates)).astype(np.int64).astype(np.float64)
+        shares[order] = (
+            float(np.mean(_is_usual(steps, float(np.median(steps))))) if len(steps) else 0.0
+        )
+    best = max(shares, key=lambda order: (shares[order], order == guess))
+    return best, read[best]
+
+
+def _of_order(name: str, order: str) -> Remark:
+    words = ", ".join({"d": "day", "m": "month", "y": "year"}[letter] for letter in order)
+    message = (
+        f"the dates of {name!r} can be read in two ways; read as {words}, which has even steps"
+    )
+    return Remark("date_order_guessed", message, name)
+
+
+def _has_zones(distinct: Sequence[str]) -> bool:
+    """Whether all times have a zone that is known, and not all the same."""
+    if offset_of(distinct[0]) is None:
+        return False
+    offsets = set(map(offset_of, distinct))
+    return None not in offsets and len(offsets) > 1
 
 
 def _counted(

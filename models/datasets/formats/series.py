@@ -240,7 +240,11 @@ def _calendar(rows: Rows, options: Options) -> tuple[list[str], NDArray[np.float
     if CALENDAR not in options.known_columns:
         return [], None
     if rows.times.instants is None:
-        raise FormatError("the times are numbers, which have no calendar", "known")
+        raise FormatError(
+            "the times are numbers, which have no calendar; columns says of numbers since 1970 "
+            "that they are a date",
+            "known",
+        )
     if rows.step is None:
         raise FormatError(
             "times without a usual step have no calendar in advance; options.frequency brings them "
@@ -293,6 +297,8 @@ def _reading(
         of_time["repeated"] = True
     if rows.times.unit == "number" and decimal != ".":
         of_time["decimal"] = decimal
+    if rows.times.is_zoned:
+        of_time["zoned"] = True
     if rows.times.month_end:
         of_time["month_end"] = True
     if options.frequency:

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 
 from models.datasets.amounts import amount_of, number_of
 from models.datasets.cells import boolean_of, text_of
-from models.datasets.steps import TOLERANCE, calendar_of, counted, instant_of, later, on_grid
+from models.datasets.steps import (
+    TOLERANCE,
+    beginning_of,
+    calendar_of,
+    counted,
+    instant_of,
+    later,
+    offset_of,
+    on_grid,
+)
 
 
 class SeriesError(ValueError):
@@ -175,7 +184,8 @@ def _step(
         if unit == "number":
             at = _number(row.get(name), preprocessing["time"].get("decimal", usual))
         else:
-            time = instant_of(text, preprocessing["time"]["order"])
+            is_zoned = preprocessing["time"].get("zoned", False)
+            time = instant_of(text, preprocessing["time"]["order"], is_zoned=is_zoned)
             at = None if time is None else counted(time, "seconds")
         if at is None:
             raise SeriesError(f"row {number}, column {name!r}: {text!r} is no time")
@@ -324,10 +334,7 @@ def _shown(
         ahead = range(1, preprocessing["target"]["horizon"] + 1)
         numbers = [(last.at or 0.0) + number * step for number in ahead]
         return [int(number) if number.is_integer() else number for number in numbers]
-    try:
-        zone = datetime.datetime.fromisoformat(last.text).tzinfo
-    except ValueError:
-        zone = None
+    zone = _zone(beginning_of(last.text), preprocessing["time"])
     if zone is not None:
         utc = datetime.timezone.utc  # noqa: UP017 - 3.10 too
         return [time.replace(tzinfo=utc).astimezone(zone).isoformat() for time in times]
@@ -335,6 +342,16 @@ def _shown(
     if ":" not in last.text and all(time.time() == midnight for time in times):
         return [time.date().isoformat() for time in times]
     return [time.isoformat(sep=" ") for time in times]
+
+
+def _zone(text: str, time: Mapping[str, Any]) -> datetime.tzinfo | None:
+    """That of a time, where it counts."""
+    if time.get("zoned") and (offset := offset_of(text)) is not None:
+        return datetime.timezone(offset)
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        return None
 
 
 def _future(

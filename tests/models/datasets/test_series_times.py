@@ -1,0 +1,133 @@
+"""Times as sensors, offices and exchanges write them are the instants that they mean, in a file and
+in a bundle.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from models.datasets.steps import beginning_of, instant_of, offset_of
+from models.datasets.times import read_times
+from models.exporters.predicting.recent_rows import recent_of
+from tests.models.datasets.test_series_files import OPTIONS, codes, file, remark
+from tests.models.support.uploads import read
+
+ROWS = 40
+Write = Callable[[pd.Timestamp], str]
+
+
+def _strftime(form: str) -> Write:
+    return lambda time: time.strftime(form)
+
+
+def _hour_after(form: str, between: str, end: str) -> Write:
+    return lambda time: (
+        f"{time:{form}}{between}{time + pd.Timedelta(hours=1):{end}}"  # as grid operators do
+    )
+
+
+@pytest.mark.parametrize(
+    ("freq", "write"),
+    [
+        ("QS", lambda t: f"{t.year}-Q{t.quarter}"),
+        ("QS", lambda t: f"Q{t.quarter}/{t.year}"),
+        ("6MS", lambda t: f"{t.year}-H{(t.month + 5) // 6}"),
+        ("6MS", lambda t: f"{t.year}-S{(t.month + 5) // 6}"),
+        ("MS", _strftime("%YM%m")),
+        ("MS", _strftime("%Y-M%m")),
+        ("MS", _strftime("%Y%m")),
+        ("MS", _strftime("%b %Y")),
+        ("MS", _strftime("%m/%Y")),
+        ("W-MON", _strftime("%G-W%V")),
+        ("W-MON", _strftime("%GW%V")),
+        ("W-MON", _strftime("KW %V/%G")),
+        ("W-MON", _strftime("%G-KW%V")),
+        ("W-MON", _strftime("Week %V, %G")),
+        ("D", _strftime("%d.%m.%Y")),
+        ("D", _strftime("%a %d %b %Y")),
+        ("h", _hour_after("%Y-%m-%d %H:%M", " - ", "%H:%M")),
+        ("h", _hour_after("%d.%m.%Y %H:%M", " - ", "%d.%m.%Y %H:%M")),
+        ("h", _hour_after("%d/%m/%Y %H:%M:%S", " \u2013 ", "%d/%m/%Y %H:%M:%S")),
+        ("h", _hour_after("%Y-%m-%dT%H:%M", "/", "%Y-%m-%dT%H:%M")),
+        ("h", _strftime("%m/%d/%Y %I:%M:%S %p")),
+        ("250ms", _strftime("%d.%m.%Y %H:%M:%S.%f")),
+        ("250ms", _strftime("%Y-%m-%d %H:%M:%S,%f")),
+        ("250ms", _strftime("%Y-%m-%dT%H:%M:%S.%f")),
+    ],
+)  # fmt: skip
+def test_times_are_the_instants_that_they_mean(freq: str, write: Write) -> None:
+    instants = pd.date_range(
+        "2023-07-03" if freq in ("D", "h") else "2024-01-01", periods=ROWS, freq=freq
+    )
+    texts = [write(time) for time in instants]
+    found = read_times("t", pa.chunked_array([texts]), ".")
+    assert found.instants is not None
+    assert pd.DatetimeIndex(found.instants).tolist() == instants.tolist()
+    assert [instant_of(text, found.order) for text in texts] == instants.to_pydatetime().tolist()
+
+
+@pytest.mark.parametrize(
+    ("order", "size"), [("seconds", 1e9), ("milliseconds", 1e6), ("nanoseconds", 1.0)]
+)
+def test_numbers_since_1970_have_fractions_of_seconds(order: str, size: float) -> None:
+    instants = pd.date_range("2026-01-01", periods=ROWS, freq="20ms", unit="ns")
+    texts = [f"{number / size:.3f}".rstrip("0").rstrip(".") for number in instants.asi8.tolist()]
+    found = read_times("t", pa.chunked_array([texts]), ".", are_dates=True)
+    assert found.order == order and found.instants is not None
+    np.testing.assert_array_equal(found.instants, instants.to_numpy().astype("datetime64[us]"))
+    assert [instant_of(text, order) for text in texts] == instants.to_pydatetime().tolist()
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M %z", "%Y-%m-%d %H:%M %Z", "%d.%m.%Y %H:%M %Z"])
+def test_zones_behind_local_times_keep_both_hours_of_a_night(form: str, tmp_path: Path) -> None:
+    times = pd.date_range("2025-10-24", periods=120, freq="h", tz="Europe/Berlin")
+    found = read(tmp_path, file(times.strftime(form).tolist()), "forecasting", **OPTIONS)
+    assert not {"clocks_put_back", "zones_ignored", "gaps"} & set(codes(found))
+    rows = [{"t": t, "v": v} for v, t in enumerate(times[60:80].strftime(form))]
+    (recent,) = recent_of(rows, found.preprocessing)
+    # 79 hours after midnight in summer time are 7 in the morning of the third day, 6 in winter time
+    assert recent.times == ["2025-10-27T07:00:00+01:00", "2025-10-27T08:00:00+01:00"]
+
+
+def test_intervals_are_told_and_zones_are_none() -> None:
+    assert beginning_of("2026-01-01 00:00 -05:00") == "2026-01-01 00:00 -05:00"
+    assert beginning_of("01/Jan/2026:10:00:00 +0000") == "01/Jan/2026:10:00:00 +0000"
+    assert offset_of("2026-01-01 00:00 -0530") == -datetime.timedelta(hours=5, minutes=30)
+    assert offset_of("31.1.2026 10:00 PM") is None and offset_of("2026-01-01") is None
+
+
+def test_what_was_understood_of_times_is_told(tmp_path: Path) -> None:
+    times = pd.date_range("2016-01-01", periods=120, freq="MS")
+    found = read(tmp_path, file(times.strftime("%Y%m").tolist()), "forecasting", **OPTIONS)
+    assert remark(found, "date_numbers").message.endswith("201601 is 2016-01")
+    assert "gaps" not in codes(found)  # as from 201612 to 201701 where they are numbers
+    hours = [f"{t:%Y-%m-%d %H:%M} - {t:%H}:59" for t in times]
+    found = read(tmp_path, file(hours), "forecasting", **OPTIONS)
+    assert (
+        "'2016-01-01 00:00 - 00:59' is 2016-01-01 00:00" in remark(found, "time_intervals").message
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "order"),
+    [
+        ("%d/%m/%Y %H:%M", "dmy"),
+        ("%m/%d/%Y %H:%M", "mdy"),
+        ("%y-%m-%d", "ymd"),
+        ("%d-%m-%y", "dmy"),
+    ],
+)
+def test_day_and_month_are_as_steps_are_even(form: str, order: str) -> None:
+    times = pd.date_range("2026-02-03", periods=200, freq="h" if "%H" in form else "D")
+    found = read_times("t", pa.chunked_array([times.strftime(form).tolist()]), ".")
+    assert found.instants is not None and found.order == order
+    assert pd.DatetimeIndex(found.instants).tolist() == times.tolist()
+    told = [remark.message for remark in found.remarks if remark.code == "date_order_guessed"]
+    assert len(told) == 1
