@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.commands import datasets, init, predictions, reports, searches, version
+from nasmith.commands import compare, datasets, init, predictions, reports, searches, version
 from nasmith.commands.output import UsageError, end_with, note
 
 GROUP = "nasmith.commands"
@@ -55,7 +55,7 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "pause": searches.pause,
         "resume": searches.resume,
         "report": reports.report,
-        "compare": reports.compare,
+        "compare": compare.compare,
     },
     "This command": {
         "version": version.version,

@@ -186,8 +186,35 @@ class Search:
         """By how much this search is better than `other`, trial by trial, for each objective that
         both have; empty where their data differ or one has no result.
         """
+        return list(self._comparison(other)["differences"])
+
+    def compare_over_seeds(
+        self, other: Search, runs: Sequence[Search], other_runs: Sequence[Search]
+    ) -> list[dict[str, Any]]:
+        """By how much searches like this one are better than searches like `other`, for each
+        objective and each score of theirs, with the interval over seeds. `runs` and `other_runs`
+        are repeats of them (`repeat`), one of each a pair.
+
+        Raises:
+            InvalidRequestError: not as many of one as of the other, or no repeats.
+        """
+        sides = {"runs": runs, "other_runs": other_runs}
+        ids = {name: ",".join(run.id for run in side) for name, side in sides.items()}
+        return list(self._comparison(other, ids)["over_seeds"])
+
+    def _comparison(self, other: Search, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         path = f"{self._path}/comparison/{path_part(other.id)}"
-        return list(self._connection.request("GET", path).json()["differences"])
+        return dict(self._connection.request("GET", path, params=params).json())
+
+    def repeat(self, seed: int) -> Search:
+        """A search for the same with another seed: the same one each time that it is asked for."""
+        response = self._connection.request(
+            "POST",
+            "/v1/searches",
+            json={**self.spec, "name": f"{self.name[:160]} (seed {seed})", "seed": seed},
+            headers={"Idempotency-Key": f"repeat-{self.id}-{seed}"},
+        )
+        return Search(self._connection, response.json(), response.headers.get("ETag"))
 
     def download(
         self, directory: str | Path, *, trial: int | None = None, overwrite: bool = False

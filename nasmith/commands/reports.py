@@ -1,19 +1,13 @@
-"""Commands that look back at searches: report, compare."""
+"""The command that looks back at a search: report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from nasmith.commands.heat_map import heat_map
 from nasmith.commands.options import Json, SearchId, Url, client_at
-from nasmith.commands.output import UsageError, note, print_json, print_table
-
-SearchIds = Annotated[
-    list[str], typer.Argument(metavar="SEARCH...", help="Ids of two or more searches.")
-]
+from nasmith.commands.output import print_json, print_table
 
 
 def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
@@ -81,67 +75,11 @@ def _print_simple(found: Mapping[str, Any]) -> None:
     print_table(["simple model", "samples", *shown, "seconds", ""], rows)
 
 
-def compare(search_ids: SearchIds, url: Url = None, as_json: Json = False) -> None:
-    """Compare searches: how good each was after how many trials, and by how much the first is
-    better than each of the others, trial by trial, if they share dataset and objective.
-    """
-    if len(search_ids) < 2:
-        raise UsageError("name two or more searches to compare")
-    with client_at(url) as client:
-        searches = [client.searches.get(search_id) for search_id in search_ids]
-        reports = [search.report()["objectives"] for search in searches]
-        differences = [
-            {"first": searches[0].id, "second": other.id, **found}
-            for other in searches[1:]
-            for found in searches[0].compare(other)
-        ]
-    answer = {
-        "searches": [
-            {
-                "id": search.id,
-                "name": search.name,
-                "state": search.state,
-                "dataset": search.spec["dataset"],
-                "strategy": search.spec["strategy"]["name"],
-                "seed": search.spec["seed"],
-                "objectives": [
-                    {key: objective[key] for key in ("metric", "goal", "strategy")}
-                    for objective in objectives
-                ],
-            }
-            for search, objectives in zip(searches, reports, strict=True)
-        ],
-        "differences": differences,
-    }
-    if as_json:
-        print_json(answer)
-        return
-    checkpoints = _checkpoints(reports)
-    columns = ["search", "strategy", "metric", *(f"after {count}" for count in checkpoints)]
-    rows = [
-        (
-            search.id,
-            search.spec["strategy"]["name"],
-            objective["metric"],
-            *(_best_after(objective["strategy"], count) for count in checkpoints),
-        )
-        for search, objectives in zip(searches, reports, strict=True)
-        for objective in objectives
-    ]
-    print_table(columns, rows)
-    for found in differences:
-        print(f"\n{found['first']} against {found['second']}, {found['metric']}")
-        for line in _difference_lines(found):
-            print(f"  {line}")
-    if not differences:
-        note("They have no difference to show: another dataset or objective, or no results yet.")
-
-
 def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
     for name in ("strategy", "baseline"):
         course = objective[name]
         if course is not None:
-            best = _best_after(course, course["trials"])
+            best = best_after(course, course["trials"])
             yield f"{name:<11}{best} after {course['trials']} trials"
     if objective.get("floor") is not None:
         yield f"{'floor':<11}{objective['floor']:.6g} by what knows nothing of the inputs"
@@ -151,7 +89,7 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         retrained = f", {final['mean']:.6g} retrained" if final else ""
         yield f"{known['preset']:<11}{value} in trial {known['trial']}{retrained}"
     if objective["difference"] is not None:
-        yield from _difference_lines(objective["difference"])
+        yield from difference_lines(objective["difference"])
     for item in objective["importance"]:
         yield f"{item['share']:>6.1%}  {item['decision']}"
 
@@ -186,7 +124,8 @@ def _print_supernets(supernets: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"  discretisation gap {known['discretisation_gap']:+.4g}")
 
 
-def _difference_lines(difference: Mapping[str, Any]) -> Iterator[str]:
+def difference_lines(difference: Mapping[str, Any]) -> Iterator[str]:
+    """Of the best and of the mean, with the interval where there is one."""
     for name in ("final", "mean"):
         found = difference[name]
         interval = ""
@@ -196,13 +135,7 @@ def _difference_lines(difference: Mapping[str, Any]) -> Iterator[str]:
         yield f"{what} {found['difference']:+.4g}{interval} over {difference['trials']} trials"
 
 
-def _best_after(course: Mapping[str, Any], trials: int) -> str:
+def best_after(course: Mapping[str, Any], trials: int) -> str:
+    """The best value of so many trials; empty where it has none, or is not so far."""
     reached = [step["value"] for step in course["best_so_far"] if step["trials"] <= trials]
     return f"{reached[-1]:.6g}" if reached and trials <= course["trials"] else ""
-
-
-def _checkpoints(reports: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
-    """Powers of two and the lengths of the runs."""
-    lengths = {objective["strategy"]["trials"] for found in reports for objective in found}
-    powers = {2**k for k in range(max(lengths, default=0).bit_length())}
-    return sorted((powers | lengths) - {0})

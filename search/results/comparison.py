@@ -1,4 +1,5 @@
 """Two runs side by side, trial by trial: the best so far, and the difference with its interval.
+Two settings side by side, search by search, each pair with another seed.
 
 A run is the fitness of each trial that counts, in the order of asking; None where a trial has no
 usable result. Bigger fitness is better, so a positive difference is in favour of the first run.
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, ttest_rel
 
 Run = Sequence[float | None]
 
@@ -72,6 +73,30 @@ def paired_difference(first: Run, second: Run, seed: int = 0) -> dict[str, Any] 
         "trials": trials,
         "final": {"difference": float(x.max() - y.max()), "low": None, "high": None},
         "mean": {"difference": float(_mean(x, y)), "low": low, "high": high},
+    }
+
+
+def difference_over_seeds(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
+    """Result k of one setting against result k of the other, each of a search of its own.
+
+    `difference` is the mean over the pairs, `low` and `high` its 95 % interval by Student's t, what
+    another set of seeds may give; both null for a single pair. `better`: the number of pairs in
+    which the first one is.
+    """
+    x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    differences = x - y
+    low = high = None
+    if np.ptp(differences) > 0:
+        interval = ttest_rel(x, y).confidence_interval(CONFIDENCE)
+        low, high = float(interval.low), float(interval.high)
+    elif len(differences) > 1:  # as is known exactly, Student's t divides by a spread of zero
+        low = high = float(differences[0])
+    return {
+        "seeds": len(differences),
+        "difference": float(differences.mean()),
+        "low": low,
+        "high": high,
+        "better": int((differences > 0).sum()),
     }
 
 

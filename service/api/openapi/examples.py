@@ -294,10 +294,22 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
                 "metric": "val_accuracy",
                 "goal": "maximize",
                 "trials": 30,
-                "final": {"difference": 0.0028, "low": -0.0028, "high": 0.0056},
+                "final": {"difference": 0.0028, "low": None, "high": None},
                 "mean": {"difference": 0.012, "low": 0.003, "high": 0.021},
             }
-        ]
+        ],
+        "over_seeds": [
+            {
+                "metric": "val_accuracy",
+                "goal": "maximize",
+                "score": "final",
+                "seeds": 5,
+                "difference": 0.0031,
+                "low": -0.0012,
+                "high": 0.0074,
+                "better": 4,
+            }
+        ],
     },
     ("predictBest", "200"): {
         "trial": 31,

@@ -37,9 +37,15 @@ from service.api.trials.schemas import (
     TrialPage,
     TrialRead,
 )
+from service.api.trials.seeds import MAX_SEEDS, over_seeds, side
 from service.sql.artifacts import ArtifactRepository
 from service.sql.searches import SearchRepository
 from service.sql.trials import TrialRepository
+
+Runs = Annotated[
+    str,
+    Query(description=f"ids of repeats with other seeds, between commas; {MAX_SEEDS - 1} at most"),
+]
 
 router = APIRouter(
     prefix="/v1/searches/{search_id}",
@@ -161,9 +167,24 @@ def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> Rep
     responses=problems(404, 422, 503),
 )
 def read_comparison(
-    search_id: SearchId, other_id: SearchId, request: Request, tenant: TenantDep
+    search_id: SearchId,
+    other_id: SearchId,
+    request: Request,
+    session: ReadingDep,
+    tenant: TenantDep,
+    runs: Runs = "",
+    other_runs: Runs = "",
 ) -> ComparisonRead:
-    """Trial by trial in the order of asking, as far as both go, for searches on the same data."""
+    """Trial by trial in the order of asking, as far as both go, for searches on the same data.
+
+    One search is one seed. With repeats of both, which differ in nothing but name and seed,
+    `over_seeds` says what the difference is over seeds: pair k is `runs[k]` and `other_runs[k]`.
+    """
     reports: Reports = request.app.state.reports
-    differences = reports.differences(tenant, search_id, other_id)
-    return ComparisonRead.model_validate({"differences": differences})
+    sides = side(search_id, runs), side(other_id, other_runs)
+    return ComparisonRead.model_validate(
+        {
+            "over_seeds": over_seeds(session, tenant, *sides),
+            "differences": reports.differences(tenant, search_id, other_id),
+        }
+    )

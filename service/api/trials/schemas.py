@@ -198,7 +198,27 @@ class SearchDifference(Difference):
     goal: Literal["maximize", "minimize"]
 
 
+class SeedsDifference(BaseModel):
+    """Searches of one setting against as many of another, a seed each."""
+
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    score: Literal["search", "final", "test"] = Field(
+        description="the winner's in the search, the mean of its final trainings on validation, "
+        "or theirs on test"
+    )
+    seeds: int = Field(description="pairs of which both have this score", ge=1)
+    difference: float = Field(description="the mean; positive: the first search is better")
+    low: float | None = Field(description="2.5 % by Student's t over the pairs; null for one pair")
+    high: float | None = Field(description="97.5 % of it")
+    better: int = Field(description="pairs in which the first one is better", ge=0)
+
+
 class ComparisonRead(BaseModel):
+    over_seeds: list[SeedsDifference] = Field(
+        description="one item an objective and score that both have, over the two searches and "
+        "`runs` and `other_runs`; empty where their data differ"
+    )
     differences: list[SearchDifference] = Field(
         description="one item an objective of both searches, where both have a result; empty where "
         "their data differ"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.results.comparison import best_so_far, paired_difference
+from search.results.comparison import best_so_far, difference_over_seeds, paired_difference
 
 
 def test_the_best_so_far_is_one_step_an_improvement() -> None:
@@ -51,3 +51,29 @@ def test_the_best_scores_of_one_seed_each_have_no_interval() -> None:
     found = paired_difference(rng.normal(size=15).tolist(), rng.normal(size=15).tolist())
     assert found is not None and found["mean"]["low"] < found["mean"]["high"]
     assert (found["final"]["low"], found["final"]["high"]) == (None, None)
+
+
+def test_seeds_have_the_interval_of_students_t() -> None:
+    """Differences 1, 2, 3: mean 2, standard error 1 / sqrt(3), t(0.975, 2) = 4.3027 (tables)."""
+    found = difference_over_seeds([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    half = 4.302653 / 3**0.5
+    assert found == {
+        "seeds": 3,
+        "difference": pytest.approx(2.0),
+        "low": pytest.approx(2.0 - half, abs=1e-5),
+        "high": pytest.approx(2.0 + half, abs=1e-5),
+        "better": 3,
+    }
+    same = difference_over_seeds([0.5, 0.75], [0.25, 0.5])
+    assert (same["low"], same["high"], same["better"]) == (0.25, 0.25, 2)
+    one = difference_over_seeds([0.5], [0.75])
+    assert (one["difference"], one["low"], one["high"], one["better"]) == (-0.25, None, None, 0)
+
+
+def test_equal_settings_differ_in_one_pair_of_twenty_at_most() -> None:
+    rng = np.random.default_rng(0)
+    apart = 0
+    for _ in range(400):
+        found = difference_over_seeds(rng.normal(size=5).tolist(), rng.normal(size=5).tolist())
+        apart += found["low"] > 0 or found["high"] < 0
+    assert 8 <= apart <= 32, apart  # 400 of 5 %: 20, with a standard deviation of 4.4

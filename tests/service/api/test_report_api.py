@@ -198,7 +198,12 @@ def test_a_search_against_another(app: FastAPI, client: TestClient) -> None:
         app, client, dataset="wine", space={"family": "mlp"}, budget={"trials": 2}
     )
     other_data = client.get(f"/v1/searches/{first}/comparison/{elsewhere}")
-    assert other_data.json() == {"differences": []}
+    assert other_data.json() == {"differences": [], "over_seeds": []}
+    unlike = f"?runs={second}&other_runs={elsewhere},{second}"
+    refused = problem(client.get(f"/v1/searches/{first}/comparison/{second}{unlike}"), 422)
+    told = {found["pointer"]: found["detail"] for found in refused["errors"]}
+    assert told["/runs/0"] == f"{second} is no repeat of {first}: strategy differ"
+    assert "dataset" in told["/other_runs/0"] and "1 runs, and 2" in told["/other_runs"]
     problem(client.get(f"/v1/searches/{first}/comparison/{second[:-1]}"), 404)
 
 

@@ -105,9 +105,10 @@ def test_looking_back_at_searches(nasmith: Nasmith, server: LocalServer, url: st
         for strategy in ("random", "local_search"):
             request = {**REQUEST, **fields, "strategy": {"name": strategy}}
             ids.append(client.searches.create(request).id)
-            driver = Driver(sessions, ids[-1])
-            run_serial(driver.resume(), Hashed())
-            driver.finish()
+            for search_id in (ids[-1], client.searches.get(ids[-1]).repeat(1).id):
+                driver = Driver(sessions, search_id)
+                run_serial(driver.resume(), Hashed())
+                driver.finish()
     sessions.engine.dispose()
 
     shown = nasmith("report", ids[1]).out
@@ -125,7 +126,21 @@ def test_looking_back_at_searches(nasmith: Nasmith, server: LocalServer, url: st
         for found in compared["searches"]
     ]
     assert difference["final"]["difference"] == best[0] - best[1]
-    assert "after 12" in nasmith("compare", *ids).out
+    assert difference["final"]["low"] is None and compared["over_seeds"] == []
+    shown = nasmith("compare", *ids)
+    assert "after 12" in shown.out and "--seeds" in shown.err
+    compared = nasmith("compare", *ids, "--seeds", "2", "--json").data
+    assert {(known["score"], known["seeds"]) for known in compared["over_seeds"]} >= {("search", 2)}
+    (found,) = (known for known in compared["over_seeds"] if known["score"] == "search")
+    assert found["low"] <= found["difference"] <= found["high"]
+    with Client(url) as client:
+        pairs = [[s["id"], *s["repeats"]] for s in compared["searches"]]
+        best = [
+            [client.searches.get(i).best()[0]["search_metrics"] for i in side] for side in pairs
+        ]
+    by_seed = [x["val_accuracy"] - y["val_accuracy"] for x, y in zip(*best, strict=True)]
+    assert found["difference"] == pytest.approx(sum(by_seed) / 2)
+    assert "over 2 seeds" in nasmith("compare", *ids, "--seeds", "2").out
     assert nasmith("compare", ids[0]).code == 2
 
     assert nasmith("replay", ids[1]).out.startswith(f"{ids[1]} ")
