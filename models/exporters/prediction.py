@@ -75,7 +75,7 @@ def load(folder: str | Path = ".") -> Predictor:
 
 
 if __name__ == "__main__":
-    main(load(Path(__file__).parent))
+    main(load(Path(__file__).parent), {takes!r})
 '''
 
 _Source = ModuleType | Callable[..., Any]
@@ -94,7 +94,11 @@ class _Form:
     sources: tuple[_Source, ...] = ()
 
 
-_TABLE = _Form(tables.TablePredictor, "a CSV with the columns of training", (*_ROWS, tables))
+_TABLE = _Form(
+    tables.TablePredictor,
+    "a CSV with the columns of training, or - for standard input",
+    (*_ROWS, tables),
+)
 _GRAPH = (neighbours, adjacency, graph_arrays)
 _FORMS: Mapping[str, _Form] = {
     "tabular_classification": _TABLE,
@@ -106,12 +110,14 @@ _FORMS: Mapping[str, _Form] = {
     ),
     "forecasting": _Form(
         series.SeriesPredictor,
-        "a CSV with the recent rows of the series",
+        "a CSV with the recent rows of the series, or - for standard input",
         (*_OF_CELLS, steps, recent_rows, *_ROWS, series),
     ),
     "sequence_classification": _Form(Predictor, "an .npz or .npy with an array of sequences"),
     "text_classification": _Form(
-        texts.TextPredictor, "texts, as a CSV or one a line", (*_ROWS, texts)
+        texts.TextPredictor,
+        "texts, as a CSV or one a line, or - for standard input",
+        (*_ROWS, texts),
     ),
     "node_classification": _Form(
         graph_arrays.GraphPredictor, "an .npz with the arrays of a graph", _GRAPH
@@ -186,7 +192,7 @@ def text(form: str) -> str:
     found = _FORMS[form]
     parts = [results, predictor, *found.sources, command_line]
     bodies = [_body(part) for part in parts]
-    load = _LOAD.format(predictor=found.predictor.__name__)
+    load = _LOAD.format(predictor=found.predictor.__name__, takes=found.takes)
     header = _HEADER.format(takes=found.takes)
     return header + _imports(parts) + "\n\n\n" + "\n\n\n".join([*bodies, load])
 

@@ -16,6 +16,8 @@ import typer
 
 from nasmith.commands.output import EXIT_USAGE, FailedError, UsageError
 
+_CLOSED = 141
+"""How `predict.py` ends when nobody reads its output any more."""
 _ABSENT = """\
 import importlib.util as found
 print(*[name for name in ("torch", "safetensors") if found.find_spec(name) is None])
@@ -27,7 +29,8 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="A CSV, a file with a text a line, pictures, or an .npz."
+            metavar="INPUT...",
+            help="A CSV, a file with a text a line, pictures, or an .npz; - is standard input.",
         ),
     ],
     out: Annotated[
@@ -44,7 +47,7 @@ def predict(
 ) -> None:
     """Predict with a downloaded bundle, as `python predict.py INPUT` in its folder does."""
     given = ["--missing", "fill" if fill else "error", "--encoding", encoding]
-    given += [str(path.absolute()) for path in inputs]
+    given += [str(path if str(path) == "-" else path.absolute()) for path in inputs]
     with _folder_of(bundle) as folder:
         script = folder / "predict.py"
         if not script.is_file():
@@ -53,8 +56,8 @@ def predict(
             )
         command = [_able(python or sys.executable), str(script.absolute()), *given]
         code = _run(command) if out is None else _run_into(out, command)
-    if code == EXIT_USAGE:  # it has said why
-        raise typer.Exit(EXIT_USAGE)
+    if code in (EXIT_USAGE, _CLOSED):  # it has said why, or nobody listens
+        raise typer.Exit(code)
     if code:
         raise FailedError(f"{bundle}: predict.py has ended with {code}")
 

@@ -15,7 +15,7 @@ from models.exporters.predicting.predictor import (
     PredictionError,
     Predictor,
     arrays_of,
-    is_array,
+    numbers_in,
     the_only,
 )
 
@@ -52,10 +52,15 @@ class GraphPredictor(Predictor):
         """All arrays but classes and other words."""
         raw = {}
         for name, array in arrays.items():
-            if is_array(array) and not isinstance(array, Tensor) and array.dtype.kind not in "biuf":
+            try:
+                raw[name] = numbers_in(array)
+            except PredictionError:
                 self.ignored.append(name)
-            else:
-                raw[name] = torch.as_tensor(array)
+                continue
+            if name in ("x", "x_data") and not raw[name].isfinite().all():
+                raise PredictionError(f"array {name!r} has a value that is no finite number")
+        if "edge_index" not in raw:
+            raise PredictionError("array 'edge_index' holds no numbers")
         edges = raw["edge_index"]
         if edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2:
             raw["edge_index"] = edges.T  # one below the other
@@ -83,11 +88,15 @@ def refuse_strays(raw: Mapping[str, Tensor]) -> None:
         PredictionError: there are no features, or an edge leads from or to a node without any.
     """
     if "x" not in raw and "x_indptr" not in raw:
-        raise PredictionError(f"there is no array 'x'; it has {', '.join(raw)}")
+        raise PredictionError(f"there is no array 'x' of numbers; it has {', '.join(raw)}")
     edges = raw["edge_index"]
     nodes = len(raw["x"]) if "x" in raw else len(raw["x_indptr"]) - 1
     if edges.numel() and not (0 <= edges.min() and edges.max() < nodes):
-        raise PredictionError(f"edge_index names nodes from 0 to {nodes - 1}, got others")
+        low, high = int(edges.min()), int(edges.max())
+        raise PredictionError(
+            f"there are {nodes} nodes, edge_index names those from 0 to {nodes - 1}; it has "
+            f"{low} to {high}"
+        )
 
 
 def no_graph(samples: Any) -> PredictionError:

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from models.datasets.pictures import PictureError, fitted, read_picture
-from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, Predictor
+from models.exporters.predicting.predictor import (
+    BATCH,
+    Missing,
+    PredictionError,
+    Predictor,
+    is_array,
+    listed,
+)
 
 
 class PicturePredictor(Predictor):
@@ -22,11 +29,13 @@ class PicturePredictor(Predictor):
         return list(paths)
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
-        paths = [samples] if isinstance(samples, str | Path) else list(samples)
+        paths = [samples] if isinstance(samples, str | Path) else listed(samples)
         for start in range(0, len(paths), BATCH):
             yield torch.stack([self._picture(path) for path in paths[start : start + BATCH]])
 
     def _picture(self, path: Any) -> Tensor:
+        if is_array(path):
+            return next(self._parts(path))[0]
         if not isinstance(path, str | Path):
             raise PredictionError(f"a picture is a path or an array, got {type(path).__name__}")
         shape = self.preprocessing["input"]["shape"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -113,6 +114,7 @@ class Predictor:
         Shapes:
             (N, classes or labels) logits, or (N, outputs) standardised values
         """
+        check_missing(missing)
         self._forget()
         is_raw = is_array(samples)
         return self._outputs(self._parts(samples) if is_raw else self._batches(samples, missing))
@@ -129,9 +131,9 @@ class Predictor:
         found = arrays_of(path)
         if path.endswith(".npy"):
             return found
-        named = [name for name in found.files if name.lower() == "x"]
+        named = [name for name in found if name.lower() == "x"]
         if not named:
-            has = ", ".join(found.files)
+            has = ", ".join(found)
             raise PredictionError(f"{path}: there is no array 'x'; it has {has}")
         return found[named[0]]
 
@@ -139,7 +141,11 @@ class Predictor:
         found = []
         with torch.inference_mode():
             for raw in batches:
-                found.append(self.network(self._model.preprocess(raw, self.preprocessing)))
+                try:
+                    x = self._model.preprocess(raw, self.preprocessing)
+                except ValueError as error:
+                    raise PredictionError(str(error)) from None
+                found.append(self.network(x))
         if not found:
             raise PredictionError("there is no sample to predict from")
         return torch.cat(found)
@@ -153,25 +159,86 @@ class Predictor:
 
     def _parts(self, samples: Any) -> Iterator[Tensor]:
         """Of an array of raw samples; a single one may come without its axis of samples."""
-        is_numpy = hasattr(samples, "__array_interface__")  # perhaps one that may not be written to
-        raw = torch.as_tensor(samples.copy() if is_numpy else samples)
+        raw = numbers_in(samples)
         shape = self.preprocessing["input"]["shape"]
         if list(raw.shape) == shape:
             raw = raw.unsqueeze(0)
         if list(raw.shape[1:]) != shape:
             raise PredictionError(f"a sample has shape {tuple(shape)}, got {tuple(raw.shape)}")
-        is_bytes = self.preprocessing["input"].get("dtype") == "uint8"
-        if is_bytes and raw.is_floating_point() and raw.numel() and raw.max() <= 1:
-            raise PredictionError(
-                "the pictures look like values of 0 to 1, the model was trained on 0 to 255; "
-                "multiply them by 255"
-            )
+        if raw.numel():
+            check_values(raw, self.preprocessing)
         for start in range(0, len(raw), BATCH):
             yield raw[start : start + BATCH]
 
 
 def is_array(samples: Any) -> bool:
     return isinstance(samples, Tensor) or hasattr(samples, "__array_interface__")
+
+
+def listed(samples: Any) -> list[Any]:
+    """
+    Raises:
+        PredictionError: it is no row of samples, but the name of a file, or one thing.
+    """
+    if isinstance(samples, str | Path):
+        raise PredictionError(f"{samples} is a name: predict(read([...])) has what a file holds")
+    if not isinstance(samples, Iterable):
+        raise PredictionError(f"samples are a list of them, got {type(samples).__name__}")
+    return list(samples)
+
+
+def numbers_in(samples: Any) -> Tensor:
+    """An array, or a list of numbers or of arrays, as a tensor of its own.
+
+    Raises:
+        PredictionError: it holds no numbers, or arrays of several shapes.
+    """
+    try:
+        if isinstance(samples, list | tuple) and samples and all(map(is_array, samples)):
+            return torch.stack([numbers_in(sample) for sample in samples])
+        is_numpy = hasattr(samples, "__array_interface__")  # perhaps one that may not be written to
+        return torch.as_tensor(samples.copy() if is_numpy else samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PredictionError(f"an array of numbers is needed: {error}") from None
+
+
+def check_values(raw: Tensor, preprocessing: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        PredictionError: numbers are missing where none was in training, or of another scale.
+    """
+    ops = {step["op"]: step for step in preprocessing.get("steps", ())}
+    is_wrong = raw.isinf() if "impute" in ops else ~raw.isfinite()
+    if is_wrong.any():
+        number = int(is_wrong.flatten(1).any(1).nonzero()[0])
+        raise PredictionError(f"sample {number} has a value that is no finite number", number)
+    low, high = raw.min().item(), raw.max().item()
+    if preprocessing["input"].get("dtype") == "uint8":
+        if raw.is_floating_point() and 0 <= low and high <= 1:
+            raise PredictionError(
+                "the pictures look like values of 0 to 1, the model was trained on 0 to 255; "
+                "multiply them by 255"
+            )
+        if low < 0 or high > 255:
+            raise PredictionError(
+                f"pictures have values of 0 to 255, as in training, got {low:g} to {high:g}"
+            )
+    elif raw.dtype == torch.uint8 and high > 1 and "standardize" in ops:
+        means, deviations = ops["standardize"]["mean"], ops["standardize"]["std"]
+        if min(means) >= 0 and max(means) <= 1 and max(deviations) <= 0.5:
+            raise PredictionError(
+                "the samples are bytes of 0 to 255, the model was trained on values of 0 to 1; "
+                "divide them by 255"
+            )
+
+
+def check_missing(missing: str) -> None:
+    """
+    Raises:
+        PredictionError: it is none of what `predict` knows.
+    """
+    if missing not in ("error", "fill"):
+        raise PredictionError(f"missing is 'error' or 'fill', got {missing!r}")
 
 
 def the_only(paths: Sequence[str]) -> str:
@@ -193,9 +260,11 @@ def arrays_of(path: str) -> Any:
     import numpy
 
     try:
-        return numpy.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise PredictionError(f"{path}: {error}") from None
+        found = numpy.load(path, allow_pickle=False)
+        return found if path.endswith(".npy") else {name: found[name] for name in found.files}
+    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile):  # it may hold objects
+        kind = path[-4:]
+        raise PredictionError(f"{path} is no {kind} of numbers, as numpy.save writes it") from None
 
 
 def module_of(folder: Path, file: str) -> ModuleType:

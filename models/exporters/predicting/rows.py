@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from models.exporters.predicting.predictor import Missing, PredictionError, Predictor, the_only
-from models.exporters.predicting.text_files import check_is_table, decoded, plain, read_table
+from models.exporters.predicting.predictor import (
+    Missing,
+    PredictionError,
+    Predictor,
+    listed,
+    the_only,
+)
+from models.exporters.predicting.text_files import (
+    HEAD,
+    check_is_table,
+    decoded,
+    plain,
+    read_table,
+)
 
 
 class RowsPredictor(Predictor):
@@ -22,15 +36,20 @@ class RowsPredictor(Predictor):
         path = the_only(paths)
         if path.endswith((".npz", ".npy")):
             return super().read(paths, encoding)
-        self._check(path)
-        return self._read(path, decoded(path, encoding))
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        path = "standard input" if path == "-" else path
+        self._check(path, content[:HEAD])
+        text = decoded(content, encoding)
+        if not text.strip():
+            raise PredictionError(f"{path} is empty")
+        return self._read(path, text)
 
-    def _check(self, path: str) -> None:
+    def _check(self, path: str, head: bytes) -> None:
         """
         Raises:
-            PredictionError: the file is of another kind.
+            PredictionError: the file, which begins so, is of another kind.
         """
-        check_is_table(path)
+        check_is_table(path, head)
 
     def _read(self, path: str, text: str) -> Any:
         try:
@@ -43,29 +62,46 @@ class RowsPredictor(Predictor):
         """The columns that the model knows, of rows, of a mapping of columns or of a data frame;
         and how many rows there are.
         """
-        if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
-            samples = {name: list(samples[name]) for name in samples.columns}
-        elif isinstance(samples, Mapping):
-            first = next(iter(samples.values()), ())
-            if isinstance(first, str) or not isinstance(first, Iterable):
-                samples = [samples]
-        if not isinstance(samples, Mapping):
-            return self._of_rows(list(samples), missing)
-        given = even(self._spelled(samples))
+        given = self._given(samples)
+        if not isinstance(given, Mapping):
+            return self._of_rows(given, missing)
         count = max(map(len, given.values()), default=0)
         self._tell_columns(given, missing, "the table")
         nothing = [None] * count
         return {name: given.get(name, nothing) for name in self.columns}, count
 
-    def _of_rows(
-        self, rows: list[Mapping[str, Any]], missing: Missing
-    ) -> tuple[dict[str, list[Any]], int]:
+    def _given(self, samples: Any) -> dict[str, list[Any]] | list[Mapping[str, Any]]:
+        """Columns of one length, by the model's own names, or rows. A mapping of cells is one row,
+        and so is a row of a data frame.
+        """
+        if hasattr(samples, "to_dict"):
+            is_frame = hasattr(samples, "columns")
+            samples = self._of_frame(samples) if is_frame else samples.to_dict()
+        if isinstance(samples, Mapping):
+            first = next(iter(samples.values()), ())
+            if isinstance(first, Iterable) and not isinstance(first, str):
+                return even(self._spelled(samples))
+            samples = [samples]
+        rows = listed(samples)
         for number, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise PredictionError(
                     f"row {number} is {type(row).__name__}, not a mapping from columns to values",
                     number,
                 )
+        return rows
+
+    def _of_frame(self, frame: Any) -> dict[Any, list[Any]]:
+        names = list(frame.columns)
+        if twice := [name for name in self.columns if names.count(name) > 1]:
+            raise PredictionError(
+                f"the table has column {twice[0]!r} more than once", None, twice[0]
+            )
+        return {name: list(frame[name]) for name in dict.fromkeys(names)}
+
+    def _of_rows(
+        self, rows: list[Mapping[str, Any]], missing: Missing
+    ) -> tuple[dict[str, list[Any]], int]:
         try:
             columns = {name: [row[name] for row in rows] for name in self.columns}
         except KeyError:
@@ -93,16 +129,24 @@ class RowsPredictor(Predictor):
         self.filled = [name for name in known if name not in names]
         if missing == "fill" or not self.filled:
             return
-        name = self.filled[0]
-        others = {other.strip().lower(): other for other in names}
-        near = get_close_matches(name.strip().lower(), others, 1)
-        shown = ", ".join(names[:20]) or "none"
-        has = f"it has {others[near[0]]!r}" if near else f"its columns are {shown}"
+        absent = self._absent(names, where)
         raise PredictionError(
-            f"{where} has no column {name!r}: {has}; missing='fill' has it count as missing",
+            f"{absent}; missing='fill' has {'it' if len(self.filled) == 1 else 'them'} count as "
+            "missing",
             row,
-            name,
+            self.filled[0],
         )
+
+    def _absent(self, names: Sequence[str], where: str) -> str:
+        """That what is given has not all columns, and which it has that may be meant."""
+        absent = [name for name in self.columns if name not in names]
+        free = {name.strip().lower(): name for name in names if name not in self.columns}
+        near = [get_close_matches(name.strip().lower(), free, 1) for name in absent]
+        meant = [repr(free[found[0]]) for found in near if found]
+        shown = ", ".join(names[:20]) or "none"
+        has = f"it has {', '.join(meant)}" if all(near) else f"its columns are {shown}"
+        listed_names = ", ".join(map(repr, absent))
+        return f"{where} has no column{'s' if len(absent) > 1 else ''} {listed_names}: {has}"
 
 
 def even(columns: Mapping[Any, Iterable[Any]]) -> dict[str, list[Any]]:

@@ -8,10 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, is_array
+from models.exporters.predicting.predictor import (
+    BATCH,
+    Missing,
+    PredictionError,
+    check_missing,
+    is_array,
+)
 from models.exporters.predicting.recent_rows import Recent, SeriesError, history_of, recent_of
 from models.exporters.predicting.results import Rows
-from models.exporters.predicting.rows import RowsPredictor, even
+from models.exporters.predicting.rows import RowsPredictor
 
 
 class SeriesPredictor(RowsPredictor):
@@ -31,6 +37,7 @@ class SeriesPredictor(RowsPredictor):
         """With the series and the time of each step before it, as far as there are any."""
         if is_array(samples):
             return super().table(samples, missing=missing)
+        check_missing(missing)
         self._forget()
         recent = self._recent(samples)
         names, rows = self._results(self._outputs([windows_of(recent)]))
@@ -85,15 +92,21 @@ class SeriesPredictor(RowsPredictor):
         return found
 
     def _rows(self, samples: Any) -> list[Mapping[str, Any]]:
-        if hasattr(samples, "to_dict") and hasattr(samples, "columns"):
-            samples = samples.to_dict("records")
-        elif isinstance(samples, Mapping):
-            given = even(samples)
-            samples = [
+        if getattr(getattr(samples, "index", None), "name", None) == self.columns[0]:
+            samples = samples.reset_index()  # of a data frame, which has the times there
+        given = self._given(samples)
+        rows: list[Mapping[str, Any]] = []
+        if isinstance(given, dict):
+            rows += [
                 dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)
             ]
-        rows = list(samples)
-        names = dict.fromkeys(name for row in rows for name in row)
+        else:
+            rows = given
+        names = dict.fromkeys(str(name) for row in rows for name in row)
+        if not rows:
+            raise PredictionError("there is no row to predict from")
+        if not set(self.columns) <= set(names):
+            raise PredictionError(self._absent(list(names), "the series"))
         self.ignored = [name for name in names if name not in self.columns]
         return rows
 

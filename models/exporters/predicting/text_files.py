@@ -8,7 +8,6 @@ import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 from models.datasets.encodings import foreign, is_windows_1252, known_encoding
@@ -34,14 +33,23 @@ TITLES = 20
 UNNAMED = "index"
 SAMPLE = 64 * 1024
 """Characters from which it is seen how a table is written."""
+HEAD = 4096
+"""Bytes by which a kind of file is known."""
 
 
-def decoded(path: str, encoding: str) -> str:
+def decoded(content: bytes, encoding: str) -> str:
     """A mark at its beginning says how a file is written, whatever else is said; UTF-16 and UTF-32
     without one are known by their zeros, and Latin-1 may be that of Windows.
+
+    Raises:
+        PredictionError: there is no such encoding.
+        UnicodeDecodeError: a byte is none of it.
     """
-    content = Path(path).read_bytes()
-    known = known_encoding(content[:4096])
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise PredictionError(str(error)) from None
+    known = known_encoding(content[:HEAD])
     if known in ("utf-8-sig", "utf-16", "utf-32") or (known and encoding == "utf-8"):
         encoding = known
     if codecs.lookup(encoding).name == "iso8859-1" and is_windows_1252([content]):
@@ -49,18 +57,12 @@ def decoded(path: str, encoding: str) -> str:
     return content.decode(encoding).removeprefix("\ufeff")
 
 
-def head_of_file(path: str) -> bytes:
-    """The first bytes, by which a kind of file is known."""
-    with open(path, "rb") as file:
-        return file.read(4096)
-
-
-def check_is_table(path: str) -> None:
+def check_is_table(path: str, head: bytes) -> None:
     """
     Raises:
         PredictionError: the file is of another kind; says which, and what to do.
     """
-    found = foreign(head_of_file(path))
+    found = foreign(head)
     if found is not None:
         raise PredictionError(f"{path} is {found[0]}, no table in text; {found[1]}")
 

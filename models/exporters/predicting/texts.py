@@ -14,9 +14,15 @@ from torch import Tensor
 from models.datasets.encodings import foreign, is_binary
 from models.datasets.layout import lines_above
 from models.datasets.separators import SEPARATORS, USUAL_SEPARATORS, cells_in
-from models.exporters.predicting.predictor import BATCH, Missing, PredictionError, is_array
+from models.exporters.predicting.predictor import (
+    BATCH,
+    Missing,
+    PredictionError,
+    is_array,
+    listed,
+)
 from models.exporters.predicting.rows import RowsPredictor
-from models.exporters.predicting.text_files import SAMPLE, head_of_file, plain
+from models.exporters.predicting.text_files import SAMPLE, plain
 
 TABLES = (".csv", ".tsv")
 """Files of these names have a header, where those of training had one."""
@@ -42,9 +48,8 @@ class TextPredictor(RowsPredictor):
                 return super()._read(path, text)
         return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 
-    def _check(self, path: str) -> None:
+    def _check(self, path: str, head: bytes) -> None:
         """Any text is one, but what is written for programs alone."""
-        head = head_of_file(path)
         if (found := foreign(head)) is not None and (is_binary(head) or found[0] == "JSON"):
             raise PredictionError(f"{path} is {found[0]}, no texts; {found[1]}, or a text a line")
 
@@ -82,15 +87,23 @@ class TextPredictor(RowsPredictor):
             return [samples]
         is_table = hasattr(samples, "columns") or isinstance(samples, Mapping)
         if not is_table:
-            samples = list(samples)
+            samples = listed(samples)
             is_table = bool(samples) and isinstance(samples[0], Mapping)
         if not is_table:
-            return list(samples)
+            return self._filled(samples)
         if not self.columns:
             raise PredictionError("the model was trained on texts without a column's name")
         columns, _ = self._columns(samples, missing)
-        texts = columns[self.columns[0]]
-        return ["" if text is None or text != text else text for text in texts]
+        return self._filled(columns[self.columns[0]])
+
+    def _filled(self, texts: Sequence[Any]) -> list[Any]:
+        """What is missing is an empty text; those are counted."""
+        found = ["" if text is None or text != text else text for text in texts]
+        empty = sum(isinstance(text, str) and not text.strip() for text in found)
+        name = self.preprocessing.get("text", "text")
+        if empty and name not in self.filled:
+            self.empty[name] = empty
+        return found
 
     def _tokens(self, texts: Sequence[Any], start: int) -> Tensor:
         for number, text in enumerate(texts, start):

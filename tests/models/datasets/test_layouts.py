@@ -270,7 +270,9 @@ def test_latin_1_is_that_of_windows(tmp_path: Path) -> None:
     table = uploaded(tmp_path, content, encoding="latin-1")
     assert cells(table)["n"] == ["“a” \u2013 5 €", "é"]
     assert [remark.code for remark in table.remarks] == ["encoding_guessed"]
-    assert text_files.decoded(str(tmp_path / "file.csv"), "latin-1") == content.decode("cp1252")
+    assert text_files.decoded((tmp_path / "file.csv").read_bytes(), "latin-1") == content.decode(
+        "cp1252"
+    )
     assert uploaded(tmp_path, "x,n\n1,é\n".encode("latin-1"), encoding="latin-1").remarks == []
 
 
@@ -279,7 +281,7 @@ def test_utf_32_is_read(encoding: str, tmp_path: Path) -> None:
     table = uploaded(tmp_path, lines().encode(encoding))
     assert cells(table) == PLAIN
     assert [remark.code for remark in table.remarks] == ["encoding_guessed"]
-    assert text_files.decoded(str(tmp_path / "file.csv"), "utf-8") == lines()
+    assert text_files.decoded((tmp_path / "file.csv").read_bytes(), "utf-8") == lines()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,7 @@ def test_what_is_no_table_is_called_by_its_name(content: bytes, what: str, tmp_p
     with pytest.raises(ValueError, match=what):
         read(tmp_path, content, "tabular_classification", target="y")
     with pytest.raises(PredictionError, match=what):
-        text_files.check_is_table(str(tmp_path / "file"))
+        text_files.check_is_table("file", content)
 
 
 def test_a_table_is_nothing_else() -> None:

@@ -59,8 +59,18 @@ def test_what_a_zip_has_not_and_what_training_had_not_is_told(bundle: Path, tmp_
     with pytest.raises(ValueError, match="there is no array 'x'; it has edge_index"):
         model.predict({"edge_index": molecules()["edge_index"]})
     stray = {"x": np.eye(2), "edge_index": np.array([[0], [2]])}
-    with pytest.raises(ValueError, match="edge_index names nodes from 0 to 1"):
+    with pytest.raises(
+        ValueError, match="2 nodes, edge_index names those from 0 to 1; it has 0 to 2"
+    ):
         model.predict(stray)
+    one = {"edge_index": np.zeros((2, 0), int), "graph_of": [0]}
+    with pytest.raises(ValueError, match="features, got 3"):
+        model.predict({**one, "x": np.zeros((1, 3))})
+    with pytest.raises(ValueError, match="array 'x' has a value that is no finite number"):
+        model.predict({**one, "x": [[float("nan")] * 7]})
+    (tmp_path / "text.npz").write_text("x,y")
+    with pytest.raises(ValueError, match=r"text.npz is no .npz of numbers"):
+        model.read([str(tmp_path / "text.npz")])
     backwards = {"x": np.eye(2), "edge_index": np.zeros((2, 0), int), "graph_of": [1, 0]}
     with pytest.raises(ValueError, match="the nodes of a graph are together"):
         model.predict(backwards)

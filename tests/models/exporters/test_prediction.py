@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ from PIL import Image
 from models import checkpoint
 from models.datasets import Split, images
 from models.datasets.series import forecasting
-from tests.models.support.bundles import bundle_of
+from tests.models.support.bundles import bundle_of, files_of
 from tests.models.support.uploads import read
 from tests.support.command_line import Nasmith, nasmith
 
@@ -152,6 +153,68 @@ def test_what_cells_and_columns_do_not_say_is_told(table: Path) -> None:
     )
 
 
+def test_what_is_no_row_is_called_so(frame: pd.DataFrame, table: Path) -> None:
+    model = script(table).load(table)
+    row = frame[model.columns].iloc[3]
+    assert model.predict(row) == model.predict(row.to_dict()) == model.predict([row.to_dict()])
+    for samples, message in (
+        (None, "samples are a list of them, got NoneType"),
+        ("new.csv", r"new.csv is a name: predict\(read"),
+        (Path("new.csv"), "new.csv is a name"),
+        (frame.to_numpy(), "an array of numbers is needed: .*numpy.object_"),
+        (frame.set_axis(["age", "member", "since", "city", "city"], axis=1), "'city' more than"),
+        (
+            np.full((2, *model.preprocessing["input"]["shape"]), np.inf),
+            "sample 0 has a value that is no finite",
+        ),
+        ([{"Age": 1, "members": 2, "since": "", "city": ""}], "'age', 'member': it has 'Age', 'm"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.predict(samples)
+    with pytest.raises(ValueError, match="missing is 'error' or 'fill', got 'drop'"):
+        model.predict(row, missing="drop")
+
+
+def test_the_command_is_one_of_a_pipe(
+    frame: pd.DataFrame,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module, content = script(table), frame.to_csv(index=False, sep=";").encode("utf-16")
+    model = module.load(table)
+    assert (
+        "\nColumns that it needs: age, member, since, city\n"
+        in module.parser_of(model, "a CSV").format_help()
+    )
+
+    def printed(*arguments: str, given: bytes = b"") -> str:
+        monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        module.main(model, "a CSV")
+        return capsys.readouterr().out
+
+    new = tmp_path / "new rows.csv"
+    new.write_bytes(content)
+    assert printed("-", given=content) == printed(str(new)) != ""
+    for arguments, message in (
+        (["-"], "standard input is empty"),
+        ([str(new), "--encoding", "latin-99"], "unknown encoding: latin-99"),
+        ([str(tmp_path)], "Is a directory"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            printed(*arguments)
+        assert ended.value.code == 2 and message in capsys.readouterr().err
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with monkeypatch.context() as patch, open(write_end, "w") as closed:
+        patch.setattr(sys, "stdout", closed)
+        with pytest.raises(SystemExit) as ended:
+            printed(str(new))
+    assert ended.value.code == 141 and capsys.readouterr().err == ""
+
+
 def test_what_cannot_be_read_ends_with_a_line(table: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("age;member\n1;2;3\n")
     with pytest.raises(RuntimeError, match=r"2: predict.py: row 2 has 3 cells, the header 2"):
@@ -263,8 +326,20 @@ def test_pictures_are_files_or_arrays(tmp_path: Path) -> None:
     assert [int(row["label"]) for row in printed] == [row["label"] for row in by_array]
     with pytest.raises(ValueError, match="0 to 1, the model was trained on 0 to 255"):
         model.predict(x[:3].astype(np.float32) / 255)
+    with pytest.raises(ValueError, match="0 to 255, as in training, got -128 to 127"):
+        model.predict(np.int16([0, 255])[RNG.integers(0, 2, (1, 8, 8))] - 128)
     with pytest.raises(ValueError, match="not a picture"):
         model.predict([Path(folder / "model.py")])
+    assert model.predict([paths[0], x[1], x[2]]) == by_array, "some of each"
+    (tmp_path / "shares").mkdir()
+    shares = images.from_arrays("p", (x / 255).astype(np.float32), np.arange(60) % 2)
+    folder, _ = files_of(shares, "cnn_stages", tmp_path / "shares")
+    model = script(folder).load(folder)
+    assert len(model.predict((x[:3] / 255).astype(np.float32))) == 3
+    with pytest.raises(ValueError, match=r"bytes of 0 to 255, .* divide them by 255"):
+        model.predict(x[:3])
+    with pytest.raises(ValueError, match="sample 1 has a value that is no finite number"):
+        model.predict(np.stack([x[0], x[1] * np.nan]))
 
 
 def test_a_model_of_four_channels_sees_the_transparency_of_files(tmp_path: Path) -> None:
@@ -305,6 +380,8 @@ def test_texts_and_series(tmp_path: Path) -> None:
     assert "not used: no" in remarks
     (alone,) = model.predict([{"text": "word3 and more"}])
     assert alone == pytest.approx(expected[0], abs=1e-6)
+    model.predict(pd.Series(["word3", None, " "]))
+    assert model.told() == ["empty in 'text': 2"]
     with pytest.raises(ValueError, match="no column 'text': it has 'txt'"):
         model.predict([{"txt": "word3"}])
     assert len(model.outputs(dataset.raw_rows)) == len(dataset.test)
@@ -321,6 +398,10 @@ def test_texts_and_series(tmp_path: Path) -> None:
     target = dataset.preprocessing["target"]
     own = [value * target["std"][0] + target["mean"][0] for value in by_array]
     assert [step["heat"] for step in steps] == pytest.approx(own, rel=1e-6)
+    with pytest.raises(ValueError, match="the series has no column 'load': it has 'loads'"):
+        other.predict(recent.rename(columns={"load": "loads"}))
+    with pytest.raises(ValueError, match="there is no row to predict from"):
+        other.predict(recent.head(0))
     with pytest.raises(ValueError, match="6 rows of the series are needed, got 2"):
         other.predict(recent.tail(2))
     with pytest.raises(ValueError, match="column 'heat' has 3 rows, others have 6"):
@@ -358,6 +439,7 @@ def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) ->
     times = ["2026-04-29", "2026-04-30"]
     assert named == [(shop, t, n) for shop in "ab" for n, t in enumerate(times, 1)]
     assert steps[0]["load"] == steps[2]["load"]
+    assert model.predict(panel.set_index("day")) == steps, "its times are the index"
     (tmp_path / "recent.csv").write_bytes(panel.to_csv(index=False).encode())
     found = subprocess.run(
         [sys.executable, "-P", str(folder / "predict.py"), str(tmp_path / "recent.csv")],

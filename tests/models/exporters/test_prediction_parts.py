@@ -54,7 +54,7 @@ def test_a_file_says_how_it_is_written(encoding: str, tmp_path: Path) -> None:
     file = tmp_path / "file.csv"
     text = "größe;name\n1;Käthe\n"
     file.write_text(text, encoding=encoding)
-    assert decoded(str(file), "utf-8") == text
+    assert decoded(file.read_bytes(), "utf-8") == text
     assert text == dialect_text(file), "as an upload is read"
 
 
