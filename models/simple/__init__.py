@@ -1,12 +1,13 @@
 """What a person would try first, one a file: simple models beside which every search is reported.
 
 They are fitted on the train split, as networks are, and scored on validation and test by the same
-metrics; nothing about them is chosen. Of a large train split they are fitted on a part, which the
-result says: nobody waits minutes for what stands beside a search.
+metrics; nothing about them is chosen on validation. Of a large train split they are fitted on a
+part, which the result says: nobody waits minutes for what stands beside a search.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,8 +31,10 @@ class SimpleModel(Protocol):
 
     tasks: frozenset[str]
 
-    def fit(self, dataset: Dataset) -> Predictor:
-        """On the train split."""
+    def fit(self, dataset: Dataset, until: float) -> Predictor:
+        """On the train split. `until`: by `time.perf_counter`, when one that is trained step by
+        step ends with what it has; others take the seconds that they need.
+        """
 
 
 simple_models: Registry[SimpleModel] = Registry("simple model", __name__)
@@ -55,16 +58,17 @@ class SimpleResult:
         return asdict(self)
 
 
-def simple_results(dataset: Dataset) -> Sequence[SimpleResult]:
-    """Of each model for the task, by name. One that cannot be fitted says why.
+def simple_results(dataset: Dataset, seconds: float = math.inf) -> Sequence[SimpleResult]:
+    """Of each model for the task, by name. One that cannot be fitted says why, and so does one that
+    would begin after so many seconds.
 
     On one thread: others compute on this machine, and threads of OpenMP that wait for each other
     were measured to take thirty times as long there.
     """
-    dataset = replace(dataset, train=_some(dataset.train))
+    dataset, until = replace(dataset, train=_some(dataset.train)), time.perf_counter() + seconds
     with threadpool_limits(1):
         return [
-            _result(name, model, dataset)
+            _result(name, model, dataset, until)
             for name, model in simple_models.items()
             if dataset.task.name in model.tasks
         ]
@@ -83,10 +87,12 @@ def _values(train: Split) -> int:
     return train.x.numel() if isinstance(train.x, torch.Tensor) else 0
 
 
-def _result(name: str, model: SimpleModel, dataset: Dataset) -> SimpleResult:
+def _result(name: str, model: SimpleModel, dataset: Dataset, until: float) -> SimpleResult:
     started, samples = time.perf_counter(), len(dataset.train)
+    if started >= until:
+        return SimpleResult(name, samples, {}, {}, 0.0, "no time of the budget was left for it")
     try:
-        predict = model.fit(dataset)
+        predict = model.fit(dataset, until)
         seconds = time.perf_counter() - started
         validation = scored(dataset, dataset.validation, predict, "val")
         test = scored(dataset, dataset.test, predict, "test")

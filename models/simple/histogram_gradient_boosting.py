@@ -17,7 +17,7 @@ class HistogramGradientBoosting:
     tasks = frozenset({"tabular_classification", "tabular_regression"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
+    def fit(dataset: Dataset, until: float) -> Predictor:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         x, y, outputs = flat(dataset.train), dataset.train.y.numpy(), dataset.task.outputs

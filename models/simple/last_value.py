@@ -14,6 +14,6 @@ class LastValue:
     tasks = frozenset({"forecasting"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
+    def fit(dataset: Dataset, until: float) -> Predictor:
         horizon = dataset.preprocessing["target"]["horizon"]
         return lambda part: seasonal(dataset, part, 0, horizon)

@@ -15,7 +15,7 @@ class LogisticRegression:
     tasks = frozenset({"tabular_classification", "image_classification"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
+    def fit(dataset: Dataset, until: float) -> Predictor:
         from sklearn.linear_model import LogisticRegression as Estimator
 
         estimator = Estimator(max_iter=1000).fit(flat(dataset.train), dataset.train.y.numpy())

@@ -15,7 +15,7 @@ class RidgeRegression:
     tasks = frozenset({"tabular_regression", "forecasting"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
+    def fit(dataset: Dataset, until: float) -> Predictor:
         from sklearn.linear_model import Ridge
 
         estimator = Ridge().fit(flat(dataset.train), dataset.train.y.numpy())

@@ -14,6 +14,6 @@ class SeasonalNaive:
     tasks = frozenset({"forecasting"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
+    def fit(dataset: Dataset, until: float) -> Predictor:
         season, horizon = season_of(dataset), dataset.preprocessing["target"]["horizon"]
         return lambda part: seasonal(dataset, part, season, horizon)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch import Tensor
 
@@ -20,15 +21,21 @@ class TfidfLogisticRegression:
     tasks = frozenset({"text_classification"})
 
     @staticmethod
-    def fit(dataset: Dataset) -> Predictor:
-        from sklearn.feature_extraction.text import TfidfVectorizer
+    def fit(dataset: Dataset, until: float) -> Predictor:
         from sklearn.linear_model import LogisticRegression
 
-        vectorizer = TfidfVectorizer(analyzer=_grams, sublinear_tf=True)
-        x = vectorizer.fit_transform(_texts(dataset.train))
-        estimator = LogisticRegression(max_iter=1000).fit(x, dataset.train.y.numpy())
-        outputs = dataset.task.outputs
-        return lambda part: logits(estimator, vectorizer.transform(_texts(part)), outputs)
+        seen = vectors(dataset.train)
+        estimator = LogisticRegression(max_iter=1000)
+        estimator.fit(seen(dataset.train), dataset.train.y.numpy())
+        return lambda part: logits(estimator, seen(part), dataset.task.outputs)
+
+
+def vectors(train: Split) -> Callable[[Split], Any]:
+    """What weighs the tokens of texts as they are there in the train split."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer=_grams, sublinear_tf=True).fit(_texts(train))
+    return lambda part: vectorizer.transform(_texts(part))
 
 
 def _texts(split: Split) -> list[list[int]]:

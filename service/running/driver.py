@@ -29,7 +29,7 @@ from search.engine.serial import run_serial
 from search.request.opening import opening
 from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
-from search.spec import SIMPLE
+from search.spec import SIMPLE, SearchSpec
 from service.logs import configure_logs
 from service.running.causes import cause
 from service.running.exits import Exit
@@ -61,6 +61,14 @@ class SearchFailedError(RuntimeError):
 PUBLISHING_SECONDS = 15.0
 """Of a bundle: export, and what proves it in a fresh process. A quarter of a budget at most."""
 
+SIMPLE_SECONDS = 10.0
+"""Of the simple models beside a search. A tenth of a budget at most."""
+
+
+def time_left(spec: SearchSpec, elapsed: float) -> float:
+    """Seconds of the budget."""
+    return math.inf if spec.budget.seconds is None else spec.budget.seconds - elapsed
+
 
 class ClientControl:
     """The orders of a search's clients, made as the engine starts. Of the time budget the engine
@@ -76,6 +84,8 @@ class ClientControl:
         spec = requests.spec
         seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
         publishing = min(spec.final.top * PUBLISHING_SECONDS, seconds / 4)
+        if SIMPLE in spec.baselines:
+            publishing += min(SIMPLE_SECONDS, seconds / 10)
         return Orders(
             "pause" if requests.action == "pause" else "run",  # a cancel ends the process
             trials=spec.budget.trials,
@@ -192,7 +202,8 @@ class Driver:
         if reason is not None:
             raise SearchFailedError(f"no bundle could be published: {reason}")
         if SIMPLE in spec.baselines and not ledger.has_simple():
-            ledger.keep_simple([found.to_json() for found in simple_results(dataset)])
+            left = time_left(spec, self.keeper.stopwatch.elapsed())
+            ledger.keep_simple([found.to_json() for found in simple_results(dataset, left)])
         return run.exhausted_reason or ""
 
     def _resolved(self) -> Resolved:

@@ -21,6 +21,7 @@ from service.server.local_server import running_server
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",
+    "baselines": [],
     "space": {"family": "cnn_cell", "topology": "nasbench201", "channels": {"choice": [4, 8]}},
     "training": {"epochs": 2, "batch_size": 32},
     "strategy": {"name": "regularized_evolution", "population_size": 4, "sample_size": 2},

@@ -23,6 +23,7 @@ from tests.support.processes import runs
 
 REQUEST: dict[str, Any] = {
     "dataset": "digits",
+    "baselines": [],
     "space": {"family": "cnn_cell"},
     "strategy": {"name": "random"},
 }

@@ -31,6 +31,7 @@ RAY = Path(sys.executable).with_name("ray")
 NASMITH = Path(sys.executable).with_name("nasmith")
 REQUEST = {
     "dataset": "digits",
+    "baselines": [],
     "space": {"family": "cnn_cell", "nodes": 1, "channels": 4, "cells": 1},
     "training": {"epochs": 1},
     "strategy": {"name": "random"},
