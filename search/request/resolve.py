@@ -15,6 +15,7 @@ from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
 from search.request.choices import doubtful_choices
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.defaults import defaults
+from search.request.limits import unmet_limits
 from search.request.read import read
 from search.request.rules import rules
 from search.request.source import Source, source_of
@@ -121,8 +122,11 @@ def facts(name: str, lookup: Lookup) -> DatasetFacts:
 
 
 def _impossible_costs(resolved: Resolved) -> Iterator[SpecProblem]:
-    """The limits on parameters and FLOPs that the only network of a fixed space breaks."""
+    """The limits on parameters and FLOPs that the only network of a fixed space breaks, or likely
+    all of another.
+    """
     if resolved.space.size > 1:
+        yield from unmet_limits(resolved.spec, resolved.space, resolved.cost)
         return
     try:
         metrics = resolved.cost(resolved.space.sample(rng_for(0, SearchPurpose.EXAMPLE, 0)))

@@ -24,10 +24,10 @@ from models.recipe import (
 from models.settings import Settings
 from models.task import MULTILABEL, Task
 from models.training.defaults import with_task_defaults
-from models.training.metrics import default_metric, goal_of, metric_names
+from models.training.metrics import default_metric, goal_of, metric_names, scores
 from search.evaluation import Evaluator
 from search.evaluators.train import TrainEvaluator
-from search.objectives import COST_METRICS, MEASURED_METRICS, Objective
+from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective
 from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
 from search.request.dataset_facts import DatasetFacts
 from search.request.pretraining import pretraining_inputs, pretraining_refusal
@@ -145,8 +145,13 @@ class Trained:
             yield from augmentation_problems(draft.spec.training, self.task)
             yield from other_tasks_problems(draft.spec.training, self.task)
             yield from token_problems(draft.spec.training, self.task)
+            yield from ignored_problems(draft.spec.training, self.task)
         if draft.has("objectives"):
             yield from objective_problems(draft.spec, self.dataset, self.task)
+        if draft.has("constraints"):
+            yield from undefined_problems(
+                "constraints", draft.spec.constraints, self.dataset, self.task
+            )
         if draft.has("strategy"):
             yield from fold_problems(draft.spec, self.dataset)
         if draft.has("objectives", "training"):
@@ -300,6 +305,18 @@ def other_tasks_problems(training: Settings, task: Task) -> Iterator[SpecProblem
             yield problem(message, "training", field)
 
 
+def ignored_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+    """What the loss of the task has no use for is left as it is."""
+    for field in sorted(scores[task.name].ignores):
+        wanted = as_domain(getattr(training, field)).levels(1000)
+        if other := [value for value in wanted if value != RECORDED[field]]:
+            message = (
+                f"{shown(other[0])} changes nothing for {task.name}; allowed is "
+                f"{shown(RECORDED[field])}"
+            )
+            yield problem(message, "training", field)
+
+
 def loss_problems(spec: SearchSpec, task: Task) -> Iterator[SpecProblem]:
     """Losses of different kinds, or of values in different units, cannot be compared."""
     if task.name not in VALUE_TASKS or spec.force:
@@ -332,23 +349,31 @@ def objective_problems(
     spec: SearchSpec, dataset: DatasetFacts, task: Task
 ) -> Iterator[SpecProblem]:
     """Objectives can be computed on the validation split, and go the way that they are meant."""
-    where = "the validation of a fold" if dataset.fold_sizes else "the validation split"
+    yield from undefined_problems("objectives", spec.objectives, dataset, task)
     for index, objective in enumerate(spec.objectives):
         goal = goal_of(task.name, objective.metric)
-        if goal is None:
-            continue
-        if dataset.baseline is not None and objective.metric not in dataset.baseline:
-            message = (
-                f"{objective.metric} cannot be computed: {_reason(task.name, where)}; "
-                f"known here are {', '.join(sorted(dataset.baseline))}"
-            )
-            yield problem(message, "objectives", index, "metric")
-        if objective.goal != goal and not spec.force:
+        if goal is not None and objective.goal != goal and not spec.force:
             message = (
                 f"{objective.metric} is better where it is {_BETTER[goal]}, got "
                 f'{shown(objective.goal)}; "force": true searches for it all the same'
             )
             yield problem(message, "objectives", index, "goal")
+
+
+def undefined_problems(
+    field: str, items: Sequence[Objective | Constraint], dataset: DatasetFacts, task: Task
+) -> Iterator[SpecProblem]:
+    """Metrics of the task that validation does not give."""
+    where = "the validation of a fold" if dataset.fold_sizes else "the validation split"
+    for index, item in enumerate(items):
+        if dataset.baseline is None or goal_of(task.name, item.metric) is None:
+            continue
+        if item.metric not in dataset.baseline:
+            message = (
+                f"{item.metric} cannot be computed: {_reason(task.name, where)}; "
+                f"known here are {', '.join(sorted(dataset.baseline))}"
+            )
+            yield problem(message, field, index, "metric")
 
 
 def _reason(task_name: str, where: str) -> str:

@@ -32,7 +32,7 @@ def test_the_dry_run_says_what_a_search_will_cost() -> None:
 
 def test_the_dry_run_shows_which_examples_break_a_limit() -> None:
     limits = [{"metric": "parameters", "max": 1}]
-    examples = estimate(resolve({**MINIMAL, "constraints": limits}))["examples"]
+    examples = estimate(resolve({**MINIMAL, "constraints": limits, "force": True}))["examples"]
     assert all("above the constraint's max 1" in example["violation"] for example in examples)
 
 

@@ -80,7 +80,9 @@ def test_what_breaks_a_limit_or_is_not_asked_for_is_left_out() -> None:
     assert names({**WINE, "constraints": [{"metric": "parameters", "max": 42}]}) == [
         "preset:linear"  # 13 x 3 + 3
     ]
-    assert names({**WINE, "constraints": [{"metric": "parameters", "max": 41}]}) == []
+    assert (
+        names({**WINE, "constraints": [{"metric": "parameters", "max": 41}], "force": True}) == []
+    )
     assert names({**WINE, "opening": "none"}) == []
     shared = {**IMAGES, "space": {"family": "cnn_cell"}, "strategy": {"name": "darts"}}
     assert names(shared) == []

@@ -199,6 +199,19 @@ def test_the_only_network_of_a_space_is_held_against_its_limits() -> None:
     assert resolve({**MINIMAL, "space": fixed}).space.size == 1
 
 
+@pytest.mark.parametrize("limit", [{"max": 40}, {"min": 1e9}])
+def test_a_limit_that_no_network_meets_is_refused_unless_it_is_meant(
+    limit: dict[str, float],
+) -> None:
+    """Of wine, 13 numbers and 3 classes, a linear map has 42 parameters."""
+    body = {**BASE, "constraints": [{"metric": "parameters", **limit}]}
+    message = refusals(body)["/constraints/0"]
+    assert "networks tried no one meets it" in message and '"force": true' in message
+    assert refusals({**body, "force": True}) == {}
+    able = {"max": 200} if "max" in limit else {"min": 10_000}
+    assert refusals({**BASE, "constraints": [{"metric": "parameters", **able}]}) == {}
+
+
 @pytest.mark.parametrize(
     ("samples", "batch_size"), [(10, 8), (128, 8), (255, 8), (256, 16), (1023, 32), (1024, 64)]
 )
@@ -339,6 +352,9 @@ def test_a_metric_that_the_data_cannot_give_is_refused() -> None:
     one_class = {"val_accuracy": 1.0, "val_loss": 0.1, "val_f1": 1.0}
     assert "of one class" in refusals(body, baseline=one_class)["/objectives/0/metric"]
     assert refusals(body, baseline=None) == {}, "older datasets do not say it"
+    limited = {**BASE, "constraints": [{"metric": "val_auc", "min": 0.6}]}
+    assert "of one class" in refusals(limited, baseline=one_class)["/constraints/0/metric"]
+    assert refusals(limited) == {}
 
 
 def test_pictures_alone_are_augmented() -> None:
@@ -347,6 +363,15 @@ def test_pictures_alone_are_augmented() -> None:
         "/training/augmentation": '"shift" is for pictures, and this is tabular_classification; '
         "allowed is none"
     }
+
+
+def test_what_a_loss_of_values_has_no_use_for_is_refused() -> None:
+    smoothed = {"training": {"label_smoothing": {"choice": [0.0, 0.1]}}}
+    assert refusals({**BASE, **smoothed}) == {}
+    assert refusals({**VALUES, **smoothed}) == {
+        "/training/label_smoothing": "0.1 changes nothing for tabular_regression; allowed is 0.0"
+    }
+    assert refusals({**VALUES, "training": {"label_smoothing": 0.0}}) == {}
 
 
 VALUES = {"dataset": "diabetes", "space": {"family": "mlp"}, "strategy": {"name": "random"}}
