@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TooManyRequestsError,
         UnreachableError,
     )
+    from nasmith.keys import Keys
     from nasmith.search import Event, Search, SearchFailedError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Datasets",
     "Event",
     "InvalidRequestError",
+    "Keys",
     "NasmithError",
     "NotFoundError",
     "ProblemError",
@@ -55,6 +57,7 @@ _MODULES = {
     "bundle": ("BundleError",),
     "client": ("Client", "Searches"),
     "dataset": ("Datasets",),
+    "keys": ("Keys",),
     "search": ("Event", "Search", "SearchFailedError"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.commands import compare, datasets, init, predictions, reports, searches, version
+from nasmith.commands import compare, datasets, init, keys, predictions, reports, searches, version
 from nasmith.commands.output import UsageError, end_with, note
 
 GROUP = "nasmith.commands"
@@ -92,6 +92,7 @@ def application() -> typer.Typer:
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
     app.add_typer(datasets.app, name="datasets", rich_help_panel="Searches")
+    app.add_typer(keys.app, name="keys", rich_help_panel="Access")
     for entry in entry_points(group=GROUP):
         try:
             entry.load()(app)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from nasmith.connection import Connection, pages, path_part
 from nasmith.dataset import Datasets
 from nasmith.errors import ServerError
+from nasmith.keys import Keys
 from nasmith.search import Search
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -39,6 +40,7 @@ class Client:
         self._connection = Connection(self.url, key, timeout, patience)
         self.searches = Searches(self._connection)
         self.datasets = Datasets(self._connection)
+        self.keys = Keys(self._connection)
 
     def __enter__(self) -> Self:
         return self

@@ -12,9 +12,11 @@ import time
 import uuid
 
 SEARCH_PREFIX, DATASET_PREFIX, KEY_PREFIX = "srch_", "data_", "key_"
-SEARCH_ID_PATTERN = r"^srch_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+_UUID7_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+SEARCH_ID_PATTERN = rf"^{SEARCH_PREFIX}{_UUID7_PATTERN}$"
+KEY_ID_PATTERN = rf"^{KEY_PREFIX}{_UUID7_PATTERN}$"
 
-_search_id = re.compile(SEARCH_ID_PATTERN)
+_search_id, _key_id = re.compile(SEARCH_ID_PATTERN), re.compile(KEY_ID_PATTERN)
 _lock = threading.Lock()
 _last_tick = 0
 
@@ -54,3 +56,7 @@ def age_seconds(identifier: str) -> float:
 
 def is_search_id(text: str) -> bool:
     return _search_id.fullmatch(text) is not None
+
+
+def is_key_id(text: str) -> bool:
+    return _key_id.fullmatch(text) is not None

@@ -100,6 +100,9 @@ class ServiceSettings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
+    auth: Literal["none", "keys"] = Field(
+        "none", description="keys: every request brings one; none: on loopback alone"
+    )
     root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

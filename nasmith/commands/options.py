@@ -28,10 +28,15 @@ Patience = Annotated[
 
 
 def client_at(url: str | None, patience: float = 3.0) -> Client:
-    """Who typed a command sees after `patience` seconds that there is no server."""
+    """Who typed a command sees after `patience` seconds that there is no server. On the machine of
+    the server the key of its home is taken, where no other one is given.
+    """
     from nasmith import Client
+    from nasmith.client import DEFAULT_URL
+    from nasmith.home import home, key_for
 
-    return Client(url, patience=patience)
+    url = url or DEFAULT_URL
+    return Client(url, api_key=key_for(url, home()), patience=patience)
 
 
 def key_values(given: list[str], option: str = "setting") -> dict[str, Any]:

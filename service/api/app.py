@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from models.asking import WarmModels
 from service.api.artifacts.router import router as artifacts
+from service.api.callers import Callers
 from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
 from service.api.datasets.intake import Intake
@@ -23,6 +24,7 @@ from service.api.events.router import router as events
 from service.api.events.watcher import Watcher
 from service.api.health.absence import tell_absence
 from service.api.health.router import router as health
+from service.api.keys.router import router as keys
 from service.api.methods import HeadMiddleware
 from service.api.metrics import Metrics
 from service.api.middleware import RequestMiddleware
@@ -34,6 +36,7 @@ from service.api.root.router import router as root
 from service.api.root_path import RootPathMiddleware
 from service.api.searches import validation
 from service.api.searches.router import router as searches
+from service.api.security import guard
 from service.api.trials.reporting import Reports
 from service.api.trials.router import router as trials
 from service.settings import ServiceSettings
@@ -56,10 +59,12 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         lifespan=_lifespan,
         redirect_slashes=False,
         telemetry=of_requests(traces),
+        dependencies=[Depends(guard)],
     )
     app.state.traces = traces
     app.state.settings = settings
     app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
+    app.state.callers = Callers(app.state.sessions, asks=settings.auth == "keys")
     app.state.store = Store(settings.store_url)
     app.state.reports = Reports(app.state.sessions, settings.store_url)
     app.state.intake = Intake(settings, app.state.sessions, app.state.store)
@@ -73,6 +78,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         events,
         datasets,
         catalog_router,
+        keys,
         health,
         root,
         docs,
@@ -106,6 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await app.state.callers.close()
         await asyncio.to_thread(app.state.models.close)
         await asyncio.to_thread(warming.join)
         await asyncio.to_thread(app.state.traces.close)

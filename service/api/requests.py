@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
 from service.api.problems import invalid_items
+from service.api.security import guard
 from service.identifiers import SEARCH_ID_PATTERN, is_search_id
 from service.refusals import InvalidError, NotFoundError, ProblemItem, item, pointer
 from service.sql.database import Sessions
@@ -92,6 +93,7 @@ class StrictRoute(APIRoute):
         async def handle_known(request: Request) -> Response:
             given = request.query_params
             if wrong := _unknown(given, known) if request.scope["query_string"] else []:
+                await guard(request)  # which has not been asked yet
                 wrong += invalid_items(request_params_to_args(queries, given)[1])
                 wrong += invalid_items(request_params_to_args(headers, request.headers)[1])
                 raise InvalidError(wrong)

@@ -57,7 +57,7 @@ def run_demo(output: Path) -> dict[str, Any]:
         note(f"Starting a server, its data in {home} until the demo ends ...")
         with running_server(home) as server:
             note(f"Ready at {server.url}.")
-            with Client(server.url, timeout=120, patience=60) as client:
+            with Client(server.url, api_key=server.api_key, timeout=120, patience=60) as client:
                 search = client.searches.create(REQUEST)
                 note(f"Searching {REQUEST['budget']['trials']} networks for handwritten digits:")
                 search.wait(progress=True)

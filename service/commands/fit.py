@@ -22,6 +22,7 @@ from nasmith.commands.output import (
     print_json,
     print_table,
 )
+from nasmith.home import key_for
 from service.commands.guessed_task import guessed_task
 from service.commands.model_folder import refuse_occupied
 from service.commands.options import Home, settings_of
@@ -107,14 +108,15 @@ def _server(url: str | None, home: Path | None) -> Iterator[tuple[Client, bool]]
 
     found = url or _running(settings_of(home).home)
     if found is not None:
-        with Client(found, timeout=120, patience=60) as client:
+        key = key_for(found, settings_of(home).home)
+        with Client(found, api_key=key, timeout=120, patience=60) as client:
             yield client, False
         return
     folder = settings_of(home).home
     note(f"Starting a server, its data in {folder} ...")
     with (
         running_server(folder, is_home_shared=True) as server,
-        Client(server.url, timeout=120, patience=60) as client,
+        Client(server.url, api_key=server.api_key, timeout=120, patience=60) as client,
     ):
         yield client, True
 

@@ -9,8 +9,14 @@ import typer
 
 from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json
+from nasmith.home import KEY_FILE
 from service.commands.options import Home, database_is_needed, settings_of
 from service.own_packages import ForeignPackageError, refuse_foreign_packages
+
+_WHO_MAY = {
+    "none": "Nobody is asked for a key: who reaches this address may do anything (--auth keys).",
+    "keys": "Everybody is asked for a key; that of the first admin is in {file}.",
+}
 
 
 def serve(
@@ -20,6 +26,14 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(envvar="NASMITH_PORT", min=0, max=65535, help="0: any free one. [8000]"),
+    ] = None,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            envvar="NASMITH_AUTH",
+            metavar="none|keys",
+            help="Whether who asks has to bring a key; none is for loopback alone. [none]",
+        ),
     ] = None,
     dispatcher: Annotated[
         bool,
@@ -42,7 +56,7 @@ def serve(
 ) -> None:
     """Serve the API and run the searches, until SIGTERM or Ctrl-C."""
     _refuse_foreign_packages()
-    settings = settings_of(home, host=host, port=port)
+    settings = settings_of(home, host=host, port=port, auth=auth)
     from importlib.metadata import version as version_of
 
     from service.server.serve import ServeError
@@ -50,10 +64,11 @@ def serve(
 
     def on_ready(url: str) -> None:
         if as_json:
-            print_json({"url": url, "home": str(settings.home)})
+            print_json({"url": url, "home": str(settings.home), "auth": settings.auth})
         else:
             note(f"Nasmith {version_of('nasmith-server')} at {url} - API: {url}/docs")
             note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
+            note(_WHO_MAY[settings.auth].format(file=settings.home / KEY_FILE))
 
     try:
         with database_is_needed(settings):

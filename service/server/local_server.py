@@ -19,7 +19,7 @@ import psutil
 
 from models.processes.children import child_command
 from models.processes.trees import end_tree, kill_all
-from service.server.port_file import PORT_FILE
+from nasmith.home import PORT_FILE, key_of
 
 START_SECONDS = 180.0  # a second, where nothing else runs
 STOP_SECONDS = 15.0
@@ -51,6 +51,11 @@ class LocalServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def api_key(self) -> str | None:
+        """Its admin's, where the settings say that it asks for keys."""
+        return key_of(self.home)
 
     @property
     def port(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-PORT_FILE = "server.json"
+from nasmith.home import PORT_FILE
 
 
 def served_url(home: Path) -> str | None:

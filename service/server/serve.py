@@ -19,10 +19,12 @@ from typing import IO
 import uvicorn
 
 from models.processes.folders import sweep
+from nasmith.home import PORT_FILE
 from service.api.app import create_app
 from service.logs import configure_logs
 from service.running.dispatcher_process import EmbeddedDispatcher
-from service.server.port_file import PORT_FILE, served_url
+from service.server.admin_key import write_admin_key
+from service.server.port_file import served_url
 from service.settings import ServiceSettings
 from service.sql.database import migrate
 
@@ -55,7 +57,7 @@ def serve(
         ServeError: another server uses this home, the port is taken, or the address can be reached
             from other machines while there is no authentication.
     """
-    if not is_exposed_on_purpose:
+    if settings.auth == "none" and not is_exposed_on_purpose:
         refuse_exposure(settings.host)
     configure_logs(settings.log_level, settings.log_format)
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,8 @@ def serve(
         _bind(settings.host, settings.port) as listener,
     ):
         migrate(settings.database_url)
+        if settings.auth == "keys":
+            write_admin_key(settings)
         dispatcher = EmbeddedDispatcher(settings) if with_dispatcher else None
         url = _url(settings.host, listener)
         app = create_app(settings)
@@ -129,9 +133,9 @@ def refuse_exposure(host: str) -> None:
         is_loopback = False
     if not is_loopback:
         raise ServeError(
-            f"{host} can be reached from other machines and there is no authentication yet: "
-            "anyone could run searches here. Serve on 127.0.0.1 behind a proxy that checks who "
-            "comes, or pass --insecure-no-auth where the network itself is the guard"
+            f"{host} can be reached from other machines and there is no authentication: anyone "
+            "could run searches here. Ask for keys with --auth keys (NASMITH_AUTH=keys), or pass "
+            "--insecure-no-auth where the network itself is the guard"
         )
 
 

@@ -48,9 +48,13 @@ class Caller:
     expires_at: datetime | None = None
 
     @property
-    def is_operator(self) -> bool:
-        """An admin of the tenant that is there from the start looks after all the others."""
-        return self.tenant_id == DEFAULT_TENANT and self.scope is Scope.ADMIN
+    def is_of_operator(self) -> bool:
+        """The tenant that is there from the start looks after all the others."""
+        return self.tenant_id == DEFAULT_TENANT
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     def may(self, needed: Scope) -> bool:
         order = list(Scope)

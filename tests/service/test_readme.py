@@ -19,7 +19,7 @@ from service.server.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-OF_THE_COMMAND_LINE = {"NASMITH_URL", "NASMITH_INSECURE_NO_AUTH"}
+OF_THE_COMMAND_LINE = {"NASMITH_API_KEY", "NASMITH_URL", "NASMITH_INSECURE_NO_AUTH"}
 
 
 def session(name: str, url: str) -> str:

@@ -16,7 +16,8 @@ from service.api.problems import problems
 from service.api.requests import StrictRoute
 from service.api.searches.schemas import SpaceDryRun
 from service.api.searches.validation import dry_run_of_space
-from service.api.security import TenantDep
+from service.api.security import TenantDep, needs
+from service.sql.api_keys import Scope
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
 
@@ -46,6 +47,7 @@ def read_catalog(tenant: TenantDep, if_none_match: IfNoneMatch = None) -> Respon
     responses=problems(400, 413, 415, 422),
     openapi_extra={"requestBody": {"$ref": "SpaceRequest"}},
 )
+@needs(Scope.READ)
 def validate_space(body: JsonBody, request: Request, tenant: TenantDep) -> SpaceDryRun:
     """How many networks a space holds, and three of them with their cost. Stores nothing."""
     return SpaceDryRun.model_validate(dry_run_of_space(body, lookup_of(request, tenant)))

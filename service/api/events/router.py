@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -11,10 +12,12 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from service.api.callers import BELIEVED_SECONDS, Callers
 from service.api.events.watcher import Watcher
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute, get_sessions
 from service.api.security import TenantDep
+from service.sql.events import StoredEvent
 from service.sql.searches import SearchRepository
 from service.sql.states import ENDED
 
@@ -78,10 +81,35 @@ async def stream_events(
     search_id: SearchId, request: Request, last: Annotated[int, Depends(_last_event)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Every event of the search from the first on, or after `Last-Event-ID`, without holes; the
-    stream ends with the last event of an ended search. `data` is a JSON object; a comment every
-    15 seconds keeps the connection open.
+    stream ends with the last event of an ended search, or when its key is revoked. `data` is a JSON
+    object; a comment every 15 seconds keeps the connection open.
     """
     watcher: Watcher = request.app.state.watcher
     yield ServerSentEvent(comment="nasmith", retry=RETRY_MS)
-    async for event in watcher.follow(search_id, last):
+    events = watcher.follow(search_id, last)
+    async for event in _while_known(request, events):
         yield ServerSentEvent(id=str(event.sequence), event=event.type, raw_data=event.payload)
+
+
+async def _while_known(
+    request: Request, events: AsyncIterator[StoredEvent]
+) -> AsyncIterator[StoredEvent]:
+    """The events until the key of the request is revoked or expires."""
+    callers: Callers = request.app.state.callers
+    if not callers.asks:
+        async for event in events:
+            yield event
+        return
+    key = request.headers.get("authorization")
+    coming = asyncio.ensure_future(anext(events, None))
+    try:
+        while await callers.still_know(key):
+            done, _ = await asyncio.wait({coming}, timeout=BELIEVED_SECONDS)
+            if not done:
+                continue
+            if (found := coming.result()) is None:
+                return
+            yield found
+            coming = asyncio.ensure_future(anext(events, None))
+    finally:
+        coming.cancel()

@@ -15,7 +15,9 @@ from service.api.health.readiness import Part, examine
 from service.api.metrics import Metrics
 from service.api.problems import RETRY_AFTER_SECONDS, problems
 from service.api.requests import StrictRoute, get_sessions
+from service.api.security import needs, open_to_all
 from service.refusals import ProblemError
+from service.sql.api_keys import Scope
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -40,12 +42,14 @@ class Version(BaseModel):
 
 
 @router.get("/healthz", operation_id="getHealth", responses=problems(422))
+@open_to_all
 async def health() -> Health:
     """The process answers. Asks nothing of the database."""
     return Health(status="ok")
 
 
 @router.get("/readyz", operation_id="getReadiness", responses=problems(422, 503))
+@open_to_all
 def readiness(
     request: Request,
     exclude: Annotated[
@@ -72,6 +76,7 @@ def readiness(
 
 
 @router.get("/version", operation_id="getVersion", responses=problems(422))
+@open_to_all
 async def version() -> Version:
     return _version()
 
@@ -88,8 +93,9 @@ async def version() -> Version:
         **problems(422, 503),
     },
 )
+@needs(Scope.READ, of_operator=True)
 def metrics(request: Request) -> Response:
-    """Requests, searches by state, the queue."""
+    """Requests, searches by state, the queue: of all tenants, for those who run the server."""
     figures: Metrics = request.app.state.metrics
     return Response(generate_latest(figures.registry), media_type=_PROMETHEUS)
 

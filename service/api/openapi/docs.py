@@ -11,6 +11,8 @@ from importlib.resources import files
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
+from service.api.security import open_to_all
+
 router = APIRouter(include_in_schema=False)
 
 _POLICY = (
@@ -44,21 +46,25 @@ _START = """SwaggerUIBundle({
 
 
 @router.get("/docs")
+@open_to_all
 async def page() -> HTMLResponse:
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/start.js")
+@open_to_all
 async def start() -> Response:
     return _asset(_START.encode(), "text/javascript")
 
 
 @router.get("/docs/swagger-ui.css")
+@open_to_all
 def style() -> Response:
     return _asset(_read("swagger-ui.css"), "text/css")
 
 
 @router.get("/docs/swagger-ui-bundle.js")
+@open_to_all
 def script() -> Response:
     return _asset(_read("swagger-ui-bundle.js"), "text/javascript")
 

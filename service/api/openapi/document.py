@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from service.api.events.schemas import DATA, EVENT, event_schemas
+from service.api.keys.schemas import ApiKeyRequest
 from service.api.openapi.examples import REQUESTS, RESPONSES
 from service.api.predictions.schemas import PredictionRequest
-from service.api.problems import MEDIA_TYPE, Problem
+from service.api.problems import MEDIA_TYPE, Problem, problems
+from service.api.security import need_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -27,6 +30,7 @@ _TAGS = [
     {"name": "artifacts", "description": "Trained models to download"},
     {"name": "events", "description": "What happens, as it happens"},
     {"name": "datasets", "description": "Your own data"},
+    {"name": "keys", "description": "Who may come in"},
     {"name": "catalog", "description": "What a request can name"},
     {"name": "health", "description": "For operators"},
 ]
@@ -42,9 +46,12 @@ Nasmith. Every refusal is a problem document (RFC 9457)."""
 _API_KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "Optional: there are no keys yet, and everybody who reaches the server is "
-    "answered. Let a client send one already, and it goes on when keys are asked for.",
+    "description": "An API key, `nsk_...`, of `POST /v1/api-keys` or of the server's first start; "
+    "its scope is `read` (whatever changes nothing), `write` or `admin`, each with those before.",
 }
+_NO_KEY = " This server asks nobody for one."
+_REFUSALS = (401, 403, 429)
+"""Of every route that is not open to all."""
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -70,8 +77,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         servers=[{"url": app.state.settings.root_path or "/", "description": "this server"}],
     )
-    document["components"]["securitySchemes"] = {"apiKey": _API_KEY}
-    document["security"] = [{}, {"apiKey": []}]
+    asks = app.state.callers.asks
+    scheme = {**_API_KEY, "description": _API_KEY["description"] + ("" if asks else _NO_KEY)}
+    document["components"]["securitySchemes"] = {"apiKey": scheme}
+    document["security"] = [{"apiKey": []}] if asks else [{}, {"apiKey": []}]
+    _say_who_may(document["paths"], app)
     schemas = document["components"]["schemas"]
     models: list[type[BaseModel]] = [Problem, *_bodies(), *dict.fromkeys(DATA.values())]
     for model in models:
@@ -90,13 +100,28 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _say_who_may(paths: dict[str, Any], app: FastAPI) -> None:
+    """What a route needs, and the refusals of who does not have it."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if not (isinstance(route, APIRoute) and route.include_in_schema):
+            continue
+        for method in route.methods or ():
+            operation, need = paths[route.path][method.lower()], need_of(route.endpoint, method)
+            if need is None:
+                operation["security"] = []
+                continue
+            operation["responses"] |= {str(s): r for s, r in problems(*_REFUSALS).items()}
+            operation["x-required-scope"] = need.scope.value
+
+
 def _bodies() -> tuple[type[BaseModel], ...]:
     """The models of request bodies."""
     from search.request.space_request import SpaceRequest
     from search.spec import SearchSpec
     from service.api.searches.validation import patch_model
 
-    return SearchSpec, SpaceRequest, patch_model(), PredictionRequest
+    return SearchSpec, SpaceRequest, patch_model(), PredictionRequest, ApiKeyRequest
 
 
 def _say_tasks(schemas: dict[str, Any]) -> None:

@@ -16,8 +16,9 @@ from service.api.json_body import JsonRows
 from service.api.predictions.schemas import PredictionRead, PredictionRequest, wrong_cells
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute
-from service.api.security import TenantDep
+from service.api.security import TenantDep, needs
 from service.refusals import MAX_ERRORS, InvalidError, ProblemError, item, pointer
+from service.sql.api_keys import Scope
 
 router = APIRouter(
     prefix="/v1/searches/{search_id}",
@@ -34,6 +35,7 @@ router = APIRouter(
     responses=problems(400, 404, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"$ref": "PredictionRequest"}},
 )
+@needs(Scope.READ)
 def predict_best(
     search_id: SearchId, body: JsonRows, request: Request, tenant: TenantDep
 ) -> dict[str, Any]:

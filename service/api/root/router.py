@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from service.api.problems import problems
 from service.api.requests import StrictRoute
 from service.api.root_path import RootPath
+from service.api.security import open_to_all
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -21,6 +22,7 @@ class RootLinks(BaseModel):
     searches: str
     datasets: str
     validate_space: str
+    api_keys: str
     health: str
     readiness: str
     version: str
@@ -34,6 +36,7 @@ class Root(BaseModel):
 
 
 @router.get("/", operation_id="getRoot", summary="What is here", responses=problems(422))
+@open_to_all
 async def read_root(request: Request, root: RootPath) -> Root:
     return Root(
         name=request.app.title,
@@ -45,6 +48,7 @@ async def read_root(request: Request, root: RootPath) -> Root:
             searches=f"{root}/v1/searches",
             datasets=f"{root}/v1/datasets",
             validate_space=f"{root}/v1/search-spaces/validate",
+            api_keys=f"{root}/v1/api-keys",
             health=f"{root}/healthz",
             readiness=f"{root}/readyz",
             version=f"{root}/version",

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from models.architecture import sha256_of
+from service.api.callers import Callers
 from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held, weak
 from service.api.events.revisions import Revisions
@@ -172,6 +173,8 @@ async def read_search(
     if wait and not revision.has_ended and not is_news:
         watcher: Watcher = request.app.state.watcher
         await watcher.change(search_id, revision.number, wait)
+        callers: Callers = request.app.state.callers
+        await callers.of(request.headers.get("authorization"))  # the key may be revoked by now
         revision = await revisions.of(tenant, search_id)
     if is_held(if_none_match, weak(revision.number)):
         return Response(status_code=304, headers=_headers(revision.number))

@@ -66,7 +66,7 @@ def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
         assert re.fullmatch(r"[a-z]+[A-Za-z]+", operation["operationId"]), path
         assert len(operation["tags"]) == 1 and set(operation["tags"]) <= tags, path
         assert operation.get("summary") and operation["responses"], (path, method)
-    assert len(names) == len(set(names)) == 28
+    assert len(names) == len(set(names)) == 32
 
 
 def test_every_refusal_is_documented_as_a_problem(document: dict[str, Any]) -> None:
@@ -173,7 +173,24 @@ def test_the_document_says_where_the_server_is_and_what_key_it_takes(
 ) -> None:
     assert [server["url"] for server in document["servers"]] == ["/"]
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
-    assert document["security"] == [{}, {"apiKey": []}]  # optional
+    assert document["security"] == [{}, {"apiKey": []}]  # optional: this one asks for none
+
+
+def test_the_refusals_of_who_may_not_stand_at_every_route_that_is_not_open(
+    document: dict[str, Any],
+) -> None:
+    is_open = {"getHealth", "getReadiness", "getVersion", "getRoot"}
+    for path, method, operation in operations(document):
+        refusals = {"401", "403", "429"} & operation["responses"].keys()
+        if operation["operationId"] in is_open:
+            assert (operation["security"], refusals) == ([], set()), path
+            continue
+        assert "security" not in operation, path  # that of the document
+        assert refusals == {"401", "403", "429"}, path
+        scope = "admin" if "/api-keys" in path else "read" if method == "get" else "write"
+        if operation["operationId"] in ("validateSpace", "predictBest"):
+            scope = "read"
+        assert operation["x-required-scope"] == scope, path
 
 
 def test_no_field_has_a_default_that_generators_cannot_write(document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
-from service.api.security import current_tenant
+from service.api.security import current_caller, current_tenant
 from service.settings import ServiceSettings
 from tests.service.support.requests import BODY, Driver, problem, submit
 from tests.service.support.rows import add_tenant
@@ -95,4 +95,4 @@ def test_every_route_of_the_api_asks_who_comes(app: FastAPI) -> None:
             dependant = left.pop()
             calls.add(dependant.call)
             left += dependant.dependencies
-        assert current_tenant in calls, route.path
+        assert calls & {current_tenant, current_caller}, route.path

@@ -72,7 +72,7 @@ def test_an_address_beyond_this_machine_is_refused(host: str) -> None:
 def test_the_command_refuses_an_open_address(tmp_path: Path) -> None:
     refused = serve(tmp_path / "home", "--host", "0.0.0.0", "--port", "0")  # noqa: S104
     assert refused.returncode == 2
-    assert "--insecure-no-auth" in refused.stderr
+    assert "--auth keys" in refused.stderr and "--insecure-no-auth" in refused.stderr
     assert not (tmp_path / "home").exists()
 
 

@@ -124,5 +124,3 @@ def test_an_operator_is_an_admin_of_the_first_tenant_whose_key_is_valid(
 def test_a_scope_includes_those_before_it(has: str, opens: str) -> None:
     caller = Caller("mine", Scope(has))
     assert [scope.value for scope in Scope if caller.may(scope)] == opens.split()
-    assert not caller.is_operator
-    assert Caller(DEFAULT_TENANT, Scope(has)).is_operator == (has == "admin")

@@ -1,0 +1,48 @@
+"""The first key: random, written where the owner of the home alone can read it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from nasmith.home import KEY_FILE
+from service.settings import ServiceSettings
+from service.sql.api_keys import Scope, add_key, has_operator, lock_tenant, new_key
+from service.sql.database import DEFAULT_TENANT, connect
+
+log = logging.getLogger(__name__)
+
+
+def write_admin_key(settings: ServiceSettings) -> Path | None:
+    """Make a key that opens everything, where no valid one does: at the first start with keys, and
+    after all were revoked. The file that it is in, or None where nothing was made.
+
+    It is on the disk before it opens anything; of servers that start at once, one makes it.
+    """
+    sessions = connect(settings.database_url, connections=1)
+    try:
+        with sessions.begin() as session:
+            lock_tenant(session, DEFAULT_TENANT)
+            if has_operator(session):
+                return None
+            key = new_key()
+            file = _written(settings.home / KEY_FILE, key)
+            add_key(session, DEFAULT_TENANT, key, "of the first start", [Scope.ADMIN])
+    finally:
+        sessions.engine.dispose()
+    log.warning("a key of an admin was written to %s", file)
+    return file
+
+
+def _written(file: Path, key: str) -> Path:
+    """Whole or not at all, and never readable by others, not even for a moment."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        opened.write(f"{key}\n")
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(file)
+    return file
