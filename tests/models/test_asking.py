@@ -39,7 +39,7 @@ def test_a_second_question_finds_the_model_warm(unpack: Callable[[Path], None]) 
     try:
         first = models.ask("a", unpack, [ROW], "error")
         (child,) = children()
-        with pytest.raises(RowsError, match="row 0 has no column 'age'"):
+        with pytest.raises(RowsError, match="row 0 has no columns 'age', 'income'"):
             models.ask("a", pytest.fail, [{}], "error")
         assert models.ask("a", pytest.fail, [ROW, ROW], "error")["predictions"][0] == (
             pytest.approx(first["predictions"][0], abs=1e-6)
