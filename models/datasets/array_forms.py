@@ -13,6 +13,9 @@ from models.remarks import Remark
 
 Array = NDArray[Any]
 
+_OF_BYTES = 16
+"""A largest pixel from which on pictures are surely not of 0 to 1."""
+
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
 
 
@@ -64,18 +67,72 @@ def _fits(y: Array) -> bool:
 
 
 def as_pixels(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[Remark]]:
-    """Pictures as uint8, where all are whole numbers of 0 to 255, else as float32."""
-    types = {values.dtype for values in arrays.values()}
-    if types <= {np.dtype(np.uint8)} or types <= {np.dtype(np.float32)}:
+    """Pictures with their channels last, as uint8, where all are whole numbers of 0 to 255, else as
+    float32.
+
+    Raises:
+        ValueError: the pictures of one array go to 1 and those of another to 255.
+    """
+    found, remarks = _channels_last(arrays)
+    types = {values.dtype for values in found.values()}
+    if not (types <= {np.dtype(np.uint8)} or types <= {np.dtype(np.float32)}):
+        if any(values.dtype.kind not in "iufb" or not values.size for values in found.values()):
+            return found, remarks  # whose refusal names them
+        found, told = _of_one_type(found)
+        remarks += told
+    _check_scales(found)
+    return found, remarks
+
+
+def _channels_last(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[Remark]]:
+    """(N, C, H, W) as (N, H, W, C), where the last axis cannot be that of channels."""
+    first = next(iter(arrays.values()))
+    if first.ndim != 4 or first.shape[1] not in (1, 3, 4) or first.shape[3] <= 4:
         return dict(arrays), []
-    if any(values.dtype.kind not in "iuf" or not values.size for values in arrays.values()):
-        return dict(arrays), []  # whose refusal names them
+    message = (
+        f"samples of {first.shape[1:]} are read as {first.shape[1]} channels of height "
+        f"{first.shape[2]} and width {first.shape[3]}, as the last axis holds no channels"
+    )
+    turned = {name: np.moveaxis(x, 1, -1) if x.ndim == 4 else x for name, x in arrays.items()}
+    return turned, [Remark("channels_first", message, next(iter(arrays)), len(first))]
+
+
+def _of_one_type(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[Remark]]:
+    """
+    Raises:
+        ValueError: a number is too large for float32.
+    """
     are_bytes = all(
-        values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 255
+        values.dtype.kind in "iub" and values.min() >= 0 and values.max() <= 255
         for values in arrays.values()
     )
     wanted = np.dtype(np.uint8 if are_bytes else np.float32)
     changed = [name for name, values in arrays.items() if values.dtype != wanted]
     message = f"{', '.join(changed)}: {arrays[changed[0]].dtype} is read as {wanted}"
+    for name in changed:
+        check_fits(name, arrays[name])
     converted = {name: values.astype(wanted) for name, values in arrays.items()}
     return converted, [Remark("pixels_converted", message, changed[0], len(changed))]
+
+
+def check_fits(name: str, values: Array) -> None:
+    """
+    Raises:
+        ValueError: a number is beyond float32.
+    """
+    if values.dtype == np.float64:
+        beyond = np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
+        if beyond.any():
+            place = np.argwhere(beyond)[0].tolist()
+            raise ValueError(f"{name} has a number beyond float32, 3.4e38, first at {place}")
+
+
+def _check_scales(arrays: Mapping[str, Array]) -> None:
+    largest = {name: float(np.abs(values).max()) for name, values in arrays.items() if values.size}
+    ones = [name for name, most in largest.items() if 0 < most <= 1]
+    others = [name for name, most in largest.items() if most >= _OF_BYTES]
+    if ones and others:
+        raise ValueError(
+            f"{ones[0]} holds values up to {largest[ones[0]]:g} and {others[0]} up to "
+            f"{largest[others[0]]:g}: one of them seems to be divided by 255"
+        )

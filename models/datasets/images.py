@@ -22,6 +22,9 @@ from models.task import Task
 
 Array = NDArray[Any]
 
+MAX_PIXEL = 1e12
+"""Beyond it the squares of many add up to more than a float32."""
+
 
 def from_arrays(
     name: str,
@@ -98,6 +101,8 @@ def from_arrays(
         whole = np.concatenate([whole, unlabelled])
         arrays["x_unlabelled"] = unlabelled
     preprocessing = {**_fit(whole), **targets.known}
+    if files is None:
+        preprocessing["input"]["range"] = [float(whole.min()), float(whole.max())]
     dataset = Dataset(
         name=name,
         task=Task(targets.task, _channels_first(x.shape[1:]), targets.outputs),
@@ -158,6 +163,8 @@ def _check(x_name: str, x: Array, like: Array | None = None) -> None:
     if not np.isfinite(x).all():
         sample = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{x_name} has a value that is not finite, first in sample {sample}")
+    if x.dtype != np.uint8 and np.abs(x).max() > MAX_PIXEL:
+        raise ValueError(f"{x_name} has a pixel of {np.abs(x).max():g}, at most {MAX_PIXEL:g}")
     if like is not None and (x.shape[1:] != like.shape[1:] or x.dtype != like.dtype):
         raise ValueError(
             f"{x_name} has samples of {x.dtype} {x.shape[1:]}, x of {like.dtype} {like.shape[1:]}"

@@ -32,12 +32,17 @@ def read_picture(file: IO[bytes], with_alpha: bool = False) -> Picture:
     Raises:
         PictureError: with what is wrong; its size is looked at before it is unpacked.
     """
+    with opened_picture(file) as image:
+        return seen_picture(image, with_alpha)
+
+
+def seen_picture(image: Any, with_alpha: bool = False) -> Picture:
+    """The same of a picture that Pillow has opened."""
     from PIL import ImageOps
 
-    with opened_picture(file) as image:
-        image.load()
-        turned = ImageOps.exif_transpose(image)
-        return _array_with_alpha(turned) if with_alpha else _array(turned)
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    return _array_with_alpha(turned) if with_alpha else _array(turned)
 
 
 @contextmanager

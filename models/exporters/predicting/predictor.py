@@ -159,7 +159,7 @@ class Predictor:
 
     def _parts(self, samples: Any) -> Iterator[Tensor]:
         """Of an array of raw samples; a single one may come without its axis of samples."""
-        raw = numbers_in(samples)
+        raw = self._as_given(numbers_in(samples))
         shape = self.preprocessing["input"]["shape"]
         if list(raw.shape) == shape:
             raw = raw.unsqueeze(0)
@@ -169,6 +169,10 @@ class Predictor:
             check_values(raw, self.preprocessing)
         for start in range(0, len(raw), BATCH):
             yield raw[start : start + BATCH]
+
+    def _as_given(self, raw: Tensor) -> Tensor:
+        """Samples in the order of axes of training, where an array has them in another."""
+        return raw
 
 
 def is_array(samples: Any) -> bool:
@@ -214,7 +218,8 @@ def check_values(raw: Tensor, preprocessing: Mapping[str, Any]) -> None:
         raise PredictionError(f"sample {number} has a value that is no finite number", number)
     low, high = raw.min().item(), raw.max().item()
     if preprocessing["input"].get("dtype") == "uint8":
-        if raw.is_floating_point() and 0 <= low and high <= 1:
+        most = preprocessing["input"].get("range", (0, 255))[1]
+        if raw.is_floating_point() and 0 <= low and 0 < high <= 1 < most:
             raise PredictionError(
                 "the pictures look like values of 0 to 1, the model was trained on 0 to 255; "
                 "multiply them by 255"

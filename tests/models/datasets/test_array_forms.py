@@ -153,3 +153,52 @@ def test_equal_samples_of_several_classes_are_told(tmp_path: Path) -> None:
     found = read(tmp_path, content, "text_classification", text="text", target="label")
     told = {remark.code: remark.count for remark in found.remarks}
     assert (told["duplicates"], told["contradictions"]) == (20, 20)
+
+
+HWC = RNG.integers(0, 256, (60, 6, 7, 3), dtype=np.uint8)
+CHW = np.moveaxis(HWC, -1, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ({"x": CHW}, {"x": HWC}),
+        ({"x": CHW / 255.0}, {"x": HWC / 255.0}),
+        ({"x": CHW[:, :1]}, {"x": HWC[..., :1]}),
+        (
+            {"x": CHW, "x_test": CHW[:9], "y_test": Y[:9]},
+            {"x": HWC, "x_test": HWC[:9], "y_test": Y[:9]},
+        ),
+    ],
+)
+def test_pictures_whose_channels_come_first_are_turned_and_told(
+    first: dict[str, Any], last: dict[str, Any], tmp_path: Path
+) -> None:
+    found, plain = (read(tmp_path, npz(y=Y, **a), "image_classification") for a in (first, last))
+    assert found.fingerprint == plain.fingerprint
+    assert found.preprocessing == plain.preprocessing
+    assert [c for c in codes(found) if c not in codes(plain)] == ["channels_first"]
+
+
+def test_truth_values_are_pixels(tmp_path: Path) -> None:
+    found = read(tmp_path, npz(x=X > 99, y=Y), "image_classification")
+    like = read(tmp_path, npz(x=(X > 99).astype(np.uint8), y=Y), "image_classification")
+    assert found.fingerprint == like.fingerprint
+    assert "pixels_converted" in codes(found)
+
+
+@pytest.mark.parametrize(
+    ("x", "x_test", "message"),
+    [
+        (X.astype(np.float32), X[:9] / 255.0, "x_test holds values up to .* and x up to 255"),
+        (X / 255.0, X[:9], "x holds values up to 1 and x_test up to 25.: one of them"),
+        (X * 1e300, X[:9] * 1.0, r"x has a number beyond float32, 3.4e38, first at \[0, 0, 0\]"),
+        (X.astype(np.float32) * np.float32(1e30), None, "a pixel of .*e.32, at most 1e.12"),
+    ],
+)
+def test_pixels_of_two_scales_and_beyond_numbers_are_refused(
+    x: Any, x_test: Any, message: str, tmp_path: Path
+) -> None:
+    given = {} if x_test is None else {"x_test": x_test, "y_test": Y[:9]}
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, npz(x=x, y=Y, **given), "image_classification")

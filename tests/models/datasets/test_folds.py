@@ -177,7 +177,7 @@ def test_few_samples_are_told_of_folds(tmp_path: Path) -> None:
         (npz(edge_index=np.zeros((2, 3), int), y=np.arange(5) % 2), "node_classification", {},
          "has no meaning for node_classification"),
         (npz(x=np.arange(640, dtype=np.uint8).reshape(40, 4, 4), y=np.arange(40) % 2,
-             x_val=np.ones((9, 4, 4), np.uint8), y_val=np.arange(9) % 2),
+             x_val=np.full((9, 4, 4), 99, np.uint8), y_val=np.arange(9) % 2),
          "image_classification", {}, "validation comes with the data"),
         (csv({"n": list("123456"), "label": list("aabbab")}), "tabular_classification",
          {"target": "label"}, r"5 folds of train and validation: 5 samples are too few for sets"),
