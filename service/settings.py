@@ -108,6 +108,12 @@ class ServiceSettings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="the prefix under which a proxy shows the API, like /nasmith",
     )
+    allowed_hosts: str = Field(
+        "",
+        pattern=r"^(\*|[A-Za-z0-9._-]+(, ?[A-Za-z0-9._-]+)*)?$",
+        description="names under which clients may ask, beside loopback names and IP addresses, "
+        "separated by commas; *: any",
+    )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
     max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
     otel_endpoint: str = Field(
@@ -161,6 +167,12 @@ class ServiceSettings(BaseSettings):
         if not self.store_url:
             object.__setattr__(self, "store_url", f"file://{self.home}")
         return self
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Beside those that every server answers to."""
+        names = [*self.allowed_hosts.split(","), self.host]
+        return frozenset(name.strip().lower().rstrip(".") for name in names if name.strip())
 
     @property
     def database_file(self) -> Path | None:

@@ -30,6 +30,7 @@ from service.api.metrics import Metrics
 from service.api.middleware import RequestMiddleware
 from service.api.openapi.docs import router as docs
 from service.api.openapi.document import install_openapi
+from service.api.origins import OriginMiddleware
 from service.api.predictions.router import router as predictions
 from service.api.problems import install_handlers
 from service.api.root.router import router as root
@@ -88,6 +89,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     install_handlers(app)
     app.add_exception_handler(NothingLeftError, _nothing_left)
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(OriginMiddleware, allowed=settings.host_names)
     app.add_middleware(RequestMiddleware, metrics=app.state.metrics)
     app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app

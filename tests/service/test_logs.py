@@ -28,7 +28,7 @@ SCRIPT = """
         password = "geheim-" + "4711"
         raise RuntimeError("what happened")
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as client:
         client.get("/healthz", headers={"Authorization": "Bearer geheim-4711"})
         client.get("/broken", headers={"X-Request-ID": "id-1"})
         client.delete("/nothing", headers={"X-Request-ID": "id-2"})

@@ -44,7 +44,7 @@ def test_a_request_is_a_span_by_its_route(tmp_path: Path) -> None:
     with collecting() as collector:
         settings = ServiceSettings(home=tmp_path, otel_endpoint=collector.url)
         migrate(settings.database_url)
-        with TestClient(create_app(settings)) as client:
+        with TestClient(create_app(settings), "http://localhost") as client:
             parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
             path = f"/v1/searches/{SEARCH}"
             assert client.get(path, headers={"traceparent": parent}).status_code == 404

@@ -213,7 +213,7 @@ def test_the_api_never_imports_ray(tmp_path: object) -> None:
         migrate(settings.database_url)
         app = create_app(settings)
         assert "torch" not in sys.modules
-        with TestClient(app) as client:
+        with TestClient(app, "http://localhost") as client:
             assert client.get("/readyz?exclude=dispatcher").status_code == 200
             body = {{
                 "dataset": "digits",

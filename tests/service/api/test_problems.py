@@ -208,7 +208,7 @@ def test_a_fault_of_ours_is_told_without_its_inside(app: FastAPI) -> None:
     def broken(request: Request) -> None:
         raise RuntimeError("the secret inside")
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as client:
         response = client.get("/broken", headers={"X-Request-ID": "abc-1"})
     document = problem(response, 500)
     assert "secret" not in response.text
@@ -275,7 +275,9 @@ def test_a_server_without_its_database_lives_and_is_not_ready(tmp_path: Path) ->
     settings = ServiceSettings(
         home=tmp_path, database_url=f"postgresql://nobody@127.0.0.1:{port}/none"
     )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings), "http://localhost", raise_server_exceptions=False
+    ) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/v1/catalog").status_code == 200
         for response in (client.get("/readyz"), client.get("/v1/searches"), client.get("/metrics")):
@@ -285,7 +287,9 @@ def test_a_server_without_its_database_lives_and_is_not_ready(tmp_path: Path) ->
 
 def test_an_unmigrated_server_is_not_ready(empty_database_url: str, tmp_path: Path) -> None:
     settings = ServiceSettings(home=tmp_path, database_url=empty_database_url)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings), "http://localhost", raise_server_exceptions=False
+    ) as client:
         document = problem(client.get("/readyz"), 503)
     assert "migrate" in document["detail"]
     parts = {part["name"]: part["status"] for part in document["parts"]}

@@ -75,7 +75,9 @@ def main(home: Path, database_url: str) -> None:
                 before = MemoryJournal()
                 before.events = list(history[:length])
                 resumed.append(run_on(before).next_trial() == event.trial)
-    with TestClient(create_app(ServiceSettings(home=home, database_url=database_url))) as client:
+    with TestClient(
+        create_app(ServiceSettings(home=home, database_url=database_url)), "http://localhost"
+    ) as client:
         path = f"/v1/searches/{search_id}/trials"
         listed = client.get(f"{path}?kind=repeat").json()["items"]
         refused = client.get(f"{path}?kind=repeats")
