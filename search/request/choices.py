@@ -32,6 +32,20 @@ def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Ite
         yield SpecWarning("uncalibrated", message, "/final/data")
 
 
+def short_budget(spec: SearchSpec) -> Iterator[SpecWarning]:
+    """Of a search whose strategy learns nothing before the trials are over."""
+    drawn = getattr(spec.strategy, "initial_samples", None) or 0
+    first = drawn + len(spec.suggestions)
+    if spec.budget.trials > first or not first:
+        return
+    suggested = f", {len(spec.suggestions)} of them suggestions" if spec.suggestions else ""
+    message = (
+        f"{spec.strategy.name} begins to learn after {first} trials{suggested}, and the budget has "
+        f"{spec.budget.trials}: this is random search, and what wins says nothing of the strategy"
+    )
+    yield SpecWarning("opening_only", message, "/budget/trials")
+
+
 def _of_labels(spec: SearchSpec) -> Iterator[SpecWarning]:
     if spec.final.data == "train+val":
         message = (

@@ -12,7 +12,7 @@ from models.registry import UnknownNameError
 from models.training.baseline import comparable
 from search.evaluators.proxies import ProxyScorer
 from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
-from search.request.choices import doubtful_choices
+from search.request.choices import doubtful_choices, short_budget
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.defaults import defaults
 from search.request.limits import unmet_limits
@@ -144,5 +144,6 @@ def _told(dataset: DatasetFacts) -> Iterator[SpecWarning]:
 
 
 def _doubts(spec: SearchSpec, dataset: DatasetFacts) -> Iterator[SpecWarning]:
+    yield from short_budget(spec)
     if dataset.task is not None:
         yield from doubtful_choices(spec, dataset, dataset.task)

@@ -424,6 +424,17 @@ def test_what_a_dataset_tells_is_told_of_a_search_on_it() -> None:
     assert estimate(found)["baseline"] == named_facts("wine").baseline
 
 
+def test_a_budget_that_the_opening_takes_is_told_so() -> None:
+    def told(trials: int, **settings: Any) -> list[str]:
+        strategy = {"name": "bananas", **settings}
+        found = resolve({**MINIMAL, "strategy": strategy, "budget": {"trials": trials}}).warnings
+        return [warning.message for warning in found if warning.code == "opening_only"]
+
+    (message,) = told(15, initial_samples=20)
+    assert "begins to learn after 20 trials, and the budget has 15" in message
+    assert told(21, initial_samples=20) == told(15) == []
+
+
 def test_doubtful_choices_are_said() -> None:
     rare = Remark("class_imbalance", "few", None, 3)
     known = replace(named_facts("digits"), remarks=(rare,))
