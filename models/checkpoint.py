@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.architecture import Architecture
+from models.cost import cost
 from models.family import families
 from models.recipe import Recipe
 from models.storage import StoredFile
@@ -44,6 +45,10 @@ class Checkpoint:
         except RuntimeError as error:
             raise CheckpointError(f"the weights do not fit the architecture: {error}") from None
         return network.eval()
+
+    def cost(self) -> dict[str, float]:
+        """As of `models.cost.cost`."""
+        return cost(self.architecture, self.task, self.recipe)
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

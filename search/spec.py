@@ -114,6 +114,18 @@ class Final(Settings):
     )
 
 
+class Ensemble(Settings):
+    """Final trainings as one model, which averages what they say."""
+
+    size: int = Field(
+        5,
+        ge=2,
+        le=50,
+        description="picks among all final trainings of the best, with replacement: how many "
+        "networks it has at most",
+    )
+
+
 class SuggestedArchitecture(Settings):
     """An architecture as trials and presets have it."""
 
@@ -188,6 +200,11 @@ class SearchSpec(Body):
         description="what to compare with; simple: what a person would try first on such data, "
         "scored on the test split after the finals; presets, trained by the same recipe after the "
         "strategy's trials; never among the best, whatever the constraints",
+    )
+    ensemble: Ensemble | None = Field(
+        None,
+        description="the final trainings that are best together on validation become one model, "
+        "the first of the best where it is better than each of them alone; null: none",
     )
     force: bool = Field(
         False, description="whether to run what is refused as a likely mistake all the same"

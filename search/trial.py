@@ -60,19 +60,48 @@ class SupernetProposal:
         return cls(document["method"], document["settings"])
 
 
-Proposal = Candidate | SupernetProposal
+@dataclass(frozen=True, slots=True)
+class EnsembleProposal:
+    """The networks that the trials `finals` have left, of which those that are best together become
+    one: at most `size` picks, with replacement.
+    """
+
+    finals: tuple[int, ...]
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"finals": list(self.finals), "size": self.size}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(tuple(document["finals"]), document["size"])
+
+
+Proposal = Candidate | SupernetProposal | EnsembleProposal
 
 
 def proposal_from_json(document: Mapping[str, Any]) -> Proposal:
-    """Of either kind, from its own JSON or from that of its trial."""
-    supernet = document if "method" in document else document.get("supernet")
-    return SupernetProposal.from_json(supernet) if supernet else Candidate.from_json(document)
+    """Of any kind, from its own JSON or from that of its trial."""
+    kind = _kind_of(document)
+    if supernet := document if kind == "supernet" else document.get("supernet"):
+        return SupernetProposal.from_json(supernet)
+    if ensemble := document if kind == "ensemble" else document.get("ensemble"):
+        return EnsembleProposal.from_json(ensemble)
+    return Candidate.from_json(document)
 
 
 def shown(proposal: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a proposal as the keys that it is in its trial's: null for the other kind's."""
-    nothing = dict.fromkeys(("architecture", "recipe", "weights_from", "supernet"))
-    return nothing | ({"supernet": proposal} if "method" in proposal else dict(proposal))
+    """The JSON of a proposal as the keys that it is in its trial's: null for the other kinds'."""
+    nothing = dict.fromkeys(("architecture", "recipe", "weights_from", "supernet", "ensemble"))
+    kind = _kind_of(proposal)
+    return nothing | (dict(proposal) if kind is None else {kind: proposal})
+
+
+def _kind_of(proposal: Mapping[str, Any]) -> str | None:
+    """The key of a trial that has such a proposal as a whole; None of a candidate's."""
+    if "method" in proposal:
+        return "supernet"
+    return "ensemble" if "finals" in proposal else None
 
 
 class TrialState(StrEnum):
@@ -130,7 +159,8 @@ class Trial:
     `origin` says who suggested it; None: the strategy.
     `violation` says how far the metrics are outside the constraints (`search.objectives.excess`).
 
-    `derived` is the architecture that a supernet's training led to.
+    `derived` is the architecture that a supernet's training led to, or that of an ensemble
+    (`models.ensemble.architecture_of`).
 
     A trial that the fidelity rule pruned has the metrics of its last epoch and no fitness: a value
     after fewer epochs is no rival of those after all. It costs budget as any other.
@@ -200,9 +230,9 @@ class Trial:
 
     @property
     def candidate(self) -> Candidate:
-        """The proposal of a trial that is no supernet."""
+        """The proposal of a trial of one network."""
         if not isinstance(self.proposal, Candidate):
-            raise TypeError(f"trial {self.number} is a supernet, it has no candidate")
+            raise TypeError(f"trial {self.number} is of several networks, it has no candidate")
         return self.proposal
 
     @property

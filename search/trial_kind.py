@@ -28,6 +28,7 @@ class TrialKind:
     sees_test: it is trained to the end on the data of the final stage, scored on the test split,
         and leaves its weights.
     retrains: its result is an honest one of the candidate `source`, and its model is handed out.
+    combines: it makes one model of those of other trials, which is handed out.
     counter: the number of the progress that it is counted in; what counts as `trials` costs budget.
     counts_repeats: in that number as well.
     """
@@ -41,6 +42,7 @@ class TrialKind:
     is_answered: bool = False
     sees_test: bool = False
     retrains: bool = False
+    combines: bool = False
     counter: Counter | None = None
     counts_repeats: bool = False
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
+from models.ensemble import Ensemble
 from models.exporters.report import BundleReport
 from models.plugins import require
 from models.registry import Registry
@@ -49,7 +50,7 @@ class Export:
     missing: the files that the bundle does without, as far as it is written, and why.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | Ensemble
     network: nn.Module
     dataset: Dataset
     report: BundleReport

@@ -15,6 +15,7 @@ from typing import Any
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
 from models.datasets.input_transform import with_inputs
+from models.ensemble import Ensemble
 from models.exporters import BundleError, Export, Exporter, Turn, exporters
 from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def write_bundle(
-    directory: Path, checkpoint: Checkpoint, dataset: Dataset, report: BundleReport
+    directory: Path, checkpoint: Checkpoint | Ensemble, dataset: Dataset, report: BundleReport
 ) -> None:
     """Write every file of the bundle into a new folder, each checked in a fresh process. What is
     not required may be missing, as `manifest.json` says; else the folder is whole or not there.
@@ -64,7 +65,10 @@ def write_bundle(
 
 
 def export_of(
-    checkpoint: Checkpoint, dataset: Dataset, report: BundleReport, missing: dict[str, str]
+    checkpoint: Checkpoint | Ensemble,
+    dataset: Dataset,
+    report: BundleReport,
+    missing: dict[str, str],
 ) -> Export:
     """What files are written of: rows and values of a bundle are in their own unit, whatever its
     recipe made of them; its classes are decided for as on validation.
@@ -89,7 +93,7 @@ def zip_bundle(directory: Path) -> bytes:
 
 
 def publish_bundle(
-    url: str, checkpoint: Checkpoint, dataset: Dataset, report: BundleReport
+    url: str, checkpoint: Checkpoint | Ensemble, dataset: Dataset, report: BundleReport
 ) -> StoredFile:
     """Write, verify in a fresh process and store the zip at `url`: whole, verified, or not at all.
 

@@ -32,6 +32,11 @@ _FOUND_RUNS = """\
 The final runs retrain the architecture from scratch, one a seed; the mean is shown with the \
 sample standard deviation. """
 _TRAINED_RUN = "The network was trained once. "
+_ENSEMBLE_RUN = (
+    "The ensemble was put together once, of runs that were trained from scratch, one a seed. Its "
+    "members were chosen by the validation score that is shown, so that new data give it less of a "
+    "lead over its members than there. "
+)
 _UNITS = {
     "own_unit": "`mae` and `rmse` below are in it; `mse` is in squares of the deviation on the "
     "train split, so that its mean scores 1.",
@@ -114,8 +119,14 @@ def model_card(
     if "retrained_epochs" in metrics["metrics"]:
         splits = _RETRAINED_SPLITS
     verdict = f"**{metrics['verdict']}**\n\n" if metrics["verdict"] else ""
+    members = metrics.get("members", [])
+    what, runs = "a network", _FOUND_RUNS if is_found else _TRAINED_RUN
+    weights = f"The weights here are those of seed {metrics['seed']}. "
+    if members:
+        what, runs, weights = f"an ensemble of {len(members)} networks", _ENSEMBLE_RUN, ""
+        origin = f"Search: `{search['id']}`, trial {search['trial']}"
     return f"""\
-{verdict}# {" ".join(search["name"].split())}: a network \
+{verdict}# {" ".join(search["name"].split())}: {what} \
 {"found" if is_found else "trained"} by Nasmith
 
 {task["name"].replace("_", " ").capitalize()} on `{data["name"]}`. \
@@ -143,22 +154,53 @@ outputs = network(model.preprocess({example}, preprocessing))
 {score_table(metrics)}
 
 The baseline is what knows nothing of the inputs scores: {_baseline_of(task["name"])}. \
-{_FOUND_RUNS if is_found else _TRAINED_RUN}The weights here are those of seed \
-{metrics["seed"]}. Before publication this folder reproduced their test score in a process without \
-Nasmith.
-
+{runs}{weights}\
+Before publication this folder reproduced the test score in a process without Nasmith.
+{_members(members, metrics)}
 ## Origin
 
 - {origin}
 - Data: `{data["name"]}`, SHA-256 {data["fingerprint"]}; {samples["train"]} samples for training, \
 {samples["validation"]} for validation, {samples["test"]} for test
-- Recipe: {recipe}
+- Recipe{" of member 1" if members else ""}: {recipe}
 - Versions: {versions}
 
 ## Files
 
 {_files(missing)}
 """
+
+
+def _members(members: list[Mapping[str, Any]], metrics: Mapping[str, Any]) -> str:
+    """Of an ensemble, each beside the whole; nothing of a network."""
+    if not members:
+        return ""
+    scores = [
+        name for name in metrics["metrics"] if all(name in one["validation"] for one in members)
+    ]
+    head = ["member", "share", "family", "trial", "seed", *scores]
+    rows = [head, ["---"] * len(head)]
+    for number, one in enumerate(members, 1):
+        values = [_score(name, one["validation"][name]) for name in scores]
+        said = [one["share"], one["architecture"]["family"], one["trial"], one["seed"]]
+        rows.append([f"`member_{number}`", f"{said[0]:.3g}", *map(str, said[1:]), *values])
+    together = [_score(name, metrics["metrics"][name]) for name in scores]
+    rows.append(["together", "1", "", "", "", *together])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"""
+## Members
+
+The answer is the mean of what the members say, weighted by their shares: of probabilities where \
+there are classes or labels, of values else. The first is the best alone; then always the one was \
+picked with which the score on validation is best: Caruana et al., ICML 2004.
+
+{table}
+
+"""
+
+
+def _score(name: str, value: float) -> str:
+    return format(value, ".6g" if name.endswith(_ERRORS) else ".4f")
 
 
 def _predicting(missing: Mapping[str, str], preprocessing: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.cost import cost
+from models.ensemble import Ensemble
 from models.exporters import Export, Turn, exporters, write_json
 from models.exporters.report import BundleReport
 from models.training.baseline import baseline, comparable, held_against, verdict
@@ -50,7 +50,7 @@ class Metrics:
 def metrics_of(export: Export) -> dict[str, Any]:
     """The document."""
     checkpoint, dataset, report = export.checkpoint, export.dataset, export.report
-    costs = cost(checkpoint.architecture, checkpoint.task, checkpoint.recipe)
+    costs = checkpoint.cost()
     known = {**baseline(dataset, "val"), **baseline(dataset, "test")}
     known = comparable(known, checkpoint.recipe, report.errors_in)
     return {
@@ -63,6 +63,7 @@ def metrics_of(export: Export) -> dict[str, Any]:
             "fingerprint": dataset.fingerprint,
             "samples": dataset.sizes,
         },
+        **({"members": members_of(checkpoint)} if isinstance(checkpoint, Ensemble) else {}),
         "recipe": checkpoint.recipe.model_dump(mode="json"),
         "parameters": int(costs["parameters"]),
         "flops": int(costs["flops"]),
@@ -74,6 +75,26 @@ def metrics_of(export: Export) -> dict[str, Any]:
         "final_metrics": {name: dict(values) for name, values in report.final_metrics.items()},
         "versions": {name: version(name) for name in ("nasmith", "torch", "safetensors")},
     }
+
+
+def members_of(ensemble: Ensemble) -> list[dict[str, Any]]:
+    """Each with the run whose weights it has, its share of the answer, and its scores alone."""
+    return [
+        {
+            "trial": member.chosen.trial,
+            "picks": member.chosen.picks,
+            "share": share,
+            "seed": member.checkpoint.extra["seed"],
+            "architecture": member.checkpoint.architecture.to_json(),
+            "recipe": member.checkpoint.recipe.model_dump(mode="json"),
+            "validation": {
+                name: value
+                for name, value in member.checkpoint.extra["metrics"].items()
+                if name.startswith("val_")
+            },
+        }
+        for member, share in zip(ensemble.members, ensemble.shares, strict=True)
+    ]
 
 
 def _verdict(task_name: str, report: BundleReport, known: Mapping[str, float]) -> str | None:

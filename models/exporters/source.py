@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from models.architecture import Architecture
 from models.datasets import preprocess
+from models.ensemble import Averaged, Ensemble
 from models.exporters import Export, Turn, exporters
+from models.exporters.definitions import text_of, with_what_they_use
+from models.exporters.joined_source import averaged_text, joined
 from models.family import families
 from models.task import Task
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.exporters.fresh_process import Bundle
 
 HEADER = '''\
-"""A {family} network for {task} with {parameters:,} parameters.
+"""{what} for {task} with {parameters:,} parameters.
 
 Load it with the files beside this one:
 
@@ -52,8 +52,11 @@ class Source:
 
     @staticmethod
     def write(folder: Path, export: Export) -> None:
-        checkpoint = export.checkpoint
-        text = source(export.network, checkpoint.architecture, checkpoint.task)
+        model, network = export.checkpoint, export.network
+        if isinstance(model, Ensemble) and isinstance(network, Averaged):
+            text = ensemble_source(network, model)
+        else:
+            text = source(network, model.architecture, model.task)
         (folder / "model.py").write_text(text)
 
     @staticmethod
@@ -88,15 +91,34 @@ def source(network: nn.Module, architecture: Architecture, task: Task) -> str:
     is the one that the architecture's family has built.
     """
     definition = families[architecture.family].definition(network, architecture)
-    parts = [_text(entry) for entry in _with_what_they_use(definition.classes)]
-    preprocessing = definition.preprocess or preprocess.source(task.form)
-    reading = preprocess.deciding(task.name)
-    body = _spaced([*parts, definition.text, BUILD, preprocessing, *reading])
-    header = HEADER.format(
-        family=architecture.family,
-        task=task.name,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
+    parts = [text_of(entry) for entry in with_what_they_use(definition.classes)]
+    what = f"A {architecture.family} network"
+    return _file(what, network, task, [*parts, definition.text], definition.preprocess)
+
+
+def ensemble_source(network: Averaged, ensemble: Ensemble) -> str:
+    """The same of what `ensemble` has built: each class once, however many members are of it."""
+    definitions = [
+        families[member.checkpoint.architecture.family].definition(
+            built, member.checkpoint.architecture
+        )
+        for built, member in zip(network.members, ensemble.members, strict=True)
+    ]
+    what = f"The mean of {len(definitions)} networks"
+    parts, names = joined(definitions)
+    whole = averaged_text(names, network, ensemble.task)
+    parts = [*parts, text_of(network.average), whole]
+    return _file(what, network, ensemble.task, parts, definitions[0].preprocess)
+
+
+def _file(
+    what: str, network: nn.Module, task: Task, parts: Iterable[str], preprocessing: str | None
+) -> str:
+    """`what`: the network, for people; parts: the texts of its classes."""
+    reading = [preprocessing or preprocess.source(task.form), *preprocess.deciding(task.name)]
+    body = _spaced([*parts, BUILD, *reading])
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    header = HEADER.format(what=what, task=task.name, parameters=parameters)
     return _spaced([header + _imports(body), body])
 
 
@@ -117,37 +139,3 @@ def _imports(body: str) -> str:
     if "functional" in names:
         lines.append("from torch.nn import functional")
     return "\n".join(lines)
-
-
-def _with_what_they_use(entries: Iterable[type | FunctionType]) -> list[type | FunctionType]:
-    """The classes and functions of `models` that `entries` name, each before its users."""
-    ordered: dict[type | FunctionType, None] = {}
-
-    def add(entry: type | FunctionType) -> None:
-        if entry not in ordered:
-            for used in _used(entry):
-                add(used)
-            ordered[entry] = None
-
-    for entry in entries:
-        add(entry)
-    return list(ordered)
-
-
-def _used(entry: type | FunctionType) -> Iterator[type | FunctionType]:
-    scope = vars(sys.modules[entry.__module__])
-    names = [node.id for node in ast.walk(ast.parse(_text(entry))) if isinstance(node, ast.Name)]
-    for name in dict.fromkeys(names):
-        value = scope.get(name)
-        if (
-            isinstance(value, type | FunctionType)
-            and value is not entry
-            and value.__module__.startswith("models.")
-        ):
-            yield value
-
-
-def _text(entry: type | FunctionType) -> str:
-    """The source without decorators: they register, and mean nothing outside."""
-    text = inspect.getsource(entry)
-    return "".join(text.splitlines(keepends=True)[ast.parse(text).body[0].lineno - 1 :])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -39,21 +40,50 @@ def evaluate(
     """
     if not len(split):
         raise ValueError("cannot score an empty split")
-    parameter = next(network.parameters(), None)
-    device = split.y.device if parameter is None else parameter.device
+    device = _device_of(network, split)
     batch_size = batch_size or _evaluation_batch(split, task, device)
     score = score or scores[task.name](task.outputs, device)
+    with torch.inference_mode():
+        _tell(network, split, score.update, device, batch_size)
+        return {f"{prefix}_{name}": value for name, value in score.compute().items()}
+
+
+def outputs_of(network: nn.Module, split: Split, task: Task) -> Tensor:
+    """What the network says of a split, as `evaluate` has it.
+
+    Shapes:
+        (N, ...) on the CPU
+    """
+    found: list[Tensor] = []
+    device = _device_of(network, split)
+    with torch.inference_mode():
+        batch_size = _evaluation_batch(split, task, device)
+        _tell(network, split, lambda said, _: found.append(said.cpu()), device, batch_size)
+        return torch.cat(found)
+
+
+def _tell(
+    network: nn.Module,
+    split: Split,
+    update: Callable[[Tensor, Tensor], None],
+    device: torch.device,
+    batch_size: int,
+) -> None:
+    """What the network says of each batch, in evaluation mode, and what is true of it."""
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
-            for start in range(0, len(split), batch_size):
-                x = channels_last(split.x[start : start + batch_size].to(device))
-                score.update(network(x), split.y[start : start + batch_size].to(device))
-                give_way()
-            return {f"{prefix}_{name}": value for name, value in score.compute().items()}
+        for start in range(0, len(split), batch_size):
+            x = channels_last(split.x[start : start + batch_size].to(device))
+            update(network(x), split.y[start : start + batch_size].to(device))
+            give_way()
     finally:
         network.train(was_training)
+
+
+def _device_of(network: nn.Module, split: Split) -> torch.device:
+    parameter = next(network.parameters(), None)
+    return split.y.device if parameter is None else parameter.device
 
 
 def _evaluation_batch(split: Split, task: Task, device: torch.device) -> int:

@@ -30,9 +30,29 @@ def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
         )
     for metric, known in found.get("reliability", {}).items():  # older servers give none
         print(_reliability_line(metric, known))
+    if (together := found.get("ensemble")) is not None:  # older servers give none
+        for line in _ensemble_lines(together):
+            print(line)
     _print_families(found)
     _print_simple(found)
     _print_supernets(found["supernets"])
+
+
+def _ensemble_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["failure"] is not None:
+        yield f"ensemble of trial {found['trial']} has failed: {found['failure']}"
+        return
+    of = ", ".join(f"{one['share']:.0%} trial {one['trial']}" for one in found["members"])
+    verdict = "" if found["is_handed_out"] else ": no better, the best network is handed out"
+    yield f"ensemble of {found['finals']} final trainings: {of}{verdict}"
+    if found["left_out"]:
+        yield f"  {found['left_out']} see samples or values otherwise than the best: left out"
+    for score in found["scores"]:
+        if None not in (score["ensemble"], score["single"]):
+            yield (
+                f"  {score['metric']} {score['ensemble']:.6g} on validation, the best alone "
+                f"(trial {found['single']}) {score['single']:.6g}"
+            )
 
 
 def _print_families(found: Mapping[str, Any]) -> None:

@@ -151,9 +151,18 @@ def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
     for key, value in rows:
         print(f"{key:<11}{'' if value is None else value}".rstrip())
     for item in best:
-        print(f"\nbest: trial {item['trial']}")
+        print(f"\nbest: trial {item['trial']}{_of_members(item)}")
         for line in _scores(item):
             print(f"  {line}")
+
+
+def _of_members(item: dict[str, Any]) -> str:
+    """Of an ensemble: the final trials that it is the mean of."""
+    members = item.get("ensemble")  # older servers give none
+    if not members:
+        return ""
+    shares = ", ".join(f"{member['share']:.0%} trial {member['trial']}" for member in members)
+    return f", an ensemble of {len(members)} networks: {shares}"
 
 
 def _families(space: dict[str, Any] | list[dict[str, Any]]) -> list[str]:

@@ -31,6 +31,8 @@ from models.presets import preset
 from models.quiet import at_work, waited_seconds
 from models.recipe import Recipe
 from models.training.confusion import DECISION_METRICS
+from models.training.criterion import scoring
+from models.training.evaluation import outputs_of
 from models.training.final_scores import final_scores
 from models.training.folds import FoldedTraining
 from models.training.initialization import build
@@ -39,9 +41,17 @@ from models.training.trainer import NonFiniteError, Training, TrainingState
 from models.training.values import ErrorUnit
 from search import saved
 from search.evaluation import NOTHING, EvaluationError, Measurement, Metrics, PoisonedError
+from search.evaluators.combining import Final, combine, leave_outputs
 from search.objectives import COST_METRICS, Constraint, Objective
 from search.spec import SearchSpec
-from search.trial import Candidate, Failure, FailureKind, SupernetProposal, Trial
+from search.trial import (
+    Candidate,
+    EnsembleProposal,
+    Failure,
+    FailureKind,
+    SupernetProposal,
+    Trial,
+)
 from search.weight_sharing.evaluation import train_supernet
 from search.weight_sharing.inheritance import SHARED_BY_NETWORKS, inherit
 
@@ -74,7 +84,8 @@ class TrainEvaluator:
     the caller does between epochs) and `peak_memory_bytes` (`models.memory.PeakMemory`). Final
     trials add the test metrics to their last report, and leave
     `{checkpoints}/{number}.safetensors`; on `train+val` with early stopping they train twice
-    (`_retrained`). Of a dataset with folds others are trained once a fold
+    (`_retrained`). An ensemble is put together of what they left
+    (`search.evaluators.combining`). Of a dataset with folds others are trained once a fold
     (`models.training.folds`).
 
     A candidate that breaks one of the `limits` on `latency_ms` or `peak_memory_bytes` before its
@@ -110,12 +121,14 @@ class TrainEvaluator:
         shared: Recipe | None = None,
         best_for: str | None = None,
         is_deterministic: bool = False,
+        combined_for: Sequence[Objective] = (),
     ) -> None:
         """`checkpoints` is a folder or an fsspec URL. `memory_limit_bytes`: what a training run
         may need at least; default: what the machine has. `space`: of which supernets are built.
         `shared`: what all networks of a supernet are trained by; default: the default recipe.
         `best_for`: the metric, without prefix, for which thresholds are chosen on validation.
-        `is_deterministic`: a GPU gives the same bits each time, or the trial fails.
+        `is_deterministic`: a GPU gives the same bits each time, or the trial fails. `combined_for`:
+        the objectives by which final trials are put together; none: they are not.
 
         Raises:
             models.registry.UnknownNameError: there is no such dataset.
@@ -133,6 +146,7 @@ class TrainEvaluator:
         self._cost_limits = [limit for limit in limits if limit.metric in COST_METRICS]
         self._free, self._error_unit = free, error_unit
         self._shared, self._best_for = shared, best_for
+        self._combined_for = tuple(combined_for)
 
     @classmethod
     def for_search(
@@ -156,6 +170,7 @@ class TrainEvaluator:
             shared=Recipe.model_validate(shared),
             best_for=_decided_for(spec.objectives),
             is_deterministic=spec.resources.deterministic,
+            combined_for=() if spec.ensemble is None else spec.objectives,
         )
 
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
@@ -202,6 +217,9 @@ class TrainEvaluator:
                 self._weights_url(trial.number) if leaves_weights else None,
                 self._shared,
             )
+            return
+        if isinstance(trial.proposal, EnsembleProposal):
+            yield self._combined(trial.proposal)
             return
         device, candidate = self._device, trial.candidate
         dataset = self._with_inputs(candidate.recipe)
@@ -285,6 +303,10 @@ class TrainEvaluator:
         task = self._with_inputs(candidate.recipe).task
         for first in found:
             yield first
+        if self._combined_for:
+            validation = self._with_inputs(candidate.recipe).validation
+            said = outputs_of(network, validation, task)
+            leave_outputs(self._outputs_url(trial.number), said)
         best, epoch = int(first["best_epoch"]), first["epoch"]
         scores = {name: value for name, value in first.items() if name.startswith("val_")}
         again = build(candidate.architecture, task, candidate.recipe, trial.seed)
@@ -294,6 +316,36 @@ class TrainEvaluator:
             for metrics in islice(epochs, best):
                 told = scores | {"retrained_epochs": best} if metrics["epoch"] == best else {}
                 yield metrics | {"epoch": epoch + metrics["epoch"], "best_epoch": best} | told
+
+    def _combined(self, proposal: EnsembleProposal) -> Measurement:
+        """Of the networks that are best together, on the CPU, as a user of the bundle gets it."""
+        finals = [
+            Final(
+                number,
+                left := checkpoint.load(self._checkpoint_url(number)),
+                self._with_inputs(left.recipe),
+                self._outputs_url(number),
+            )
+            for number in proposal.finals
+        ]
+        chosen, metrics = combine(
+            finals,
+            proposal.size,
+            self._combined_for,
+            partial(scoring, error_unit=self._error_unit, best_for=self._best_for),
+        )
+        network = chosen.network().to(self._device)
+        metrics["latency_ms"] = latency_ms(network, chosen.task, self._device)
+        tested = final_scores(
+            network.to("cpu"),
+            self._with_inputs(chosen.recipe),
+            chosen.recipe,
+            self._error_unit,
+            chosen=metrics,
+            best_for=self._best_for,
+            is_validated=self._final_data == "train",
+        )
+        return Measurement(_finite({**metrics, **tested}, "the test split"), chosen.architecture)
 
     def _training(
         self,
@@ -393,9 +445,15 @@ class TrainEvaluator:
     def _weights_url(self, supernet: int) -> str:
         return f"{self._checkpoints}/{supernet}.weights.safetensors"
 
+    def _checkpoint_url(self, final: int) -> str:
+        return f"{self._checkpoints}/{final}.safetensors"
+
+    def _outputs_url(self, final: int) -> str:
+        return f"{self._checkpoints}/{final}.outputs.safetensors"
+
     def _save(self, trial: Trial, network: nn.Module, metrics: Mapping[str, float]) -> None:
         checkpoint.save(
-            f"{self._checkpoints}/{trial.number}.safetensors",
+            self._checkpoint_url(trial.number),
             network,
             trial.candidate.architecture,
             self._with_inputs(trial.candidate.recipe).task,

@@ -13,7 +13,7 @@ from models.settings import Settings
 from models.supernets import supernets
 from models.task import Task
 from search.fidelity import fidelities
-from search.objectives import Constraint, Objective
+from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective
 from search.problems import SpecProblem, problem, shown
 from search.request.pretraining import pretraining_refusal
 from search.request.read import Draft
@@ -113,6 +113,34 @@ def _final_trainings_have_an_end(held: Held) -> Iterator[SpecProblem]:
             f"got {final.top} x {final.seeds}"
         )
         yield problem(message, "final")
+
+
+@_about("ensemble", "final")
+def _an_ensemble_chooses_among_several(held: Held) -> Iterator[SpecProblem]:
+    final = held.spec.final
+    if held.spec.ensemble is not None and final.top * final.seeds < 2:
+        message = (
+            "an ensemble is chosen among two final trainings at least, "
+            f"got {final.top} x {final.seeds} of final.top and final.seeds"
+        )
+        yield problem(message, "ensemble")
+
+
+@_about("ensemble", "objectives", "constraints", "force")
+def _an_ensemble_is_not_held_to_what_a_network_costs(held: Held) -> Iterator[SpecProblem]:
+    """It takes what all of its members take together."""
+    spec = held.spec
+    if spec.ensemble is None or spec.force:
+        return
+    costs = (*COST_METRICS, *MEASURED_METRICS)
+    asked = [o.metric for o in spec.objectives] + [limit.metric for limit in spec.constraints]
+    if named := [name for name in dict.fromkeys(asked) if name in costs]:
+        message = (
+            f"an ensemble takes the {', '.join(named)} of all its networks together, which the "
+            'search is asked to keep low or within limits; "force": true puts one together all '
+            "the same, to be handed out where it keeps every limit"
+        )
+        yield problem(message, "ensemble")
 
 
 @_about("resources")

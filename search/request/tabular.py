@@ -78,6 +78,8 @@ class Tabular:
                 yield problem("a table has no networks to score", "strategy", "proxies")
         if draft.has("proxies") and spec.proxies:
             yield problem("a table has no networks to score", "proxies")
+        if draft.has("ensemble") and spec.ensemble is not None:
+            yield problem("a table has no networks to put together", "ensemble")
         if draft.has("baselines") and spec.baselines:
             yield problem("a table has no networks to train", "baselines")
 

@@ -146,6 +146,8 @@ class Trained:
             yield from other_tasks_problems(draft.spec.training, self.task)
             yield from token_problems(draft.spec.training, self.task)
             yield from ignored_problems(draft.spec.training, self.task)
+        if draft.has("ensemble", "final", "training"):
+            yield from ensemble_problems(draft.spec)
         if draft.has("objectives"):
             yield from objective_problems(draft.spec, self.dataset, self.task)
         if draft.has("constraints"):
@@ -343,6 +345,18 @@ def fold_problems(spec: SearchSpec, dataset: DatasetFacts) -> Iterator[SpecProbl
             "without the option validation, is needed"
         )
         yield problem(message, "strategy", "name")
+
+
+def ensemble_problems(spec: SearchSpec) -> Iterator[SpecProblem]:
+    """Its members are chosen on validation, which final trainings keep, or have kept at first."""
+    stops = as_domain(spec.training.early_stopping).values()
+    patience = list(stops) if spec.final.patience is None else [spec.final.patience]
+    if spec.ensemble is not None and spec.final.data == "train+val" and 0 in patience:
+        message = (
+            "an ensemble is chosen by validation scores, which final trainings on train+val have "
+            "where they end early alone; final.patience above 0 or final.data train is needed"
+        )
+        yield problem(message, "ensemble")
 
 
 def objective_problems(

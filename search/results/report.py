@@ -21,6 +21,7 @@ from search.objectives import (
     fitness,
 )
 from search.results.comparison import best_so_far, paired_difference
+from search.results.ensemble import handed_out, of_ensemble
 from search.spec import SearchSpec
 from search.trial import Trial, TrialState
 
@@ -37,7 +38,7 @@ def best(
     `final_metrics` is None until a final run of the candidate has completed. Candidates with final
     runs come first, by the mean of their final validation scores; the others follow by search
     score, and so do all where the final runs keep no validation split (`train+val` without early
-    stopping).
+    stopping). Before all of them comes an ensemble that is better than its members alone.
     """
     finals = final_runs(trials)
     candidates = eligible(spec, trials)
@@ -48,14 +49,26 @@ def best(
         score = validation_fitness(finals.get(trial.number, ()), spec.objectives)
         return score is not None, score or ()
 
-    return [
+    def judged(trial: Trial, runs: Sequence[Trial]) -> dict[str, Any]:
+        return {
+            "final_metrics": spread(runs),
+            "baseline": None if floor is None else dict(floor),
+            "verdict": _verdict(spec, trial, runs, floor or {}),
+        }
+
+    together = handed_out(spec, trials)
+    first = (
+        []
+        if together is None
+        else [{**of_ensemble(together, trials), **judged(together, [together])}]
+    )
+    return first + [
         {
             "trial": trial.number,
             "architecture": trial.candidate.architecture.to_json(),
             "search_metrics": dict(trial.metrics),
-            "final_metrics": spread(finals.get(trial.number, ())),
-            "baseline": None if floor is None else dict(floor),
-            "verdict": _verdict(spec, trial, finals.get(trial.number, ()), floor or {}),
+            "ensemble": None,
+            **judged(trial, finals.get(trial.number, ())),
         }
         for trial in sorted(shown, key=final_score, reverse=True)
     ]

@@ -83,7 +83,8 @@ class ClientControl:
         requests = self._keeper.requests
         spec = requests.spec
         seconds = math.inf if spec.budget.seconds is None else spec.budget.seconds
-        publishing = min(spec.final.top * PUBLISHING_SECONDS, seconds / 4)
+        bundles = spec.final.top + (spec.ensemble is not None)
+        publishing = min(bundles * PUBLISHING_SECONDS, seconds / 4)
         if SIMPLE in spec.baselines:
             publishing += min(SIMPLE_SECONDS, seconds / 10)
         return Orders(

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from models import checkpoint
-from models.checkpoint import CheckpointError
+from models.checkpoint import Checkpoint, CheckpointError
 from models.datasets import Dataset
+from models.ensemble import Ensemble, Member, chosen_in
 from models.exporters.bundle import BundleError, BundleReport, publish_bundle
 from models.storage import StoredFile
+from search.results.ensemble import handed_out
 from search.results.report import best, choose_final, final_runs, spread
 from search.spec import SearchSpec
 from search.trial import Failure, FailureKind, Trial
@@ -39,7 +41,8 @@ class Publisher:
 
     def publish(self, trials: Sequence[Trial]) -> str | None:
         """One bundle for each candidate that was retrained: of the final run with the best
-        validation score, and of the next one where a bundle does not hold what it promised.
+        validation score, and of the next one where a bundle does not hold what it promised. One of
+        the ensemble, where it is better than each of them.
 
         Returns why there is no bundle at all, None where there is one.
 
@@ -57,6 +60,9 @@ class Publisher:
             if stored is not None:
                 final, path = stored
                 published[final.number] = path
+        together = handed_out(self._spec, trials)
+        if together is not None and together.number not in published:
+            published |= self._publish_ensemble(together, reasons)
         if published:
             return None
         return "; ".join(reasons) or "no final training completed"
@@ -66,19 +72,57 @@ class Publisher:
         ranked = [item["trial"] for item in best(self._spec, trials)]
         return [number for number in ranked if number in runs]
 
+    def _publish_ensemble(self, trial: Trial, reasons: list[str]) -> dict[int, str]:
+        """Its path by its number; empty where its bundle does not hold what it promised."""
+        path = self._path(trial)
+        try:
+            stored = self._write_ensemble(path, trial)
+        except (BundleError, CheckpointError, FileNotFoundError) as error:
+            self._refuse(trial, f"ensemble {trial.number}", error, reasons)
+            return {}
+        self._ledger.publish(trial.number, trial.number, path, stored)
+        return {trial.number: path}
+
+    def _write_ensemble(self, path: str, trial: Trial) -> StoredFile:
+        assert trial.derived is not None  # noqa: S101 - for the type checker
+        chosen = chosen_in(trial.derived)
+        ensemble = Ensemble(tuple(Member(one, self._weights(one.trial)) for one in chosen))
+        report = BundleReport(
+            search_id=self._claim.search_id,
+            search_name=self._search_name,
+            trial=trial.number,
+            final_trial=trial.number,
+            seed=trial.seed,
+            metrics=trial.metrics,
+            search_metrics={},
+            final_metrics={},
+            errors_in=self._spec.errors_in,
+            objective=self._spec.objectives[0].metric,
+        )
+        return publish_bundle(f"{self._store_url}/{path}", ensemble, self._dataset, report)
+
+    def _path(self, trial: Trial) -> str:
+        return f"artifacts/{self._claim.search_id}/{trial.number}-{self._claim.token}.zip"
+
+    def _weights(self, final: int) -> Checkpoint:
+        folder = checkpoints_url(self._store_url, self._claim.search_id)
+        return checkpoint.load(f"{folder}/{final}.safetensors")
+
+    def _refuse(self, trial: Trial, what: str, error: Exception, reasons: list[str]) -> None:
+        log.warning("no bundle of %s: %s", what, error)
+        reasons.append(f"{what}: {error}")
+        self._ledger.refuse(trial.number, Failure(FailureKind.BUNDLE, str(error)))
+
     def _publish_one(
         self, candidate: Trial, finals: Sequence[Trial], reasons: list[str]
     ) -> tuple[Trial, str] | None:
         left = list(finals)
         while (final := choose_final(self._spec, left)) is not None:
-            path = f"artifacts/{self._claim.search_id}/{final.number}-{self._claim.token}.zip"
+            path = self._path(final)
             try:
                 stored = self._write(path, candidate, final, finals)
             except (BundleError, CheckpointError, FileNotFoundError) as error:
-                reason = f"final trial {final.number}: {error}"
-                log.warning("no bundle of %s", reason)
-                reasons.append(reason)
-                self._ledger.refuse(final.number, Failure(FailureKind.BUNDLE, str(error)))
+                self._refuse(final, f"final trial {final.number}", error, reasons)
                 left.remove(final)
                 finals = tuple(left)
             else:
@@ -89,7 +133,6 @@ class Publisher:
     def _write(
         self, path: str, candidate: Trial, final: Trial, finals: Sequence[Trial]
     ) -> StoredFile:
-        folder = checkpoints_url(self._store_url, self._claim.search_id)
         report = BundleReport(
             search_id=self._claim.search_id,
             search_name=self._search_name,
@@ -104,7 +147,7 @@ class Publisher:
         )
         return publish_bundle(
             f"{self._store_url}/{path}",
-            checkpoint.load(f"{folder}/{final.number}.safetensors"),
+            self._weights(final.number),
             self._dataset,
             report,
         )

@@ -192,7 +192,8 @@ class TrialRepository:
         ).all()
 
     def finals(self) -> Sequence[Trial]:
-        kinds = kinds_where(lambda kind: kind.retrains)
+        """Trials whose models may be handed out, an ensemble of others among them."""
+        kinds = kinds_where(lambda kind: kind.retrains or kind.combines)
         query = self._all().where(Trial.kind.in_(kinds)).order_by(Trial.number)
         return self._session.scalars(query).all()
 

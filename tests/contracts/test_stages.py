@@ -18,7 +18,7 @@ from tests.search.support.spaces import letters, spec_of
 
 def test_stages_come_in_the_order_that_they_state() -> None:
     order = stages_in_order()
-    assert [stage.phase for stage in order] == ["searching", "baseline", "final"]
+    assert [stage.phase for stage in order] == ["searching", "baseline", "final", "ensemble"]
     for index, stage in enumerate(order):
         assert {stages[name] for name in stage.after} <= set(order[:index])
 
@@ -54,7 +54,8 @@ def test_the_kinds_are_known_without_torch() -> None:
 def test_a_stage_starts_as_many_trials_as_it_says(stage: type) -> None:
     space, journal = letters(3), MemoryJournal()
     words = [f"{a}{b}{c}" for a in "abc" for b in "abc" for c in "abc"]
-    spec = spec_of(4, baseline="random", baselines=["mlp-100"], final=Final(top=2, seeds=3))
+    asked = {"baseline": "random", "baselines": ["mlp-100"], "ensemble": {"size": 4}}
+    spec = spec_of(4, final=Final(top=2, seeds=3), **asked)
     finish(started(space, Listed(candidates(space, *words)), spec, journal))
     begun = Counter(e.trial.kind for e in journal.events if isinstance(e, TrialStarted))
     assert sum(begun[kind] for kind in stage.kinds) == stage.counts(spec, space.size)

@@ -14,10 +14,12 @@ from models.architecture import Architecture
 from models.recipe import Recipe
 from search.engine.stages.baseline import BASELINE
 from search.engine.stages.candidates import CANDIDATE, SUPERNET
+from search.engine.stages.ensemble import ENSEMBLE
 from search.engine.stages.finals import FINAL
 from search.trial import (
     OUTCOME,
     Candidate,
+    EnsembleProposal,
     Failure,
     FailureKind,
     Proposal,
@@ -36,6 +38,7 @@ PROPOSALS: dict[TrialKind, Proposal] = {
     SUPERNET: SupernetProposal("darts", {"order": 2, "seed": 0}),
     FINAL: PROPOSED,
     BASELINE: PROPOSED,
+    ENSEMBLE: EnsembleProposal((4, 5, 6), 5),
 }
 RESULT: dict[str, Any] = {
     "metrics": {"val_accuracy": 0.1 + 0.2, "parameters": 1234.0},
@@ -53,12 +56,12 @@ OUTCOMES: dict[TrialState, dict[str, Any]] = {
 
 
 def trial(kind: TrialKind, state: TrialState) -> Trial:
-    is_supernet = kind is SUPERNET
+    derives = kind in (SUPERNET, ENSEMBLE)
     asked: dict[str, Any] = {
         FINAL: {"source": 4, "seed": 1},
         CANDIDATE: {"origin": "proxy:synflow"},
     }.get(kind, {})
-    derived = {"derived": ARCHITECTURE} if is_supernet and state is TrialState.COMPLETED else {}
+    derived = {"derived": ARCHITECTURE} if derives and state is TrialState.COMPLETED else {}
     values: dict[str, Any] = asked | OUTCOMES[state] | derived
     return Trial(7, kind, PROPOSALS[kind], state, "a" * 64, "b" * 64, **values)
 

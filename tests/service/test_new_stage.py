@@ -16,7 +16,7 @@ def test_a_new_stage_is_a_new_file_and_a_field(tmp_path: Path, database_url: str
     )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])  # after the log of the API
-    assert found["stages"] == ["Candidates", "Baseline", "Finals", "Repeats"]
+    assert found["stages"] == ["Candidates", "Baseline", "Finals", "EnsembleStage", "Repeats"]
     assert found["phases"] == ["searching"] * 2 + ["final"] + ["repeating"] * 2
     assert found["trials"] == [
         ["candidate", "completed", 0],
@@ -30,4 +30,6 @@ def test_a_new_stage_is_a_new_file_and_a_field(tmp_path: Path, database_url: str
     assert found["failed"] is None and found["resumed"] == [True] * 10
     assert found["replayed"] == [True, 5] and found["to_workers"] is True
     assert found["listed"] == [[3, "repeat", found["best"]], [4, "repeat", found["best"]]]
-    assert "'baseline', 'candidate', 'final', 'repeat' or 'supernet'" in found["refused"]
+    assert (
+        "'baseline', 'candidate', 'ensemble', 'final', 'repeat' or 'supernet'" in found["refused"]
+    )

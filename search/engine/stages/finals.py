@@ -13,7 +13,7 @@ from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.stage import Given, Stage, Stages, stages
 from search.engine.stages.baseline import Baseline
 from search.engine.stages.candidates import Candidates
-from search.trial import Candidate, Trial, TrialState
+from search.trial import Candidate, FailureKind, Trial, TrialState
 from search.trial_kind import TrialKind, registered
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Finals(Stage):
         self._settings, self._seed = given.spec.final, given.spec.seed
         self._candidates, self._baseline = earlier[Candidates], earlier[Baseline]
         self._networks = given.networks_per_trial
-        self._started = self._completed = 0
+        self._started = 0
+        self._trained: list[Trial] = []
         self._is_stopped = False
         self._reasons = Tally()
 
@@ -53,7 +54,7 @@ class Finals(Stage):
 
     @property
     def has_enough(self) -> bool:
-        return self._completed > 0
+        return bool(self._trained)
 
     @property
     def trial_seconds(self) -> float:
@@ -61,6 +62,15 @@ class Finals(Stage):
 
     def seconds_left(self, lanes: int) -> float:
         return math.ceil(len(self._costs) / lanes) * self.trial_seconds
+
+    @property
+    def of_best(self) -> list[Trial]:
+        """Those runs of the best candidates that were trained to their end, in their order."""
+        best = {trial.number for trial in self._candidates.best}
+        return sorted(
+            (trial for trial in self._trained if trial.source in best),
+            key=lambda trial: trial.number,
+        )
 
     @property
     def _costs(self) -> list[float]:
@@ -82,7 +92,7 @@ class Finals(Stage):
     @property
     def reason(self) -> str | None:
         """Nothing to retrain is for the candidates to say."""
-        if self._completed or not self._started:
+        if self._trained or not self._started:
             return None
         return f"no final training completed, most often {self._reasons}"
 
@@ -131,6 +141,8 @@ class Finals(Stage):
         if isinstance(event, TrialStarted):
             self._started += 1
             return
-        self._completed += event.trial.state is TrialState.COMPLETED
-        if (failure := event.trial.failure) is not None:
+        failure = event.trial.failure
+        if failure is None or failure.kind is FailureKind.BUNDLE:  # found out long after the stage
+            self._trained.append(event.trial)
+        if failure is not None:
             self._reasons.add(f"{failure.kind.value}: {failure.message}")

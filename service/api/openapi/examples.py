@@ -97,6 +97,7 @@ _TRIAL: dict[str, Any] = {
     "recipe_key": "1b9e2f4c6d8a0b3c5e7f9a1b2c4d6e8f0a2b4c6d8e0f1a3b5c7d9e1f2a4b6c8d",
     "weights_from": None,
     "supernet": None,
+    "ensemble": None,
     "derived": None,
     "metrics": {"val_accuracy": 0.9805, "val_loss": 0.071, "parameters": 20842},
     "fitness": [0.9805],
@@ -129,6 +130,7 @@ _BEST: dict[str, Any] = {
             "trial": 9,
             "architecture": _ARCHITECTURE,
             "search_metrics": {"val_accuracy": 0.9805, "parameters": 20842},
+            "ensemble": None,
             "final_metrics": {
                 "val_accuracy": {"mean": 0.9862, "std": 0.0021, "seeds": 3},
                 "test_accuracy": {"mean": 0.9833, "std": 0.0026, "seeds": 3},
@@ -172,6 +174,19 @@ _REPORT: dict[str, Any] = {
     "rank_correlations": {"synflow": {"spearman": 0.71, "kendall": 0.53, "trials": 30}},
     "reliability": {
         "val_accuracy": {"candidates": 3, "spearman": 0.5, "noise": 0.0021, "spread": 0.0034}
+    },
+    "ensemble": {
+        "trial": 69,
+        "finals": 9,
+        "left_out": 0,
+        "members": [
+            {"trial": 61, "candidate": 9, "share": 0.6},
+            {"trial": 64, "candidate": 4, "share": 0.4},
+        ],
+        "single": 61,
+        "scores": [{"metric": "val_accuracy", "ensemble": 0.9944, "single": 0.9889}],
+        "is_handed_out": True,
+        "failure": None,
     },
     "families": [
         {"family": "cnn_cell", "trials": 19, "seconds": 84.2, "best": {"val_accuracy": 0.9805}},

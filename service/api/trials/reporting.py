@@ -39,6 +39,7 @@ class _Material:
     scored: list[tuple[dict[str, float], tuple[float, ...]]]
     floor: dict[str, float] | None
     of_families: list[FamilyTrial]
+    ensemble: Document | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class Reports:
 
     def _read(self, tenant_id: str, search_id: str) -> _Material:
         from search.request.read import stored_spec
+        from search.results.ensemble import told
         from search.results.importance import thinned
         from search.results.report import final_runs
         from service.sql.trial_rows import trial_of
@@ -170,7 +172,8 @@ class Reports:
             ]
             results = [trial_of(row) for row in trials.of_numbers(thinned(numbers))]
             # A preset that the strategy had trained was answered from there, and so are its finals.
-            runs = final_runs([trial_of(row) for row in trials.finals()])
+            handed_out = [trial_of(row) for row in trials.finals()]
+            runs = final_runs(handed_out)
             chosen = [trial_of(row) for row in trials.of_numbers(list(runs))]
             retrained = [(trial, runs[trial.number]) for trial in chosen if trial.kind.competes]
             rows = trials.of_numbers(list(presets))
@@ -188,6 +191,7 @@ class Reports:
                 trials.results(),
                 search.floor,
                 trials.of_families() if len(spec.families) > 1 else [],
+                told(spec, handed_out),
             )
 
 
@@ -234,6 +238,7 @@ def _report(material: _Material, lookup: Lookup) -> Document:
         ),
         "rank_correlations": rank_correlations(material.scored),
         "reliability": _reliability(spec, material.retrained),
+        "ensemble": material.ensemble,
         "families": by_family(
             spec.objectives, spec.families if len(spec.families) > 1 else (), material.of_families
         ),

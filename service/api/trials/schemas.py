@@ -43,19 +43,31 @@ class SupernetRead(BaseModel):
     settings: dict[str, Any]
 
 
+class EnsembleProposalRead(BaseModel):
+    finals: list[int] = Field(description="the final trials that its members are chosen from")
+    size: int = Field(description="how often one is picked, at most", ge=2)
+
+
 class TrialRead(BaseModel):
     number: int = Field(description="counts from 0 in the order of asking", ge=0)
     kind: KindName
     state: TrialState
-    architecture: ArchitectureRead | None = Field(description="null for a supernet")
+    architecture: ArchitectureRead | None = Field(
+        description="null for a supernet and for an ensemble"
+    )
     architecture_key: str = Field(description="the same for isomorphic architectures")
-    recipe: dict[str, Any] | None = Field(description="how it is trained; null for a supernet")
+    recipe: dict[str, Any] | None = Field(
+        description="how it is trained; null for a supernet and for an ensemble"
+    )
     recipe_key: str = Field(description="the same for equal recipes")
     weights_from: int | None = Field(
         description="the supernet trial whose weights its training begins with; null: from scratch"
     )
     supernet: SupernetRead | None = Field(description="null for all other trials")
-    derived: ArchitectureRead | None = Field(description="what a supernet led to; else null")
+    ensemble: EnsembleProposalRead | None = Field(description="null for all other trials")
+    derived: ArchitectureRead | None = Field(
+        description="what a supernet led to, or the members of an ensemble; else null"
+    )
     metrics: dict[str, float] = Field(description="its result; empty without one")
     fitness: list[float] | None = Field(
         description="one value an objective, bigger is better; null without a usable result"
@@ -132,10 +144,25 @@ class Spread(BaseModel):
     seeds: int = Field(ge=1)
 
 
+class MemberRead(BaseModel):
+    """Of an ensemble."""
+
+    trial: int = Field(description="the final trial whose weights it has", ge=0)
+    candidate: int = Field(description="that was retrained there", ge=0)
+    share: float = Field(description="of the answer; all have 1 together", gt=0, le=1)
+
+
 class BestItem(BaseModel):
-    trial: int = Field(description="number of the candidate", ge=0)
-    architecture: ArchitectureRead
-    search_metrics: dict[str, float] = Field(description="as the strategy saw them")
+    trial: int = Field(description="number of the candidate, or of the ensemble", ge=0)
+    architecture: ArchitectureRead = Field(
+        description="of an ensemble those of its members, each with its trial and its picks"
+    )
+    search_metrics: dict[str, float] = Field(
+        description="as the strategy saw them; empty for an ensemble"
+    )
+    ensemble: list[MemberRead] | None = Field(
+        description="the members of an ensemble, the best alone first; null for one network"
+    )
     final_metrics: dict[str, Spread] | None = Field(
         description="after retraining, test metrics included; null before that"
     )
@@ -320,6 +347,31 @@ class SimpleRead(BaseModel):
     failure: str | None = Field(description="why it has no result; null: it has")
 
 
+class EnsembleScore(BaseModel):
+    """On validation, by which the members were chosen."""
+
+    metric: str
+    ensemble: float | None = Field(description="null: it has failed")
+    single: float | None = Field(description="of the best member alone; null: it has failed")
+
+
+class EnsembleReport(BaseModel):
+    """Final trainings that became one model, or did not."""
+
+    trial: int
+    finals: int = Field(description="trainings that its members were chosen from", ge=0)
+    left_out: int = Field(
+        description="of those, whose networks see samples or values otherwise than the best", ge=0
+    )
+    members: list[MemberRead] = Field(description="the best alone first; empty: it has failed")
+    single: int | None = Field(description="the final trial of the first member")
+    scores: list[EnsembleScore] = Field(description="one item an objective")
+    is_handed_out: bool = Field(
+        description="whether it is the first of the best: several members, and no limit broken"
+    )
+    failure: str | None = Field(description="why there is none; null: there is")
+
+
 class FamilyReport(BaseModel):
     """What one of several families reached, and for how many seconds."""
 
@@ -347,6 +399,9 @@ class ReportRead(BaseModel):
     reliability: dict[str, Reliability] = Field(
         description="by objective on validation; empty before a final run has completed, and where "
         "none keeps a validation split"
+    )
+    ensemble: EnsembleReport | None = Field(
+        description="null before its end, and where none was asked for"
     )
     families: list[FamilyReport] = Field(description="empty where the space is of one family")
     supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")

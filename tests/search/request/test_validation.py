@@ -53,6 +53,25 @@ from tests.search.support.bodies import FULL, MINIMAL, problems
             "darts shares weights between networks of one family, the space here has cnn_cell, "
             "transformer; name one as space: cnn_cell, transformer",
         ),
+        ({"ensemble": {"size": 1}}, "/ensemble/size", "must be greater than or equal to 2, got 1"),
+        (
+            {"ensemble": {}, "final": {"top": 1, "seeds": 1}},
+            "/ensemble",
+            "an ensemble is chosen among two final trainings at least, got 1 x 1",
+        ),
+        (
+            {"ensemble": {}, "constraints": [{"metric": "latency_ms", "max": 2}]},
+            "/ensemble",
+            "an ensemble takes the latency_ms of all its networks together",
+        ),
+        (
+            {
+                "ensemble": {},
+                "final": {"data": "train+val", "patience": 0},
+            },
+            "/ensemble",
+            "an ensemble is chosen by validation scores, which final trainings on train+val have",
+        ),
         ({"space": 3}, "/space", "must be an object, got 3"),
         ({"space": None}, "/space", "must be an object, got null"),
         (

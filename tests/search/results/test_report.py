@@ -74,6 +74,7 @@ def test_before_the_end_the_best_so_far_has_no_final_metrics() -> None:
         "trial": 1,
         "architecture": trials[1].candidate.architecture.to_json(),
         "search_metrics": {"val_accuracy": 0.9},
+        "ensemble": None,
         "final_metrics": None,
         "baseline": None,
         "verdict": None,

@@ -130,6 +130,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
         "rank_correlations": {},
         "reliability": {},
         "families": [],
+        "ensemble": None,
         "supernets": [],
     }
     problem(client.get(f"/v1/searches/{search_id[:-1]}/report"), 404)

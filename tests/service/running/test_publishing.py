@@ -5,28 +5,36 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from models.checkpoint import load
 from models.datasets.reference import load_dataset
+from models.ensemble import chosen_in
+from nasmith.commands.reports import _ensemble_lines
 from search.engine.journal import StaleOwnerError
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.engine.stages.ensemble import ENSEMBLE
 from search.engine.stages.finals import FINAL
 from search.evaluators.train import TrainEvaluator
 from search.request.resolve import resolve
 from search.trial import Trial
+from service.api.trials.ranking import best_items
+from service.api.trials.reporting import Reports
 from service.running.publishing import Publisher
+from service.sql.artifacts import ArtifactRepository
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
 from service.sql.ledger import Ledger
 from service.sql.queue import Queue
 from service.sql.states import SearchState
-from service.sql.tables import Artifact, Event
+from service.sql.tables import Artifact, Event, Search
 from service.sql.tables import Trial as TrialRow
+from service.sql.trials import TrialRepository
 from service.store.layout import checkpoints_url
 from service.store.leftovers import Leftovers
 from service.store.store import Store
@@ -39,6 +47,14 @@ BODY = {
     "strategy": {"name": "random"},
     "budget": {"trials": 2},
     "final": {"top": 1, "seeds": 2, "epochs": 2},
+}
+
+
+TOGETHER = {
+    "dataset": "diabetes",
+    "space": {"family": "mlp", "depth": 1, "width": 8},
+    "ensemble": {"size": 4},
+    "training": {"epochs": 2, "batch_size": 64},
 }
 
 
@@ -77,9 +93,14 @@ class Finished:
 
 
 @pytest.fixture
-def finished(database_url: str, tmp_path: Path) -> Iterator[Finished]:
+def body(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return BODY | getattr(request, "param", {})
+
+
+@pytest.fixture
+def finished(database_url: str, tmp_path: Path, body: dict[str, Any]) -> Iterator[Finished]:
     sessions = connect(database_url)
-    resolved = resolve(BODY)
+    resolved = resolve(body)
     add_search(sessions, spec=resolved.spec.to_json(), trials_total=2)
     claim = Queue(sessions).claim("me")
     assert claim is not None
@@ -95,7 +116,7 @@ def finished(database_url: str, tmp_path: Path) -> Iterator[Finished]:
         f"file://{store}",
         resolved.spec,
         "of a test",
-        load_dataset("digits"),
+        load_dataset(resolved.spec.dataset),
     )
     yield Finished(sessions, claim, store, run.trials, publisher)
     sessions.engine.dispose()
@@ -192,3 +213,64 @@ def test_what_is_left_behind_is_removed_and_what_is_published_stays(
     leftovers.remove_all()
     left = [path for path in finished.store.rglob("*") if path.is_file()]
     assert left == [finished.store / artifact.path]
+
+
+@pytest.mark.parametrize("body", [TOGETHER], indirect=True)
+@sqlite_alone
+def test_an_ensemble_is_published_beside_the_best_network(finished: Finished) -> None:
+    together = next(trial for trial in finished.trials if trial.kind is ENSEMBLE)
+    assert together.derived is not None
+    chosen = chosen_in(together.derived)
+    assert len(chosen) == 2, "of two seeds"
+    assert finished.publish() is None
+    published = {artifact.number: artifact for artifact in finished.artifacts()}
+    assert len(published) == 2 and together.number in published
+    store, artifact = Store(f"file://{finished.store}"), published[together.number]
+    with (
+        store.read_whole(artifact.path, artifact.sha256) as file,
+        zipfile.ZipFile(file) as bundle,
+    ):
+        metrics = json.loads(bundle.read("metrics.json"))
+    assert metrics["metrics"] == dict(together.metrics)
+    assert [member["trial"] for member in metrics["members"]] == [one.trial for one in chosen]
+    events = finished.events()
+    assert finished.publish() is None
+    assert finished.events() == events, "it is published once"
+
+    with finished.sessions.read() as session:
+        search = session.get_one(Search, finished.claim.search_id)
+        trials = TrialRepository(session, search.tenant_id, search.id)
+        first, second = best_items(search, trials)
+        bundles = ArtifactRepository(session, search.tenant_id).bundles(search.id)
+    assert (first["trial"], first["architecture"]["family"]) == (together.number, "ensemble")
+    assert [member["trial"] for member in first["ensemble"]] == [one.trial for one in chosen]
+    assert first["final_metrics"]["val_mse"]["mean"] == together.metrics["val_mse"]
+    assert second["ensemble"] is None and second["trial"] in bundles
+    assert bundles[together.number].number == together.number
+    assert bundles[second["trial"]].number in {one.trial for one in chosen}
+    report = Reports(finished.sessions, "").of(search.tenant_id, search.id)["ensemble"]
+    assert report["is_handed_out"] and report["single"] == chosen[0].trial
+    (score,) = report["scores"]
+    assert score["ensemble"] < score["single"], "errors are minimised"
+    assert next(iter(_ensemble_lines(report))).startswith("ensemble of 2 final trainings: ")
+
+
+@pytest.mark.parametrize("body", [TOGETHER], indirect=True)
+@sqlite_alone
+def test_an_ensemble_that_scores_otherwise_is_refused_and_the_network_stays(
+    finished: Finished,
+) -> None:
+    together = next(trial for trial in finished.trials if trial.kind is ENSEMBLE)
+    claimed = {**together.metrics, "test_mse": together.metrics["test_mse"] / 2}
+    known = _with_metrics(together, claimed)
+    finished.trials = [known if trial is together else trial for trial in finished.trials]
+    assert finished.publish() is None
+    assert together.number not in {artifact.number for artifact in finished.artifacts()}
+    with finished.sessions.read() as session:
+        row = session.get_one(TrialRow, (finished.claim.search_id, together.number))
+        search = session.get_one(Search, finished.claim.search_id)
+        items = best_items(search, TrialRepository(session, search.tenant_id, search.id))
+        report = Reports(finished.sessions, "").of(search.tenant_id, search.id)["ensemble"]
+    assert row.state == "failed" and row.failure is not None and row.failure["kind"] == "bundle"
+    assert [item["ensemble"] for item in items] == [None]
+    assert not report["is_handed_out"] and "test_mse" in report["failure"]

@@ -1,0 +1,44 @@
+"""What several networks say of a sample, as one answer in the form of theirs; also in a bundle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def mean_of_classes(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The logarithms of the mean of their class probabilities, which are logits again.
+
+    Shapes:
+        outputs: of each (..., classes) logits; shares: one each, above 0, 1 together
+        -> (..., classes)
+    """
+    pairs = zip(outputs, shares, strict=True)
+    parts = [functional.log_softmax(output, dim=-1) + math.log(share) for output, share in pairs]
+    return torch.logsumexp(torch.stack(parts), dim=0)
+
+
+def mean_of_labels(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The logits of the mean of their probabilities of each label.
+
+    Shapes:
+        outputs: of each (N, labels) logits; shares: as of `mean_of_classes` -> (N, labels)
+    """
+    logits, logs = torch.stack(list(outputs)), [math.log(share) for share in shares]
+    logarithms = torch.tensor(logs, dtype=logits.dtype, device=logits.device)[:, None, None]
+    has = torch.logsumexp(functional.logsigmoid(logits) + logarithms, dim=0)
+    return has - torch.logsumexp(functional.logsigmoid(-logits) + logarithms, dim=0)
+
+
+def mean_of_values(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The mean of the values as the networks were trained on them.
+
+    Shapes:
+        outputs: of each (N, values); shares: as of `mean_of_classes` -> (N, values)
+    """
+    parts = [share * output for output, share in zip(outputs, shares, strict=True)]
+    return torch.stack(parts).sum(dim=0)
