@@ -55,8 +55,9 @@ def read_csv(path: Path, options: Options) -> RawTable:
     Raises:
         FormatError: the first row looks like data, and `options.header` does not say what it is.
     """
-    meant = {*options.targets, options.text, options.time, options.series, *options.columns}
-    meant |= {options.split_column, options.group_column, *options.known_columns}
+    meant = {options.text, options.split_column, options.group_column}
+    meant |= {*options.targets, *options.time_columns, *options.series_columns}
+    meant |= {*options.columns, *options.known_columns}
     try:
         dialect, remarks = dialect_of(
             path,

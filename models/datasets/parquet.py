@@ -135,8 +135,9 @@ def _joined(name: str, column: Any, wanted: str | None) -> tuple[Texts, str]:
 
 def _named_columns(options: Options) -> set[str]:
     """Those that options give a meaning of their own, which an index may have as well."""
-    names = (options.time, options.series, options.text, options.split_column, options.group_column)
-    return {name for name in (*names, *options.targets) if name is not None}
+    names = {options.text, options.split_column, options.group_column} - {None}
+    names |= {*options.time_columns, *options.series_columns, *options.targets}
+    return {str(name) for name in names}
 
 
 def _with_named_index(table: Any, options: Options) -> Any:

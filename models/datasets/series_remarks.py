@@ -12,7 +12,8 @@ from models.datasets.formats import FormatError, Options
 from models.datasets.raw_table import FIRST_ROW, RawTable, shown
 from models.datasets.series_columns import Channels
 from models.datasets.series_rows import Rows, begins_of
-from models.datasets.times import in_words
+from models.datasets.steps import TOLERANCE
+from models.datasets.times import in_words, usual_step
 from models.remarks import Remark
 
 
@@ -34,7 +35,7 @@ def of_cells(
     their count.
 
     Raises:
-        FormatError: most cells of a column show no number.
+        FormatError: most cells of a column show no number, and rows are steps.
     """
     remarks, told = [], dict(channels.told)
     become = "are in no mean" if options.frequency else "their rows count as gaps"
@@ -44,10 +45,11 @@ def of_cells(
             continue
         kind, count = told[name].kind.value, len(numbers) - len(future)
         row, text = int(bad[0]) + FIRST_ROW, shown(table.texts[name][int(bad[0])].as_py())
-        if 2 * len(bad) > count:
+        if 2 * len(bad) > count and not options.frequency:
             raise FormatError(
                 f"row {row}, column {name!r}: {text} is no {kind}, as most cells of the column; "
-                "options.columns leaves one out by ignore"
+                "options.columns leaves one out by ignore, options.frequency takes the mean of "
+                "what the rows of a step show"
             )
         message = (
             f"{len(bad)} of {count} cells of {name!r} show no {kind}, and {become}; the "
@@ -102,15 +104,44 @@ def of_times(rows: Rows, time: str, crossing: int) -> list[Remark]:
     return remarks
 
 
+def of_windows(lost: int, kept: int) -> Iterator[Remark]:
+    """Windows that hold a cell without a value, beside those that cross a gap."""
+    if lost > 0:
+        message = f"{lost} windows hold a cell without a value and are left out, {kept} are left"
+        yield Remark("windows_left_out", message, None, lost)
+
+
+def of_other_steps(rows: Rows, options: Options) -> Iterator[Remark]:
+    """Series whose rows are other steps apart than those of most."""
+    at = rows.times.values if rows.origin is not None else rows.times.values[rows.order]
+    parts = np.split(at, np.cumsum(rows.lengths)[:-1])
+    own = [usual_step(part, begins_of([len(part)])) for part in parts]
+    known = {step for step in own if step is not None}
+    usual = rows.step or max(known, key=own.count, default=0.0)
+    other = [
+        f"{name[:40]!r} ({in_words(step, rows.times.unit)})"
+        for name, step in zip(rows.names, own, strict=True)
+        if step is not None and abs(step - usual) > TOLERANCE * usual
+    ]
+    if other:
+        more = " and others" if len(other) > 5 else ""
+        message = (
+            f"{len(other)} series have other steps than {in_words(usual, rows.times.unit)}: "
+            f"{', '.join(other[:5])}{more}; options.frequency brings all to one"
+        )
+        yield Remark("other_steps", message, ", ".join(options.series_columns), len(other))
+
+
 def of_series(rows: Rows, options: Options, short: Sequence[int]) -> list[Remark]:
-    if not options.series:
+    if not (columns := options.series_columns):
         return []
+    where = ", ".join(columns)
     kept = len(rows.names) - len(short)
-    message = f"{kept} series, told apart by {options.series!r}; each is split by time"
-    remarks = [Remark("several_series", message, options.series, kept)]
+    message = f"{kept} series, told apart by {where!r}; each is split by time"
+    remarks = [Remark("several_series", message, where, kept)]
     if short:
         first = ", ".join(repr(rows.names[place][:40]) for place in short[:5])
         message = f"{len(short)} series are too short for a window in each split: {first}"
         message += " and others, left out" if len(short) > 5 else ", left out"
-        remarks.append(Remark("short_series", message, options.series, len(short)))
+        remarks.append(Remark("short_series", message, where, len(short)))
     return remarks

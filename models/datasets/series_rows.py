@@ -21,6 +21,9 @@ from models.datasets.times import (
     usual_step,
 )
 
+BETWEEN = "\x1f"
+"""Between the names of one series in several columns: the sign of ASCII for it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
@@ -70,14 +73,16 @@ def rows_of(table: RawTable, options: Options, time: str) -> Rows:
     are_dates = options.columns.get(time) == "date"
     times = read_times(time, table.texts[time], table.decimal, are_dates=are_dates)
     names, groups = [""], [np.arange(table.rows)]
-    if options.series:
-        ids = np.array(table.texts[options.series].to_pylist(), dtype=object)
-        if "" in ids:
-            row = int(np.flatnonzero(ids == "")[0]) + FIRST_ROW
-            raise FormatError(f"row {row}, column {options.series!r}: the series is missing")
+    if columns := options.series_columns:
+        cells = [table.texts[name].to_pylist() for name in columns]
+        for name, texts in zip(columns, cells, strict=True):
+            if "" in texts:
+                row = texts.index("") + FIRST_ROW
+                raise FormatError(f"row {row}, column {name!r}: the series is missing")
+        ids = np.array([BETWEEN.join(parts) for parts in zip(*cells, strict=True)], dtype=object)
         found, places = np.unique(ids, return_inverse=True)
         by_series = np.argsort(places, kind="stable")
-        names = found.tolist()
+        names = [name.replace(BETWEEN, ", ") for name in found.tolist()]
         groups = np.split(by_series, np.cumsum(np.bincount(places))[:-1])
     order, *counts = ascending(
         time,

@@ -96,6 +96,24 @@ def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datet
     return date + fraction_of(text) - offset
 
 
+def joined(cells: Sequence[str]) -> str:
+    """A time that stands in several cells, as one text: a date, or year, month and day; behind it a
+    clock, the number of an hour (24 ends the day), or of hour, minute and second.
+    """
+    cells = [re.sub(r"^(\d+)\.0+$", r"\1", cell.strip()) for cell in cells]
+    date, clock = cells[0], cells[1:]
+    if re.fullmatch(r"\d{4}", date) and ":" not in cells[1]:
+        month, day, clock = cells[1], (cells[2:3] or ["1"])[0], cells[3:]
+        is_number = month.isdecimal()
+        date = f"{date}-{month:0>2}-{day:0>2}" if is_number else f"{day} {month} {date}"
+    if len(clock) == 1 and clock[0].isdecimal():
+        digits = clock[0] if len(clock[0]) < 3 else clock[0].zfill(4)
+        clock = [digits[:2], digits[2:4] or "00", *([digits[4:]] if digits[4:] else [])]
+    if not all(clock):
+        return ""
+    return " ".join([date, ":".join(f"{part:0>2}" for part in clock)] if clock else [date])
+
+
 def beginning_of(text: str) -> str:
     """Of an interval, as 00:00 - 01:00 with a date before, or two instants, the first; any other
     text as it is.

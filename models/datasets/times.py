@@ -356,14 +356,16 @@ def _are_put_back(instants: NDArray[np.datetime64]) -> bool:
 
 
 def _refuse(name: str, before: int, row: int, texts: Texts, *, is_same: bool) -> None:
+    apart = "options.series names the column, or columns, that tell several series apart"
     if is_same:
         row, before = max(row, before), min(row, before)
         raise ValueError(
             f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is in row "
-            f"{before + FIRST_ROW} too; options.series names the column that tells several "
-            "series apart, options.frequency takes the mean of what is of one step"
+            f"{before + FIRST_ROW} too; {apart}, options.frequency takes the mean of what is of "
+            "one step"
         )
     raise ValueError(
         f"row {row + FIRST_ROW}, column {name!r}: {texts[row].as_py()} is not later than "
-        f"{texts[before].as_py()} in row {before + FIRST_ROW}"
+        f"{texts[before].as_py()} in row {before + FIRST_ROW}; rows stand in the order of their "
+        f"times, {apart}"
     )

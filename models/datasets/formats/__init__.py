@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -74,11 +74,18 @@ class Options(Settings):
         None, description="the column, or columns, to predict", max_length=1000
     )
     text: str | None = Field(None, max_length=1000, description="the column with the text")
-    time: str | None = Field(None, max_length=1000, description="the column with the time")
-    series: str | None = Field(
+    time: str | Items[str] | None = Field(
         None,
+        min_length=1,
         max_length=1000,
-        description="the column that tells several series of one file apart",
+        description="the column with the time, or those of its parts: date and clock or hour; "
+        "year, month, day, hour, minute and second, as far as there are any",
+    )
+    series: str | Items[str] | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="the column, or columns, that tell several series of one file apart",
     )
     window: int | None = Field(
         None, ge=1, le=100_000, description="time steps or tokens that a network sees"
@@ -251,13 +258,25 @@ class Options(Settings):
     @property
     def known_columns(self) -> tuple[str, ...]:
         """Those known in advance, `calendar` among them."""
-        names = (self.known,) if isinstance(self.known, str) else self.known or ()
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(_names(self.known)))
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        return _names(self.time)
+
+    @property
+    def series_columns(self) -> tuple[str, ...]:
+        """Those that tell series apart."""
+        return _names(self.series)
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The target columns; none where the option was left out."""
-        return (self.target,) if isinstance(self.target, str) else tuple(self.target or ())
+        return _names(self.target)
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 @dataclass(frozen=True, slots=True)

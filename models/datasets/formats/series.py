@@ -23,9 +23,18 @@ from models.datasets.series_columns import (
     of_constant_in_train,
     read_channels,
 )
-from models.datasets.series_remarks import of_cells, of_future, of_grid, of_series, of_times
+from models.datasets.series_remarks import (
+    of_cells,
+    of_future,
+    of_grid,
+    of_other_steps,
+    of_series,
+    of_times,
+    of_windows,
+)
 from models.datasets.series_rows import Rows, merged, resampled, rows_of
 from models.datasets.steps import calendar_of, cycles_of, leads
+from models.datasets.time_columns import parts_of_time, with_time
 from models.datasets.times import in_words
 from models.remarks import Column, Kind, Remark, Role
 
@@ -53,16 +62,18 @@ class Series:
                 raise FormatError("is required: a number of time steps", name)
         assert options.window is not None and options.horizon is not None  # noqa: S101 - above
         table = read_table(upload.path, options)
-        (time,) = chosen(table.texts, (options.time,) if options.time else (), "time")
+        times = chosen(table.texts, options.time_columns, "time")
         targets = chosen(table.texts, options.targets, "target")
-        if time in targets:
-            raise FormatError(f"{time!r} is the time, which cannot be forecast", "target")
-        _check_columns(table, options, time, targets)
-        others = [time, *([options.series] if options.series else [])]
+        if named := set(times) & set(targets):
+            raise FormatError(f"{named.pop()!r} is the time, which cannot be forecast", "target")
+        _check_columns(table, options, times, targets)
+        others = [*times, *options.series_columns]
         columns = [name for name in table.texts if name not in others]
         channels = read_channels(table, options, columns, targets)
+        table, time = with_time(table, times)
         found = _steps_of(table, options, time, channels, targets)
         found = _learnable(found)
+        _check_windows(found)
         cycles, calendar = _calendar(found.rows, options)
         _check_size(found, cycles)
         dataset = series.forecasting(
@@ -83,8 +94,11 @@ class Series:
         )
         rows, windows = found.rows, found.windows(found.whole)
         remarks = [*table.remarks, *found.remarks]
-        remarks += of_times(rows, time, found.windows(rows.follows).crossing)
-        remarks += of_series(rows, options, windows.short)
+        gaps = found.windows(rows.follows)
+        remarks += of_times(rows, time, gaps.crossing)
+        kept = sum(map(len, windows.starts))
+        remarks += of_windows(sum(map(len, gaps.starts)) - kept, kept)
+        remarks += [*of_series(rows, options, windows.short), *of_other_steps(rows, options)]
         read_columns = [*others, *found.channels.columns]
         return replace(
             dataset,
@@ -94,7 +108,7 @@ class Series:
                 **_reading(rows, options, time, table.decimal, found.channels),
                 **unnamed(table, ()),
             },
-            columns=_columns(table, options, time, rows.times.unit, found.channels.told),
+            columns=_columns(table, options, rows.times.unit, found.channels.told),
             remarks=tuple(remarks),
         )
 
@@ -146,7 +160,12 @@ class _Steps:
 def _steps_of(
     table: RawTable, options: Options, time: str, channels: Channels, targets: Sequence[str]
 ) -> _Steps:
-    rows = rows_of(table, options, time)
+    try:
+        rows = rows_of(table, options, time)
+    except ValueError as error:
+        several = len(options.time_columns) > 1
+        hint = "" if several else parts_of_time(table, time, [*targets, *options.series_columns])
+        raise FormatError(f"{error}{hint}", getattr(error, "option", None)) from None
     values = channels.values[rows.order]
     places = [channels.names.index(name) for name in targets]
     _check_targets(targets, values[:, places])
@@ -175,16 +194,42 @@ def _learnable(found: _Steps) -> _Steps:
         return found
     for name in found.options.targets:
         if name in constant:
-            value = found.values[train[0], found.channels.names.index(name)]
+            values = found.values[train, found.channels.names.index(name)]
             raise FormatError(
-                f"column {name!r} is {value:g} in every row of the train split, the oldest "
-                f"{len(train)} rows: no network learns from them when it changes",
+                f"column {name!r} is {np.nanmax(values):g} in every row of the train split, the "
+                f"oldest {len(train)} rows: no network learns from them when it changes",
                 "target",
             )
     remarks = [*found.remarks, *of_constant_in_train(found.channels, constant)]
     kept = [place for place, name in enumerate(found.channels.names) if name not in constant]
     channels = found.channels.without(constant, "left out: the same in all of the train split")
     return replace(found, channels=channels, values=found.values[:, kept], remarks=remarks)
+
+
+def _check_windows(found: _Steps) -> None:
+    """
+    Raises:
+        FormatError: no series has a window in each split; says what is in the way.
+    """
+    rows, whole = found.rows, found.whole
+    breaks = int((~whole[1:]).sum()) - len(rows.lengths) + 1
+    if all(map(len, found.windows(whole).starts)) or (len(rows.lengths) == 1 and not breaks):
+        return
+    options = found.options
+    message = (
+        f"there are too few rows without a gap for a window of {options.window} and a horizon of "
+        f"{options.horizon} in each split"
+    )
+    if len(rows.lengths) > 1:
+        message += f" of any of {len(rows.lengths)} series, the longest has {max(found.ends)} rows"
+    if (apart := int((~rows.follows).sum()) - len(rows.lengths)) > 0 and rows.step is not None:
+        step = in_words(rows.step, rows.times.unit)
+        message += f"; {apart} rows do not come {step} after the row before, as most do"
+    lacking = ~np.isfinite(found.values)
+    if count := int(lacking.any(axis=1).sum()):
+        has = zip(found.channels.names, lacking.any(axis=0).tolist(), strict=True)
+        message += f"; {count} rows lack a value of {', '.join(n for n, lacks in has if lacks)}"
+    raise FormatError(f"{message}; options.frequency takes means of longer steps", "window")
 
 
 def _check_size(found: _Steps, cycles: Sequence[str]) -> None:
@@ -293,6 +338,8 @@ def _reading(
         "order": rows.times.order,
         "newest_first": rows.turned > 0,
     }
+    if len(options.time_columns) > 1:
+        of_time["columns"] = list(options.time_columns)
     if rows.copied or rows.put_back:
         of_time["repeated"] = True
     if rows.times.unit == "number" and decimal != ".":
@@ -307,37 +354,41 @@ def _reading(
         "time": of_time,
         "reading": {name: dict(channels.reading[name]) for name in channels.names},
     }
-    return found | {"series_column": options.series} if options.series else found
+    if not (columns := options.series_columns):
+        return found
+    return found | {"series_column": columns[0] if len(columns) == 1 else list(columns)}
 
 
 def _columns(
-    table: RawTable, options: Options, time: str, unit: str, told: Mapping[str, Column]
+    table: RawTable, options: Options, unit: str, told: Mapping[str, Column]
 ) -> tuple[Column, ...]:
     """All columns in the order of the file."""
     kind = Kind.NUMBER if unit == "number" else Kind.DATE
-    found = {time: _column(time, table.texts[time], kind, Role.TIME)}
-    if options.series:
-        texts = table.texts[options.series]
-        found[options.series] = _column(options.series, texts, Kind.CATEGORY, Role.SERIES)
+    found = {}
+    for name in options.time_columns:
+        found[name] = _column(name, table.texts[name], kind, Role.TIME)
+    for name in options.series_columns:
+        found[name] = _column(name, table.texts[name], Kind.CATEGORY, Role.SERIES)
     for name, column in told.items():
         is_known = name in options.known_columns and column.role is Role.INPUT
         found[name] = replace(column, note="known in advance") if is_known else column
-    return tuple(found[name] for name in table.texts)
+    return tuple(found[name] for name in table.texts if name in found)
 
 
-def _check_columns(table: RawTable, options: Options, time: str, targets: Sequence[str]) -> None:
+def _check_columns(
+    table: RawTable, options: Options, times: Sequence[str], targets: Sequence[str]
+) -> None:
     """
     Raises:
         FormatError: the options name a column that is not there, or what it cannot be.
     """
     chosen(table.texts, tuple(options.columns), "columns", is_required=False)
-    others = [time]
-    if options.series:
-        others += chosen(table.texts, (options.series,), "series")
-        if options.series == time or options.series in targets:
-            raise FormatError(f"{options.series!r} is the time or a target", "series")
+    of_series = chosen(table.texts, options.series_columns, "series", is_required=False)
+    if named := {*of_series} & {*times, *targets}:
+        raise FormatError(f"{named.pop()!r} is the time or a target", "series")
+    others = [*times, *of_series]
     for name, kind in options.columns.items():
-        if (name == time and kind == "date") or (name in targets and kind == "number"):
+        if ([name] == list(times) and kind == "date") or (name in targets and kind == "number"):
             continue
         if kind not in KINDS or name in (*others, *targets):
             raise FormatError(

@@ -17,6 +17,7 @@ from models.datasets.steps import (
     calendar_of,
     counted,
     instant_of,
+    joined,
     later,
     offset_of,
     on_grid,
@@ -28,12 +29,12 @@ class SeriesError(ValueError):
 
 
 class Recent(NamedTuple):
-    """A series by its name (None of the only one): its latest rows, a number a channel, and the
+    """A series by its names (none of the only one): its latest rows, a number a channel, and the
     times to forecast, where the steps between its rows are regular. `turned`: they came newest
     first. `unknown`: how many words training had not, by column.
     """
 
-    name: str | None
+    names: tuple[str, ...]
     window: list[list[float]]
     times: list[Any] | None
     turned: bool = False
@@ -41,11 +42,11 @@ class Recent(NamedTuple):
 
 
 class History(NamedTuple):
-    """A series by its name, a number a channel of each step, and the places at which windows begin
+    """A series by its names, a number a channel of each step, and the places at which windows begin
     that a whole horizon follows: what can be held against what came.
     """
 
-    name: str | None
+    names: tuple[str, ...]
     channels: list[list[float]]
     begins: list[int]
     turned: bool = False
@@ -133,7 +134,7 @@ def recent_of(rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any
         SeriesError: a column or a time is missing, the rows are in no order or have a gap, too few
             are given, or what should be known of the steps to forecast is not.
     """
-    return [_recent(name, *found, preprocessing) for name, found in _series(rows, preprocessing)]
+    return [_recent(names, *found, preprocessing) for names, found in _series(rows, preprocessing)]
 
 
 def history_of(
@@ -145,32 +146,42 @@ def history_of(
     Raises:
         SeriesError: a column or a time is missing, or the rows are in no order.
     """
-    return [_history(name, *found, preprocessing) for name, found in _series(rows, preprocessing)]
+    return [_history(names, *found, preprocessing) for names, found in _series(rows, preprocessing)]
+
+
+def time_columns(preprocessing: Mapping[str, Any]) -> list[str]:
+    """The column of the time, or those of its parts; none where rows have no time."""
+    time = preprocessing.get("time", {})
+    return list(time.get("columns", [time["name"]] if time else []))
+
+
+def series_columns(preprocessing: Mapping[str, Any]) -> list[str]:
+    """Those that tell series apart."""
+    found = preprocessing.get("series_column") or []
+    return [found] if isinstance(found, str) else list(found)
 
 
 def _series(
     rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]
-) -> Iterator[tuple[str | None, tuple[list[_Step], bool]]]:
+) -> Iterator[tuple[tuple[str, ...], tuple[list[_Step], bool]]]:
     """The steps of each series, oldest first, and whether its rows came newest first."""
-    several = preprocessing.get("series_column")
-    reader = _Reader(preprocessing)
-    needed = [*([several] if several else []), *reader.columns]
-    if "time" in preprocessing:
-        needed.insert(0, preprocessing["time"]["name"])
+    several, reader = series_columns(preprocessing), _Reader(preprocessing)
+    needed = [*time_columns(preprocessing), *several, *reader.columns]
     given = dict.fromkeys(str(name) for row in rows for name in row)
     for name in needed:
         if name not in given:
             raise SeriesError(f"there is no column {name!r}: the rows have {', '.join(given)}")
-    groups: dict[str | None, list[_Step]] = {}
+    groups: dict[tuple[str, ...], list[_Step]] = {}
     for number, row in enumerate(rows):
-        series = text_of(row.get(several)) if several else None
-        if series == "":
-            raise SeriesError(f"row {number}, column {several!r}: the series is missing")
+        series = tuple(text_of(row.get(name)) for name in several)
+        if "" in series:
+            name = several[series.index("")]
+            raise SeriesError(f"row {number}, column {name!r}: the series is missing")
         groups.setdefault(series, []).append(_step(number, row, preprocessing, reader))
     time = preprocessing.get("time")
-    for name, steps in groups.items():
+    for names, steps in groups.items():
         turned = bool(time) and len(steps) > 1 and (steps[0].at or 0.0) > (steps[-1].at or 0.0)
-        yield name, (_in_steps(_ascending(steps, time), time) if time else steps, turned)
+        yield names, (_in_steps(_ascending(steps, time), time) if time else steps, turned)
 
 
 def _step(
@@ -180,7 +191,8 @@ def _step(
     if "time" in preprocessing:
         name, unit = preprocessing["time"]["name"], preprocessing["time"]["unit"]
         usual = preprocessing.get("decimal", ".")  # of datasets from before columns were read apart
-        text = text_of(row.get(name))
+        parts = [text_of(row.get(part)) for part in time_columns(preprocessing)]
+        text = joined(parts) if len(parts) > 1 else parts[0]
         if unit == "number":
             at = _number(row.get(name), preprocessing["time"].get("decimal", usual))
         else:
@@ -201,7 +213,7 @@ def _number(cell: Any, decimal: str) -> float | None:
 
 
 def _history(
-    name: str | None, steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
+    names: tuple[str, ...], steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
 ) -> History:
     horizon, time = preprocessing["target"]["horizon"], preprocessing.get("time")
     reach = preprocessing["input"]["shape"][0] + horizon
@@ -218,13 +230,13 @@ def _history(
     ]
     recent, future = steps[: len(steps) - horizon], steps[len(steps) - horizon :]
     times = [after.time for after in future]
-    return History(name, _channels(recent, future, times, preprocessing), begins, turned)
+    return History(names, _channels(recent, future, times, preprocessing), begins, turned)
 
 
 def _recent(
-    name: str | None, steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
+    names: tuple[str, ...], steps: list[_Step], turned: bool, preprocessing: Mapping[str, Any]
 ) -> Recent:
-    of = f" of {name!r}" if name is not None else ""
+    of = f" of {', '.join(map(repr, names))}" if names else ""
     time = preprocessing.get("time")
     targets, length = preprocessing["target"]["names"], preprocessing["input"]["shape"][0]
     last = max(
@@ -250,7 +262,7 @@ def _recent(
     words = [column for step in (*recent, *ahead) for column in step.unknown]
     unknown = {column: words.count(column) for column in dict.fromkeys(words)}
     window = _channels(recent, ahead, times, preprocessing)
-    return Recent(name, window, shown_times, turned, unknown)
+    return Recent(names, window, shown_times, turned, unknown)
 
 
 def _ascending(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
@@ -370,8 +382,10 @@ def _future(
         return ()
     horizon = preprocessing["target"]["horizon"]
     if len(future) < horizon:
+        reading = preprocessing.get("reading", {})
+        known = dict.fromkeys(reading.get(name, {}).get("column", name) for name in columns)
         raise SeriesError(
-            f"{', '.join(columns)} must be known for the {horizon} steps to forecast: rows{of} "
+            f"{', '.join(known)} must be known for the {horizon} steps to forecast: rows{of} "
             f"after the last with a value of {preprocessing['target']['names'][0]!r}, got "
             f"{len(future)}"
         )

@@ -15,7 +15,14 @@ from models.exporters.predicting.predictor import (
     check_missing,
     is_array,
 )
-from models.exporters.predicting.recent_rows import Recent, SeriesError, history_of, recent_of
+from models.exporters.predicting.recent_rows import (
+    Recent,
+    SeriesError,
+    history_of,
+    recent_of,
+    series_columns,
+    time_columns,
+)
 from models.exporters.predicting.results import Rows
 from models.exporters.predicting.rows import RowsPredictor
 
@@ -27,11 +34,7 @@ class SeriesPredictor(RowsPredictor):
     def columns(self) -> list[str]:
         reading, channels = self.preprocessing.get("reading", {}), self.preprocessing["series"]
         names = list(dict.fromkeys(reading.get(c, {}).get("column", c) for c in channels))
-        if self.preprocessing.get("series_column"):
-            names.insert(0, self.preprocessing["series_column"])
-        if "time" in self.preprocessing:
-            names.insert(0, self.preprocessing["time"]["name"])
-        return names
+        return [*time_columns(self.preprocessing), *series_columns(self.preprocessing), *names]
 
     def table(self, samples: Any, *, missing: Missing = "error") -> tuple[list[str], Rows]:
         """With the series and the time of each step before it, as far as there are any."""
@@ -43,9 +46,9 @@ class SeriesPredictor(RowsPredictor):
         names, rows = self._results(self._outputs([windows_of(recent)]))
         horizon = self.preprocessing["target"]["horizon"]
         before: list[tuple[Any, ...]] = [()] * (len(recent) * horizon)
-        if recent[0].name is not None:
-            names = [self.preprocessing["series_column"], *names]
-            before = [(series.name,) for series in recent for _ in range(horizon)]
+        if several := series_columns(self.preprocessing):
+            names = [*several, *names]
+            before = [series.names for series in recent for _ in range(horizon)]
         if recent[0].times is not None:
             names.insert(len(before[0]), "time")
             times = [time for series in recent for time in series.times or ()]

@@ -16,7 +16,7 @@ from models.datasets import Dataset
 from models.datasets.formats import FormatError
 from models.datasets.preprocess import apply
 from models.datasets.stored import load, save
-from models.exporters.predicting.recent_rows import history_of
+from models.exporters.predicting.recent_rows import history_of, recent_of
 from models.remarks import Remark
 from tests.models.support.uploads import csv, read
 
@@ -162,10 +162,77 @@ def test_windows_lie_within_one_of_several_series(tmp_path: Path) -> None:
     assert torch.equal(apply(found.raw_test.x, found.preprocessing), found.test.x)
 
 
+def test_several_columns_may_tell_series_apart(tmp_path: Path) -> None:
+    pairs = [(shop, item) for shop in ("a", "b") for item in ("x", "y")]
+    content = file(
+        hours(60) * 4,
+        shop=[shop for shop, _ in pairs for _ in range(60)],
+        item=[item for _, item in pairs for _ in range(60)],
+        v=range(240),
+    )
+    found = read(tmp_path, content, "forecasting", **OPTIONS, series=["shop", "item"])
+    assert remark(found, "several_series").count == 4
+    assert [column.role.value for column in found.columns] == ["time", "series", "series", "target"]
+    for first, last in counts(found, "train")[:, [0, -1]].tolist():
+        assert first // 60 == last // 60
+    rows = [{"t": t, "shop": "b", "item": "x", "v": 1} for t in hours(6)]
+    assert [r.names for r in recent_of(rows, found.preprocessing)] == [("b", "x")]
+
+
+@pytest.mark.parametrize(
+    ("others", "steps", "usual"),
+    [({"b": "D"}, 1, "1 hour"), ({"b": "D", "c": "15min"}, 2, "1 hour")],
+)
+def test_series_of_other_steps_are_told(
+    others: dict[str, str], steps: int, usual: str, tmp_path: Path
+) -> None:
+    times = {"a": hours(80)}
+    for name, freq in others.items():
+        times[name] = pd.date_range("2026-03-01", periods=60, freq=freq).astype(str).tolist()
+    content = file(
+        [time for part in times.values() for time in part],
+        id=[name for name, part in times.items() for _ in part],
+        v=range(sum(map(len, times.values()))),
+    )
+    found = read(tmp_path, content, "forecasting", **OPTIONS, series="id")
+    told = remark(found, "other_steps")
+    assert told.count == steps and f"other steps than {usual}: 'b' (1 day)" in told.message
+    daily = read(tmp_path, content, "forecasting", **{**OPTIONS, "frequency": "D", "series": "id"})
+    assert "other_steps" not in codes(daily)
+
+
+def test_windows_that_hold_a_cell_without_a_value_are_told(tmp_path: Path) -> None:
+    values: list[Any] = list(range(ROWS))
+    values[30] = "5 E"
+    found = read(tmp_path, file(hours(), v=values), "forecasting", **OPTIONS)
+    told = remark(found, "windows_left_out")
+    assert told.count == REACH and "103 are left" in told.message  # 65 + 23 + 23 without it
+
+
+@pytest.mark.parametrize("frequency", [None, "4h"])
+def test_most_cells_may_be_empty_where_steps_are_means(
+    frequency: str | None, tmp_path: Path
+) -> None:
+    rows = 4 * ROWS
+    values = [row if row % 4 == 0 else "" for row in range(rows)]
+    content, options = file(hours(rows), v=values), {**OPTIONS, "frequency": frequency}
+    if frequency is None:
+        with pytest.raises(FormatError, match=r"as most cells .* options.frequency takes the mean"):
+            read(tmp_path, content, "forecasting", **options)
+        return
+    found = read(tmp_path, content, "forecasting", **options)
+    np.testing.assert_array_equal(np.diff(counts(found, "train")), 4)
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (file([*hours(60), *hours(60)], v=range(120)), {}, "row 62, column 't': .* not later"),
+        (file([*hours(60), *hours(60)], v=range(120)), {},
+         "row 62, column 't': .* not later.* options.series names"),
+        (file(hours(20) * 5, id=np.repeat(range(5), 20), v=range(100)),
+         {"series": "id", "window": 15}, r"each split of any of 5 series, the longest has 20 rows"),
+        (file(hours(), v=[row if row % 5 else "E" for row in range(ROWS)]), {},
+         r"too few rows without a gap .*; 24 rows lack a value of v; options.frequency"),
         (file([*hours(9), hours(9)[8], *hours(99)[9:]], v=range(100)), {},
          "row 11, column 't': .* is in row 10 too; options.series"),
         (file([*hours(119), ""]), {}, "row 121, column 't'"),
@@ -181,7 +248,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(
     tmp_path: Path, content: bytes, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((FormatError, ValueError), match=message):
-        read(tmp_path, content, "forecasting", **OPTIONS, **options)
+        read(tmp_path, content, "forecasting", **{**OPTIONS, **options})
 
 
 def as_a_bundle_reads(found: Dataset) -> NDArray[Any]:

@@ -13,11 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from models.datasets.steps import beginning_of, instant_of, offset_of
+from models.datasets.formats import FormatError
+from models.datasets.steps import beginning_of, instant_of, joined, offset_of
 from models.datasets.times import read_times
 from models.exporters.predicting.recent_rows import recent_of
-from tests.models.datasets.test_series_files import OPTIONS, codes, file, remark
-from tests.models.support.uploads import read
+from tests.models.datasets.test_series_files import (
+    OPTIONS,
+    as_a_bundle_reads,
+    codes,
+    file,
+    remark,
+)
+from tests.models.support.uploads import csv, read
 
 ROWS = 40
 Write = Callable[[pd.Timestamp], str]
@@ -131,3 +138,57 @@ def test_day_and_month_are_as_steps_are_even(form: str, order: str) -> None:
     assert pd.DatetimeIndex(found.instants).tolist() == times.tolist()
     told = [remark.message for remark in found.remarks if remark.code == "date_order_guessed"]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "time"),
+    [
+        (["2026-01-31", "07:05"], "2026-01-31 07:05"),
+        (["31.1.2026", "7"], "31.1.2026 07:00"),
+        (["2026-01-31", "24"], "2026-01-31 24:00"),
+        (["2026-01-31", "730"], "2026-01-31 07:30"),
+        (["2026-01-31", "073015"], "2026-01-31 07:30:15"),
+        (["2026", "1", "3", "4"], "2026-01-03 04:00"),
+        (["2026", "1", "3", "4", "5", "6"], "2026-01-03 04:05:06"),
+        (["2026.0", "12.0"], "2026-12-01"),
+        (["2026", "Jan"], "1 Jan 2026"),
+        (["2026-01-31", ""], ""),
+    ],
+)
+def test_parts_of_a_time_are_one_text(cells: list[str], time: str) -> None:
+    assert joined(cells) == time
+
+
+PARTS: dict[str, Callable[[pd.DatetimeIndex], list[str]]] = {
+    "day": lambda t: t.strftime("%d.%m.%Y").tolist(),
+    "at": lambda t: t.strftime("%H:%M").tolist(),
+    "hr": lambda t: t.hour.astype(str).tolist(),
+    "yr": lambda t: t.year.astype(str).tolist(),
+    "mo": lambda t: t.month.astype(str).tolist(),
+    "dd": lambda t: t.day.astype(str).tolist(),
+}
+
+
+@pytest.mark.parametrize("names", [["day", "at"], ["day", "hr"], ["yr", "mo", "dd", "hr"]])
+def test_a_time_may_stand_in_several_columns(names: list[str], tmp_path: Path) -> None:
+    times = pd.date_range("2026-01-30", periods=120, freq="h")
+    cells = {name: PARTS[name](times) for name in names}
+    content = csv({**cells, "v": [str(row) for row in range(120)]})
+    found = read(tmp_path, content, "forecasting", **{**OPTIONS, "time": names})
+    plain = read(tmp_path, file(times.astype(str).tolist()), "forecasting", **OPTIONS)
+    assert found.fingerprint == plain.fingerprint and "gaps" not in codes(found)
+    np.testing.assert_array_equal(as_a_bundle_reads(found), found.raw_test.x)
+    assert [column.role.value for column in found.columns] == [*["time"] * len(names), "target"]
+    rows = [{name: cells[name][at] for name in names} | {"v": at} for at in range(6)]
+    (recent,) = recent_of(rows, found.preprocessing)
+    assert recent.times == ["2026-01-30 06:00:00", "2026-01-30 07:00:00"]
+
+
+@pytest.mark.parametrize("time", ["day", "at"])
+def test_a_refusal_says_which_columns_may_be_parts_of_the_time(time: str, tmp_path: Path) -> None:
+    times = pd.date_range("2026-01-30", periods=120, freq="h")
+    parts = {name: PARTS[name](times) for name in ("day", "at", "hr")}
+    content = csv({**parts, "v": [str(row) for row in range(120)]})
+    whole = r"a time that .* is options.time as a list: \['day', 'at', 'hr'\]"
+    with pytest.raises(FormatError, match=whole):
+        read(tmp_path, content, "forecasting", **{**OPTIONS, "time": time})
