@@ -227,8 +227,9 @@ def _check_windows(found: _Steps) -> None:
         message += f"; {apart} rows do not come {step} after the row before, as most do"
     lacking = ~np.isfinite(found.values)
     if count := int(lacking.any(axis=1).sum()):
-        has = zip(found.channels.names, lacking.any(axis=0).tolist(), strict=True)
-        message += f"; {count} rows lack a value of {', '.join(n for n, lacks in has if lacks)}"
+        columns = zip(found.channels.names, lacking.T, strict=True)
+        names = ", ".join(name for name, lacks in columns if lacks.any())
+        message += f"; {count} rows lack a value of {names}"
     raise FormatError(f"{message}; options.frequency takes means of longer steps", "window")
 
 
