@@ -69,6 +69,7 @@ bench: install
 	$(BIN)/python benchmarks/tabular.py
 	$(BIN)/python benchmarks/messy.py
 	$(BIN)/python benchmarks/upload.py
+	$(BIN)/python benchmarks/picks.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/supernet.py
 	test -z "$(DATA)" || $(BIN)/python benchmarks/training.py --data "$(DATA)"
 	test -z "$(DATA)" || $(BIN)/python benchmarks/graphs.py --data "$(DATA)"
