@@ -16,6 +16,9 @@ Array = NDArray[Any]
 _OF_BYTES = 16
 """A largest pixel from which on pictures are surely not of 0 to 1."""
 
+_NO_CLASS = (255, 65535, 999, 9999, -9, -99, -100, -999, -9999, -(2**31), -(2**63), 2**31 - 1)
+"""What stands for no class with those who read pictures and train networks."""
+
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")
 
 
@@ -36,6 +39,23 @@ def as_classes(name: str, y: Array) -> tuple[Array, list[Remark]]:
     elif y.dtype.kind == "f" and y.size and np.isin(np.mod(y, 1), 0).all() and _fits(y):
         reason, y = f"{name} is {y.dtype} of whole numbers, which are the classes", y.astype(int)
     return y, [] if reason is None else [Remark("classes_converted", reason, name, len(y))]
+
+
+def of_odd_classes(name: str, classes: Array) -> list[Remark]:
+    """A class of integers beside 0, 1 and so on that programs write where there is none; -1 is
+    told of elsewhere.
+    """
+    if classes.dtype.kind not in "iu" or len(classes) < 3:
+        return []
+    odd = np.isin(classes, _NO_CLASS)
+    others = np.sort(classes[~odd])
+    if odd.sum() != 1 or others[0] not in (0, 1) or others[-1] - others[0] >= len(others):
+        return []
+    message = (
+        f"{classes[odd][0]} is a class of {name}, beside those from {others[0]} to {others[-1]}; "
+        "if it stands for none, leave those samples out"
+    )
+    return [Remark("sentinel_values", message, name, 1)]
 
 
 def as_whole_numbers(name: str, texts: Array) -> tuple[Array, list[Remark]]:

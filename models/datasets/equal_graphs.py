@@ -22,11 +22,16 @@ FEW_KINDS = 50
 """Different graphs, below which equal ones are no copies: there are few such graphs."""
 
 
-def equal_graphs(
+def equal_graphs(kinds: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The same, where equal graphs are copies: None where all differ, or there are few kinds."""
+    distinct = len(np.unique(kinds))
+    return None if distinct == len(kinds) or distinct < FEW_KINDS else kinds
+
+
+def kinds_of_graphs(
     raw: Mapping[str, Tensor], count: int, *, undirected: bool = False
-) -> NDArray[np.int64] | None:
-    """Which of `count` graphs have the same features, edges and weights; None where all differ, or
-    there are few kinds.
+) -> NDArray[np.int64]:
+    """Which of `count` graphs have the same features, edges and weights.
 
     raw: as `models.datasets.graphs` has it, with `graph_of`.
 
@@ -40,10 +45,7 @@ def equal_graphs(
         colours = _mixed(_mixed(colours) + _sums(messages, target, len(colours)))
     sizes = np.bincount(graph_of, minlength=count).astype(np.uint64)
     whole = _mixed(_sums(colours, graph_of, count) + sizes)
-    distinct, groups = np.unique(whole, return_inverse=True)
-    if len(distinct) == count or len(distinct) < FEW_KINDS:
-        return None
-    return groups.astype(np.int64)
+    return np.unique(whole, return_inverse=True)[1].astype(np.int64)
 
 
 def _features(raw: Mapping[str, Tensor]) -> Codes:

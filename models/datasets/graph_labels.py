@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.array_forms import as_classes
+from models.datasets.array_forms import as_classes, of_odd_classes
 from models.remarks import Remark
 
 UNLABELLED = -1
@@ -18,10 +18,12 @@ def read_labels(
     y: NDArray[Any] | None, what: str
 ) -> tuple[list[Any], NDArray[np.int64], list[Remark]]:
     """The classes in ascending order, and the index of each sample's, `UNLABELLED` where it has
-    none: NaN, an empty text, or -1 beside two or more classes from 0 on. Beside one, -1 is a class.
+    none: NaN, an empty text, a row without a 1, or -1 beside two or more classes from 0 on. Beside
+    one, -1 is a class.
 
     Shapes:
-        y: (N,) or (N, 1) integers, whole numbers or strings, or (N, classes) with one 1 a row
+        y: (N,) or (N, 1) integers, whole numbers or strings, or (N, classes) with at most one 1 a
+            row
         what: "node" or "graph"
 
     Raises:
@@ -29,6 +31,7 @@ def read_labels(
     """
     if y is None:
         raise ValueError("y is missing")
+    y = _with_gaps(y)
     flat, converted = (y, []) if y.ndim == 1 and y.dtype.kind == "f" else as_classes("y", y)
     if flat.ndim != 1 or flat.dtype.kind not in "iufU":
         raise ValueError(f"y is integers or strings, one class a {what}, got {y.dtype} {y.shape}")
@@ -46,7 +49,18 @@ def read_labels(
     if without := int((~known).sum()):
         message = f"{without} of {len(flat)} {what}s have no class and are in no split"
         remarks.append(Remark(f"unlabelled_{what}s", message, "y", without))
-    return classes.tolist(), labels, remarks
+    return classes.tolist(), labels, [*remarks, *of_odd_classes("y", classes)]
+
+
+def _with_gaps(y: NDArray[Any]) -> NDArray[Any]:
+    """A matrix of 0 and 1 of which some rows have none, as its classes, NaN for those."""
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
+        return y
+    sums = y.sum(axis=1)
+    if not ((sums == 0).any() and (sums <= 1).all()):
+        return y
+    found: NDArray[Any] = np.where(sums > 0, y.argmax(axis=1), np.nan)
+    return found
 
 
 def _known(y: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any], list[Remark]]:

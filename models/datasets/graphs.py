@@ -26,7 +26,7 @@ from torch import Tensor
 
 from models.datasets import Dataset, RawGraphs, Split, findings
 from models.datasets.edges import WEIGHTS, features_from, of_edges, weights_in
-from models.datasets.equal_graphs import equal_graphs
+from models.datasets.equal_graphs import equal_graphs, kinds_of_graphs
 from models.datasets.fingerprint import fingerprint
 from models.datasets.graph_labels import read_labels
 from models.datasets.masks import divided
@@ -40,6 +40,9 @@ from models.task import GraphSize, Task
 
 Array = NDArray[Any]
 CSR = ("x_data", "x_indices", "x_indptr", "x_shape")
+MAX_FEATURE = 1e15
+"""Beyond it the squares of many add up to more than a float32."""
+
 SPARSE_SHARE = 0.2
 """Features with fewer entries that are not zero are a bag of words, and stored by rows."""
 
@@ -192,8 +195,10 @@ def of_graphs(
     if (crossing := np.flatnonzero(graph_of[edges[0]] != graph_of[edges[1]])).size:
         raise ValueError(f"edge {crossing[0]} of edge_index leads from one graph to another")
     raw["graph_of"] = torch.from_numpy(graph_of)
-    equal = equal_graphs(raw, len(labels), undirected=undirected)
+    kinds = kinds_of_graphs(raw, len(labels), undirected=undirected)
+    equal = equal_graphs(kinds)
     told += findings.of_equal_samples(equal, len(labels), "graphs")
+    told += findings.of_contradictions(kinds[labels >= 0], labels[labels >= 0], "graphs")
     picked = sets or _drawn(labels, (validation, test), seed, equal)
     of_train = np.isin(graph_of, picked[0])
     preprocessing = _fit(raw, np.flatnonzero(of_train), classes, features, undirected)
@@ -289,6 +294,8 @@ def _check(
     if not finite.all():
         array = "x" if "x" in parts else "x_data"
         raise ValueError(f"{array} is not finite, first at {np.argwhere(~finite)[0].tolist()}")
+    if values.size and (most := np.abs(values).max()) > MAX_FEATURE:
+        raise ValueError(f"a feature of a node is {most:g}, at most {MAX_FEATURE:g} is allowed")
     nodes = len(parts["x"]) if "x" in parts else len(parts["x_indptr"]) - 1
     edges = _edges(arrays, nodes)
     types = {"x": np.float32, "x_data": np.float32}

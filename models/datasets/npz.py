@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.archive import BROKEN, names_in
-from models.datasets.array_forms import as_classes
+from models.datasets.array_forms import as_classes, of_odd_classes
 from models.remarks import Remark
 
 MAX_ARRAYS = 64
@@ -97,7 +97,17 @@ def converted_classes(
     for name in (name for name in arrays if name.startswith("y")):
         found[name], told = as_classes(name, arrays[name])
         remarks += told
+    remarks += _of_odd_classes(found["y"])
     return found, remarks
+
+
+def _of_odd_classes(y: NDArray[Any]) -> list[Remark]:
+    """Of samples of which each has a class, where one seems to stand for none."""
+    classes = np.unique(y)
+    if y.dtype.kind == "i" and len(classes) > 2 and classes[0] == -1:
+        message = "-1 counts as a class; samples without one stand in x_unlabelled, or are left out"
+        return [Remark("minus_one_is_a_class", message, "y", int((y == -1).sum()))]
+    return of_odd_classes("y", classes)
 
 
 def npz_of(**arrays: NDArray[Any]) -> bytes:

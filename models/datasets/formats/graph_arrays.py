@@ -47,10 +47,17 @@ class GraphArrays:
             by_rows = with_edges(arrays)
             arrays = {name: np.asarray(values) for name, values in by_rows.items()}
         edges, remarks = arrays.get("edge_index"), []
-        if edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]:
+        is_by_rows = edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]
+        if edges is not None and is_by_rows:
             arrays["edge_index"] = edges.T
             message = f"{len(edges)} edges stand one below the other, (edges, 2)"
             remarks.append(Remark("edges_by_rows", message, "edge_index", len(edges)))
+        if edges is not None and edges.shape == (2, 2) and (edges != edges.T).any():
+            message = "of two edges, (2, 2), the first row is read as where they begin"
+            remarks.append(Remark("edges_by_columns", message, "edge_index", 2))
+        if edges is not None and not edges.size and edges.dtype.kind == "f":  # of an empty list
+            arrays["edge_index"] = np.zeros((2, 0), dtype=np.int64)
         undirected = upload.options.undirected
         found = graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)
-        return replace(found, remarks=(*remarks, *found.remarks))
+        known = {**found.preprocessing, "edges": "by_rows"} if is_by_rows else found.preprocessing
+        return replace(found, remarks=(*remarks, *found.remarks), preprocessing=known)

@@ -62,8 +62,16 @@ class GraphPredictor(Predictor):
         if "edge_index" not in raw:
             raise PredictionError("array 'edge_index' holds no numbers")
         edges = raw["edge_index"]
-        if edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2:
-            raw["edge_index"] = edges.T  # one below the other
+        is_square = list(edges.shape) == [2, 2] and self.preprocessing.get("edges") == "by_rows"
+        if is_square or (edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2):
+            edges = raw["edge_index"] = edges.T  # one below the other
+        if edges.dim() != 2 or len(edges) != 2 or (edges != edges.to(torch.int64)).any():
+            raise PredictionError(
+                f"edge_index is whole numbers of (2, edges), got {edges.dtype} {tuple(edges.shape)}"
+            )
+        named = self.preprocessing["input"].get("weights")
+        if named in raw and not ((raw[named] >= 0) & raw[named].isfinite()).all():
+            raise PredictionError(f"{named} has a number that is no weight: negative or not finite")
         return raw
 
     def _parts(self, samples: Any) -> Iterator[Any]:

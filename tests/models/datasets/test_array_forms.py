@@ -202,3 +202,93 @@ def test_pixels_of_two_scales_and_beyond_numbers_are_refused(
     given = {} if x_test is None else {"x_test": x_test, "y_test": Y[:9]}
     with pytest.raises(ValueError, match=message):
         read(tmp_path, npz(x=x, y=Y, **given), "image_classification")
+
+
+def node_codes(folder: Path, **changes: Any) -> tuple[Dataset, list[str]]:
+    arrays = {**arrays_of("node_classification"), "y": Y, **changes}
+    found = read(folder, npz(**arrays), "node_classification")
+    return found, codes(found)
+
+
+def test_a_row_without_a_one_is_a_node_without_a_class(tmp_path: Path) -> None:
+    known = np.arange(60) % 5 > 0
+    found, told = node_codes(tmp_path, y=np.eye(3)[Y] * known[:, None])
+    like, _ = node_codes(tmp_path, y=np.where(known, Y, np.nan))
+    assert found.fingerprint == like.fingerprint
+    assert sum(found.labelled_sizes) == known.sum() and "unlabelled_nodes" in told
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("number", "code"), [(255, "sentinel_values"), (-100, "sentinel_values"), (7, None)]
+)
+def test_a_class_that_may_stand_for_none_is_told_and_stays(
+    number: int, code: str | None, task: str, tmp_path: Path
+) -> None:
+    y = np.where(np.arange(60) % 6 == 0, number, Y % 2)
+    found = read(tmp_path, npz(y=y, **arrays_of(task)), task)
+    assert found.preprocessing["classes"] == sorted([0, 1, number])
+    assert ("sentinel_values" in codes(found)) == (code is not None)
+
+
+@pytest.mark.parametrize("task", ["image_classification", "sequence_classification"])
+def test_minus_one_is_a_class_of_samples_and_told(task: str, tmp_path: Path) -> None:
+    y = np.where(np.arange(60) % 6 == 0, -1, Y % 2)
+    found = read(tmp_path, npz(y=y, **arrays_of(task)), task)
+    assert found.preprocessing["classes"] == [-1, 0, 1]
+    assert "minus_one_is_a_class" in codes(found)
+
+
+@pytest.mark.parametrize("form", [np.zeros((2, 0)), np.zeros((0, 2)), np.zeros((2, 0), int)])
+def test_a_graph_may_have_no_edges(form: Any, tmp_path: Path) -> None:
+    _, told = node_codes(tmp_path, edge_index=form)
+    assert "isolated_nodes" in told
+
+
+def test_two_edges_are_two_columns_and_told_or_as_training_had_them(tmp_path: Path) -> None:
+    two = np.array([[0, 1], [2, 3]])  # 0 to 2 and 1 to 3; by rows 0 to 1 and 2 to 3
+    found, told = node_codes(tmp_path, edge_index=two)
+    assert "edges_by_columns" in told
+    assert "edges_by_columns" not in node_codes(tmp_path, edge_index=np.array([[0, 1], [1, 0]]))[1]
+    by_rows, _ = node_codes(tmp_path, edge_index=np.array([[0, 1], [2, 3], [4, 5]]))
+    for dataset, expected in ((found, two), (by_rows, two.T)):
+        model = object.__new__(GraphPredictor)
+        model.preprocessing, model.ignored = dict(dataset.preprocessing), []
+        (raw,) = model._batches({"x": NODES, "edge_index": two}, "error")
+        np.testing.assert_array_equal(raw["edge_index"].numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": NODES * 1e200}, "a feature of a node is .*e.200, at most 1e.15"),
+        ({"x": (NODES * 1e20).astype(np.float32)}, "a feature of a node is .*e.20, at most 1e.15"),
+        ({"edge_weight": np.full(180, np.nan)}, "edge_weight is not finite"),
+        ({"y": np.full(60, -1)}, "one class, -1"),
+    ],
+)
+def test_numbers_that_no_network_can_take_are_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        node_codes(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"edge_index": EDGES + 0.5}, r"edge_index is whole numbers of \(2, edges\)"),
+        ({"edge_index": EDGES[0]}, r"edge_index is whole numbers of \(2, edges\)"),
+        ({"edge_weight": np.linspace(-1, 1, 90)}, "edge_weight has a number that is no weight"),
+        ({"edge_weight": np.full(90, np.nan)}, "edge_weight has a number that is no weight"),
+    ],
+)
+def test_edges_to_predict_from_are_whole_and_their_weights_are_none_below_nothing(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    found, _ = node_codes(tmp_path, edge_index=EDGES, edge_weight=np.linspace(0, 1, 90))
+    model = object.__new__(GraphPredictor)
+    model.preprocessing, model.ignored = dict(found.preprocessing), []
+    arrays = {"x": NODES, "edge_index": EDGES, "edge_weight": np.linspace(0, 1, 90), **changes}
+    with pytest.raises(ValueError, match=message):
+        list(model._batches(arrays, "error"))

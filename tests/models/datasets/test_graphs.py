@@ -129,6 +129,33 @@ def test_a_wrong_zip_is_refused_by_file_and_line(
         read(tmp_path, graph_zip(**changes), "graph_classification")
 
 
+def test_equal_graphs_of_different_classes_are_told(tmp_path: Path) -> None:
+    """Rings of three and four nodes, the same but for the order of their nodes; three are called
+    otherwise.
+    """
+    rings, of, start = [], [], 0
+    for number in range(20):
+        size = 3 + number % 2
+        rings += [f"{start + i + 1}, {start + (i + 1) % size + 1}" for i in range(size)]
+        of += [number + 1] * size
+        start += size
+    labels = [number % 2 for number in range(20)]
+    for number in (0, 2, 5):
+        labels[number] = 1 - labels[number]
+    lines = {
+        "A": "\n".join([*rings, *(", ".join(r.split(", ")[::-1]) for r in rings)]),
+        "graph_indicator": "\n".join(map(str, of)),
+        "graph_labels": "\n".join(map(str, labels)),
+        "node_labels": "\n".join(
+            ["1", *["0"] * (len(of) - 1)]
+        ),  # the first ring is of its own kind
+    }
+    found = read(tmp_path, graph_zip(**lines), "graph_classification")
+    (told,) = [remark for remark in found.remarks if remark.code == "contradictions"]
+    # nine rings of three, of which number 2 is called otherwise; ten of four with number 5
+    assert told.count == 19 and "19 of 20 graphs" in told.message
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
