@@ -85,6 +85,10 @@ class Client:
         found = self.searches.get(search) if isinstance(search, str) else search
         return found.predict(rows, missing=missing)
 
+    def quota(self) -> dict[str, Any]:
+        """What the tenant uses of what it may: `used` and `limit` of each, null without one."""
+        return _document(self._connection.request("GET", "/v1/quota").json())
+
     def version(self) -> dict[str, Any]:
         """What the server runs."""
         return _document(self._connection.request("GET", "/version").json())

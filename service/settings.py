@@ -116,6 +116,19 @@ class ServiceSettings(BaseSettings):
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
     max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
+    quota_running_searches: int | None = Field(None, ge=1, description="of a tenant, at a time")
+    quota_queued_searches: int | None = Field(
+        None, ge=1, description="of a tenant, that wait or are paused"
+    )
+    quota_trials: int | None = Field(
+        None, ge=1, description="of a tenant, that its searches may still run"
+    )
+    quota_stored_bytes: int | None = Field(
+        None, ge=1, description="of a tenant, of datasets and bundles"
+    )
+    quota_requests_per_minute: int | None = Field(
+        None, ge=1, description="of a tenant, to one API process"
+    )
     otel_endpoint: str = Field(
         "",
         repr=False,

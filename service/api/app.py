@@ -33,6 +33,8 @@ from service.api.openapi.document import install_openapi
 from service.api.origins import OriginMiddleware
 from service.api.predictions.router import router as predictions
 from service.api.problems import install_handlers
+from service.api.quota.quotas import Quotas
+from service.api.quota.router import router as quota
 from service.api.root.router import router as root
 from service.api.root_path import RootPathMiddleware
 from service.api.searches import validation
@@ -66,9 +68,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = connect(settings.database_url, connections=settings.database_connections)
     app.state.callers = Callers(app.state.sessions, asks=settings.auth == "keys")
+    app.state.quotas = Quotas(settings)
     app.state.store = Store(settings.store_url)
     app.state.reports = Reports(app.state.sessions, settings.store_url)
-    app.state.intake = Intake(settings, app.state.sessions, app.state.store)
+    app.state.intake = Intake(settings, app.state.sessions, app.state.store, app.state.quotas)
     app.state.metrics = Metrics(app.state.sessions)
     app.state.models = WarmModels()
     for router in (
@@ -80,6 +83,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         datasets,
         catalog_router,
         keys,
+        quota,
         health,
         root,
         docs,

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from service.api.callers import Callers
+from service.api.quota.quotas import Quotas
 from service.refusals import ProblemError
 from service.sql.api_keys import Caller, Scope
 
@@ -56,7 +57,8 @@ async def guard(request: Request) -> Caller | None:
     """Who asks, if that matters to the route.
 
     Raises:
-        ProblemError: 401, nobody that is known; 403, one who may not do this.
+        ProblemError: 401, nobody that is known; 403, one who may not do this; 429, one who asked
+            too often.
     """
     route = request.scope["route"]
     if not isinstance(route, APIRoute):
@@ -66,6 +68,8 @@ async def guard(request: Request) -> Caller | None:
         return None
     callers: Callers = request.app.state.callers
     caller = await callers.of(request.headers.get("authorization"))
+    quotas: Quotas = request.app.state.quotas
+    quotas.take_request(caller.tenant_id)
     if not caller.may(need.scope):
         raise _too_little(need.scope, f"the scope of this API key is {caller.scope.value}")
     if need.of_operator and not caller.is_of_operator:

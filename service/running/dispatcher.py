@@ -49,7 +49,7 @@ class Dispatcher:
         owner = process_name()
         self._drivers = Drivers()
         self._claims = Claims(
-            Queue(self._sessions, settings.lease_seconds),
+            Queue(self._sessions, settings.lease_seconds, settings.quota_running_searches),
             owner,
             self._drivers,
             most=settings.max_running_searches,

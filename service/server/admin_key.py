@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nasmith.home import KEY_FILE
 from service.settings import ServiceSettings
-from service.sql.api_keys import Scope, add_key, has_operator, lock_tenant, new_key
+from service.sql.api_keys import Scope, add_key, has_operator, new_key
 from service.sql.database import DEFAULT_TENANT, connect
+from service.sql.usage import lock_tenant
 
 log = logging.getLogger(__name__)
 

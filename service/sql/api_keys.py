@@ -161,11 +161,6 @@ def add_key(
     return row
 
 
-def lock_tenant(session: Session, tenant_id: str) -> None:
-    """Let nobody else who asks for this come between until the transaction ends."""
-    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
-
-
 def has_operator(session: Session) -> bool:
     """Whether a key that is valid opens everything."""
     rows = session.scalars(

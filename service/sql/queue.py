@@ -27,6 +27,7 @@ from service.sql.tables import Event, Search, Tenant, Trial
 from service.sql.transitions import change_state
 from service.sql.trial_ends import end_trial
 from service.sql.trial_rows import trial_of
+from service.sql.usage import lock_tenant
 
 if TYPE_CHECKING:
     from search.spec import SearchSpec
@@ -63,8 +64,16 @@ class Requests:
 
 
 class Queue:
-    def __init__(self, sessions: Sessions, lease_seconds: float = LEASE_SECONDS) -> None:
+    """`most_of_tenant`: searches that run at a time, of one tenant; None: any number."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        lease_seconds: float = LEASE_SECONDS,
+        most_of_tenant: int | None = None,
+    ) -> None:
         self._sessions, self.lease_seconds = sessions, lease_seconds
+        self._most_of_tenant = most_of_tenant
 
     def claim(self, owner: str) -> Claim | None:
         """Take the next search, or None when nothing waits.
@@ -256,6 +265,8 @@ class Queue:
             return running.get(tenant_id, 0), last.timestamp() if last else 0.0, oldest
 
         for tenant_id, _ in sorted(waiting, key=turn):
+            if self._has_enough(session, tenant_id):
+                continue
             search_id = session.scalar(
                 select(Search.id)
                 .where(Search.state == SearchState.QUEUED, Search.tenant_id == tenant_id)
@@ -266,6 +277,16 @@ class Queue:
             if search_id is not None:
                 return search_id
         return None
+
+    def _has_enough(self, session: Session, tenant_id: str) -> bool:
+        """Counted again under a lock, because several dispatchers claim at once."""
+        if self._most_of_tenant is None:
+            return False
+        lock_tenant(session, tenant_id)
+        running = select(func.count()).where(
+            Search.state == SearchState.RUNNING, Search.tenant_id == tenant_id
+        )
+        return (session.scalar(running) or 0) >= self._most_of_tenant
 
     def _take(self, session: Session, search_id: str, owner: str) -> Claim:
         token, tenant_id = change_state(

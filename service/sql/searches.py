@@ -200,6 +200,12 @@ def spec_columns(spec: SearchSpec) -> dict[str, Any]:
     }
 
 
+def trials_of(spec: SearchSpec) -> int:
+    """That a search may run, those of its baseline included; finals are not counted."""
+    columns = spec_columns(spec)
+    return int(columns["trials_total"] + columns["baseline_total"])
+
+
 def revisions(
     connection: Connection, tenant_id: str, search_ids: Sequence[str]
 ) -> dict[str, Revision]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from models.processes.folders import temporary_folder
 from service.api.datasets.form import UploadForm
+from service.api.quota.quotas import Quotas
 from service.identifiers import new_dataset_id
 from service.refusals import InvalidError, ProblemError, item, pointer
 from service.settings import ServiceSettings
@@ -39,9 +40,11 @@ class Intake:
     waits for its turn.
     """
 
-    def __init__(self, settings: ServiceSettings, sessions: Sessions, store: Store) -> None:
+    def __init__(
+        self, settings: ServiceSettings, sessions: Sessions, store: Store, quotas: Quotas
+    ) -> None:
         self._store_url = settings.store_url.rstrip("/")
-        self._sessions, self._store = sessions, store
+        self._sessions, self._store, self._quotas = sessions, store, quotas
         self._limit_bytes = settings.max_upload_bytes
         self._places = BoundedSemaphore(AT_A_TIME)
 
@@ -51,7 +54,8 @@ class Intake:
 
         Raises:
             InvalidError: the options, or the file, make no dataset.
-            ProblemError: 409, the name is taken; 413; 503, too many uploads at a time.
+            ProblemError: 409, the name is taken; 413, it is too large, or for this tenant; 503,
+                too many uploads at a time.
         """
         options = _options(form)
         with temporary_folder("upload") as folder:
@@ -59,11 +63,14 @@ class Intake:
             sha256 = self._copy(form, source)
             if (there := self._there(form, tenant_id, options, sha256)) is not None:
                 return there, False
+            with self._sessions.read() as session:  # before the file is read, which is dear
+                self._quotas.check_room(session, tenant_id, 1)
             with self._turn():
                 facts = _parsed(form, source, target, options)
             dataset = self._stored(form, tenant_id, options, sha256, facts, target)
         try:
             with self._sessions.begin() as session:
+                self._quotas.admit_bytes(session, tenant_id, dataset.size_bytes)
                 session.add(dataset)
         except BaseException as error:
             self._store.remove([dataset.path])

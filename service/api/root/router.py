@@ -23,6 +23,7 @@ class RootLinks(BaseModel):
     datasets: str
     validate_space: str
     api_keys: str
+    quota: str
     health: str
     readiness: str
     version: str
@@ -49,6 +50,7 @@ async def read_root(request: Request, root: RootPath) -> Root:
             datasets=f"{root}/v1/datasets",
             validate_space=f"{root}/v1/search-spaces/validate",
             api_keys=f"{root}/v1/api-keys",
+            quota=f"{root}/v1/quota",
             health=f"{root}/healthz",
             readiness=f"{root}/readyz",
             version=f"{root}/version",

@@ -24,6 +24,7 @@ from service.api.pages import (
     invalid_token,
 )
 from service.api.problems import problems
+from service.api.quota.quotas import quotas_of
 from service.api.requests import ReadingDep, SearchId, SessionDep, StrictRoute, get_sessions
 from service.api.root_path import RootPath
 from service.api.searches import actions, validation
@@ -32,7 +33,7 @@ from service.api.security import TenantDep
 from service.identifiers import is_search_id
 from service.refusals import InvalidError, item
 from service.sql.datasets import DatasetRepository
-from service.sql.searches import KeyTakenError, SearchRepository
+from service.sql.searches import KeyTakenError, SearchRepository, trials_of
 from service.sql.states import SearchState
 from service.sql.tables import Search
 from service.store.store import Store
@@ -90,6 +91,7 @@ def create_search(
                     DatasetRepository(session, tenant).hold(
                         accepted.spec.dataset, accepted.dataset_fingerprint
                     )
+                quotas_of(request).admit_search(session, tenant, trials_of(accepted.spec))
                 repository = SearchRepository(session, tenant)
                 search, is_new = repository.submit(accepted, idempotency_key, digest)
                 if is_new and accepted.taken_over:
@@ -189,14 +191,21 @@ async def read_search(
     openapi_extra={"requestBody": {"$ref": "SearchPatch"}},
 )
 def update_search(
-    search_id: SearchId, body: JsonBody, session: SessionDep, tenant: TenantDep, root: RootPath
+    search_id: SearchId,
+    body: JsonBody,
+    request: Request,
+    session: SessionDep,
+    tenant: TenantDep,
+    root: RootPath,
 ) -> SearchRead:
     """A JSON merge patch (RFC 7396) of `name`, `budget.trials`, `budget.seconds` and
     `resources.parallel_trials` of a search that has not ended: what is left out stays, a budget of
     `null` seconds is none. A running search follows within a second.
     """
     search = SearchRepository(session, tenant).get(search_id, lock=True)
-    actions.update(session, search, *validation.patched(search.spec, body))
+    before, spec = validation.patched(search.spec, body)
+    quotas_of(request).admit_trials(session, tenant, trials_of(spec) - trials_of(before))
+    actions.update(session, search, before, spec)
     return SearchRead.of(search, root)
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select, update
@@ -140,6 +141,31 @@ def test_the_tenant_with_the_fewest_running_searches_is_next(
     claim = queue.claim("me")
     assert claim is not None
     assert claim.search_id == search_id
+
+
+def test_a_tenant_runs_no_more_searches_than_it_may(sessions: Sessions) -> None:
+    limited = Queue(sessions, most_of_tenant=2)
+    big, small = add_tenant(sessions, "big"), add_tenant(sessions, "small")
+    owner_of = {add_search(sessions, big): big for _ in range(5)}
+    owner_of |= {add_search(sessions, small): small}
+    claims = [claim for _ in range(6) if (claim := limited.claim("me")) is not None]
+    assert Counter(owner_of[claim.search_id] for claim in claims) == {big: 2, small: 1}
+    limited.finish(next(c for c in claims if owner_of[c.search_id] == big), SearchState.SUCCEEDED)
+    again = limited.claim("me")
+    assert again is not None and owner_of[again.search_id] == big
+    assert limited.claim("me") is None
+    assert limited.release(again)  # an interrupted search has its place already
+    taken_up = limited.claim("me")
+    assert taken_up is not None and taken_up.search_id == again.search_id
+
+
+def test_dispatchers_that_claim_at_once_keep_to_what_a_tenant_may(sessions: Sessions) -> None:
+    for _ in range(12):
+        add_search(sessions)
+    limited = Queue(sessions, most_of_tenant=3)
+    with ThreadPoolExecutor(4) as pool:
+        claims = list(pool.map(lambda n: limited.claim(str(n)), range(12)))
+    assert sum(claim is not None for claim in claims) == 3
 
 
 def test_of_one_tenant_the_oldest_search_is_first(sessions: Sessions, queue: Queue) -> None:
