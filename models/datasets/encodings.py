@@ -46,6 +46,7 @@ _SIGNS = (
 _TEXTS = (
     (r"<(?:!doctype\s+html|html|head|body|table)\b", "a page in HTML", _OPEN_IT),
     (r"(?:%[^\n]*\n\s*)*@relation\s", "an ARFF file of Weka", "save the table as CSV"),
+    (r"[-+]?\d+(?:\.\d+)?(?: \d+:[-+.\deE]+)+\s*$", "a file of LIBSVM", "save the table as CSV"),
     (r"<\?xml|<!doctype", "XML", "save its table as CSV"),
     (r"\{\s*\"[^\"]*\"\s*:|\[\s*(?:\{\s*\"|\[)", "JSON", "save its rows as CSV, with a header"),
 )
@@ -76,7 +77,7 @@ def foreign(head: bytes) -> tuple[str, str] | None:
         return "no text: it holds NUL bytes", "save the table as CSV in UTF-8"
     start = head.decode(encoding or "latin-1", "ignore").lstrip("\ufeff \t\r\n")
     for pattern, what, advice in _TEXTS:
-        if re.match(pattern, start, re.IGNORECASE):
+        if re.match(pattern, start, re.IGNORECASE | re.MULTILINE):
             return what, advice
     return None
 

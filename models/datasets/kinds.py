@@ -19,6 +19,7 @@ from models.datasets.cells import (
     boolean_of,
 )
 from models.datasets.guessed_kind import (
+    CODE,
     DATE_LIKE_NUMBER,
     MOST,
     Cells,
@@ -46,6 +47,9 @@ PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 _ZONE = re.compile(
     r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
 )
+MIXED = 0.2
+"""Share of numbers among words from which on it is told."""
+
 _LONG_YEAR = re.compile(r"\d{4}")
 
 
@@ -204,7 +208,8 @@ def _number(cells: Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColum
     remarks = (*_bad_cells(cells, bad, "number"), *of_writing(cells, decimal))
     count = int(cells.counts[missing | bad].sum())
     if float(finite.std()) <= 1e-12 * float(np.abs(finite).max()) and not count:
-        note = f"left out: every cell is {shown(cells.distinct[0])}"
+        every = "every cell is" if len(cells.distinct) == 1 else "cells hardly differ, as"
+        note = f"left out: {every} {shown(cells.distinct[0])}"
         column = _column(cells, Kind.CONSTANT, missing | bad, note, Role.IGNORED)
         remark = Remark("constant_column", f"{cells.name!r} is {note}", cells.name)
         return ReadColumn(column, None, {}, (remark,))
@@ -297,8 +302,30 @@ def _words(cells: Cells, kind: Kind) -> ReadColumn:
     if kind is Kind.TEXT:
         return ReadColumn(column, LongTexts(cells.spread(values)), extra)
     known = values[~missing].tolist()
-    remarks = tuple(of_categories(cells.name, known, cells.counts[~missing].tolist()))
+    remarks = (
+        *of_categories(cells.name, known, cells.counts[~missing].tolist()),
+        *_of_mixed(cells, missing),
+    )
     return ReadColumn(column, Categories(cells.spread(values)), extra, remarks)
+
+
+def _of_mixed(cells: Cells, missing: NDArray[np.bool_]) -> Iterator[Remark]:
+    """A category many of whose cells are numbers, as where others are <5 or 10-20."""
+    is_number = np.isfinite(cells.numbers) & ~missing
+    others = ~is_number & ~missing
+    count, whole = int(cells.counts[is_number].sum()), int(cells.counts[~missing].sum())
+    if count < MIXED * whole or not others.any():
+        return
+    if any(CODE.fullmatch(cells.distinct[place]) for place in np.flatnonzero(is_number)):
+        return
+    row = cells.first_row(others)
+    text = cells.distinct[int(cells.places[row - FIRST_ROW])]
+    message = (
+        f"{count} of {whole} cells of {cells.name!r} are numbers and others are not, the first "
+        f"{shown(text)} in row {row}: read as a category; columns as number has the others count "
+        "as missing"
+    )
+    yield Remark("mixed_cells", message, f"row {row}, column {cells.name!r}", whole - count)
 
 
 def _bad_cells(cells: Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark, ...]:

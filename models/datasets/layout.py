@@ -32,6 +32,8 @@ _COMMENTS = ("#", "%", "//")
 _HEADERS = 4
 """Rows that may name or explain columns, the header among them."""
 _RULE = re.compile(r"(?::?-{2,}:?|=+)?")
+_LINE = re.compile(r"[-+=|: ]{3,}")
+"""Drawn between rows, by programs that show tables."""
 _UNIT = re.compile(r"[\[(].*[\])]|[^\W\d_]{1,3}[²³]?|%|.*[/%°²³].*|[^\W\d_]+ ?\(.*\)")
 
 
@@ -290,8 +292,8 @@ def _each_once(names: Sequence[str]) -> list[str]:
 def rows_of(
     rows: Iterable[list[str]], width: int, left_out: list[str], first: int = 2
 ) -> Iterator[list[str]]:
-    """Rows of `width` cells: without blank ones, empty cells at the end of too long ones, comments,
-    and the lines below the table. Of the latter two it is told in `left_out`.
+    """Rows of `width` cells: without blank ones, drawn lines, empty cells at the end of too long
+    ones, comments, and the lines below the table. Of the latter two it is told in `left_out`.
 
     first: the number of the first row.
 
@@ -311,6 +313,8 @@ def rows_of(
         filled = sum(bool(cell.strip()) for cell in cells)
         if not filled:
             is_apart = True
+            continue
+        if filled == 1 and len(cells) < width and _LINE.fullmatch(cells[0]):
             continue
         if filled == 1 and cells[0].startswith(_COMMENTS) and len(cells) < max(width, 2):
             left_out.append(f"row {number} is a comment and left out: {cells[0][:40]!r}")

@@ -25,6 +25,9 @@ SEPARATORS = {
 USUAL_SEPARATORS = (",", ";", "\t", "|")
 """Signs that hardly stand in texts, times and numbers."""
 SAMPLE_ROWS = 200
+LONGEST_CELL = 2**27
+"""Characters: as many as a table is read with that needs no reading cell by cell."""
+
 _DOUBLE = "\x1f"
 """What stands for a separator of two signs where a reader takes one alone."""
 _DECIMAL = re.compile(r"[-+]?\d+,\d+")
@@ -46,6 +49,7 @@ def cells_in(
     if is_escaped:
         pairs = re.compile(rf"\\([\\{quote}{re.escape(sign)}]?)")
         lines = (pairs.sub(lambda pair: pair[0] if pair[1] else "\\\\", line) for line in lines)
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
     rows = csv.reader(
         lines,
         delimiter=sign,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +74,21 @@ def target_values(
         values,
         column,
         unit,
-        (*of_writing(cells, decimal), *sentinels.of_numbers(cells, is_target=True)),
+        (
+            *of_writing(cells, decimal),
+            *sentinels.of_numbers(cells, is_target=True),
+            *_of_two(name, np.unique(values)),
+        ),
     )
+
+
+def _of_two(name: str, distinct: NDArray[np.float64]) -> Iterator[Remark]:
+    if len(distinct) == 2:
+        message = (
+            f"{name!r} is {distinct[0]:g} or {distinct[1]:g}, as of two classes; their "
+            "probabilities are predicted by tabular_classification"
+        )
+        yield Remark("two_values", message, name, 2)
 
 
 def _unit(cells: Cells) -> str | None:

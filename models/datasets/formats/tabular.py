@@ -213,6 +213,12 @@ def classes_of(
     """
     values, remarks = as_whole_numbers(name, labels_of(name, values, rows))
     distinct = np.unique(values).tolist()
+    if len(distinct) == len(values) > 2:
+        raise FormatError(
+            f"each of the {len(values)} rows has a class of its own in {name!r}, as identifiers "
+            "have; a class has several rows, and numbers are predicted by tabular_regression",
+            "target",
+        )
     if all(_WHOLE.fullmatch(text) for text in distinct):
         return values.astype(np.int64), remarks
     fractions = [text for text in distinct if (number_of(text) or 0.0) % 1]

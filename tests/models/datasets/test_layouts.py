@@ -94,6 +94,15 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
     "several rows of units": (
         lines(header="x,n,label\nlength,speed,\nm,m/s,"), {"second_header"}
     ),
+    "a table of psql": (
+        lines(" | ", "x,n,label\n---+---+---") + "(4 rows)\n",
+        {"separator_guessed", "lines_skipped"},
+    ),
+    "a table of mysql": (
+        "+---+---+---+\n" + "".join(f"| {row} |\n" for row in lines(" | ").splitlines())
+        .replace("label |\n", "label |\n+---+---+---+\n") + "+---+---+---+\n",
+        {"separator_guessed", "lines_skipped", "empty_column", "index_ignored"},
+    ),
     "several cells below": (lines() + "Generated,by a program\n", {"lines_skipped"}),
     "sentences below": (lines() + "\nMade on Monday, 3 May\nPage 1, 2\n", {"lines_skipped"}),
     "names of rows that count": (
@@ -201,6 +210,11 @@ def test_rows_in_the_middle_with_too_few_cells_are_refused(tmp_path: Path) -> No
             uploaded(tmp_path, lines() + below)
     with pytest.raises(ValueError, match="row 2"):
         uploaded(tmp_path, 'x,n,label\n"1.5,7,a"\n"2.5,8,b"\n')
+
+
+def test_a_long_cell_is_read_in_both(tmp_path: Path) -> None:
+    content = f"x,n,label\n1,{'w' * 150_000},a\n2,b,b\n"
+    assert cells(uploaded(tmp_path, content))["n"] == predicted(content)["n"]
 
 
 def test_letters_with_accents_are_one_name_however_they_are_put_together(tmp_path: Path) -> None:
@@ -312,6 +326,7 @@ def test_an_encoding_is_suggested_with_what_it_would_read(
         (b'[{"x": 1}]', "JSON"), (b'{"x": 1}\n{"x": 2}\n', "JSON"),
         (b"\xd0\xcf\x11\xe0", "an old document"), (b"SQLite format 3\0", "an SQLite database"),
         (b"% by me\n@RELATION iris\n\n@ATTRIBUTE x NUMERIC\n@DATA\n1\n", "an ARFF file"),
+        (b"+1 1:0.5 3:2e-1\n-1 2:7\n", "a file of LIBSVM"),
         (b"version https://git-lfs", "a pointer of Git LFS"),
         (b"x\0y,123\n" * 9, "it holds NUL bytes"),
     ],

@@ -95,6 +95,17 @@ def test_a_target_is_read_as_any_column_of_numbers(
     assert column.note == (f"in {unit}" if unit else None)
 
 
+def test_a_target_that_is_of_another_task_is_told_or_refused(tmp_path: Path) -> None:
+    x = [str(row % 7) for row in range(ROWS)]
+    with pytest.raises(FormatError, match=f"each of the {ROWS} rows has a class of its own in 'y'"):
+        read(tmp_path, csv({"x": x, "y": [f"c{row}" for row in range(ROWS)]}),
+             "tabular_classification", target="y")  # fmt: skip
+    found = read(tmp_path, csv({"x": x, "y": ["0", "1"] * (ROWS // 2)}),
+                 "tabular_regression", target="y")  # fmt: skip
+    (remark,) = [r for r in found.remarks if r.code == "two_values"]
+    assert remark.message.startswith("'y' is 0 or 1, as of two classes")
+
+
 def test_a_target_of_dates_is_none(tmp_path: Path) -> None:
     columns = {"x": [str(i) for i in range(60)], "y": [f"2024-01-{i % 28 + 1}" for i in range(60)]}
     with pytest.raises(FormatError, match="row 2, column 'y': '2024-01-1' is no number that can"):

@@ -14,6 +14,7 @@ import pytest
 
 from models.datasets.kinds import ReadColumn, read_column
 from models.datasets.preprocess import encode
+from models.remarks import Kind
 
 Cells = list[str]
 
@@ -114,6 +115,24 @@ def test_another_unit_at_prediction_is_no_number() -> None:
 )
 def test_words_behind_digits_are_no_units(texts: Cells) -> None:
     assert column(texts).column.kind in ("category", "text")
+
+
+def test_a_category_of_many_numbers_is_told() -> None:
+    half = column([f"{i}.5" if i % 2 else "<5" for i in range(40)])
+    (remark,) = half.remarks
+    assert half.column.kind is Kind.CATEGORY and remark.code == "mixed_cells"
+    assert (remark.count, remark.where) == (20, "row 2, column 'c'")
+    for texts in (["01", "1", "A", "B"], ["red", "blue", "7"]):
+        found = column(texts * 20)
+        assert (found.column.kind, "mixed_cells" in told(found)) == (
+            Kind.CATEGORY,
+            texts == ["red", "blue", "7"],
+        )
+
+
+def test_numbers_that_differ_by_rounding_are_told_as_such() -> None:
+    (remark,) = column([f"0.123456789012345{i}" for i in range(10)]).remarks
+    assert "cells hardly differ, as" in remark.message
 
 
 def test_a_few_odd_cells_are_bad_and_no_units() -> None:
