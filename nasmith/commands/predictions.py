@@ -48,6 +48,8 @@ def predict(
     """Predict with a downloaded bundle, as `python predict.py INPUT` in its folder does."""
     given = ["--missing", "fill" if fill else "error", "--encoding", encoding]
     given += [str(path if str(path) == "-" else path.absolute()) for path in inputs]
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise UsageError(f"--out: {out} is a folder, or in one that is not there")
     with _folder_of(bundle) as folder:
         script = folder / "predict.py"
         if not script.is_file():
@@ -67,12 +69,15 @@ def _folder_of(bundle: Path) -> Iterator[Path]:
     if not bundle.is_file():
         yield bundle
         return
-    from nasmith.bundle import unpack, verify_checksums
+    from nasmith.bundle import BundleError, unpack, verify_checksums
 
     with tempfile.TemporaryDirectory(prefix="nasmith-") as temporary:
         folder = Path(temporary, "bundle")
-        unpack(bundle, folder)
-        verify_checksums(folder)
+        try:
+            unpack(bundle, folder)
+            verify_checksums(folder)
+        except BundleError as error:
+            raise UsageError(f"{bundle}: {error}") from None
         yield folder
 
 

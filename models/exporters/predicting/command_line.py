@@ -31,16 +31,24 @@ def main(model: Predictor, takes: str) -> None:
     arguments = parser_of(model, takes).parse_args()
     try:
         samples = model.read(arguments.input, arguments.encoding)
-        write_table(*model.table(samples, missing=arguments.missing), sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to write
-        raise SystemExit(CLOSED) from None
+        names, rows = model.table(samples, missing=arguments.missing)
     except (OSError, UnicodeError, PredictionError) as error:
-        print(f"predict.py: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise ended(error) from None
+    try:
+        write_table(names, rows, sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to write
+        raise ended(error) from None
     for line in model.told():
         print(line, file=sys.stderr)
+
+
+def ended(error: Exception) -> SystemExit:
+    if isinstance(error, BrokenPipeError):
+        return SystemExit(CLOSED)
+    print(f"predict.py: {error}", file=sys.stderr)
+    return SystemExit(2)
 
 
 def parser_of(model: Predictor, takes: str) -> argparse.ArgumentParser:

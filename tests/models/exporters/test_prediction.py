@@ -275,6 +275,10 @@ def test_the_command_line_predicts_with_a_bundle(
     assert done.code == 2 and not (tmp_path / "no.csv").exists()
     done = nasmith("predict", str(tmp_path), str(new))
     assert done.code == 2 and "has no predict.py" in done.err
+    done = nasmith("predict", str(new), str(new))
+    assert done.code == 2 and f"{new}: the bundle is no whole zip" in done.err
+    done = nasmith("predict", archive, str(new), "--out", str(tmp_path))
+    assert done.code == 2 and f"--out: {tmp_path} is a folder" in done.err
 
 
 def test_a_python_without_torch_is_told_what_to_install(
