@@ -77,8 +77,10 @@ def clock_of(text: str) -> float | None:
     sign = -1.0 if text.startswith("-") else 1.0
     text = text.removeprefix("-")
     days = 0.0
-    if found := re.fullmatch(r"(-?\d+) days?,? *\+?(.*)", text):
-        days, text = float(found[1]), found[2] or "0:00"
+    if found := re.fullmatch(r"(\d+) days?(,? *\+?)(.*)", text):
+        days, text = float(found[1]), found[3] or "0:00"
+        if sign < 0 and found[2].strip():  # -1 day, 23:00:00 of Python, -1 days +23:00:00 of pandas
+            days, sign = -days, 1.0
     colons = re.fullmatch(
         r"(\d{1,4})(?::(\d{2})(?::(\d{2}(?:[.,]\d+)?))?|h(\d{2})|(?=\s*[ap]\.?m))"
         r"\s*(?:([ap])\.?\s?m\.?|uhr|h)?",
@@ -104,7 +106,8 @@ def clock_of(text: str) -> float | None:
         return None
     sizes = (86_400, 3600, 60, 1)
     return sign * sum(
-        float(part or 0) * size for part, size in zip(parts.groups(), sizes, strict=True)
+        (float(part or 0) * size for part, size in zip(parts.groups(), sizes, strict=True)),
+        days * 86_400,
     )
 
 

@@ -76,6 +76,8 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
     of = column.type
     if pa.types.is_boolean(of):
         kind = Kind.BOOLEAN
+    elif pa.types.is_timestamp(of) and of.tz is not None:
+        column, kind = _zoned(name, column), Kind.DATE
     elif pa.types.is_timestamp(of) or pa.types.is_date(of):
         column = column.cast(pa.timestamp("us"), safe=False)
         kind = Kind.DATE
@@ -86,6 +88,9 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
             kind = kind or Kind.NUMBER
     elif pa.types.is_time(of):
         column = column.cast(pa.time64("us"), safe=False).cast(pa.time32("s"), safe=False)
+    elif pa.types.is_duration(of):
+        passed = column.cast(pa.duration("us"), safe=False).to_pylist()
+        column = pa.chunked_array([["" if d is None else str(d) for d in passed]], pa.string())
     elif pa.types.is_binary(of) or pa.types.is_large_binary(of):
         try:
             column = column.cast(pa.string())
@@ -99,11 +104,28 @@ def _of_arrow(name: str, column: Any) -> tuple[Texts, Kind | None]:
     return stripped(column.cast(pa.string()).fill_null("")), kind
 
 
+def _zoned(name: str, column: Any) -> Texts:
+    """Times with a zone as local ones with their distance to UTC, as data frames show them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    seconds = column.cast(pa.timestamp("s", column.type.tz), safe=False)
+    is_whole = pc.all(pc.equal(seconds.cast(column.type), column)).as_py()
+    times = seconds if is_whole else column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    try:
+        texts = pc.strftime(times, "%Y-%m-%d %H:%M:%S%z")
+    except pa.ArrowInvalid:
+        raise ValueError(
+            f"column {name!r} has times of {column.type.tz}, a zone that is not known here"
+        ) from None
+    return pc.replace_substring_regex(texts, r"([-+]\d{2})(\d{2})$", r"\1:\2")
+
+
 def _is_nested(of: Any) -> bool:
     """Whether it has no texts for its cells."""
     import pyarrow as pa
 
-    return bool(pa.types.is_nested(of) or pa.types.is_duration(of) or pa.types.is_binary(of))
+    return bool(pa.types.is_nested(of) or pa.types.is_binary(of))
 
 
 def _is_list(of: Any) -> bool:
