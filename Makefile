@@ -66,6 +66,7 @@ bench: install
 	$(BIN)/python benchmarks/polling.py
 	$(BIN)/python benchmarks/asks.py
 	$(BIN)/python benchmarks/searches.py
+	$(BIN)/python benchmarks/fidelities.py
 	$(BIN)/python benchmarks/tabular.py
 	$(BIN)/python benchmarks/messy.py
 	$(BIN)/python benchmarks/upload.py

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from models.architecture import Architecture
 from models.recipe import Recipe
 from search.engine.stages.candidates import CANDIDATE
 from search.fidelity import CONTINUE, PAUSE, Action, FidelityRule, fidelities
+from search.fidelity.curve import RIDGE, features, fitted
 from search.objectives import Objective
 from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 
@@ -185,6 +189,40 @@ def test_median_compares_the_best_value_with_the_median_of_running_averages() ->
     rule.started(4)
     assert report(rule, 4, 1, 0.125) is Action.STOP  # median of 0.25, 0.125 and 0.5
     assert rule.reported(4, 4, 0.0, is_last=True) == CONTINUE
+
+
+def test_curve_stops_who_is_not_predicted_to_reach_the_best() -> None:
+    """Every trial gains 0.25 after its first epoch: the prediction is exact."""
+    rule = rule_of("curve", 3, min_trials=5, top=2)
+    for number, start in enumerate([0.125, 0.25, 0.375, 0.5, 0.625]):
+        rule.started(number)
+        for epoch, value in enumerate([start, start + 0.125, start + 0.25], start=1):
+            assert report(rule, number, epoch, value) is Action.CONTINUE
+        rule.ended(ended(number, TrialState.COMPLETED))
+    rule.started(5)
+    assert rule.reported(5, 1, 0.375, is_last=False).reason == (
+        "pruned by curve at epoch 1: predicted to end at val_accuracy 0.625, 0 more or less; the "
+        "best 2 of 5 begin at val_accuracy 0.75"
+    )
+    rule.started(6)
+    assert report(rule, 6, 1, 0.5) is Action.CONTINUE  # as good as the second
+    assert report(rule, 6, 2, -math.inf) is Action.CONTINUE
+    assert rule.reported(6, 3, 0.0, is_last=True) == CONTINUE
+
+
+def test_the_error_of_a_curve_is_that_of_ridge_regressions_which_leave_one_out() -> None:
+    """Against scikit-learn, fitted once for each curve that is left out."""
+    rng = np.random.default_rng(0)
+    curves = rng.normal(size=(12, 9)).cumsum(axis=1)
+    x = np.array([features(curve[:4].tolist()) for curve in curves])
+    standard, gains = (x - x.mean(axis=0)) / x.std(axis=0), curves[:, -1] - curves[:, 3]
+    predicted = cross_val_predict(Ridge(alpha=RIDGE), standard, gains, cv=LeaveOneOut())
+    fit = fitted(curves.tolist(), 4)
+    assert fit.error == pytest.approx(np.sqrt(np.mean((gains - predicted) ** 2)))
+    whole = Ridge(alpha=RIDGE).fit(standard, gains)
+    assert fit.gain(x[0]) == pytest.approx(whole.predict(standard[:1])[0])
+    assert features([1.0, 4.0, 2.0, 3.0]) == (3.0, 4.0, -0.5)  # from 4 to 3 in two epochs
+    assert features([2.0]) == (2.0, 2.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["asha", "hyperband"])
