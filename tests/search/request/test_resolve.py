@@ -137,7 +137,7 @@ def test_a_fidelity_has_defaults_and_is_refused_where_it_cannot_work() -> None:
         "/fidelity/grace_epochs": "median would stop no trial: the longest has 4 epochs, got 4",
     }
     assert problems({**MINIMAL, "fidelity": {"name": "ahsa"}}) == {
-        "/fidelity/name": 'unknown fidelity "ahsa", known are asha, hyperband, median, none'
+        "/fidelity/name": 'unknown fidelity "ahsa", known are asha, curve, hyperband, median, none'
     }
     assert problems({**MINIMAL, "fidelity": {"name": "asha", "brackets": 2}}) == {
         "/fidelity/brackets": "unknown field, known are name, reduction_factor, grace_epochs, "
