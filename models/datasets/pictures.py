@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif")
+OTHER_ENDINGS = (
+    ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".dcm", ".tga", ".ppm",
+    ".pgm", ".ico", ".cr2", ".nef", ".dng",
+)  # fmt: skip
+"""Of pictures that are not read: they count as such, and are told as broken."""
+
 MAX_PIXELS = 2**26
 """More than any telephone's camera has."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,15 @@ from models.datasets import Dataset, images
 from models.datasets.archive import BROKEN, names_in, with_plain_names
 from models.datasets.formats import MAX_RATIO, MAX_VALUES, FormatError, Upload, formats
 from models.datasets.picture_headers import Header, of_headers, read_header
-from models.datasets.pictures import ENDINGS, Picture, PictureError, fitted, read_picture, stacked
+from models.datasets.pictures import (
+    ENDINGS,
+    OTHER_ENDINGS,
+    Picture,
+    PictureError,
+    fitted,
+    read_picture,
+    stacked,
+)
 from models.datasets.raw_files import FilesOf, RawFiles
 from models.datasets.splits import WORDS, part_of
 from models.remarks import Remark
@@ -47,12 +55,31 @@ class ImageFolders:
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        return any(name.lower().endswith(ENDINGS) for name in names_in(path))
+        """Not where a table beside the pictures has to say their classes, as folders do not."""
+        names = names_in(path)
+        return has_pictures(names) and not is_listed(names)
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
         with opened(upload.path) as archive:
             return _read(upload, archive)
+
+
+def has_pictures(names: Iterable[str]) -> bool:
+    """Whether a zip has pictures, by the endings of names, also of those that are not read."""
+    return any(name.lower().endswith((*ENDINGS, *OTHER_ENDINGS)) for name in names)
+
+
+def is_listed(names: Iterable[str]) -> bool:
+    """Whether a zip has a table, and pictures in no more than one folder beside those that divide
+    them.
+    """
+    places = [PurePosixPath(name.replace("\\", "/")) for name in names]
+    if not any(place.suffix.lower() == ".csv" and not _is_systems(place) for place in places):
+        return False
+    pictures = [p for p in places if has_pictures([p.name]) and not _is_systems(p)]
+    folders = {place.parent.name for place in pictures}
+    return len({name for name in folders if name and part_of(name) is None}) <= 1
 
 
 @contextmanager
@@ -106,6 +133,9 @@ def _check_places(
     """
     depth = 3 if is_divided else 2
     if all(len(place) == depth for place in places):
+        if len({place[-2] for place in places}) == 1:
+            only = places[0][-2]
+            raise FormatError(f"all pictures are in one folder, {only!r}: {_expected(is_divided)}")
         return
     outer = list(dict.fromkeys(place[0] for place in places))
     if not is_divided and any(part_of(name) for name in outer):
@@ -166,7 +196,8 @@ def _expected(is_divided: bool) -> str:
         return "a picture lies in the folder of its class, as in train/cat/1.png"
     return (
         "a picture lies in the folder of its class, as in cat/1.png; or in folders train, val and "
-        "test first, as in train/cat/1.png"
+        "test first, as in train/cat/1.png; or a labels.csv has a row a picture, with its name and "
+        "its class"
     )
 
 
@@ -195,7 +226,7 @@ def members_in(
             raise FormatError(f"{member.filename}: nested deeper than {MAX_DEPTH} folders")
         if member.is_dir() or member.filename == known:
             continue
-        if _is_systems(path) or not path.name.lower().endswith(ENDINGS):
+        if _is_systems(path) or not has_pictures([path.name]):
             others.append(member.filename)
             continue
         if member.file_size > MAX_RATIO * max(member.compress_size, 1024):

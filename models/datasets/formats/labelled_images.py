@@ -1,4 +1,4 @@
-"""A zip of pictures with a table that says which labels each has."""
+"""A zip of pictures with a table that says which class, or which labels, each has."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from models.datasets.columns import read_table
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
     files_of,
+    has_pictures,
     has_split,
     inner_places,
     members_in,
@@ -27,10 +28,14 @@ from models.datasets.formats.image_folders import (
     read_pictures,
 )
 from models.datasets.formats.labelled_texts import left_out
-from models.datasets.formats.tabular import chosen
+from models.datasets.formats.tabular import (
+    chosen,
+    classes_of,
+    target_column,
+    without_missing,
+)
 from models.datasets.labels import are_missing, label_columns, read_labels
-from models.datasets.pictures import ENDINGS
-from models.datasets.raw_table import FIRST_ROW, RawTable, shown
+from models.datasets.raw_table import FIRST_ROW, RawTable, is_missing, shown
 from models.datasets.splits import WORDS, part_of
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
@@ -43,11 +48,12 @@ _NAMES = {"validation": "val", "test": "test"}
 @formats.register("labelled_images")
 class LabelledImages:
     """`labels.csv`, or the only CSV of the zip, has a row a picture: a column with the picture's
-    path, or as much of its end as no other picture has, and one of labels. Folders `train`, `val`
+    path, or as much of its end as no other picture has, with its ending or without, and one of
+    classes or labels. Folders `train`, `val`
     and `test` divide the pictures. With the option `unlabelled` a picture may be without a row.
     """
 
-    tasks = frozenset({MULTILABEL})
+    tasks = frozenset({MULTILABEL, "image_classification"})
     options = frozenset(
         {
             "target",
@@ -61,11 +67,11 @@ class LabelledImages:
             "missing",
         }
     )
-    description = "a zip of pictures with a labels.csv of their names and labels"
+    description = "a zip of pictures with a labels.csv of their names and classes or labels"
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        return any(name.lower().endswith(ENDINGS) for name in names_in(path))
+        return has_pictures(names_in(path))
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
@@ -78,12 +84,12 @@ class _Labelled:
     """The pictures that the table names, and what it says of them.
 
     Shapes:
-        matrix: (pictures, labels)
+        y: (pictures,) classes, or (pictures, labels)
     """
 
     row_of: Mapping[str, int]
-    matrix: NDArray[np.bool_]
-    labels: LabelSet
+    y: NDArray[Any]
+    labels: LabelSet | None
     columns: tuple[Column, ...]
     remarks: Sequence[Remark]
 
@@ -102,7 +108,7 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     if not known.all():
         _check_unlabelled(members, known, parts, file.filename, upload.options)
         arrays["unlabelled"] = x[~known]
-    x, y, parts = x[known], found.matrix[rows[known]], parts[known]
+    x, y, parts = x[known], found.y[rows[known]], parts[known]
     members = [members[place] for place in np.flatnonzero(known)]
     arrays["files"] = files_of(archive, members, parts)
     for part, name in _NAMES.items():
@@ -183,22 +189,40 @@ def _labelled(
     names = _named(cells[pictures], ends, file)
     known = np.arange(len(names))
     if options.unlabelled:
-        missing = [are_missing(cells[name], options) for name in targets]
+        missing = [_are_missing(cells[name], upload) for name in targets]
         known = np.flatnonzero(~np.all(missing, axis=0))
     own = {name: cells[name] for name in targets}
     of_known = {name: [values[row] for row in known] for name, values in own.items()}
-    matrix, labels, remarks = read_labels(of_known, (known + FIRST_ROW).tolist(), options)
+    rows = known + FIRST_ROW
+    labels: LabelSet | None = None
+    if upload.task == MULTILABEL:
+        y, labels, remarks = read_labels(of_known, rows.tolist(), options)
+    elif len(own) > 1:
+        raise FormatError(f"a classification has one, got {len(own)}", "target")
+    else:
+        values = without_missing(np.array(of_known[targets[0]]), options)
+        y, remarks = classes_of(targets[0], values, rows)
     ignored = [name for name in others if name not in targets]
     if ignored:
         message = f"left out: {', '.join(ignored[:20])}; a network sees the picture alone"
         remarks.append(Remark("columns_ignored", message, ignored[0], len(ignored)))
     told = {name: left_out(name, table, "a network sees the picture alone") for name in ignored}
-    told |= label_columns(own, labels, options)
+    told |= (
+        {n: target_column(n, np.array(c), Kind.CATEGORY) for n, c in own.items()}
+        if labels is None
+        else label_columns(own, labels, options)
+    )
     example, note = cells[pictures][0][:80], "names the picture"
     told[pictures] = Column(pictures, Kind.IDENTIFIER, Role.INPUT, 0, len(names), example, note)
     row_of = {names[row]: place for place, row in enumerate(known)}
     columns = tuple(told[name] for name in cells)
-    return _Labelled(row_of, matrix, labels, columns, [*table.remarks, *remarks])
+    return _Labelled(row_of, y, labels, columns, [*table.remarks, *remarks])
+
+
+def _are_missing(cells: Sequence[str], upload: Upload) -> NDArray[np.bool_]:
+    if upload.task == MULTILABEL:
+        return are_missing(cells, upload.options)
+    return is_missing(without_missing(np.array(cells), upload.options))
 
 
 def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
@@ -207,8 +231,8 @@ def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
     for member in members:
         parts = place_of(member).parts
         for start in range(len(parts)):
-            end = "/".join(parts[start:])
-            ends[end] = None if end in ends else member.filename
+            for end in ("/".join(parts[start:]), "/".join(parts[start:]).rpartition(".")[0]):
+                ends[end] = None if end in ends else member.filename
     return ends | {"/".join(place_of(member).parts): member.filename for member in members}
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from models.datasets import Dataset
 from models.datasets.formats import FormatError
 from models.datasets.pictures import fitted, read_picture
-from models.remarks import Remark
+from models.remarks import Remark, Role
 from tests.models.support.uploads import npz, read
 
 TASK = "image_classification"
@@ -301,7 +302,7 @@ def test_folders_without_a_picture_are_no_class_and_told(tmp_path: Path) -> None
             "dark/.ipynb_checkpoints/1.png": TWO["dark/0.png"]}  # fmt: skip
     found = read(tmp_path, zipped({f"set/{n}": c for n, c in (TWO | more).items()}), TASK)
     assert found.preprocessing["classes"] == ["dark", "light"]
-    assert codes(found) == {"files_ignored": 3, "empty_folders": 2}
+    assert codes(found) == {"files_ignored": 2, "empty_folders": 2, "broken_pictures": 1}
     assert "set/none, set/scans" in remark(found, "empty_folders").message
 
 
@@ -335,6 +336,59 @@ def test_a_refusal_names_the_folder_at_fault(
     broken = {name: content or TWO["dark/0.png"] for name, content in files.items()}
     with pytest.raises(FormatError, match=message):
         read(tmp_path, zipped(broken), TASK)
+
+
+FLAT = {f"{number}.png": content for number, content in enumerate(TWO.values())}
+ROWS = [f"{number},{'dark' if number < 20 else 'light'}" for number in range(40)]
+
+
+def listed(rows: list[str], header: str = "id,kind") -> bytes:
+    return "\n".join([header, *rows]).encode()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {**FLAT, "labels.csv": listed([row.replace(",", ".png,") for row in ROWS])},
+        {**FLAT, "labels.csv": listed(ROWS)},  # names without their ending
+        {**{f"images/{n}": c for n, c in FLAT.items()}, "truth.csv": listed(ROWS[::-1])},
+        {**{f"top/train/{n}": c for n, c in FLAT.items()}, "top/train.csv": listed(ROWS)},
+    ],
+)
+def test_a_table_beside_the_pictures_says_their_classes(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    found = read(tmp_path, zipped(files), TASK)
+    assert found.preprocessing["classes"] == ["dark", "light"]
+    for split in (found.train, found.validation, found.test):
+        assert isinstance(split.x, torch.Tensor)
+        is_light = split.x.mean(dim=(1, 2, 3)) > 0
+        assert is_light.long().tolist() == split.y.tolist()
+    assert [(column.name, column.role) for column in found.columns] == [
+        ("id", Role.INPUT),
+        ("kind", Role.TARGET),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({**FLAT, "labels.csv": listed(ROWS[:-1])}, "1 of 40 pictures have no row in labels.csv"),
+        ({**FLAT, "labels.csv": listed([*ROWS[:-1], "39,"])}, "row 41, column 'kind': the class"),
+        ({**FLAT, "labels.csv": listed([*ROWS, "77,dark"])}, "row 42: '77' names no picture"),
+        ({**FLAT, "labels.csv": listed(["a,b", "c,d"])}, "no column has the names of pictures"),
+        ({**FLAT, "a.csv": listed(ROWS), "b.csv": listed(ROWS)}, "one labels.csv, or one CSV"),
+        (FLAT, "0.png: a picture lies in the folder of its class, .* or a labels.csv has a row"),
+        ({f"train/{n}": c for n, c in FLAT.items()}, "all pictures are in one folder, 'train'"),
+        ({**TWO, **{n.replace("dark", "c")[:-3] + "tif": b"II" for n in [*TWO][:20]}},
+         "20 of 60 pictures cannot be read, more than 5%: c/0.tif: not a picture: its content"),
+    ],
+)  # fmt: skip
+def test_a_zip_without_clear_classes_is_refused(
+    files: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, zipped(files), TASK)
 
 
 def test_a_file_that_is_no_picture_is_told_in_plain_words(tmp_path: Path) -> None:
