@@ -71,7 +71,7 @@ def on_grid(time: datetime.datetime, frequency: str, origin: float) -> datetime.
 def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datetime.datetime | None:
     """The instant that a text shows, in UTC where it has a zone; ISO 8601, or day and month in
     `order`, or with the month's name; of an interval its beginning. An order may say what numbers
-    are, `MONTH_NUMBERS` or as of `dates.date_of`. None where it shows none.
+    are, `MONTH_NUMBERS` or as of `dates.date_of`. None where it shows none, or one of two.
 
     is_zoned: whether zones behind times that are not ISO 8601 count.
     """
@@ -81,7 +81,9 @@ def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datet
             is_month = re.fullmatch(r"\d{4}-\d{2}", text)
             found = datetime.datetime.fromisoformat(f"{text}-01" if is_month else text)
         except ValueError:
-            return date_of(text)
+            dates = [date_of(text, either) for either in ("dmy", "mdy")]
+            is_open = "/" in text and None not in dates and dates[0] != dates[1]
+            return None if is_open else dates[0]
         if found.tzinfo is None:
             return found
         return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too

@@ -40,7 +40,7 @@ _MONTH_NUMBER = re.compile(r"((?:19|20)\d{2})(?:0[1-9]|1[0-2])")
 @dataclass(frozen=True, slots=True)
 class Times:
     """`order` is that of day and month, where they are not written as in ISO 8601; `month_end`
-    says that months are dated by their last day, `is_zoned` that zones behind such times count.
+    says that months are dated by their last day, `is_zoned` that times have a zone, which counts.
 
     Shapes:
         values: (T,) in `unit`: number, seconds, weekdays or months, since some beginning
@@ -93,13 +93,14 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
     read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
     if read and all(number is not None for number in read.values()):
         return Times(np.array([read[text] for text in written.tolist()], np.float64), "number")
-    instants = _iso(texts, written)
-    if instants is None:
+    found = _iso(name, texts, written)
+    if found is None:
         return _local(name, texts, decimal, written)
+    instants, is_zoned = found
     if np.isnat(instants).any():
         row = int(np.flatnonzero(np.isnat(instants))[0]) + FIRST_ROW
         raise ValueError(f"row {row}, column {name!r}: the time is missing")
-    return _counted(instants, None, ())
+    return replace(_counted(instants, None, ()), is_zoned=is_zoned)
 
 
 def _year_of_month(text: str) -> str | None:
@@ -114,8 +115,15 @@ def _months(name: str, written: NDArray[Any]) -> Times:
     return _counted(instants, MONTH_NUMBERS, (Remark("date_numbers", message, name),))
 
 
-def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
-    """Instants of ISO 8601, with fractions of a second and zones; None where one is none."""
+def _iso(
+    name: str, texts: Texts, written: NDArray[Any]
+) -> tuple[NDArray[np.datetime64], bool] | None:
+    """Instants of ISO 8601, with fractions of a second, and whether they have zones; None where one
+    is none.
+
+    Raises:
+        ValueError: some have a zone and some have none.
+    """
     import pyarrow.compute as pc
 
     if not pc.all(pc.match_substring_regex(texts, _LONG_YEAR)).as_py():
@@ -124,12 +132,18 @@ def _iso(texts: Texts, written: NDArray[Any]) -> NDArray[np.datetime64] | None:
         if not pc.any(pc.match_substring_regex(texts, _ZONED)).as_py():
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of a zone, which numpy sees in signs after a time
-                return written.astype("datetime64[us]")
+                return written.astype("datetime64[us]"), False
         found = [datetime.datetime.fromisoformat(text) for text in written.tolist()]
         utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if t.tzinfo else t for t in found]
     except (ValueError, OverflowError, UserWarning):
         return None
-    return np.array(utc, dtype="datetime64[us]")
+    without = [row for row, time in enumerate(found) if time.tzinfo is None]
+    if without:
+        raise ValueError(
+            f"row {without[0] + FIRST_ROW}, column {name!r}: {shown(str(written[without[0]]))} has "
+            "no zone, others have one"
+        )
+    return np.array(utc, dtype="datetime64[us]"), True
 
 
 def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Times:

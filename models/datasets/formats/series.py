@@ -345,7 +345,9 @@ def _reading(
         of_time["repeated"] = True
     if rows.times.unit == "number" and decimal != ".":
         of_time["decimal"] = decimal
-    if rows.times.is_zoned:
+    if rows.times.unit != "number" and rows.times.order is None:
+        of_time["has_zone"] = rows.times.is_zoned
+    elif rows.times.is_zoned:
         of_time["zoned"] = True
     if rows.times.month_end:
         of_time["month_end"] = True

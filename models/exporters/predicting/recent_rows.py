@@ -25,7 +25,15 @@ from models.datasets.steps import (
 
 
 class SeriesError(ValueError):
-    """Rows that no forecast can be made from; the message names the row and the column."""
+    """Rows that no forecast can be made from; the message names the row and the column, `row` and
+    `column` say which where it is one.
+    """
+
+    def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        if row is not None and column is not None:
+            message = f"row {row}, column {column!r}: {message}"
+        super().__init__(message)
+        self.row, self.column = row, column
 
 
 class Recent(NamedTuple):
@@ -63,7 +71,7 @@ class _Channel:
         whole = {"kind": "number", "decimal": sign, "missing": preprocessing.get("missing", ())}
         self._of = preprocessing.get("reading", {}).get(name, whole)
         self.name, self.column = name, str(self._of.get("column", name))
-        self.word = self._of.get("word")
+        self.word, self.kind = self._of.get("word"), self._of["kind"]
         self.missing = {"", *self._of["missing"]}
 
     def value(self, cell: Any) -> float | None:
@@ -73,7 +81,7 @@ class _Channel:
             return float(text == self.word)
         if text.lower() in self.missing:
             return None
-        if self._of["kind"] == "boolean":
+        if self.kind == "boolean":
             return boolean_of(text)
         is_number = isinstance(cell, (int, float)) and not isinstance(cell, bool)
         if is_number and not self._of.get("clock"):
@@ -93,13 +101,15 @@ class _Reader:
                 known, _ = self._words.setdefault(channel.column, (set(), channel.missing))
                 known.add(channel.word)
 
-    def values(self, row: Mapping[str, Any]) -> dict[str, list[float]]:
-        """By channel, a value or none."""
-        found = {}
+    def read(self, row: Mapping[str, Any], step: _Step) -> None:
+        """What the row says at a step: by channel a value or none, and what cannot be read."""
         for channel in self.channels:
-            value = channel.value(row.get(channel.column))
-            found[channel.name] = [] if value is None else [value]
-        return found
+            cell = row.get(channel.column)
+            value = channel.value(cell)
+            step.values[channel.name] = [] if value is None else [value]
+            if value is None and (text := text_of(cell)).lower() not in channel.missing:
+                step.unreadable[channel.name] = f"{text[:40]!r} is no {channel.kind}"
+        step.unknown += self.unknown(row)
 
     def unknown(self, row: Mapping[str, Any]) -> list[str]:
         """The columns whose word is none that training had."""
@@ -119,6 +129,11 @@ class _Step:
         self.row, self.text, self.at, self.time = row, text, at, time
         self.values: dict[str, list[float]] = {}
         self.unknown: list[str] = []
+        self.unreadable: dict[str, str] = {}
+
+    def lack(self, name: str) -> SeriesError:
+        """That a channel has no value here."""
+        return SeriesError(self.unreadable.get(name, "the number is missing"), self.row, name)
 
     def value(self, name: str) -> float | None:
         shown = self.values[name]
@@ -176,7 +191,7 @@ def _series(
         series = tuple(text_of(row.get(name)) for name in several)
         if "" in series:
             name = several[series.index("")]
-            raise SeriesError(f"row {number}, column {name!r}: the series is missing")
+            raise SeriesError("the series is missing", number, name)
         groups.setdefault(series, []).append(_step(number, row, preprocessing, reader))
     time = preprocessing.get("time")
     for names, steps in groups.items():
@@ -200,10 +215,27 @@ def _step(
             time = instant_of(text, preprocessing["time"]["order"], is_zoned=is_zoned)
             at = None if time is None else counted(time, "seconds")
         if at is None:
-            raise SeriesError(f"row {number}, column {name!r}: {text!r} is no time")
+            raise SeriesError(f"{text!r} is no time", number, name)
+        _check_zone(number, text, preprocessing)
     step = _Step(number, text, at, time)
-    step.values, step.unknown = reader.values(row), reader.unknown(row)
+    reader.read(row, step)
     return step
+
+
+def _check_zone(number: int, text: str, preprocessing: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        SeriesError: a time has a zone and those of training had none, or the other way round, where
+            the hour of the day counts.
+    """
+    time = preprocessing["time"]
+    has_clock = preprocessing.get("known", {}).get("cycles") or time.get("frequency")
+    if has_clock and "has_zone" in time and time["order"] is None:
+        has_zone = _zone(beginning_of(text), time) is not None
+        if has_zone != time["has_zone"]:
+            has = ("no zone", "a zone") if time["has_zone"] else ("a zone", "none")
+            message = f"{text!r} has {has[0]}, the times of training had {has[1]}"
+            raise SeriesError(message, number, time["name"])
 
 
 def _number(cell: Any, decimal: str) -> float | None:
@@ -244,13 +276,17 @@ def _recent(
         default=-1,
     )
     recent, future = steps[: last + 1], steps[last + 1 :]
+    for step in future:
+        for target in targets:
+            if target in step.unreadable:
+                raise step.lack(target)
     if len(recent) < length:
         raise SeriesError(f"{length} rows of the series are needed, got {len(recent)}{of}")
     recent = recent[-length:]
     for step in recent:
         for column, shown in step.values.items():
             if not shown:
-                raise SeriesError(f"row {step.row}, column {column!r}: the number is missing")
+                raise step.lack(column)
     times: list[datetime.datetime] | None = None
     if time and time["step"] is not None:
         _check_steps(recent, time)
@@ -274,14 +310,28 @@ def _ascending(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
         steps, at = steps[::-1], at[::-1]
     if time.get("repeated"):
         steps, at = sorted(steps, key=lambda step: step.at or 0.0), sorted(at)
+    elif not _merges(time) and sorted(set(at)) != at:
+        steps = _without_copies(steps)
+        at = [step.at or 0.0 for step in steps]
     for place in range(1, len(at)):
         is_same = at[place] == at[place - 1] and _merges(time)
         if at[place] <= at[place - 1] and not is_same:
-            raise SeriesError(
-                f"row {steps[place].row}, column {time['name']!r}: {steps[place].text} is not "
-                f"later than {steps[place - 1].text} in row {steps[place - 1].row}"
-            )
+            before = steps[place - 1]
+            message = f"{steps[place].text} is not later than {before.text} in row {before.row}"
+            raise SeriesError(message, steps[place].row, time["name"])
     return steps
+
+
+def _without_copies(steps: Sequence[_Step]) -> list[_Step]:
+    """The first of rows that say the same of one time."""
+    known = set()
+    found = []
+    for step in steps:
+        said = (step.at, *map(tuple, step.values.values()))
+        if said not in known:
+            found.append(step)
+        known.add(said)
+    return found
 
 
 def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
@@ -296,6 +346,7 @@ def _in_steps(steps: list[_Step], time: Mapping[str, Any]) -> list[_Step]:
             for name, shown in step.values.items():
                 found[-1].values[name] = found[-1].values[name] + shown
             found[-1].unknown += step.unknown
+            found[-1].unreadable |= step.unreadable
         else:
             found.append(step)
     return found
@@ -311,9 +362,10 @@ def _check_steps(steps: Sequence[_Step], time: Mapping[str, Any]) -> None:
         if not _is_usual(before, step, time["step"]):
             passed = (step.at or 0.0) - (before.at or 0.0)
             raise SeriesError(
-                f"row {step.row}, column {time['name']!r}: between {before.text} and {step.text} "
-                f"are {passed:g} {_unit(time)}, the usual step is {time['step']:g}; a forecast "
-                "needs rows without a gap"
+                f"between {before.text} and {step.text} are {passed:g} {_unit(time)}, the usual "
+                f"step is {time['step']:g}; a forecast needs rows without a gap",
+                step.row,
+                time["name"],
             )
 
 
@@ -396,7 +448,7 @@ def _future(
     for step in future:
         for column in columns:
             if not step.values[column]:
-                raise SeriesError(f"row {step.row}, column {column!r}: the number is missing")
+                raise step.lack(column)
     return future
 
 

@@ -88,7 +88,7 @@ class SeriesPredictor(RowsPredictor):
         try:
             found = read(self._rows(samples), self.preprocessing)
         except SeriesError as error:
-            raise PredictionError(str(error)) from None
+            raise PredictionError(str(error), error.row, error.column) from None
         if not found:
             raise PredictionError("there is no row to predict from")
         self.turned = any(series.turned for series in found)

@@ -121,7 +121,8 @@ def test_newest_first_is_turned_round_and_means_the_same(tmp_path: Path) -> None
     assert newest.fingerprint == oldest.fingerprint
     assert remark(newest, "newest_first").count == ROWS and not oldest.remarks
     assert newest.preprocessing["time"] == {
-        "name": "t", "unit": "seconds", "step": 3600.0, "order": None, "newest_first": True
+        "name": "t", "unit": "seconds", "step": 3600.0, "order": None, "newest_first": True,
+        "has_zone": False,
     }  # fmt: skip
 
 
@@ -236,6 +237,8 @@ def test_most_cells_may_be_empty_where_steps_are_means(
         (file([*hours(9), hours(9)[8], *hours(99)[9:]], v=range(100)), {},
          "row 11, column 't': .* is in row 10 too; options.series"),
         (file([*hours(119), ""]), {}, "row 121, column 't'"),
+        (file([*(f"{time}Z" for time in hours(119)), hours()[119]]), {},
+         "row 121, column 't': '2026-03-05 23:00:00' has no zone, others have one"),
         (file(hours(), v=range(120), w=["?", *[""] * 99, *range(20)]), {},
          r"row 2, column 'w': '\?' is no number, as most"),
         (file(hours(), v=range(120)), {"series": "shop"}, "there is no column 'shop'"),

@@ -181,3 +181,78 @@ def test_what_cannot_be_known_or_brought_to_a_grid_is_refused(
         table = table[["v", "price"]]
     with pytest.raises(ValueError, match=message):
         upload(tmp_path, table, **options)
+
+
+HOURS = pd.date_range("2026-03-27", periods=120, freq="h", tz="Europe/Rome")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, None),
+        (
+            {"known": "calendar"},
+            "row 0, column 't': .* has no zone, the times of training had a zone",
+        ),
+        (
+            {"frequency": "2h"},
+            "row 0, column 't': .* has no zone, the times of training had a zone",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_zone_counts_where_the_hour_does(
+    options: dict[str, Any], message: str | None, is_turned: bool, tmp_path: Path
+) -> None:
+    zoned, plain = HOURS.astype(str), HOURS.tz_localize(None).astype(str)
+    if is_turned:
+        zoned, plain = plain[:48], zoned[:48]
+        message = message and "has a zone, the times of training had none"
+    found = upload(tmp_path, frame(zoned, len(zoned))[["t", "v"]], **options, horizon=1)
+    rows = [{"t": time, "v": row} for row, time in enumerate(plain[:16])]
+    if message is None:
+        assert len(recent_of(rows, found.preprocessing)[0].window) == WINDOW
+        return
+    with pytest.raises(SeriesError, match=message):
+        recent_of(rows, found.preprocessing)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (5, "1,5", "row 5, column 'v': '1,5' is no number"),
+        (5, True, "row 5, column 'v': 'true' is no number"),
+        (5, 1e200, "row 5, column 'v': '1e[+]200' is no number"),
+        (3, "broken", "row 3, column 'v': 'broken' is no number"),
+        (3, "NA", "row 3, column 'v': the number is missing"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_no_row_to_forecast(
+    place: int, value: Any, message: str, tmp_path: Path
+) -> None:
+    table = frame(pd.date_range("2026-03-01", periods=120, freq="h").astype(str))[["t", "v"]]
+    found = upload(tmp_path, table)
+    rows = table.tail(6).to_dict("records")
+    rows[place]["v"] = value
+    with pytest.raises(SeriesError, match=message) as refused:
+        recent_of(rows, found.preprocessing)
+    assert (refused.value.row, refused.value.column) == (place, "v")
+
+
+def test_rows_that_are_given_twice_count_once(tmp_path: Path) -> None:
+    table = frame(pd.date_range("2026-03-01", periods=120, freq="h").astype(str))[["t", "v"]]
+    found, rows = upload(tmp_path, table), table.tail(9).to_dict("records")
+    (once,) = recent_of(rows, found.preprocessing)
+    assert recent_of([*rows[:6], *rows[3:]], found.preprocessing) == [once]
+    with pytest.raises(SeriesError, match=r"row 9, column 't': .* is not later than .* in row 8"):
+        recent_of([*rows, {**rows[-1], "v": 7}], found.preprocessing)
+
+
+def test_dates_with_slashes_are_refused_where_training_says_nothing_of_them(tmp_path: Path) -> None:
+    table = frame(pd.date_range("2026-03-01", periods=120).astype(str))[["t", "v"]]
+    found = upload(tmp_path, table)
+    days = pd.date_range("2026-03-05", periods=WINDOW)
+    with pytest.raises(SeriesError, match="row 0, column 't': '05/03/2026' is no time"):
+        recent_of([{"t": f"{day:%d/%m/%Y}", "v": 1} for day in days], found.preprocessing)
+    (recent,) = recent_of([{"t": f"{day:%d.%m.%Y}", "v": 1} for day in days], found.preprocessing)
+    assert recent.times is not None and recent.times[0] == "2026-03-09"
