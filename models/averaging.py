@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def mean_of_classes(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+def mean_of_classes(outputs: list[Tensor], shares: list[float]) -> Tensor:
     """The logarithms of the mean of their class probabilities, which are logits again.
 
     Shapes:
@@ -22,23 +21,24 @@ def mean_of_classes(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tenso
     return torch.logsumexp(torch.stack(parts), dim=0)
 
 
-def mean_of_labels(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+def mean_of_labels(outputs: list[Tensor], shares: list[float]) -> Tensor:
     """The logits of the mean of their probabilities of each label.
 
     Shapes:
-        outputs: of each (N, labels) logits; shares: as of `mean_of_classes` -> (N, labels)
+        outputs: of each (N, labels) logits; shares: one each, above 0, 1 together
+        -> (N, labels)
     """
-    logits, logs = torch.stack(list(outputs)), [math.log(share) for share in shares]
+    logits, logs = torch.stack(outputs), [math.log(share) for share in shares]
     logarithms = torch.tensor(logs, dtype=logits.dtype, device=logits.device)[:, None, None]
     has = torch.logsumexp(functional.logsigmoid(logits) + logarithms, dim=0)
     return has - torch.logsumexp(functional.logsigmoid(-logits) + logarithms, dim=0)
 
 
-def mean_of_values(outputs: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+def mean_of_values(outputs: list[Tensor], shares: list[float]) -> Tensor:
     """The mean of the values as the networks were trained on them.
 
     Shapes:
-        outputs: of each (N, values); shares: as of `mean_of_classes` -> (N, values)
+        outputs: of each (N, values); shares: one each, 1 together -> (N, values)
     """
     parts = [share * output for output, share in zip(outputs, shares, strict=True)]
     return torch.stack(parts).sum(dim=0)

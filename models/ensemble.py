@@ -19,7 +19,7 @@ from models.task import MULTILABEL, Task
 ENSEMBLE = "ensemble"
 """In the place of a family."""
 
-Average = Callable[[Sequence[Tensor], Sequence[float]], Tensor]
+Average = Callable[[list[Tensor], list[float]], Tensor]
 
 
 def average_for(task: Task) -> Average:
@@ -42,7 +42,7 @@ class Averaged(nn.Module):
         super().__init__()
         for number, member in enumerate(members, 1):
             self.add_module(f"member_{number}", member)
-        self.shares, self.average = tuple(shares), average
+        self.shares, self.average = list(shares), average
 
     @property
     def members(self) -> list[nn.Module]:

@@ -27,7 +27,7 @@ values, otherwise than those of the best.
 """
 
 SUMS = ("parameters", "flops", "latency_ms", "train_seconds")
-MOST = "peak_memory_bytes"
+MOST = ("peak_memory_bytes", "retrained_epochs")
 
 ScoringOf = Callable[[Dataset, Recipe], Scoring]
 
@@ -121,12 +121,10 @@ def _value(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> tup
 
 
 def _costs(finals: Sequence[Final]) -> dict[str, float]:
-    """Of them together, one after another."""
-    costs = {
-        name: sum(final.metrics[name] for final in finals)
-        for name in SUMS
+    """Of them together, which are trained and asked one after another."""
+    together = [(name, sum) for name in SUMS] + [(name, max) for name in MOST]
+    return {
+        name: float(of([final.metrics[name] for final in finals]))
+        for name, of in together
         if all(name in final.metrics for final in finals)
     }
-    if all(MOST in final.metrics for final in finals):
-        costs[MOST] = max(final.metrics[MOST] for final in finals)
-    return costs

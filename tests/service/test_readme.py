@@ -80,7 +80,7 @@ def test_from_a_file_to_a_model(server: LocalServer, tmp_path: Path) -> None:
     """`nasmith fit` finds the server of the home, tells the task from the target, and predicts."""
     rows = [f"{i % 7},{i % 5},{'high' if i % 7 > 3 else 'low'}" for i in range(120)]
     (tmp_path / "levels.csv").write_text("\n".join(["first,second,level", *rows]))
-    options = ["--target", "level", "--minutes", "30", "--trials", "2", "--json"]
+    options = ["--target", "level", "--minutes", "30", "--trials", "2", "--ensemble", "2", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "fit", "levels.csv", *options],
         cwd=tmp_path,
@@ -95,10 +95,12 @@ def test_from_a_file_to_a_model(server: LocalServer, tmp_path: Path) -> None:
     assert "Taken for tabular_classification: level is a" in done.stderr
     result = json.loads(done.stdout)
     assert Path(result["bundle"]) == tmp_path / "levels-model"
-    first = result["leaderboard"][0]
-    assert first["name"].startswith("mlp (trial ") and first["seconds"] > 0
-    assert first["test"]["test_accuracy"] > 0.7  # by a threshold of the first column
-    names = [entry["name"] for entry in result["leaderboard"][1:]]
+    *trained, boosting, logistic = result["leaderboard"]
+    assert trained[-1]["name"].startswith("mlp (trial ")
+    assert all(entry["name"].startswith("ensemble of 2 (trial ") for entry in trained[:-1])
+    assert all(entry["seconds"] > 0 for entry in trained)
+    assert trained[0]["test"]["test_accuracy"] > 0.7  # by a threshold of the first column
+    names = [boosting["name"], logistic["name"]]
     assert names == ["histogram_gradient_boosting", "logistic_regression"]
     assert all(0 < e["test"]["test_accuracy"] <= 1 for e in result["leaderboard"])
     predicted = subprocess.run(

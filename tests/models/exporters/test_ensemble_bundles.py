@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from models.exporters.joined_source import renamed
 from models.exporters.source import ensemble_source
 from models.family import families
 from models.recipe import Recipe
+from models.training import evaluation
 from models.training.final_scores import final_scores
 from models.training.initialization import build
 from search.testing.small_datasets import SMALL
@@ -31,6 +33,7 @@ SHARES = [0.5, 0.25, 0.25]
 SMALLEST: Mapping[str, Mapping[str, object]] = {
     "cnn_stages": {"stages": 1, "width": 8, "depth": 1},
     "cnn_cell": {"channels": 4, "cells": 1, "nodes": 2},
+    "transformer": {"layers": 1, "width": 8},
     "mlp": {"depth": {"low": 1, "high": 2}, "width": 8},
 }
 
@@ -105,6 +108,24 @@ def test_equal_members_share_a_class_and_others_have_their_own() -> None:
     assert len(set(names)) == len(names)
     for number, name in enumerate(["Network1", "Network2", "Network1"], 1):
         assert f"self.member_{number} = {name}()" in text
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_networks_of_all_families_of_a_task_stand_in_one_file(task: str) -> None:
+    """Whatever names their classes have: what the file builds says what the networks say."""
+    torch.set_num_threads(1)
+    dataset = SMALL[task]()
+    able = [name for name, entry in families.items() if dataset.task.form in entry.tasks]
+    ensemble = ensemble_of(dataset, [(name, 1) for name in able])
+    network = ensemble.network()
+    module: dict[str, Any] = {}
+    exec(compile(ensemble_source(network, ensemble), "model.py", "exec"), module)  # noqa: S102 - ours
+    built = module["build"]().eval()
+    built.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        said = evaluation.outputs_of(built, dataset.validation, dataset.task)
+        wanted = evaluation.outputs_of(network, dataset.validation, dataset.task)
+    torch.testing.assert_close(said, wanted)
 
 
 def _logits(shape: Sequence[int]) -> list[torch.Tensor]:

@@ -139,6 +139,7 @@ def test_values_of_members_that_learned_from_validation_are_chosen_by_what_they_
     assert "retrained_epochs" in of[first.trial].metrics
     assert alone == min(t.metrics["val_mae"] for t in trials if t.kind is FINAL)
     assert together.metrics["val_mae"] <= alone
+    assert together.metrics["retrained_epochs"] > 0, "the card says what validation is then"
     picks = [one.trial for one in chosen for _ in range(one.picks)]
     mean = np.mean([said(tmp_path, n, data.test.x).numpy() for n in picks], axis=0)
     deviation = data.preprocessing["target"]["std"][0]
