@@ -20,7 +20,7 @@ from models.datasets.tables import KnownResults
 from models.held_text import flaws, mended
 from models.processes.cage import environment, restrict
 from models.processes.children import child_command
-from models.processes.conversation import Conversation, EndedError, answering
+from models.processes.conversation import Children, Conversation, EndedError, answering
 from models.processes.folders import temporary_folder
 from models.training.baseline import baseline
 
@@ -37,8 +37,11 @@ class Limits:
     output_bytes: int = 8 * 2**30
 
 
-def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[str, Any]:
-    """Read `upload` and write it to `target`, as `models.datasets.stored` has it.
+def parse(
+    upload: Upload, target: Path, limits: Limits | None = None, within: Children | None = None
+) -> dict[str, Any]:
+    """Read `upload` and write it to `target`, as `models.datasets.stored` has it. `within`: whoever
+    holds it may end the reading.
 
     Returns:
         The facts of the dataset, as JSON: `describe` and the name of the format.
@@ -57,7 +60,7 @@ def parse(upload: Upload, target: Path, limits: Limits | None = None) -> dict[st
     }
     with temporary_folder("parse") as folder:
         command, env = child_command("models.sandbox"), environment(folder)
-        with Conversation(command, folder, env, folder) as child:
+        with (within or Children()).one(Conversation(command, folder, env, folder)) as child:
             try:
                 answer = child.ask(request, limits.seconds)
             except EndedError as error:

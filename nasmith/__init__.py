@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nasmith.errors import (
         AuthenticationError,
         ConflictError,
+        DatasetError,
         InvalidRequestError,
         NasmithError,
         NotFoundError,
@@ -38,6 +39,7 @@ __all__ = [
     "BundleError",
     "Client",
     "ConflictError",
+    "DatasetError",
     "Datasets",
     "Event",
     "InvalidRequestError",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nasmith.connection import Connection, pages, path_part
+from nasmith.errors import DatasetError
 from nasmith.folder import zipped
 
 _READING_SECONDS = 900.0
+_FIRST_LOOK, _LONGEST_LOOK = 0.5, 5.0
 
 
 class Datasets:
@@ -31,8 +34,11 @@ class Datasets:
             task: what the data are for.
             options: `target`, `text`, `time`, `window`, `horizon`, `unlabelled`, `split`.
 
+        Returns when the file has been read.
+
         Raises:
             InvalidRequestError: the file, with row and column, or an option is wrong.
+            DatasetError: a large file, likewise.
             ConflictError: there is another dataset of this name.
             FileNotFoundError: there is no such file, or none in the folder.
         """
@@ -49,7 +55,17 @@ class Datasets:
                 files={"file": (f"{stem}.zip" if is_folder else path.name, opened)},
                 read_timeout=_READING_SECONDS,
             )
-        return dict(response.json())
+        return self._read(dict(response.json()))
+
+    def _read(self, dataset: dict[str, Any]) -> dict[str, Any]:
+        pause = _FIRST_LOOK
+        while dataset.get("state") == "reading":
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
+            dataset = self.get(dataset["name"])
+        if dataset.get("state") == "failed":
+            raise DatasetError(f"{dataset['name']} could not be read: {dataset['reason']}")
+        return dataset
 
     def get(self, name: str) -> dict[str, Any]:
         """

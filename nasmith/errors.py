@@ -18,6 +18,10 @@ class UnreachableError(NasmithError):
     """No answer: the server is not there, or stayed away longer than the client's patience."""
 
 
+class DatasetError(NasmithError):
+    """A large file was taken and could not be read; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One thing wrong with a request; `pointer` is a JSON Pointer (RFC 6901) into its `part`: body,

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,36 @@ class EndedError(RuntimeError):
     def last_words(self, lines: int = 1) -> str:
         said = self.errors.strip().splitlines()[-lines:]
         return " | ".join(said) or str(self)
+
+
+class Children:
+    """Those of several threads, to be ended at once. `ended`: none may begin any more."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._lock = threading.Lock()
+        self._running: set[Conversation] = set()
+
+    @contextlib.contextmanager
+    def one(self, child: Conversation) -> Iterator[Conversation]:
+        """A child for the length of the block."""
+        with child:
+            with self._lock:
+                self._running.add(child)
+                if self.ended:
+                    child.kill()
+            try:
+                yield child
+            finally:
+                with self._lock:
+                    self._running.remove(child)
+
+    def end(self) -> None:
+        """Whoever asks one of them is answered by `EndedError`."""
+        with self._lock:
+            self.ended = True
+            for child in self._running:
+                child.kill()
 
 
 class Conversation:
@@ -93,6 +123,10 @@ class Conversation:
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    def kill(self) -> None:
+        """From any thread; the one that asks ends the rest."""
+        self._process.kill()
 
     def end(self) -> int:
         """Kill the child, if it has not ended; the code of its exit."""

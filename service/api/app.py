@@ -16,7 +16,7 @@ from service.api.artifacts.router import router as artifacts
 from service.api.callers import Callers
 from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
-from service.api.datasets.intake import Intake
+from service.api.datasets.intake import Intake, give_up_lost_uploads
 from service.api.datasets.router import router as datasets
 from service.api.events.revisions import Revisions
 from service.api.events.router import NothingLeftError
@@ -107,6 +107,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(watcher.run()),
         asyncio.create_task(tell_absence(app.state.sessions)),
+        asyncio.create_task(give_up_lost_uploads(app.state.intake)),
     ]
     warming = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
     warming.start()
@@ -118,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await app.state.intake.close()
         await app.state.callers.close()
         await asyncio.to_thread(app.state.models.close)
         await asyncio.to_thread(warming.join)

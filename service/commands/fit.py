@@ -153,8 +153,11 @@ def _dataset(client: Client, file: Path, task: str, options: Mapping[str, Any]) 
     name = f"{stem}-{_digest(file, task, options)[:8]}"
     try:
         found = client.datasets.get(name)
-        note(f"Uploaded before, as {name}.")
     except NotFoundError:
+        found = {}
+    if found.get("state") == "ready":
+        note(f"Uploaded before, as {name}.")
+    else:
         found = client.datasets.add(file, name=name, task=task, **options)
         note(f"Uploaded as {name}.")
     for warning in found["warnings"] or ():

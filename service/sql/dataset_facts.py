@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
 from service.sql.tables import Dataset
+from service.sql.uploads import UploadRepository
 
 if TYPE_CHECKING:
     from search.request.dataset_facts import DatasetFacts
@@ -23,7 +24,9 @@ class TenantDatasets:
         """
         Raises:
             models.registry.UnknownNameError: there is no such dataset; lists those that are.
+            models.datasets.UnavailableDatasetError: its file is being read, or could not be.
         """
+        from models.datasets import UnavailableDatasetError
         from models.registry import UnknownNameError
         from search.request.dataset_facts import named_facts
 
@@ -31,8 +34,14 @@ class TenantDatasets:
             repository = DatasetRepository(session, self._tenant_id)
             row = repository.find(name)
             own = [] if row is not None else repository.names()
+            upload = UploadRepository(session, self._tenant_id).find(name)
         if row is not None:
             return facts_of(row, self._store_url)
+        if upload is not None:
+            why = "is being read; ask for it until it is ready"
+            if upload.reason is not None:
+                why = f"could not be read: {upload.reason}"
+            raise UnavailableDatasetError(f"dataset {name!r} {why}")
         try:
             return named_facts(name)
         except UnknownNameError as error:

@@ -299,6 +299,30 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class Upload(Base):
+    """A file that is being read, or could not be: `reason`. Its row goes when the dataset's comes.
+
+    `reader` is the process that reads it, by `process_name`; `source_sha256` and `size_bytes` are
+    of the file as it came.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(41), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str] = mapped_column(
+        String(100).with_variant(String(100, collation="C"), "postgresql")
+    )
+    task: Mapped[str] = mapped_column(String(40))
+    options: Mapped[dict[str, Any]]
+    source_sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    reader: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str | None] = mapped_column(HeldText)
+    created_at: Mapped[datetime]
+
+
 class Dispatcher(Base):
     """A process that runs searches, alive until `expires_at` by the database's clock. `obstacle` is
     what the searches wait for, null where it can run them.

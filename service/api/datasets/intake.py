@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from models.processes.folders import temporary_folder
+from models.processes.conversation import Children
+from models.processes.folders import OwnedFolder
+from models.processes.names import process_name
 from service.api.datasets.form import UploadForm
+from service.api.datasets.lanes import SMALL_BYTES, Lanes
 from service.api.quota.quotas import Quotas
 from service.identifiers import new_dataset_id
 from service.refusals import InvalidError, ProblemError, item, pointer
 from service.settings import ServiceSettings
 from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
-from service.sql.tables import Dataset
+from service.sql.tables import Dataset, Upload
+from service.sql.uploads import UploadRepository, give_up_lost
 from service.store.layout import DATASETS
 from service.store.store import Store
 
 if TYPE_CHECKING:
     from models.datasets.formats import Options
 
-AT_A_TIME = 2
 WAIT_SECONDS = 60.0
+"""That an answer waits for a small file; then, and at once for a large one, it is 202."""
+
+MAX_WAITING = 1024
+LOOK_SECONDS = 30.0
 _CHUNK_BYTES = 1024 * 1024
+_RETRY_AFTER_SECONDS = 30
+_STOPPED = "the server was stopped before it had read the file; upload it again"
 
 log = structlog.get_logger("nasmith.datasets")
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An upload that is a dataset now, new or not, or one that is still read."""
+
+    found: Dataset | Upload
+    is_new: bool
+
 
 class Intake:
-    """Reads at most `AT_A_TIME` files at a time, each in a process of its own; another upload
-    waits for its turn.
+    """Each file is read in a process of its own, in one of the `Lanes`. Whatever waits here takes
+    no thread; what blocks has threads that no other route needs.
     """
 
     def __init__(
@@ -46,42 +71,152 @@ class Intake:
         self._store_url = settings.store_url.rstrip("/")
         self._sessions, self._store, self._quotas = sessions, store, quotas
         self._limit_bytes = settings.max_upload_bytes
-        self._places = BoundedSemaphore(AT_A_TIME)
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="uploads")
+        self._lanes = Lanes()
+        self._jobs: set[asyncio.Task[Dataset]] = set()
+        self._sizes: dict[str, int] = {}
+        self._children = Children()
+        self._folder: OwnedFolder | None = None
+        self.patience = WAIT_SECONDS
 
-    def take(self, form: UploadForm, tenant_id: str) -> tuple[Dataset, bool]:
-        """The dataset, and whether it is new: the same file with the same options under the same
-        name is the one that is there.
+    async def take(self, form: UploadForm, tenant_id: str) -> Taken:
+        """The same file with the same options under the same name is the one that is there.
 
         Raises:
             InvalidError: the options, or the file, make no dataset.
             ProblemError: 409, the name is taken; 413, it is too large, or for this tenant; 503,
-                too many uploads at a time.
+                too many uploads wait.
         """
-        options = _options(form)
-        with temporary_folder("upload") as folder:
-            source, target = folder / "source", folder / "target"
-            sha256 = self._copy(form, source)
-            if (there := self._there(form, tenant_id, options, sha256)) is not None:
-                return there, False
-            with self._sessions.read() as session:  # before the file is read, which is dear
-                self._quotas.check_room(session, tenant_id, 1)
-            with self._turn():
-                facts = _parsed(form, source, target, options)
-            dataset = self._stored(form, tenant_id, options, sha256, facts, target)
+        options = await self._do(_options, form)
+        self._admit(0)
+        folder = await self._do(self._new_folder)
+        try:
+            sha256, size = await self._do(self._copy, form, folder / "source")
+            given = Given(form.name, form.task, options, sha256, size, form.file.filename or "")
+            if (there := await self._do(self._there, given, tenant_id)) is not None:
+                await self._do(shutil.rmtree, folder)
+                return Taken(there, False)
+            self._admit(size)
+            await self._do(self._check_room, tenant_id)
+            upload = await self._do(self._begin, given, tenant_id)
+        except BaseException:
+            await self._do(shutil.rmtree, folder)
+            raise
+        self._sizes[upload.id] = size
+        job = asyncio.create_task(self._read(given, upload, folder))
+        self._jobs.add(job)
+        job.add_done_callback(self._ended)
+        if size <= SMALL_BYTES:
+            await asyncio.wait({job}, timeout=self.patience)
+        if not job.done() or job.cancelled():
+            return Taken(upload, True)
+        if job.exception() is not None:
+            await self._do(self._forget, upload.id)  # who asked is told now
+        return Taken(job.result(), True)
+
+    async def close(self) -> None:
+        """End what is being read, and say so."""
+        self._children.end()
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        self._lanes.close()
+        self._threads.shutdown(wait=False)
+        if self._folder is not None:
+            await asyncio.to_thread(self._folder.remove)
+
+    def give_up_lost(self) -> None:
+        """What other processes of this machine began to read, and did not live to end."""
+        with self._sessions.begin() as session:
+            if lost := give_up_lost(session):
+                log.warning("uploads whose readers have ended", count=lost)
+
+    async def _do(self, call: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, copy_context().run, call, *given
+        )
+
+    def _admit(self, size: int) -> None:
+        waiting = sum(self._sizes.values())
+        if len(self._sizes) >= MAX_WAITING or (waiting and waiting + size > 4 * self._limit_bytes):
+            raise ProblemError(
+                503,
+                f"{len(self._sizes)} uploads wait to be read; nothing was stored",
+                kind="busy",
+                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+            )
+
+    def _ended(self, job: asyncio.Task[Dataset]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled():
+            job.exception()  # it is in the row, or told to who waits
+
+    async def _read(self, given: Given, upload: Upload, folder: Path) -> Dataset:
+        """Until there is a dataset, or a reason why there is none."""
+        source, target = folder / "source", folder / "target"
+        parse = partial(_parsed, given, source, target, self._children)
+        reason: str | None = _STOPPED
+        try:
+            facts = await self._lanes.run(given.size_bytes, parse)
+            dataset = await self._do(self._keep, given, upload, facts, target)
+            reason = None
+            return dataset
+        except ProblemError as error:
+            reason = error.errors[0].detail if error.errors else error.detail
+            raise
+        except Exception:
+            log.exception("an upload broke", upload=upload.id)
+            reason = f"the server made a mistake; its log tells more under {upload.id}"
+            raise
+        finally:
+            del self._sizes[upload.id]
+            if reason is not None:
+                reason = _STOPPED if self._children.ended else reason
+                await self._do(self._end, upload.id, reason)
+            await self._do(shutil.rmtree, folder)
+
+    def _check_room(self, tenant_id: str) -> None:
+        """Before the file is read, which is dear."""
+        with self._sessions.read() as session:
+            self._quotas.check_room(session, tenant_id, 1)
+
+    def _new_folder(self) -> Path:
+        self._folder = self._folder or OwnedFolder("upload")
+        return Path(tempfile.mkdtemp(dir=self._folder.path))
+
+    def _begin(self, given: Given, tenant_id: str) -> Upload:
+        upload = Upload(
+            id=new_dataset_id(),
+            tenant_id=tenant_id,
+            name=given.name,
+            task=given.task,
+            options=given.document,
+            source_sha256=given.sha256,
+            size_bytes=given.size_bytes,
+            reader=process_name(),
+            created_at=datetime.now(UTC),
+        )
         try:
             with self._sessions.begin() as session:
-                self._quotas.admit_bytes(session, tenant_id, dataset.size_bytes)
-                session.add(dataset)
-        except BaseException as error:
-            self._store.remove([dataset.path])
-            if isinstance(error, IntegrityError):  # another upload came first
-                there = self._there(form, tenant_id, options, sha256)
-                if there is not None:
-                    return there, False
-            raise
-        return dataset, True
+                failed = UploadRepository(session, tenant_id).find(given.name, lock=True)
+                if failed is not None and failed.reason is not None:
+                    session.delete(failed)
+                    session.flush()
+                session.add(upload)
+        except IntegrityError:  # another one came first
+            raise _taken(given.name) from None
+        return upload
 
-    def _copy(self, form: UploadForm, path: Path) -> str:
+    def _end(self, upload_id: str, reason: str) -> None:
+        """Say why there is no dataset of it."""
+        with self._sessions.begin() as session:
+            session.execute(update(Upload).where(Upload.id == upload_id).values(reason=reason))
+
+    def _forget(self, upload_id: str) -> None:
+        with self._sessions.begin() as session:
+            session.execute(delete(Upload).where(Upload.id == upload_id))
+
+    def _copy(self, form: UploadForm, path: Path) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
         form.file.file.seek(0)
         with path.open("wb") as file:
@@ -91,70 +226,91 @@ class Intake:
                     raise ProblemError(413, f"the file is larger than {self._limit_bytes} bytes")
                 digest.update(chunk)
                 file.write(chunk)
-        return digest.hexdigest()
+        return digest.hexdigest(), size
 
-    def _there(
-        self, form: UploadForm, tenant_id: str, options: Options, sha256: str
-    ) -> Dataset | None:
+    def _there(self, given: Given, tenant_id: str) -> Dataset | Upload | None:
         with self._sessions.read() as session:
-            found = DatasetRepository(session, tenant_id).find(form.name)
+            found: Dataset | Upload | None = DatasetRepository(session, tenant_id).find(given.name)
+            if found is None:
+                found = UploadRepository(session, tenant_id).find(given.name)
+        if isinstance(found, Upload) and found.reason is not None:
+            return None  # it may be tried again
         if found is None:
             return None
-        given = (form.task, _given(options), sha256)
-        if (found.task, found.options, found.source_sha256) != given:
-            raise ProblemError(
-                409,
-                f"there is another dataset {form.name!r}; choose another name, or delete it first",
-            )
+        same = (given.task, given.document, given.sha256)
+        if (found.task, found.options, found.source_sha256) != same:
+            raise _taken(given.name)
         return found
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=WAIT_SECONDS):
-            raise ProblemError(
-                503,
-                "too many uploads at a time; nothing was stored",
-                kind="busy",
-                headers={"Retry-After": "10"},
-            )
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    def _stored(
-        self,
-        form: UploadForm,
-        tenant_id: str,
-        options: Options,
-        source_sha256: str,
-        facts: Mapping[str, Any],
-        file: Path,
-    ) -> Dataset:
+    def _keep(self, given: Given, upload: Upload, facts: Mapping[str, Any], file: Path) -> Dataset:
+        """Its file into the store, its row in the place of the upload's: both, or none."""
         from models.storage import sha256_of_file, store_file
 
-        dataset_id, sha256 = new_dataset_id(), sha256_of_file(file)
-        path = f"{DATASETS}/{dataset_id}/{sha256}.safetensors"
-        stored = store_file(f"{self._store_url}/{path}", file)
-        return Dataset(
-            id=dataset_id,
-            tenant_id=tenant_id,
-            name=form.name,
-            task=form.task,
-            format=facts["format"],
-            options=_given(options),
-            facts={name: value for name, value in facts.items() if name != "format"},
-            fingerprint=facts["fingerprint"],
-            source_sha256=source_sha256,
-            path=path,
-            sha256=sha256,
-            size_bytes=stored.size_bytes,
-            created_at=datetime.now(UTC),
-        )
+        sha256 = sha256_of_file(file)
+        folder = f"{DATASETS}/{upload.id}"
+        path = f"{folder}/{sha256}.safetensors"
+        try:
+            stored = store_file(f"{self._store_url}/{path}", file)
+            dataset = Dataset(
+                id=upload.id,
+                tenant_id=upload.tenant_id,
+                name=given.name,
+                task=given.task,
+                format=facts["format"],
+                options=given.document,
+                facts={name: value for name, value in facts.items() if name != "format"},
+                fingerprint=facts["fingerprint"],
+                source_sha256=given.sha256,
+                path=path,
+                sha256=sha256,
+                size_bytes=stored.size_bytes,
+                created_at=datetime.now(UTC),
+            )
+            with self._sessions.begin() as session:
+                self._quotas.admit_bytes(session, upload.tenant_id, dataset.size_bytes)
+                row = session.get(Upload, upload.id, with_for_update=True)
+                if row is None:
+                    raise ProblemError(409, f"{given.name!r} was deleted while it was read")
+                session.delete(row)
+                session.add(dataset)
+        except BaseException as error:
+            self._store.remove([path, folder])
+            if isinstance(error, IntegrityError):
+                raise _taken(given.name) from None
+            raise
+        return dataset
 
 
-def _given(options: Options) -> dict[str, Any]:
-    return options.model_dump(mode="json", exclude_unset=True)
+async def give_up_lost_uploads(intake: Intake) -> None:
+    """Look until cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(intake.give_up_lost)
+        except SQLAlchemyError as error:
+            log.debug("the database is away", error=str(error).splitlines()[0])
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _taken(name: str) -> ProblemError:
+    return ProblemError(
+        409, f"there is another dataset {name!r}; choose another name, or delete it first"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What came with a file, and its own name and size."""
+
+    name: str
+    task: str
+    options: Options
+    sha256: str
+    size_bytes: int
+    file_name: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return self.options.model_dump(mode="json", exclude_unset=True)
 
 
 def _options(form: UploadForm) -> Options:
@@ -184,15 +340,16 @@ def _options(form: UploadForm) -> Options:
     return options
 
 
-def _parsed(form: UploadForm, source: Path, target: Path, options: Options) -> dict[str, Any]:
-    from models.datasets.formats import FormatError, Upload
+def _parsed(given: Given, source: Path, target: Path, children: Children) -> dict[str, Any]:
+    from models.datasets.formats import FormatError
+    from models.datasets.formats import Upload as File
     from models.sandbox import parse
 
     try:
-        return parse(Upload(source, form.name, form.task, options), target)
+        return parse(File(source, given.name, given.task, given.options), target, within=children)
     except FormatError as error:
         if error.option is not None:
             where = f"/options/{error.option}"
             raise InvalidError([item("body", where, str(error))]) from None
-        file_name = (form.file.filename or "the file")[:200]
+        file_name = (given.file_name or "the file")[:200]
         raise InvalidError([item("body", "/file", f"{file_name}: {error}")]) from None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import AfterValidator
+from sqlalchemy.orm import Session
 
 from service.api.datasets.form import REQUEST_BODY, UploadFormDep
 from service.api.datasets.intake import Intake
@@ -25,6 +26,8 @@ from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.refusals import NotFoundError
 from service.sql.datasets import DatasetRepository
+from service.sql.tables import Dataset, Upload
+from service.sql.uploads import UploadRepository
 from service.store.store import Store
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
@@ -50,24 +53,27 @@ DatasetName = Annotated[
     response_model=DatasetRead,
     responses={
         200: {"model": DatasetRead, "description": "The same upload was here before"},
+        202: {"model": DatasetRead, "description": "The file is being read; ask until it is"},
         **problems(400, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-def create_dataset(
+async def create_dataset(
     form: UploadFormDep, request: Request, tenant: TenantDep, root: RootPath
 ) -> Response:
     """A file as multipart/form-data, with a `name`, the `task` that it is for, and `options` as
     JSON. It is read, checked, split once, and stored as searches will use it. Rows count as in a
-    spreadsheet: the header of a CSV is row 1.
+    spreadsheet: the header of a CSV is row 1. A large file is answered before it has been read,
+    with 202: ask for the dataset until its `state` is `ready`, or `failed` with a `reason`.
     """
     intake: Intake = request.app.state.intake
-    dataset, is_new = intake.take(form, tenant)
+    taken = await intake.take(form, tenant)
+    status = 202 if isinstance(taken.found, Upload) else 201 if taken.is_new else 200
     return Response(
-        DatasetRead.of(dataset).model_dump_json(),
-        status_code=201 if is_new else 200,
+        DatasetRead.of(taken.found).model_dump_json(),
+        status_code=status,
         media_type="application/json",
-        headers={"Location": f"{root}/v1/datasets/{dataset.name}"},
+        headers={"Location": f"{root}/v1/datasets/{taken.found.name}"},
     )
 
 
@@ -87,7 +93,9 @@ def list_datasets(
     after = decode_token(page_token, {}) if page_token is not None else ""
     if not isinstance(after, str):
         raise invalid_token()
-    rows = DatasetRepository(session, tenant).after(after, page_size + 1)
+    rows: list[Dataset | Upload] = []
+    for repository in (DatasetRepository, UploadRepository):
+        rows += repository(session, tenant).after(after, page_size + 1)
     own = {row.name: DatasetRead.of(row) for row in rows}
     named = {n: entry for n, entry in _named().items() if n > after}
     items = [entry for _, entry in sorted((named | own).items())]
@@ -105,7 +113,7 @@ def list_datasets(
     responses=problems(404, 422, 503),
 )
 def read_dataset(name: DatasetName, session: ReadingDep, tenant: TenantDep) -> DatasetRead:
-    row = DatasetRepository(session, tenant).find(name)
+    row = _found(session, tenant, name)
     if row is not None:
         return DatasetRead.of(row)
     if (entry := _named().get(name)) is None:
@@ -122,12 +130,22 @@ def read_dataset(name: DatasetName, session: ReadingDep, tenant: TenantDep) -> D
     responses=problems(404, 409, 422, 503),
 )
 def delete_dataset(name: DatasetName, request: Request, tenant: TenantDep) -> Response:
-    """Not while a search that has not ended needs it."""
+    """Not while a search that has not ended needs it. One that is being read, or could not be, is
+    forgotten.
+    """
     with get_sessions(request).begin() as session:
+        if (upload := UploadRepository(session, tenant).find(name, lock=True)) is not None:
+            session.delete(upload)
+            return Response(status_code=204)
         path = DatasetRepository(session, tenant).delete(name)
     store: Store = request.app.state.store
     store.remove([path, path.rpartition("/")[0]])
     return Response(status_code=204)
+
+
+def _found(session: Session, tenant: str, name: str) -> Dataset | Upload | None:
+    dataset = DatasetRepository(session, tenant).find(name)
+    return dataset if dataset is not None else UploadRepository(session, tenant).find(name)
 
 
 def _named() -> dict[str, DatasetRead]:

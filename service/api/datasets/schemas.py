@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from models.remarks import Kind, Role
 from service.sql.dataset_facts import baseline_of
-from service.sql.tables import Dataset
+from service.sql.tables import Dataset, Upload
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -52,6 +52,10 @@ class DatasetRead(BaseModel):
     task: str
     source: Literal["uploaded", "named"]
     description: str
+    state: Literal["reading", "ready", "failed"] = Field(
+        "ready", description="searches can name one that is ready"
+    )
+    reason: str | None = Field(None, description="why the file could not be read")
     format: str | None = Field(None, description="of the file that was uploaded")
     options: dict[str, Any] | None = Field(None, description="as they were given")
     input_shape: list[int] | None = Field(None, description="of a sample; null: a table of results")
@@ -78,7 +82,27 @@ class DatasetRead(BaseModel):
     created_at: datetime | None = None
 
     @classmethod
-    def of(cls, row: Dataset) -> DatasetRead:
+    def of(cls, row: Dataset | Upload) -> DatasetRead:
+        return cls._of_upload(row) if isinstance(row, Upload) else cls._of_dataset(row)
+
+    @classmethod
+    def _of_upload(cls, row: Upload) -> DatasetRead:
+        is_read = row.reason is None
+        return cls(
+            name=row.name,
+            task=row.task,
+            source="uploaded",
+            description=f"a file of {row.size_bytes:,} bytes, "
+            + ("which is being read" if is_read else "which could not be read"),
+            state="reading" if is_read else "failed",
+            reason=row.reason,
+            options=row.options,
+            sha256=row.source_sha256,
+            created_at=row.created_at,
+        )
+
+    @classmethod
+    def _of_dataset(cls, row: Dataset) -> DatasetRead:
         task = row.facts["task"] or {}
         samples: dict[str, int] = row.facts["samples"]
         return cls(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from httpx2 import Response
 from sqlalchemy import text
 
 from models.datasets.reference import load_dataset
+from models.processes.names import process_name
+from service.api.datasets import intake
 from service.identifiers import new_dataset_id
 from service.settings import ServiceSettings
 from service.sql.dataset_facts import TenantDatasets
-from service.sql.tables import Dataset
+from service.sql.tables import Dataset, Upload
 from service.store.leftovers import Leftovers
 from tests.service.api.test_tenants import become, other
 from tests.service.support.requests import BODY, problem, submit
@@ -177,6 +180,85 @@ def test_what_is_wrong_is_said(
     assert [error["pointer"] for error in errors] == [pointer]
     assert detail in errors[0]["detail"]
     assert files_of(settings) == []
+    assert client.get("/v1/datasets/mine").status_code == 404
+
+
+def test_an_upload_that_takes_longer_is_told_while_it_is_read(
+    app: FastAPI, client: TestClient, settings: ServiceSettings
+) -> None:
+    """With no patience at all every answer is 202; then the reader's word stands in the dataset."""
+    app.state.intake.patience = 0.0
+    broken = add(client, "broken", b"PK")
+    taken = add(client)
+    assert broken.status_code == taken.status_code == 202
+    assert taken.headers["location"] == "/v1/datasets/mine"
+    assert (taken.json()["state"], taken.json()["format"]) == ("reading", None)
+    assert add(client).status_code == 202, "the same upload again is the same"
+    problem(add(client, task="sequence_classification"), 409)
+    said = problem(client.post("/v1/searches", json={**BODY, "dataset": "mine"}), 422)
+    assert "is being read" in said["detail"]
+
+    ready, failed = (read_to_the_end(client, name) for name in ("mine", "broken"))
+    assert (ready["state"], ready["format"], ready["reason"]) == ("ready", "image_arrays", None)
+    assert failed["state"] == "failed"
+    assert "squares.npz: not a file for image_classification" in failed["reason"]
+    listed = {d["name"]: d["state"] for d in client.get("/v1/datasets").json()["items"]}
+    assert listed["mine"] == "ready" and listed["broken"] == "failed"
+    said = problem(client.post("/v1/searches", json={**BODY, "dataset": "broken"}), 422)
+    assert "could not be read: squares.npz" in said["detail"]
+
+    assert add(client).status_code == 200
+    assert len(files_of(settings)) == 1
+
+
+def read_to_the_end(client: TestClient, name: str) -> dict[str, Any]:
+    while True:
+        dataset: dict[str, Any] = client.get(f"/v1/datasets/{name}").json()
+        if dataset["state"] != "reading":
+            return dataset
+        time.sleep(0.05)
+
+
+def upload_row(app: FastAPI, name: str, **columns: Any) -> None:
+    values = {
+        "id": new_dataset_id(),
+        "tenant_id": "default",
+        "task": "image_classification",
+        "options": {},
+        "source_sha256": "a" * 64,
+        "size_bytes": 1,
+        "reader": process_name(),
+        "created_at": datetime.now(UTC),
+    }
+    with app.state.sessions.begin() as session:
+        session.add(Upload(name=name, **{**values, **columns}))
+
+
+def test_what_nobody_reads_any_more_has_failed(app: FastAPI, client: TestClient) -> None:
+    machine, pid, started = process_name().rsplit("/", 2)
+    upload_row(app, "here")
+    upload_row(app, "elsewhere", reader="another-machine/1/0.00")
+    upload_row(app, "killed", reader=f"{machine}/{pid}/{float(started) - 3600:.2f}")
+    upload_row(app, "lost", reader="another/1/0.00", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    app.state.intake.give_up_lost()
+    states = {name: client.get(f"/v1/datasets/{name}").json() for name in ("here", "elsewhere")}
+    assert {name: read["state"] for name, read in states.items()} == dict.fromkeys(
+        states, "reading"
+    )
+    for name in ("killed", "lost"):
+        found = client.get(f"/v1/datasets/{name}").json()
+        assert found["state"] == "failed" and "upload it again" in found["reason"]
+        assert client.delete(f"/v1/datasets/{name}").status_code == 204
+        assert client.get(f"/v1/datasets/{name}").status_code == 404
+
+
+def test_a_full_queue_refuses_at_once(
+    app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MAX_WAITING", 0)
+    refused = add(client)
+    assert "uploads wait" in problem(refused, 503)["detail"]
+    assert int(refused.headers["retry-after"]) > 0
 
 
 def test_a_form_is_a_form_of_limited_size(app: FastAPI, client: TestClient) -> None:
