@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import uvicorn
 
 from service.api.app import create_app
+from service.server.protocol import GuardedProtocol
 from service.settings import ServiceSettings
 from service.sql.database import migrate
 
@@ -22,7 +23,9 @@ def serving(settings: ServiceSettings) -> Iterator[str]:
     """The URL of the API on a migrated database."""
     migrate(settings.database_url)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        create_app(settings), http=GuardedProtocol, log_config=None, timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
