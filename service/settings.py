@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -233,6 +233,14 @@ def unknown_variables(environment: Iterable[str]) -> list[UnknownVariable]:
             nearest = get_close_matches(name.upper(), known, n=1, cutoff=0.85)
             unknown.append(UnknownVariable(name, nearest[0] if nearest else None))
     return unknown
+
+
+SECRETS = frozenset({"NASMITH_DATABASE_URL", "NASMITH_API_KEY"})
+"""Variables that no process needs which trains networks."""
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name.upper() not in SECRETS}
 
 
 def environment(settings: ServiceSettings) -> dict[str, str]:

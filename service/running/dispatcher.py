@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.processes.names import process_name
 from service.backoff import Backoff
+from service.home import own_home
 from service.logs import configure_logs
 from service.running.dispatching.claims import Claims
 from service.running.dispatching.drivers import Drivers
@@ -185,7 +186,7 @@ def dispatch(settings: ServiceSettings) -> None:
     # Searches keep their workers as long as they run: without room for all of them, the later ones
     # would wait for the end of the earlier ones. The kernel shares the cores among them.
     cpus = (os.cpu_count() or 1) * settings.max_running_searches
-    settings.home.mkdir(parents=True, exist_ok=True)
+    own_home(settings.home)
     dispatcher = Dispatcher(settings, RayRuntime(settings, cpus))
     log.info("dispatching for %s", settings.home)
     dispatcher.run()

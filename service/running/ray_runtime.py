@@ -21,7 +21,7 @@ from models.processes.children import child_command
 from models.processes.folders import OwnedFolder, sweep
 from models.processes.trees import end_tree
 from search.engine import ray_workers
-from service.settings import ServiceSettings
+from service.settings import ServiceSettings, without_secrets
 
 START_SECONDS = 180.0  # three, where nothing else runs
 STOP_SECONDS = 5.0
@@ -82,7 +82,7 @@ class RayRuntime:
         with self._log.open("ab") as log:
             self._head = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 self._command(),
-                env={**os.environ, **self._environment()},
+                env={**without_secrets(os.environ), **self._environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

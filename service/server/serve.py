@@ -21,10 +21,12 @@ import uvicorn
 from models.processes.folders import sweep
 from nasmith.home import PORT_FILE
 from service.api.app import create_app
+from service.home import own_home
 from service.logs import configure_logs
 from service.running.dispatcher_process import EmbeddedDispatcher
 from service.server.admin_key import write_admin_key
 from service.server.port_file import served_url
+from service.server.protocol import GuardedProtocol
 from service.settings import ServiceSettings
 from service.sql.database import migrate
 
@@ -60,7 +62,7 @@ def serve(
     if settings.auth == "none" and not is_exposed_on_purpose:
         refuse_exposure(settings.host)
     configure_logs(settings.log_level, settings.log_format)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    own_home(settings.home)
     sweep()
     os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
@@ -87,6 +89,7 @@ def serve(
         server = _Server(
             uvicorn.Config(
                 app,
+                http=GuardedProtocol,
                 log_level="debug" if settings.log_level == "debug" else "warning",
                 log_config=None,
                 access_log=False,

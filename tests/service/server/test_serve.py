@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -93,6 +94,8 @@ def test_one_home_one_server_and_any_number_of_apis(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert f"another server (process {server.pid}) at {server.url} uses" in refused.stderr
         assert eventually(lambda: is_ready(server))
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.glob("*.db*")} == {0o600}
 
         port_file = tmp_path / "second.json"
         command = [sys.executable, "-m", "service.cli", "serve", "--home", str(tmp_path)]
