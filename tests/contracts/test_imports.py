@@ -46,6 +46,7 @@ WITH_RAY = ("search.engine", "service.running")
 SERVICE = {
     "backoff": 0,
     "settings": 0,
+    "home": 0,
     "logs": 0,
     "own_packages": 0,
     "identifiers": 0,

@@ -28,7 +28,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def limited(settings: ServiceSettings, **quotas: int) -> Iterator[tuple[FastAPI, TestClient]]:
     app = create_app(settings.model_copy(update={f"quota_{k}": v for k, v in quotas.items()}))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as client:
         yield app, client
 
 
