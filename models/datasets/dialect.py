@@ -141,13 +141,17 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, list[Remark]
     What is called Latin-1 is that of Windows where it has signs that Latin-1 lacks.
     """
     if given is not None:
+        remarks = []
+        if (reads := _as_utf_8(path, given)) is not None:
+            message = f"read as {given}, as options say, but UTF-8 would read {reads!r}"
+            remarks.append(Remark("encoding_doubtful", message))
         if given in ("iso8859-1", "latin-1") and is_windows_1252(_chunks(path)):
             message = (
                 "read as cp1252, the Latin-1 of Windows: it has quotes, dashes or euro signs where "
                 "Latin-1 has nothing"
             )
-            return "cp1252", [Remark("encoding_guessed", message)]
-        return given, []
+            return "cp1252", [*remarks, Remark("encoding_guessed", message)]
+        return given, remarks
     head = head_bytes(path)
     known = known_encoding(head)
     if known is None:
@@ -157,6 +161,21 @@ def encoding_of(path: Path, given: str | None = None) -> tuple[str, list[Remark]
     is_marked = known in ("utf-16", "utf-32")
     reason = "which its first bytes say" if is_marked else "as its letters have bytes of zero"
     return known, [Remark("encoding_guessed", f"read as {known}, {reason}")]
+
+
+def _as_utf_8(path: Path, encoding: str) -> str | None:
+    """The first word beyond ASCII of a file that is UTF-8, where another encoding is said: two
+    letters or more would stand for each one of it.
+    """
+    if encoding.startswith("utf") or encoding == "ascii":
+        return None
+    with path.open("rb") as file:
+        content = file.read(_SAMPLE_BYTES)
+    try:
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return next((word[:40] for word in re.split(r"[\s,;|]+", text) if not word.isascii()), None)
 
 
 def check_encoding(path: Path, encoding: str, unit: str = "row") -> None:
@@ -179,6 +198,8 @@ def check_encoding(path: Path, encoding: str, unit: str = "row") -> None:
             raise ValueError(
                 f"{unit} {line}: byte {place + error.start:,} is no {encoding}{advice}"
             ) from None
+        except UnicodeError as error:
+            raise ValueError(f"the file is no {encoding}: {error}") from None
         if (nul := text.find("\0")) >= 0:
             place_of_nul = line + text.count("\n", 0, nul)
             raise ValueError(

@@ -20,6 +20,9 @@ from models.remarks import Kind
 MOST = 0.5
 """Share of the cells that has to be a number, or a date, for the rest to be unreadable."""
 
+MIXED = 0.2
+"""Share of numbers among words from which on a column of both is told."""
+
 CODE = re.compile(r"[-+]?0\d+(?:[eE]\d+)?|\d{16,}")
 _PHONE = re.compile(r"\+\d{7,}")
 _HEX_DIGITS = re.compile(r"(?i)[0-9a-f]{6,}")
@@ -116,16 +119,28 @@ def guessed_kind(cells: Cells, missing: NDArray[np.bool_]) -> Kind:
     is_number = np.isfinite(numbers[~missing])
     is_infinite = np.array([_INFINITE.fullmatch(text) is not None for text in known])
     share = counts[is_number | is_infinite].sum() / counts.sum()
+    if share < MIXED:
+        return _kind_of_words(known, counts)
+    are_codes = _are_codes(cells.name, known, numbers[~missing][is_number])
     bad = int((~is_number).sum())
     if share > MOST and bad <= max(3, 0.1 * is_number.sum() if share < 0.9 else np.inf):
-        if not _are_codes(cells.name, known, numbers[~missing][is_number]):
+        if not are_codes:
             if _is_identifier(cells, numbers[~missing][is_number], counts):
                 return Kind.IDENTIFIER
             if names_things(cells, missing):
                 mostly_once = len(known) > MOST * counts.sum()
                 return Kind.IDENTIFIER if mostly_once else Kind.CATEGORY
             return Kind.NUMBER
+    if not are_codes and _has_both_signs(cells, missing):
+        return Kind.NUMBER
     return _kind_of_words(known, counts)
+
+
+def _has_both_signs(cells: Cells, missing: NDArray[np.bool_]) -> bool:
+    """Whether nearly all cells are numbers, some with a decimal point and others with a comma."""
+    other = numbers_of(cells.texts, "," if cells.decimal == "." else ".")
+    are = (np.isfinite(cells.numbers) | np.isfinite(other)) & ~missing
+    return bool(cells.counts[are].sum() > 0.9 * cells.counts[~missing].sum())
 
 
 def names_things(cells: Cells, missing: NDArray[np.bool_]) -> bool:

@@ -21,6 +21,7 @@ from models.datasets.cells import (
 from models.datasets.guessed_kind import (
     CODE,
     DATE_LIKE_NUMBER,
+    MIXED,
     MOST,
     Cells,
     cells_of,
@@ -47,9 +48,6 @@ PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 _ZONE = re.compile(
     r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
 )
-MIXED = 0.2
-"""Share of numbers among words from which on it is told."""
-
 _LONG_YEAR = re.compile(r"\d{4}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from models.datasets.cells import EMPTY_WORDS, boolean_of
 from models.datasets.formats import FormatError, Options
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
+
+_LIST = re.compile(r"\[.*\]|\(.*\)|\{.*\}", re.DOTALL)
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
 SEPARATORS = (";", "|", ",")
 """Between labels: the first that is in a cell, where the options name none."""
@@ -57,8 +61,14 @@ def read_labels(
     if (missing := np.flatnonzero(are_missing(cells, options))).size:
         raise FormatError(f"row {rows[missing[0]]}, column {name!r}: the labels are missing")
     cells = [_written(cell) for cell in cells]
-    separator = (separators or {}).get(name) or options.labels_separator or _separator(name, cells)
-    parts = [[part.strip() for part in cell.split(separator)] if cell else [] for cell in cells]
+    given = (separators or {}).get(name) or options.labels_separator
+    lists = None if given else _listed(cells)
+    if lists is None:
+        separator = given or _separator(name, cells)
+        parts = [[part.strip() for part in cell.split(separator)] if cell else [] for cell in cells]
+    else:
+        able = [sign for sign in SEPARATORS if not any(sign in p for found in lists for p in found)]
+        parts, separator = lists, (able or SEPARATORS)[0]
     names = tuple(sorted({part for found in parts for part in found if part}))
     if not names:
         raise FormatError(f"no cell of {name!r} has a label", "target")
@@ -70,8 +80,12 @@ def read_labels(
     matrix = np.zeros((len(cells), len(names)), dtype=bool)
     for row, found in enumerate(parts):
         matrix[row, [places[part] for part in found if part]] = True
-    is_guessed = options.labels_separator is None and name not in (separators or {})
-    return matrix, labels, list(_remarks(name, parts, rows, separator if is_guessed else None))
+    is_guessed = given is None and lists is None
+    remarks = list(_remarks(name, parts, rows, separator if is_guessed else None))
+    if lists is not None:
+        message = f"the labels of {name!r} are written as lists, as {cells[0][:40]}"
+        remarks.append(Remark("labels_separator_guessed", message, name))
+    return matrix, labels, remarks
 
 
 def _of_columns(
@@ -120,6 +134,20 @@ def _column_of_label(name: str, cells: Sequence[str], options: Options) -> Colum
     missing = int(are_missing(cells, options).sum())
     distinct, note = len({boolean_of(cell) for cell in cells} - {None}), "whether it has this label"
     return Column(name, Kind.BOOLEAN, Role.TARGET, missing, distinct, cells[0][:80], note)
+
+
+def _listed(cells: Sequence[str]) -> list[list[str]] | None:
+    """The labels of cells that programs write as lists: in brackets, in quotes or not, between
+    commas or, as numpy has them, blanks. None of others.
+    """
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if not filled or not all(_LIST.fullmatch(cell) for cell in filled):
+        return None
+    found = []
+    for cell in (cell.strip()[1:-1] for cell in cells):
+        quoted = [first or second for first, second in _QUOTED.findall(cell)]
+        found.append(quoted or [part for part in map(str.strip, re.split(r"[,\s]+", cell)) if part])
+    return found
 
 
 def _separator(name: str, cells: Sequence[str]) -> str:

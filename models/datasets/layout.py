@@ -182,7 +182,7 @@ def head_of(
         names = header or [f"column_{number}" for number in range(1, width + 1)]
         if len(names) != width:
             raise LayoutError(f"a row has {width} cells, and header {len(names)} names")
-        return Head(list(names), first, [], is_named=False)
+        return Head(list(names), first, _of_names_in_data(rows[first], below), is_named=False)
     cells = [unicodedata.normalize("NFC", cell.strip()) for cell in rows[first]]
     if header is None and is_data(cells, below):
         shown = ", ".join(map(repr, cells[:4]))
@@ -222,6 +222,20 @@ def head_of(
         if old != new:
             told.append(("repeated_name", f"{old!r} names several columns; one is called {new!r}"))
     return Head(names, skipped, told)
+
+
+def _of_names_in_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """That a first row which is read as data has words above columns of values."""
+    for place, cell in enumerate(first):
+        below = [row[place].strip() for row in rows if len(row) > place]
+        below = [text for text in below if text.lower() not in _EMPTY]
+        is_word = cell.strip().lower() not in _EMPTY and not is_value(cell)
+        if is_word and len(below) > 2 and all(map(is_value, below)):
+            message = (
+                f"the first row is read as data, as header says, and has {cell.strip()!r} above"
+            )
+            return [("names_in_data", f"{message} values; header=true has it name the columns")]
+    return []
 
 
 def _are_row_names(rows: Sequence[Sequence[str]], are_cut: bool) -> bool:

@@ -25,12 +25,20 @@ _RANKED = 20_000
 Array = NDArray[Any]
 
 
-def of_leaks(inputs: Mapping[str, Input], target: Array) -> Iterator[Remark]:
+def of_leaks(
+    inputs: Mapping[str, Input], target: Array, equal: NDArray[np.int64] | None = None
+) -> Iterator[Remark]:
     """Columns that alone give the target: often its own consequence, unknown when one predicts.
 
+    equal: the number of each row's group of equal ones, which count once; None: all differ.
+
     Shapes:
-        target: (N,) classes as int64, or floats
+        target: (N,) classes as int64, or floats; equal: (N,)
     """
+    if equal is not None:
+        first = np.unique(equal, return_index=True)[1]
+        inputs = {name: entry.take(first) for name, entry in inputs.items()}
+        target = target[first]
     for name, entry in inputs.items():
         share = _explained(entry, target)
         if share >= LEAK:

@@ -103,7 +103,7 @@ class Tabular:
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_contradictions(equal, of_rows, "rows")
         remarks += findings.of_tails(inputs)
-        remarks += leaks.of_leaks(inputs, of_target)
+        remarks += leaks.of_leaks(inputs, of_target, equal)
         remarks += findings.of_samples(dataset)
         told = {name: found.column for name, found in read.items()} | dict(divided.columns) | own
         return replace(

@@ -79,6 +79,23 @@ def test_the_separator_is_what_the_cells_show(sign: str, is_told: bool, tmp_path
     assert ("labels_separator_guessed" in codes(dataset)) == is_told
 
 
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ("['red', 'round']", "['round']", "[]"), ('["red", "round"]', '["round"]', "[]"),
+        ("['red' 'round']", "['round']", "[]"), ("{red,round}", "{round}", "{}"),
+        ("[red round]", "[round]", ""), ("('red', 'round')", "('round',)", "()"),
+    ],
+)  # fmt: skip
+def test_lists_that_programs_write_are_labels(lists: tuple[str, ...], tmp_path: Path) -> None:
+    tags = ['"{}"'.format(lists[row % 3].replace('"', '""')) for row in range(ROWS)]
+    content = csv({"n": [str(row) for row in range(ROWS)], "tags": tags})
+    dataset = read(tmp_path, content, MULTILABEL, target="tags")
+    assert dataset.preprocessing["labels"] == ["red", "round"]
+    assert whole(dataset).sum(axis=0).tolist() == [ROWS // 3, 2 * ROWS // 3]
+    assert "are written as lists" in codes(dataset)["labels_separator_guessed"].message
+
+
 def test_a_given_separator_and_untidy_cells(tmp_path: Path) -> None:
     content = table(["red round", "red red", "", "big"])
     dataset = read(tmp_path, content, MULTILABEL, target="tags", labels_separator=" ")

@@ -279,6 +279,23 @@ def test_names_that_are_there_twice_are_told_apart(tmp_path: Path) -> None:
         uploaded(tmp_path, content, target="x")
 
 
+def test_an_encoding_that_is_not_that_of_the_file_is_told_or_refused(tmp_path: Path) -> None:
+    content = "x,n,label\n1,größe,a\n2,é,b\n".encode()
+    for encoding in ("cp1252", "cp1250"):
+        (remark,) = uploaded(tmp_path, content, encoding=encoding).remarks
+        assert remark.code == "encoding_doubtful" and "UTF-8 would read 'größe'" in remark.message
+    assert not uploaded(tmp_path, "x,n,label\n1,é,a\n".encode("cp1252"), encoding="cp1252").remarks
+    with pytest.raises(ValueError, match=r"the file is no utf-16: .* does not start with BOM"):
+        uploaded(tmp_path, lines(), encoding="utf-16")
+
+
+def test_names_that_are_read_as_data_are_told(tmp_path: Path) -> None:
+    for header in (False, ["a", "b", "c"]):
+        told = {r.code: r.message for r in uploaded(tmp_path, lines(), header=header).remarks}
+        assert "has 'x' above values" in told["names_in_data"]
+        assert uploaded(tmp_path, lines().split("\n", 1)[1], header=header).remarks == []
+
+
 def test_latin_1_is_that_of_windows(tmp_path: Path) -> None:
     content = "x,n,label\n1,“a” \u2013 5 €,a\n2,é,b\n".encode("cp1252")
     table = uploaded(tmp_path, content, encoding="latin-1")

@@ -36,6 +36,14 @@ def test_a_column_that_gives_a_class_is_told_whatever_its_kind(tmp_path: Path) -
     assert found == {"split", "word", "code", "paid", "closed"}
 
 
+def test_equal_rows_count_once(tmp_path: Path) -> None:
+    """Sixty rows five times: each value has one class, as it is of one row."""
+    rng = np.random.default_rng(0)
+    noise = [f"{value:.3f}" for value in rng.normal(size=60)] * 5
+    labels = [str(value) for value in rng.integers(0, 2, 60)] * 5
+    assert not told(tmp_path, labels, "tabular_classification", noise=noise)
+
+
 def test_a_column_that_rises_with_a_value_is_told(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     value = rng.normal(size=ROWS)

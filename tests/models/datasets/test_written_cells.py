@@ -130,6 +130,14 @@ def test_a_category_of_many_numbers_is_told() -> None:
         )
 
 
+def test_numbers_by_either_sign_are_numbers_by_that_of_most() -> None:
+    found = column([f"{i}.25" if i % 5 else f"{i},25" for i in range(40)])
+    assert (found.column.kind, found.column.missing) == (Kind.NUMBER, 8)
+    half = column([f"{i}.25" if i % 2 else f"{i},25" for i in range(40)])
+    assert (half.column.kind, half.column.missing) == (Kind.NUMBER, 20)
+    assert told(half) == {"bad_cells"}
+
+
 def test_numbers_that_differ_by_rounding_are_told_as_such() -> None:
     (remark,) = column([f"0.123456789012345{i}" for i in range(10)]).remarks
     assert "cells hardly differ, as" in remark.message
