@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
@@ -68,6 +69,8 @@ async def guard(request: Request) -> Caller | None:
         return None
     callers: Callers = request.app.state.callers
     caller = await callers.of(request.headers.get("authorization"))
+    if caller.key_id is not None:
+        structlog.contextvars.bind_contextvars(tenant=caller.tenant_id, key=caller.key_id)
     quotas: Quotas = request.app.state.quotas
     quotas.take_request(caller.tenant_id)
     if not caller.may(need.scope):

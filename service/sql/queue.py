@@ -243,11 +243,13 @@ class Queue:
         )
 
     def _queued(self, session: Session) -> str | None:
-        waiting = session.execute(
-            select(Search.tenant_id, func.min(Search.id))
-            .where(Search.state == SearchState.QUEUED)
-            .group_by(Search.tenant_id)
-        ).all()
+        oldest = (  # a look into the index for each tenant, however many searches wait
+            select(func.min(Search.id))
+            .where(Search.state == SearchState.QUEUED, Search.tenant_id == Tenant.id)
+            .scalar_subquery()
+        )
+        found = session.execute(select(Tenant.id, oldest.label("oldest"), Tenant.last_claimed_at))
+        waiting = [row for row in found if row.oldest is not None]
         if not waiting:
             return None
         counts = session.execute(
@@ -256,15 +258,12 @@ class Queue:
             .group_by(Search.tenant_id)
         )
         running: dict[str, int] = {tenant_id: count for tenant_id, count in counts}
-        claims = session.execute(select(Tenant.id, Tenant.last_claimed_at))
-        claimed: dict[str, datetime | None] = {tenant_id: last for tenant_id, last in claims}
 
-        def turn(row: Row[str, str]) -> tuple[int, float, str]:
-            tenant_id, oldest = row
-            last = claimed[tenant_id]
+        def turn(row: Row[str, str, datetime | None]) -> tuple[int, float, str]:
+            tenant_id, oldest, last = row
             return running.get(tenant_id, 0), last.timestamp() if last else 0.0, oldest
 
-        for tenant_id, _ in sorted(waiting, key=turn):
+        for tenant_id, _, _ in sorted(waiting, key=turn):
             if self._has_enough(session, tenant_id):
                 continue
             search_id = session.scalar(

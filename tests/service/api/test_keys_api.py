@@ -299,3 +299,24 @@ def test_a_stream_ends_with_its_key(
     answer = client.get(search["links"]["events"], headers=bearer(key))
     assert answer.status_code == 200 and "trial.ended" in answer.text
     problem(client.get(search["links"]["events"], headers=bearer(key)), 401)
+
+
+def test_the_logs_say_who_asked_and_never_with_which_key(
+    app: FastAPI,
+    client: TestClient,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A request that breaks included, whose traceback is logged."""
+    admin = bearer(keys.theirs["admin"])
+    made = client.post("/v1/api-keys", json={"name": "k"}, headers=admin).json()
+    problem(client.get("/v1/catalog", headers={"Authorization": keys.bad["revoked"]}), 401)
+    monkeypatch.setattr(KeyRepository, "page", lambda *_, **__: 1 / 0)
+    problem(client.get("/v1/api-keys", headers=admin), 500)
+    printed = "".join(capfd.readouterr())
+    assert "ZeroDivisionError" in printed and printed.count("event='request'") == 3
+    own = keys.ids[keys.theirs["admin"]]
+    assert printed.count(f"tenant='theirs' key='{own}'") == 3  # made, broke, and answered
+    every = [*keys.mine.values(), *keys.theirs.values(), made["key"], keys.bad["revoked"][7:]]
+    assert not any(key[10:] in printed for key in every)
