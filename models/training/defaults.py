@@ -66,6 +66,13 @@ _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
 
 
 _LEAST_STEPS, _LEAST_BATCH = 16, 8
+# Validation accuracy at 0.001 and at 0.003 of three random networks a family on each of several
+# sets. 60 texts of a made-up vocabulary: bag 0.885 and 0.932, text_cnn 0.949 and 0.968, transformer
+# 0.774 and 0.754. Docstrings by their package, 60: 0.731 and 0.741, 0.685 and 0.704, 0.639 and
+# 0.685; 150: 0.622 and 0.744, 0.767 and 0.767, 0.678 and 0.678; the bag of 600: 0.569 and 0.678.
+_RATE_OF_FEW_TEXTS = 0.003
+"""Where their batch is halved."""
+
 _LEAST_TRAINING = 400
 """Steps of a whole training."""
 
@@ -86,7 +93,7 @@ def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
     """A recipe that trains a plain network of this task, or of tasks of this form, well. `samples`:
     of the train split; where they are few the batch is halved, down to 8, until an epoch has 16
     steps, and there are as many epochs as make 400 steps, at most ten times the usual ones and of
-    pictures twice, but of forecasts.
+    pictures twice, but of forecasts. Few texts have a larger learning rate.
     """
     recipe = Recipe.model_validate(_DEFAULTS[task_name])
     if samples is None or task_name in _MANY_EPOCHS:
@@ -97,7 +104,10 @@ def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
     epochs = recipe.epochs
     if task_name not in _USUAL_EPOCHS:
         epochs = _enough_epochs(task_name, samples, batch_size)
-    return recipe.model_copy(update={"batch_size": batch_size, "epochs": epochs})
+    changed: dict[str, float] = {"batch_size": batch_size, "epochs": epochs}
+    if task_name == "text_classification" and batch_size < recipe.batch_size:
+        changed["learning_rate"] = _RATE_OF_FEW_TEXTS
+    return recipe.model_copy(update=changed)
 
 
 def with_task_defaults(training: Settings, task_name: str, samples: int | None = None) -> Settings:

@@ -225,6 +225,15 @@ def test_few_samples_make_small_batches(samples: int, batch_size: int) -> None:
     assert default_recipe("tabular_regression", samples).batch_size == 32
 
 
+@pytest.mark.parametrize(("samples", "rate"), [(36, 0.003), (1023, 0.003), (1024, 0.001)])
+def test_few_texts_are_learned_faster(samples: int, rate: float) -> None:
+    found = with_task_defaults(TrainingSettings(), "text_classification", samples)
+    assert found.learning_rate == rate
+    asked = TrainingSettings(learning_rate=0.01)
+    assert with_task_defaults(asked, "text_classification", samples).learning_rate == 0.01
+    assert default_recipe("text_classification").learning_rate == 0.001
+
+
 @pytest.mark.parametrize(
     ("name", "samples", "epochs"),
     [
