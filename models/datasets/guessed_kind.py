@@ -117,12 +117,13 @@ def guessed_kind(cells: Cells, missing: NDArray[np.bool_]) -> Kind:
         return Kind.DATE
     numbers = cells.numbers
     is_number = np.isfinite(numbers[~missing])
-    is_infinite = np.array([_INFINITE.fullmatch(text) is not None for text in known])
-    share = counts[is_number | is_infinite].sum() / counts.sum()
+    others = np.flatnonzero(~is_number)
+    infinite = [place for place in others if _INFINITE.fullmatch(known[place])]
+    share = (counts[is_number].sum() + counts[infinite].sum()) / counts.sum()
     if share < MIXED:
         return _kind_of_words(known, counts)
     are_codes = _are_codes(cells.name, known, numbers[~missing][is_number])
-    bad = int((~is_number).sum())
+    bad = len(others)
     if share > MOST and bad <= max(3, 0.1 * is_number.sum() if share < 0.9 else np.inf):
         if not are_codes:
             if _is_identifier(cells, numbers[~missing][is_number], counts):
@@ -174,7 +175,7 @@ def _are_codes(name: str, known: Sequence[str], numbers: NDArray[np.float64]) ->
     """Digits that name something and count nothing: with zeros in front or more than a float
     holds, phone numbers, letters of hexadecimal numbers among them, or under the name of a code.
     """
-    if any(CODE.fullmatch(text) for text in known) or all(map(_PHONE.fullmatch, known)):
+    if any(map(CODE.fullmatch, known)) or all(map(_PHONE.fullmatch, known)):
         return True
     is_hex = len({len(text) for text in known}) == 1 and all(map(_HEX_DIGITS.fullmatch, known))
     if is_hex and not all(text.isdecimal() for text in known):
@@ -203,8 +204,8 @@ def _dates_in(cells: Cells, known: Sequence[str], missing: NDArray[np.bool_]) ->
         return False
     sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
     texts = cells.texts.take(sample)
+    if not np.isnan(numbers_of(texts, cells.decimal)).any():
+        return False
     dates = dates_of(texts)
     are = np.any([~np.isnat(found) for found in dates.values()], axis=0)
-    if np.average(are, weights=cells.counts[sample]) <= MOST:
-        return False
-    return bool(np.isnan(numbers_of(texts, cells.decimal)).any())
+    return bool(np.average(are, weights=cells.counts[sample]) > MOST)

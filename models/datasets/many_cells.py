@@ -32,7 +32,7 @@ _DATE = (
     r" ?(?:[zZ]|UTC|[-+]\d{2}:?(?:\d{2})?)?)?$"
 )
 _DAY_AND_MONTH = re.compile(r"\s*\d{1,2}[-/. ]")
-_DIGIT = r"\p{Nd}"
+DIGIT = r"\p{Nd}"
 _NO_NUMBER = r"[/:_#&@!?;=]|\p{L}{6}"
 """What no number holds, with whatever currency."""
 ORDERS = ("dmy", "mdy", "ymd")
@@ -46,7 +46,7 @@ def numbers_of(texts: TextArray, decimal: str) -> NDArray[np.float64]:
     """
     numbers = np.full(len(texts), np.nan)
     left = _read(texts, numbers, decimal, is_amount=False)
-    left = left[_matches(texts.take(left), _DIGIT) & ~_matches(texts.take(left), _NO_NUMBER)]
+    left = left[matches(texts.take(left), DIGIT) & ~matches(texts.take(left), _NO_NUMBER)]
     left = left[_read(texts.take(left), numbers, decimal, is_amount=True, places=left)]
     for place in left:
         number = number_of(texts[int(place)].as_py(), decimal)
@@ -67,7 +67,7 @@ def amounts_of(texts: TextArray, column: Mapping[str, Any]) -> NDArray[np.float6
         numbers *= column.get("units", {}).get("", 1.0)
     if column.get("clock") or column.get("units"):
         left = np.flatnonzero(np.isnan(numbers))
-        for place in left[_matches(texts.take(left), _DIGIT)]:
+        for place in left[matches(texts.take(left), DIGIT)]:
             number = amount_of(texts[int(place)].as_py(), column)
             numbers[place] = np.nan if number is None else number
     return numbers
@@ -98,7 +98,7 @@ def dates_of(texts: TextArray) -> dict[str, NDArray[np.datetime64]]:
         for order, values in dates.items():
             values[is_read] = _dates(parts, order)
     left = np.flatnonzero(~is_read)
-    for place in left[_matches(texts.take(left), _DIGIT)]:
+    for place in left[matches(texts.take(left), DIGIT)]:
         text = texts[int(place)].as_py()
         date = date_of(text)
         is_named = date is not None and _DAY_AND_MONTH.match(text) is None
@@ -150,7 +150,7 @@ def _read(
     if is_amount:
         is_percent = pc.ends_with(texts, "%").to_numpy(zero_copy_only=False)
         texts = _ungrouped(pc.replace_substring_regex(texts, _CURRENCY, r"\1"), decimal, point)
-    is_plain = _matches(texts, plain)
+    is_plain = matches(texts, plain)
     if is_plain.any():
         written = pc.replace_substring(texts.filter(is_plain), decimal, ".")
         values = written.cast("float64").to_numpy(zero_copy_only=False)
@@ -166,7 +166,7 @@ def _ungrouped(texts: TextArray, decimal: str, point: str) -> TextArray:
 
     for mark in ("." if decimal == "," else ",", "'", "\u2019", " ", "\u00a0", "\u202f"):
         sign = "\\." if mark == "." else mark
-        is_grouped = _matches(texts, rf"^[-+]?[1-9]\d{{0,2}}({sign}\d{{3}})+({point}\d*)?$")
+        is_grouped = matches(texts, rf"^[-+]?[1-9]\d{{0,2}}({sign}\d{{3}})+({point}\d*)?$")
         if is_grouped.any():
             texts = pc.if_else(is_grouped, pc.replace_substring(texts, mark, ""), texts)
     return texts
@@ -219,7 +219,8 @@ def _dates(parts: Any, order: str) -> NDArray[np.datetime64]:
     return np.where(is_date, seconds, np.datetime64("NaT", "s"))
 
 
-def _matches(texts: TextArray, pattern: str) -> NDArray[np.bool_]:
+def matches(texts: TextArray, pattern: str) -> NDArray[np.bool_]:
+    """Where a pattern of RE2 is found in a text."""
     import pyarrow.compute as pc
 
     found: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(

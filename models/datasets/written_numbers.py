@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.datasets.amounts import clock_of
 from models.datasets.decimals import of_own_sign
 from models.datasets.guessed_kind import CODE, Cells
+from models.datasets.many_cells import DIGIT, matches
 from models.datasets.raw_table import FIRST_ROW, shown
 from models.datasets.units import units_of
 from models.remarks import Kind, Remark
@@ -71,10 +72,9 @@ def currencies_of(texts: Iterable[str]) -> set[str]:
 def _of_marks(cells: Cells) -> Iterator[Remark]:
     """What numbers have beside digits, sign and decimal sign, and how they are understood."""
     point = "\\." if cells.decimal == "." else ","
-    plain = re.compile(rf"[-+]?(?:\d+{point}?\d*|{point}\d+)(?:[eE][-+]?\d+)?")
+    plain = rf"^[-+]?({DIGIT}+{point}?{DIGIT}*|{point}{DIGIT}+)([eE][-+]?{DIGIT}+)?$"
     numbers = np.isfinite(cells.numbers)
-    is_plain = np.array([plain.fullmatch(text) is not None for text in cells.distinct], dtype=bool)
-    marked = numbers & ~is_plain
+    marked = numbers & ~matches(cells.texts, plain)
     if not marked.any():
         return
     row, count = cells.first_row(marked), int(cells.counts[marked].sum())
