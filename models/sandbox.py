@@ -1,13 +1,14 @@
 """Reading a stranger's file in a process of its own, with limits that the kernel holds.
 
 `parse` starts this module as a child, which writes the dataset as a file and says what it is. It
-has no environment of ours, little memory, little time, may write one file of limited size, and ends
-with its parent. Where the platform has no such limits (macOS ignores that of memory), the checks of
-the formats remain.
+has no environment of ours, little memory, little time and no network, sees no files but Python's,
+may write one file of limited size, and ends with its parent. Where the platform has no such limits
+(macOS ignores that of memory, `nasmith doctor` tells the walls), the checks of the formats remain.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from dataclasses import dataclass
@@ -22,7 +23,11 @@ from models.processes.cage import environment, restrict
 from models.processes.children import child_command
 from models.processes.conversation import Children, Conversation, EndedError, answering
 from models.processes.folders import temporary_folder
+from models.processes.walls import enclose
 from models.training.baseline import baseline
+
+NICENESS = 5
+"""Who waits for an answer comes before who waits for a file."""
 
 _LISTED = 1000
 
@@ -122,6 +127,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     )
     len(formats)  # libraries are loaded before the limits count
     restrict(*request["limits"])
+    os.nice(NICENESS)
+    enclose([upload.path.parent], [Path(request["target"]).parent, Path.cwd()])
     try:
         name = format_of(upload)
         content = formats[name].read(upload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -62,6 +63,7 @@ def examine(home: Path | None) -> Iterator[Finding]:
     if imports.status == "fail":  # the other checks are made by what is not there
         return
     yield from _guarded("plug-ins", _plugins)
+    yield from _guarded("walls", _walls)
     known = variables()
     yield known
     if known.status == "fail":
@@ -112,6 +114,27 @@ def _imports() -> Finding:
     except ForeignPackageError as error:
         return Finding("imports", "fail", str(error), "Give the server an environment of its own.")
     return Finding("imports", "ok", f"{', '.join(PACKAGES)} are the server's own")
+
+
+def _walls() -> Finding:
+    """Tried by a child: nobody takes them down again."""
+    from models.processes.children import child_command
+    from models.processes.walls import FILES, NETWORK
+
+    done = subprocess.run(  # noqa: S603 - our interpreter, our module
+        child_command("models.processes.walls"), capture_output=True, text=True, check=True
+    )
+    stand = json.loads(done.stdout)
+    missing = [name for name in (FILES, NETWORK) if name not in stand]
+    if missing:
+        return Finding(
+            "walls",
+            "warn",
+            f"who reads uploads is not kept from: {', '.join(missing)}",
+            "Linux 5.13 or later with Landlock and seccomp has them; take files only from people "
+            "you trust.",
+        )
+    return Finding("walls", "ok", f"who reads uploads is kept from: {', '.join(stand)}")
 
 
 def _plugins() -> Finding:
