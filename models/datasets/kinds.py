@@ -121,7 +121,10 @@ def _read(
         return _date(cells, missing, is_wanted=wanted == "date")
     if wanted in (None, "ignore") and names_things(cells, missing):
         return _things(cells, kind)
-    return _words(replace(cells, words=words or EMPTY_WORDS), kind)
+    found = _words(replace(cells, words=words or EMPTY_WORDS), kind)
+    if kind is not Kind.CATEGORY or wanted == "category":
+        return found
+    return replace(found, remarks=(*found.remarks, *_of_mixed(cells, missing)))
 
 
 def _things(cells: Cells, kind: Kind) -> ReadColumn:
@@ -300,10 +303,7 @@ def _words(cells: Cells, kind: Kind) -> ReadColumn:
     if kind is Kind.TEXT:
         return ReadColumn(column, LongTexts(cells.spread(values)), extra)
     known = values[~missing].tolist()
-    remarks = (
-        *of_categories(cells.name, known, cells.counts[~missing].tolist()),
-        *_of_mixed(cells, missing),
-    )
+    remarks = tuple(of_categories(cells.name, known, cells.counts[~missing].tolist()))
     return ReadColumn(column, Categories(cells.spread(values)), extra, remarks)
 
 
