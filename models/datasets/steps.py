@@ -83,7 +83,8 @@ def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datet
         except ValueError:
             dates = [date_of(text, either) for either in ("dmy", "mdy")]
             is_open = "/" in text and None not in dates and dates[0] != dates[1]
-            return None if is_open else dates[0]
+            offset = offset_of(text) or datetime.timedelta()
+            return None if is_open or dates[0] is None else dates[0] - offset
         if found.tzinfo is None:
             return found
         return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too

@@ -22,7 +22,6 @@ from models.datasets.steps import (
     MONTH_NUMBERS,
     TOLERANCE,
     beginning_of,
-    fraction_of,
     instant_of,
     offset_of,
     on_grid,
@@ -31,9 +30,12 @@ from models.datasets.steps import (
 from models.remarks import Remark
 
 _ZONED = r"(?i)\d\s*(z|utc)$|:\d\d(\.\d+)?\s*[-+]\d\d:?(\d\d)?$"
+_INTERVAL = r"(?s):\d\d.*(/|\s(-|\x{2013}|\x{2014}|to|bis)\s).*:\d\d"
+"""What every interval has, and few other times."""
+_FRACTION = r"\d:\d\d:\d\d[.,]\d"
 _LONG_YEAR = r"^(\d{4}|$)"
 _DAY = 86_400.0
-_MONTH_NUMBER = re.compile(r"((?:19|20)\d{2})(?:0[1-9]|1[0-2])")
+_MONTH_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])")
 """A year and a month in six digits."""
 
 
@@ -71,7 +73,10 @@ def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False
 def _beginnings(name: str, texts: Texts) -> tuple[Texts, list[Remark]]:
     """Intervals as the instants at which they begin."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    if not pc.any(pc.match_substring_regex(texts, _INTERVAL)).as_py():
+        return texts, []
     distinct = texts.unique().to_pylist()
     begun = {text: beginning for text in distinct if (beginning := beginning_of(text)) != text}
     if not begun:
@@ -87,7 +92,7 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
     distinct = np.unique(written).tolist()
     if are_dates or all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
         return _local(name, texts, decimal, written)
-    if len(years := set(map(_year_of_month, distinct))) > 1 and None not in years:
+    if _are_months(distinct):
         return _months(name, written)
     is_number = number_of(distinct[0], decimal) is not None
     read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
@@ -103,9 +108,11 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
     return replace(_counted(instants, None, ()), is_zoned=is_zoned)
 
 
-def _year_of_month(text: str) -> str | None:
-    found = _MONTH_NUMBER.fullmatch(text)
-    return None if found is None else found[1]
+def _are_months(distinct: Sequence[str]) -> bool:
+    """Whether all are a year and a month in six digits, of more than one year."""
+    if not all(_MONTH_NUMBER.fullmatch(text) for text in distinct):
+        return False
+    return len({text[:4] for text in distinct}) > 1
 
 
 def _months(name: str, written: NDArray[Any]) -> Times:
@@ -147,6 +154,8 @@ def _iso(
 
 
 def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Times:
+    import pyarrow.compute as pc
+
     wrong = (
         "is no date; dates are written as 2026-01-31, 2026-01-31 12:00:00, 31.1.2026, 2026-01, "
         "2026-W05 or 2026-Q1"
@@ -172,7 +181,8 @@ def _local(name: str, texts: Texts, decimal: str, written: NDArray[Any]) -> Time
     distinct, places = np.unique(written, return_inverse=True)
     is_zoned = _has_zones(distinct.tolist())
     remarks = [r for r in remarks if not (is_zoned and r.code == "zones_ignored")]
-    if is_zoned or order.endswith("seconds") or any(map(fraction_of, distinct.tolist())):
+    has_fractions = pc.any(pc.match_substring_regex(texts, _FRACTION)).as_py()
+    if is_zoned or has_fractions or order.endswith("seconds"):
         instants = [instant_of(text, order, is_zoned=is_zoned) for text in distinct.tolist()]
         values = np.array(instants, dtype="datetime64[us]")[places]
     return replace(_counted(values, order, tuple(remarks)), is_zoned=is_zoned)
