@@ -83,8 +83,8 @@ def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datet
         except ValueError:
             dates = [date_of(text, either) for either in ("dmy", "mdy")]
             is_open = "/" in text and None not in dates and dates[0] != dates[1]
-            offset = offset_of(text) or datetime.timedelta()
-            return None if is_open or dates[0] is None else dates[0] - offset
+            zone = offset_of(text) or datetime.timedelta()
+            return None if is_open or dates[0] is None else dates[0] - zone
         if found.tzinfo is None:
             return found
         return found.astimezone(datetime.timezone.utc).replace(tzinfo=None)  # noqa: UP017 - 3.10 too
@@ -118,13 +118,13 @@ def joined(cells: Sequence[str]) -> str:
 
 
 def beginning_of(text: str) -> str:
-    """Of an interval, as 00:00 - 01:00 with a date before, or two instants, the first; any other
-    text as it is.
+    """Of an interval, as 00:00 - 01:00 with a date before, or two instants or days, the first; any
+    other text as it is.
     """
-    found = re.fullmatch(
-        r"(.*\d:\d\d\S*?)(?:\s+(?:[-\u2013\u2014]|to|bis)\s+|\s*/\s*)\d[\d./T-]*[\d\s]*:\d\d.*",
-        text,
-    )
+    between = r"\s+(?:[-\u2013\u2014]|to|bis)\s+"
+    clocks = rf"(.*\d:\d\d\S*?)(?:{between}|\s*/\s*)\d[\d./T-]*[\d\s]*:\d\d.*"
+    day = r"\d{1,4}([-./])\d{1,2}\2\d{1,4}"
+    found = re.fullmatch(clocks, text) or re.fullmatch(rf"({day}){between}\d[-./\d]+", text)
     return text if found is None else found.group(1)
 
 

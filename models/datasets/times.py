@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.amounts import number_of
+from models.datasets.amounts import clock_of, number_of
 from models.datasets.guessed_kind import DATE_LIKE_NUMBER
 from models.datasets.inputs import Dates
 from models.datasets.kinds import WrongKindError, read_column
@@ -30,7 +30,7 @@ from models.datasets.steps import (
 from models.remarks import Remark
 
 _ZONED = r"(?i)\d\s*(z|utc)$|:\d\d(\.\d+)?\s*[-+]\d\d:?(\d\d)?$"
-_INTERVAL = r"(?s):\d\d.*(/|\s(-|\x{2013}|\x{2014}|to|bis)\s).*:\d\d"
+_INTERVAL = r"(?s)\d.*(/|\s(-|\x{2013}|\x{2014}|to|bis)\s).*(:\d\d|\d[./-]\d)"
 """What every interval has, and few other times."""
 _FRACTION = r"\d:\d\d:\d\d[.,]\d"
 _LONG_YEAR = r"^(\d{4}|$)"
@@ -42,7 +42,8 @@ _MONTH_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])")
 @dataclass(frozen=True, slots=True)
 class Times:
     """`order` is that of day and month, where they are not written as in ISO 8601; `month_end`
-    says that months are dated by their last day, `is_zoned` that times have a zone, which counts.
+    says that months are dated by their last day, `is_zoned` that times have a zone, which counts,
+    `is_clock` that numbers are the seconds of clocks.
 
     Shapes:
         values: (T,) in `unit`: number, seconds, weekdays or months, since some beginning
@@ -56,6 +57,7 @@ class Times:
     instants: NDArray[np.datetime64] | None = None
     month_end: bool = False
     is_zoned: bool = False
+    is_clock: bool = False
 
 
 def read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool = False) -> Times:
@@ -98,6 +100,10 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
     read = {text: number_of(text, decimal) for text in distinct} if is_number else {}
     if read and all(number is not None for number in read.values()):
         return Times(np.array([read[text] for text in written.tolist()], np.float64), "number")
+    if clock_of(distinct[0]) is not None:
+        seconds = {text: clock_of(text) for text in distinct}
+        if None not in seconds.values():
+            return _passed(name, written, seconds)
     found = _iso(name, texts, written)
     if found is None:
         return _local(name, texts, decimal, written)
@@ -106,6 +112,17 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
         row = int(np.flatnonzero(np.isnat(instants))[0]) + FIRST_ROW
         raise ValueError(f"row {row}, column {name!r}: the time is missing")
     return replace(_counted(instants, None, ()), is_zoned=is_zoned)
+
+
+def _passed(name: str, written: NDArray[Any], seconds: Mapping[str, float | None]) -> Times:
+    """Clocks without a day: the seconds that have passed."""
+    first = str(written[0])
+    message = (
+        f"the times {name!r} are clocks, read in seconds: {shown(first)} as {seconds[first]:g}"
+    )
+    values = np.array([seconds[text] for text in written.tolist()], np.float64)
+    remark = Remark("clock_times", message, name, len(values))
+    return Times(values, "number", remarks=(remark,), is_clock=True)
 
 
 def _are_months(distinct: Sequence[str]) -> bool:

@@ -343,7 +343,9 @@ def _reading(
         of_time["columns"] = list(options.time_columns)
     if rows.copied or rows.put_back:
         of_time["repeated"] = True
-    if rows.times.unit == "number" and decimal != ".":
+    if rows.times.is_clock:
+        of_time["clock"] = True
+    elif rows.times.unit == "number" and decimal != ".":
         of_time["decimal"] = decimal
     if rows.times.unit != "number" and rows.times.order is None:
         of_time["has_zone"] = rows.times.is_zoned

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from models.datasets.amounts import amount_of, number_of
+from models.datasets.amounts import amount_of, clock_of, number_of
 from models.datasets.cells import boolean_of, text_of
 from models.datasets.steps import (
     TOLERANCE,
@@ -208,7 +208,9 @@ def _step(
         usual = preprocessing.get("decimal", ".")  # of datasets from before columns were read apart
         parts = [text_of(row.get(part)) for part in time_columns(preprocessing)]
         text = joined(parts) if len(parts) > 1 else parts[0]
-        if unit == "number":
+        if preprocessing["time"].get("clock"):
+            at = clock_of(text)
+        elif unit == "number":
             at = _number(row.get(name), preprocessing["time"].get("decimal", usual))
         else:
             is_zoned = preprocessing["time"].get("zoned", False)

@@ -63,6 +63,8 @@ def _hour_after(form: str, between: str, end: str) -> Write:
         ("h", _hour_after("%d.%m.%Y %H:%M", " - ", "%d.%m.%Y %H:%M")),
         ("h", _hour_after("%d/%m/%Y %H:%M:%S", " \u2013 ", "%d/%m/%Y %H:%M:%S")),
         ("h", _hour_after("%Y-%m-%dT%H:%M", "/", "%Y-%m-%dT%H:%M")),
+        ("7D", lambda t: f"{t:%d.%m.%Y} - {t + pd.Timedelta(days=6):%d.%m.%Y}"),
+        ("7D", lambda t: f"{t:%Y-%m-%d} to {t + pd.Timedelta(days=6):%Y-%m-%d}"),
         ("h", _strftime("%m/%d/%Y %I:%M:%S %p")),
         ("250ms", _strftime("%d.%m.%Y %H:%M:%S.%f")),
         ("250ms", _strftime("%Y-%m-%d %H:%M:%S,%f")),
@@ -192,3 +194,23 @@ def test_a_refusal_says_which_columns_may_be_parts_of_the_time(time: str, tmp_pa
     whole = r"a time that .* is options.time as a list: \['day', 'at', 'hr'\]"
     with pytest.raises(FormatError, match=whole):
         read(tmp_path, content, "forecasting", **{**OPTIONS, "time": time})
+
+
+@pytest.mark.parametrize(
+    ("write", "given"),
+    [
+        (lambda s: f"{s // 3600}:{s // 60 % 60:02d}:{s % 60:02d}", "0:30:00"),
+        (lambda s: f"00:{s // 60:02d}:{s % 60:02d}.000", datetime.timedelta(minutes=30)),
+        (lambda s: f"0 days {s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}", datetime.time(0, 30)),
+    ],
+)
+def test_clocks_without_a_day_are_the_seconds_that_passed(
+    write: Callable[[int], str], given: object, tmp_path: Path
+) -> None:
+    content = file([write(15 * row) for row in range(120)])
+    found = read(tmp_path, content, "forecasting", **OPTIONS)
+    assert found.preprocessing["time"]["step"] == 15 and len(found.train) == 72 - 8 + 1
+    assert remark(found, "clock_times").count == 120
+    np.testing.assert_array_equal(as_a_bundle_reads(found), found.raw_test.x)
+    rows = [{"t": write(1725 + 15 * row), "v": row} for row in range(5)] + [{"t": given, "v": 5}]
+    assert recent_of(rows, found.preprocessing)[0].times == [1815, 1830]
