@@ -12,6 +12,7 @@ from pathlib import Path
 from models.datasets.encodings import foreign, is_windows_1252, known_encoding
 from models.datasets.layout import Head, LayoutError, head_of, lines_above
 from models.datasets.separators import (
+    NO_QUOTE,
     SEPARATORS,
     first_rows,
     has_escapes,
@@ -85,7 +86,12 @@ def dialect_of(
     quote = quote_of(text, separator)
     if quote != '"':
         remarks.append(
-            Remark("quotes_guessed", "single quotes around cells are none of their text")
+            Remark(
+                "quotes_guessed",
+                "quotes are of the text of cells, as some begin one and end none"
+                if quote == NO_QUOTE
+                else "single quotes around cells are none of their text",
+            )
         )
     is_escaped = has_escapes(text, separator, quote)
     if is_escaped:

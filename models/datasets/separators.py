@@ -28,6 +28,9 @@ SAMPLE_ROWS = 200
 LONGEST_CELL = 2**27
 """Characters: as many as a table is read with that needs no reading cell by cell."""
 
+NO_QUOTE = "\x1e"
+"""In place of a quote where none is around cells: a sign that no text has."""
+
 _DOUBLE = "\x1f"
 """What stands for a separator of two signs where a reader takes one alone."""
 _DECIMAL = re.compile(r"[-+]?\d+,\d+")
@@ -122,8 +125,11 @@ def _has_decimals(text: str, separator: str, share: float) -> bool:
 
 def quote_of(text: str, separator: str) -> str:
     """A single quote where half of the lines have whole cells between two, and none between double
-    ones.
+    ones. Between tabs none, where a quote that begins a cell has no other at its end and each line
+    is a row: it is of the text, and would swallow the rows up to the next one.
     """
+    if separator == "\t" and _are_of_text(text):
+        return NO_QUOTE
     sign = r"\s" if separator == " " else re.escape(separator)
     if "'" not in text or re.search(rf"(?m)(?:^|{sign})\"", text):
         return '"'
@@ -131,6 +137,15 @@ def quote_of(text: str, separator: str) -> str:
     quoted = re.compile(rf"(?:^|{sign})\s*'[^']*'\s*(?:{sign}|$)")
     count = sum(quoted.search(line) is not None for line in lines)
     return "'" if count > 1 and count >= 0.5 * len(lines) else '"'
+
+
+def _are_of_text(text: str) -> bool:
+    """Of the quotes that begin cells between tabs, by lines but the last, which may be cut."""
+    rows = [line.split("\t") for line in text.splitlines()[:-1] if line.strip()]
+    if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+        return False
+    cells = [cell.strip() for row in rows for cell in row if '"' in cell]
+    return any(c.startswith('"') and (len(c) < 2 or not c.endswith('"')) for c in cells)
 
 
 def has_escapes(text: str, separator: str, quote: str) -> bool:

@@ -18,7 +18,11 @@ from models.datasets.raw_files import RawFiles
 from models.datasets.splits import PARTS, Division, Folding, equal_samples, ordered
 from models.datasets.statistics import moments
 from models.datasets.steps import leads
+from models.remarks import Remark
 from models.task import Task
+
+LARGEST = 3e38
+"""Of a number of a sequence, as of a table: what float32 holds."""
 
 Rows = NDArray[np.int64]
 
@@ -324,6 +328,12 @@ def classification(
     )
     told = [*findings.of_equal_samples(equal, len(x), "sequences", division.parts)]
     told += findings.of_contradictions(equal, labels, "sequences")
+    if x.shape[1] < x.shape[2]:
+        message = (
+            f"samples of {x.shape[1:]} are read as {x.shape[1]} steps of {x.shape[2]} channels; "
+            "where channels come first, np.moveaxis(x, 1, 2) is meant"
+        )
+        told.append(Remark("steps_and_channels", message, "x", len(x)))
     told += findings.of_folds(dataset)
     if division.parts is not None:
         told += findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
@@ -368,9 +378,14 @@ def _check_labelled(
 
 def _check(name: str, x: NDArray[Any], like: NDArray[Any] | None = None) -> None:
     if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is numbers of shape (N, T, channels), got {x.dtype} of {x.shape}")
+        advice = f"; of one channel it is {name}[:, :, None]" if x.ndim == 2 else ""
+        raise ValueError(
+            f"{name} is numbers of shape (N, T, channels), got {x.dtype} of {x.shape}{advice}"
+        )
     if not np.isfinite(x).all():
         sample = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{name} has a value that is not finite, first in sample {sample}")
+    if (most := np.abs(x).max()) > LARGEST:
+        raise ValueError(f"{name} has a value of {most:g}, beyond {LARGEST:g}")
     if like is not None and x.shape[1:] != like.shape[1:]:
         raise ValueError(f"{name} has samples of {x.shape[1:]}, x of {like.shape[1:]}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from models.datasets import Dataset, text
 from models.datasets.columns import is_text
-from models.datasets.dialect import check_encoding, encoding_of
+from models.datasets.dialect import check_encoding, encoding_of, head_bytes
+from models.datasets.encodings import foreign, is_binary
 from models.datasets.formats import FormatError, Upload, formats
 
 WINDOW = 128
@@ -34,6 +35,13 @@ class PlainText:
     def read(upload: Upload) -> Dataset:
         if upload.path.stat().st_size > 4 * MAX_CHARACTERS:
             raise FormatError(f"a text has at most {MAX_CHARACTERS:,} characters")
+        head = head_bytes(upload.path)
+        if (
+            is_binary(head)
+            and (found := foreign(head)) is not None
+            and not found[0].startswith("no")
+        ):
+            raise FormatError(f"the file is {found[0]}, no text; unpack it, or save it as a text")
         encoding, remarks = encoding_of(upload.path, upload.options.encoding)
         check_encoding(upload.path, encoding, "line")
         whole = upload.path.read_bytes().decode(encoding).removeprefix("\ufeff")

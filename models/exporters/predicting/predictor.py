@@ -148,7 +148,12 @@ class Predictor:
                 found.append(self.network(x))
         if not found:
             raise PredictionError("there is no sample to predict from")
-        return torch.cat(found)
+        outputs = torch.cat(found)
+        if not (known := outputs.isfinite().flatten(1).all(1)).all():
+            number = int((~known).nonzero()[0])
+            message = f"the model has no answer for sample {number}: a value is too large for it"
+            raise PredictionError(message, number)
+        return outputs
 
     def _results(self, outputs: Tensor) -> tuple[list[str], Rows]:
         return results_of(outputs, self._model, self.preprocessing)

@@ -292,3 +292,27 @@ def test_edges_to_predict_from_are_whole_and_their_weights_are_none_below_nothin
     arrays = {"x": NODES, "edge_index": EDGES, "edge_weight": np.linspace(0, 1, 90), **changes}
     with pytest.raises(ValueError, match=message):
         list(model._batches(arrays, "error"))
+
+
+SEQUENCES = RNG.normal(size=(60, 9, 2))
+
+
+def test_more_channels_than_steps_are_told(tmp_path: Path) -> None:
+    turned, plain = (
+        read(tmp_path, npz(x=x, y=Y), "sequence_classification")
+        for x in (np.moveaxis(SEQUENCES, 1, 2), SEQUENCES)
+    )
+    assert "steps_and_channels" in codes(turned) and "steps_and_channels" not in codes(plain)
+    assert turned.task.input_shape == (2, 9)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (SEQUENCES[:, :, 0], r"of \(60, 9\); of one channel it is x\[:, :, None\]"),
+        (SEQUENCES * 1e300, "x has a value of .*e.300, beyond 3e.38"),
+    ],
+)
+def test_sequences_that_are_none_are_refused(x: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, npz(x=x, y=Y), "sequence_classification")

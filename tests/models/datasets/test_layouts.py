@@ -358,3 +358,26 @@ def test_what_is_no_table_is_called_by_its_name(content: bytes, what: str, tmp_p
 def test_a_table_is_nothing_else() -> None:
     for text in ("x,y\n1,2\n", "[x],[y]\n", "{x};{y}\n", "", "<x>,<y>\n"):
         assert foreign(text.encode()) is None
+
+
+RAW = [["he said", "a"], ['"hi there', "b"], ['"', "a"], ['"hi" again', "b"], ["the end", "a"]]
+
+
+@pytest.mark.parametrize("lone", [1, 2, 3, 4, 5])
+def test_a_quote_that_begins_a_cell_between_tabs_swallows_no_rows(
+    lone: int, tmp_path: Path
+) -> None:
+    rows = RAW * lone  # an even and an odd number of quotes
+    content = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
+    table = uploaded(tmp_path, content)
+    assert cells(table) == {"text": [t for t, _ in rows], "label": [name for _, name in rows]}
+    assert "quotes_guessed" in {remark.code for remark in table.remarks}
+    found, _ = text_files.read_table(content, ["text"])
+    assert [text.strip() for text in found["text"]] == [text for text, _ in rows]
+
+
+def test_cells_in_quotes_between_tabs_are_read_as_ever(tmp_path: Path) -> None:
+    content = 'text\tlabel\n"a\tb"\tx\n"two\nlines"\ty\n"say ""hi"""\tx\n"d"\ty\n'
+    table = uploaded(tmp_path, content)
+    assert cells(table)["text"] == ["a\tb", "two\nlines", 'say "hi"', "d"]
+    assert "quotes_guessed" not in {remark.code for remark in table.remarks}

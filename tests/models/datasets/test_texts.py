@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import math
@@ -263,3 +264,8 @@ def test_characters_that_the_train_block_lacks_are_told(tmp_path: Path) -> None:
     content = ("abcd" * 150 + "wxyz" * 100).encode()
     found = read(tmp_path, content, "language_modeling", window=10)
     assert remark(found, "unknown_characters").count == len(found.validation) * 10
+
+
+def test_what_is_no_text_models_no_language(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="the file is compressed with gzip, no text; unpack it"):
+        read(tmp_path, gzip.compress(b"a text " * 500), "language_modeling")
