@@ -70,6 +70,8 @@ bench: install
 	$(BIN)/python benchmarks/tabular.py
 	$(BIN)/python benchmarks/messy.py
 	$(BIN)/python benchmarks/upload.py
+	$(BIN)/python benchmarks/predict.py
+	$(BIN)/python benchmarks/predict.py --width 512
 	$(BIN)/python benchmarks/picks.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/supernet.py
 	test -z "$(DATA)" || $(BIN)/python benchmarks/training.py --data "$(DATA)"

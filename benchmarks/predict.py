@@ -11,7 +11,8 @@ as much of its size. One of 128 takes 2 or 3 µs a row on one core, one of 512 a
 process that loads the same network and gives it the same rows as a tensor made before. `call` is
 `predict` on the path of the file in a process that has the model, to the CSV of the results;
 `network` the network alone, on that tensor in one piece. Medians of the runs in seconds, one
-thread; `ratio` is command over bare_command, `ratio_of_calls` call over network.
+thread; `ratio` is command over bare_command, `ratio_of_calls` call over network. Beside the clock's
+stand the seconds of the processor, of which other processes take none.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from time import perf_counter
+from time import perf_counter, process_time
 from types import ModuleType
 from typing import Any, cast
 
@@ -98,14 +99,17 @@ def script(folder: Path) -> ModuleType:
     return importlib.import_module("predict")
 
 
-def median_seconds(runs: int, question: Callable[[], Any]) -> float:
-    question()
-    found = []
-    for _ in range(runs):
-        began = perf_counter()
-        question()
-        found.append(perf_counter() - began)
-    return round(statistics.median(found), 4)
+def median_seconds(
+    runs: int, questions: Mapping[str, Callable[[], Any]], clock: Callable[[], float]
+) -> dict[str, float]:
+    """By turns, so that all have the same of what else runs."""
+    found: dict[str, list[float]] = {name: [] for name in questions}
+    for _ in range(runs + 1):
+        for name, question in questions.items():
+            began = clock()
+            question()
+            found[name].append(clock() - began)
+    return {name: round(statistics.median(taken[1:]), 4) for name, taken in found.items()}
 
 
 def main() -> None:
@@ -152,12 +156,15 @@ def main() -> None:
             with torch.inference_mode():
                 model.network(x)
 
-        seconds = {
-            "command": median_seconds(options.runs, process("predict.py", str(new))),
-            "bare_command": median_seconds(options.runs, process("-c", BARE)),
-            "call": median_seconds(options.runs, call),
-            "network": median_seconds(options.runs, network),
+        questions = {
+            "command": process("predict.py", str(new)),
+            "bare_command": process("-c", BARE),
+            "call": call,
+            "network": network,
         }
+        warm = {name: questions[name] for name in ("call", "network")}
+        seconds = median_seconds(options.runs, questions, perf_counter)
+        processor = median_seconds(options.runs, warm, process_time)
         print(
             json.dumps(
                 {
@@ -167,6 +174,8 @@ def main() -> None:
                     "seconds": seconds,
                     "ratio": round(seconds["command"] / seconds["bare_command"], 2),
                     "ratio_of_calls": round(seconds["call"] / seconds["network"], 2),
+                    "processor_seconds": processor,
+                    "processor_ratio_of_calls": round(processor["call"] / processor["network"], 2),
                 },
                 indent=1,
             )
