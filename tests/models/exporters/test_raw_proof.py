@@ -82,6 +82,21 @@ def series(newest_first: bool = False, panel: bool = False, step: str = "D") -> 
     return frame[:: -1 if newest_first else 1].to_csv(index=False, sep=";", decimal=",").encode()
 
 
+def series_in_parts() -> bytes:
+    """Of two shops and two goods, with day and hour apart, a unit and a duration."""
+    times = pd.date_range("2026-03-01", periods=60, freq="h")
+    parts = {"day": times.strftime("%d/%m/%Y"), "hr": times.hour + 1}
+    frames = [
+        pd.DataFrame({**parts, "shop": shop, "item": item, "load": RNG.normal(50, 9, 60).round(1)})
+        for shop in ("a", "b")
+        for item in (1, 2)
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    frame["ran"] = [f"{row % 3}h {row % 60:02d}m" for row in range(len(frame))]
+    frame["load"] = frame["load"].astype(str) + " kWh"
+    return frame.to_csv(index=False).encode()
+
+
 def _times(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times, format="%d.%m.%Y %H:%M")
 
@@ -130,6 +145,12 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         "rnn",
         lambda: series(panel=True),
         {**OF_SERIES, "series": "shop", "known": ["calendar"]},
+    ),
+    "series_in_parts": (
+        "forecasting",
+        "rnn",
+        series_in_parts,
+        {**OF_SERIES, "time": ["day", "hr"], "series": ["shop", "item"], "known": ["calendar"]},
     ),
     "resampled_series": (
         "forecasting",
