@@ -14,6 +14,7 @@ from typing import IO
 import psutil
 
 from models.processes.children import child_command
+from service.log_files import open_log
 from service.sql.lease import Claim
 
 
@@ -24,13 +25,12 @@ class DriverProcess:
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self.claim: Claim | None = None
         self.is_ready = False
         self.has_settled = False  # its claim no longer holds
         self.killed_for: int | None = None
         self.started = time.monotonic()
-        with log.open("ab") as file:
+        with open_log(log) as file:
             self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 child_command("service.running.driver"),
                 env={**os.environ, **environment, "PYTHONFAULTHANDLER": "1"},

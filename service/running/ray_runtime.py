@@ -21,6 +21,7 @@ from models.processes.children import child_command
 from models.processes.folders import OwnedFolder, sweep
 from models.processes.trees import end_tree
 from search.engine import ray_workers
+from service.log_files import open_log
 from service.settings import ServiceSettings, without_secrets
 
 START_SECONDS = 180.0  # three, where nothing else runs
@@ -78,8 +79,7 @@ class RayRuntime:
         for folder in (self._home, SHORT_FOLDER):
             sweep(folder)
         self._folder = _new_folder(self._home)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
+        with open_log(self._log) as log:
             self._head = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 self._command(),
                 env={**without_secrets(os.environ), **self._environment()},

@@ -20,6 +20,7 @@ import psutil
 from models.processes.children import child_command
 from models.processes.trees import end_tree, kill_all
 from nasmith.home import PORT_FILE, key_of
+from service.log_files import open_log
 
 START_SECONDS = 180.0  # a second, where nothing else runs
 STOP_SECONDS = 15.0
@@ -75,14 +76,13 @@ class LocalServer:
             LocalServerError: it ended, or is not ready after `seconds`.
         """
         started = time.perf_counter()
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         port_file = self.home / PORT_FILE
         port_file.unlink(missing_ok=True)
         options = ["--port", str(self._port), "--port-file", str(port_file)]
         if not self._with_dispatcher:
             options.append("--no-dispatcher")
         command = child_command("service.cli", "serve", *options, at_end=signal.SIGTERM)
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 command,
                 env={**os.environ, **self._environment, "NASMITH_HOME": str(self.home)},

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from service.identifiers import age_seconds
 from service.sql.database import Sessions
 from service.sql.states import ENDED
-from service.sql.tables import Artifact, Dataset, Search
+from service.sql.tables import Artifact, Dataset, Search, Upload
 from service.store.layout import ARTIFACTS, CHECKPOINTS, DATASETS
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Leftovers:
         """Of uploads that ended between their file and their row."""
         folders = {path.rstrip("/").rpartition("/")[2]: path for path in self._list(self._datasets)}
         with self._sessions.read() as session:
-            kept = set(session.scalars(select(Dataset.id)))
+            kept = {*session.scalars(select(Dataset.id)), *session.scalars(select(Upload.id))}
         for name, path in folders.items():
             if name not in kept and age_seconds(name) > UPLOAD_SECONDS:
                 self._remove_folder(path)

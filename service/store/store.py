@@ -24,6 +24,10 @@ class DamagedError(RuntimeError):
     """A file that is missing, or not what was published."""
 
 
+class MissingError(DamagedError):
+    """Somebody has removed it."""
+
+
 class StoreError(RuntimeError):
     """The store cannot be reached, or not be written."""
 
@@ -75,7 +79,8 @@ class Store:
         caller closes.
 
         Raises:
-            DamagedError: there is no such file, or its content has another SHA-256.
+            MissingError: there is no such file any more.
+            DamagedError: it cannot be read, or its content has another SHA-256.
         """
         copy = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)
         digest = hashlib.sha256()
@@ -84,6 +89,9 @@ class Store:
                 while chunk := source.read(_CHUNK_BYTES):
                     digest.update(chunk)
                     copy.write(chunk)
+        except FileNotFoundError as error:
+            copy.close()
+            raise MissingError(f"{path} is not in the store") from error
         except OSError as error:
             copy.close()
             raise DamagedError(f"{path} cannot be read: {error}") from error

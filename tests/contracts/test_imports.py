@@ -48,6 +48,7 @@ SERVICE = {
     "settings": 0,
     "home": 0,
     "logs": 0,
+    "log_files": 0,
     "own_packages": 0,
     "identifiers": 0,
     "refusals": 0,

@@ -27,7 +27,7 @@ from service.sql.searches import SearchRepository
 from service.sql.states import SearchState
 from service.sql.tables import Artifact, Search
 from service.sql.trials import TrialRepository
-from service.store.store import DamagedError, Store, chunks
+from service.store.store import DamagedError, MissingError, Store, chunks
 
 router = APIRouter(
     prefix="/v1/searches/{search_id}",
@@ -42,7 +42,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
     },
     304: {"description": "The bundle is held already"},
-    **problems(404, 409, 422, 503),
+    **problems(404, 409, 410, 422, 503),
 }
 
 _REASONS = {
@@ -152,11 +152,19 @@ def read_artifact(request: Request, artifact: Artifact) -> IO[bytes]:
     """The file, whole.
 
     Raises:
-        ProblemError: it is damaged.
+        ProblemError: 410, it was removed from the store; 500, it is damaged.
     """
     store: Store = request.app.state.store
     try:
         return store.read_whole(artifact.path, artifact.sha256)
+    except MissingError as error:
+        log.error("a bundle is gone", path=artifact.path)
+        raise ProblemError(
+            410,
+            "the bundle was published and its file is not in the store any more: somebody removed "
+            "it there; train the model again, or put the file back",
+            kind="bundle-gone",
+        ) from error
     except DamagedError as error:
         log.error("a bundle is damaged", path=artifact.path, error=str(error))
         raise ProblemError(

@@ -32,7 +32,7 @@ router = APIRouter(
     operation_id="predictBest",
     summary="Predict with the best model",
     response_model=PredictionRead,
-    responses=problems(400, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 404, 409, 410, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"$ref": "PredictionRequest"}},
 )
 @needs(Scope.READ)

@@ -315,8 +315,10 @@ def test_files_without_a_row_are_swept_when_they_are_old(
 ) -> None:
     kept = add_row(app, "mine", id="data_01890a5d-ac96-774b-bcce-b302099a8058")
     young, old = new_dataset_id(), "data_01890a5d-ac96-774b-bcce-b302099a8057"
-    for name in (kept, young, old, "by-hand"):
+    reading = "data_01890a5d-ac96-774b-bcce-b302099a8059"  # in a queue for hours
+    upload_row(app, "large", id=reading)
+    for name in (kept, reading, young, old, "by-hand"):
         (settings.home / "datasets" / name).mkdir(parents=True)
     Leftovers(app.state.sessions, settings.store_url).remove_all()
     left = {path.name for path in (settings.home / "datasets").iterdir()}
-    assert left == {kept, young, "by-hand"}
+    assert left == {kept, reading, young, "by-hand"}
