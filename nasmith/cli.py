@@ -36,6 +36,7 @@ OF_THE_SERVER = frozenset(
         "serve",
         "dispatch",
         "migrate",
+        "admin-key",
         "doctor",
     }
 )

@@ -25,6 +25,7 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "serve": server.serve,
         "dispatch": server.dispatch,
         "migrate": server.migrate,
+        "admin-key": server.admin_key,
         "doctor": doctor.doctor,
     },
 }

@@ -102,6 +102,22 @@ def migrate(home: Home = None) -> None:
     note("The database is up to date.")
 
 
+def admin_key(home: Home = None) -> None:
+    """Write a new key of an admin to HOME/admin-key, where the last one is lost.
+
+    Who may use the database needs no key for this. The lost one is good until it is revoked.
+    """
+    settings = settings_of(home)
+    from service.server.admin_key import write_admin_key
+    from service.sql.database import migrate as bring_up
+
+    with database_is_needed(settings):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        bring_up(settings.database_url)
+        print(write_admin_key(settings, is_lost=True))
+    note("It opens everything. The lost one is in `nasmith keys list`, and good until revoked.")
+
+
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model.")] = Path(
         "nasmith-demo"

@@ -12,12 +12,15 @@ from service.sql.api_keys import Scope, add_key, has_operator, new_key
 from service.sql.database import DEFAULT_TENANT, connect
 from service.sql.usage import lock_tenant
 
+NAME = "of the home"
+
 log = logging.getLogger(__name__)
 
 
-def write_admin_key(settings: ServiceSettings) -> Path | None:
+def write_admin_key(settings: ServiceSettings, *, is_lost: bool = False) -> Path | None:
     """Make a key that opens everything, where no valid one does: at the first start with keys, and
-    after all were revoked. The file that it is in, or None where nothing was made.
+    after all were revoked; or where it `is_lost`. The file that it is in, or None where nothing was
+    made.
 
     It is on the disk before it opens anything; of servers that start at once, one makes it.
     """
@@ -25,11 +28,11 @@ def write_admin_key(settings: ServiceSettings) -> Path | None:
     try:
         with sessions.begin() as session:
             lock_tenant(session, DEFAULT_TENANT)
-            if has_operator(session):
+            if has_operator(session) and not is_lost:
                 return None
             key = new_key()
             file = _written(settings.home / KEY_FILE, key)
-            add_key(session, DEFAULT_TENANT, key, "of the first start", [Scope.ADMIN])
+            add_key(session, DEFAULT_TENANT, key, NAME, [Scope.ADMIN])
     finally:
         sessions.engine.dispose()
     log.warning("a key of an admin was written to %s", file)

@@ -221,11 +221,11 @@ def test_a_key_that_was_revoked_elsewhere_opens_nothing_after_a_second(
 ) -> None:
     key, now = keys.mine["read"], time.monotonic()
     monkeypatch.setattr("service.api.callers.time.monotonic", lambda: now)
-    assert client.get("/v1/catalog", headers=bearer(key)).status_code == 200
+    assert client.get("/v1/quota", headers=bearer(key)).status_code == 200
     with app.state.sessions.begin() as session:
         KeyRepository(session, None).revoke(keys.ids[key])
     now += BELIEVED_SECONDS
-    problem(client.get("/v1/catalog", headers=bearer(key)), 401)
+    problem(client.get("/v1/quota", headers=bearer(key)), 401)
 
 
 def test_the_database_is_asked_once_a_second_for_a_key(
@@ -241,7 +241,7 @@ def test_the_database_is_asked_once_a_second_for_a_key(
 
     for header in (bearer(keys.mine["read"]), {"Authorization": keys.bad["unknown"]}):
         for _ in range(5):
-            client.get("/v1/catalog", headers=header)
+            client.get("/v1/quota", headers=header)
     assert len(asked) == 2
 
 
@@ -311,7 +311,7 @@ def test_the_logs_say_who_asked_and_never_with_which_key(
     """A request that breaks included, whose traceback is logged."""
     admin = bearer(keys.theirs["admin"])
     made = client.post("/v1/api-keys", json={"name": "k"}, headers=admin).json()
-    problem(client.get("/v1/catalog", headers={"Authorization": keys.bad["revoked"]}), 401)
+    problem(client.get("/v1/quota", headers={"Authorization": keys.bad["revoked"]}), 401)
     monkeypatch.setattr(KeyRepository, "page", lambda *_, **__: 1 / 0)
     problem(client.get("/v1/api-keys", headers=admin), 500)
     printed = "".join(capfd.readouterr())

@@ -72,6 +72,27 @@ def test_of_servers_that_start_at_once_one_makes_the_key(
     sessions.engine.dispose()
 
 
+def test_a_lost_key_is_followed_by_another(tmp_path: Path, nasmith: Nasmith) -> None:
+    """On the machine that may use the database; the other one is revoked with it."""
+    settings = ServiceSettings(home=tmp_path / "home", auth="keys")
+    with serving(settings) as url:
+        first = write_admin_key(settings)
+        assert first is not None
+        lost = first.read_text().strip()
+        made = nasmith("admin-key", "--home", str(settings.home))
+        assert (made.code, made.out.splitlines()[-1]) == (0, str(settings.home / KEY_FILE))
+        assert first.stat().st_mode & 0o777 == 0o600
+        with (
+            Client(url, api_key=first.read_text().strip()) as admin,
+            Client(url, api_key=lost) as old,
+        ):
+            new, known = admin.keys.list()
+            assert old.quota() and known["hint"] == lost[:10] != new["hint"]
+            admin.keys.revoke(known["id"])
+            with pytest.raises(AuthenticationError):
+                old.quota()
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / KEY_FILE).write_text("nsk_of-the-home\n")
@@ -128,7 +149,7 @@ def test_admins_make_list_and_revoke_keys_by_command(
         listed = nasmith("keys", "list", "--url", url, "--json").data
         assert [(one["name"], one["scopes"], one["hint"]) for one in listed] == [
             ("ci", ["read"], key[:10]),
-            ("of the first start", ["admin"], listed[1]["hint"]),
+            ("of the home", ["admin"], listed[1]["hint"]),
         ]
         with Client(url, api_key=key_for(url, settings.home)) as admin:
             other = admin.keys.create("x", tenant="other")
