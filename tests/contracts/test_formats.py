@@ -43,6 +43,14 @@ def labelled_pictures() -> bytes:
     return buffer.getvalue()
 
 
+def text_files() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{'ab'[number % 2]}/{number}.txt", f"a {number}")
+    return buffer.getvalue()
+
+
 def hours() -> dict[str, list[str]]:
     start = np.datetime64("2026-01-01T00:00")
     return {
@@ -68,6 +76,7 @@ EXAMPLES = {
     ),
     "series": FormatExample("forecasting", csv(hours()), FORECAST),
     "table": FormatExample("table", npz(**arrays())),
+    "text_folders": FormatExample("text_classification", text_files()),
     "tabular": FormatExample("tabular_regression", csv(people()), {"target": "score"}),
 }
 """A new format adds its own."""

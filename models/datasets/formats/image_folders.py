@@ -211,9 +211,15 @@ def _is_systems(place: PurePosixPath) -> bool:
 
 
 def members_in(
-    archive: zipfile.ZipFile, known: str | None = None
+    archive: zipfile.ZipFile,
+    known: str | None = None,
+    *,
+    endings: tuple[str, ...] = (*ENDINGS, *OTHER_ENDINGS),
+    what: str = "picture",
 ) -> tuple[list[zipfile.ZipInfo], list[Remark]]:
-    """The pictures, sorted by name, and what else there is beside the `known` file."""
+    """The pictures, or what the `endings` of other files say, sorted by name, and what else there
+    is beside the `known` file.
+    """
     found = archive.infolist()
     if len(found) > MAX_ENTRIES:
         raise FormatError(f"at most {MAX_ENTRIES:,} entries are allowed, got {len(found):,}")
@@ -226,16 +232,16 @@ def members_in(
             raise FormatError(f"{member.filename}: nested deeper than {MAX_DEPTH} folders")
         if member.is_dir() or member.filename == known:
             continue
-        if _is_systems(path) or not has_pictures([path.name]):
+        if _is_systems(path) or not path.name.lower().endswith(endings):
             others.append(member.filename)
             continue
         if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
             raise FormatError(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
         members.append(member)
     if not members:
-        raise FormatError("the zip has no picture")
+        raise FormatError(f"the zip has no {what}")
     if others:
-        message = f"passed over what is no picture: {', '.join(others[:10])}"
+        message = f"passed over what is no {what}: {', '.join(others[:10])}"
         remarks.append(Remark("files_ignored", message, others[0], len(others)))
     return members, remarks
 

@@ -67,7 +67,7 @@ class LabelledTexts:
         words = {word.strip().lower() for word in options.missing or ()}
         given = table.texts[column].to_pylist()
         whole = ["" if t.lower() in words else t for t in given]
-        empty = [row for row, found in enumerate(whole) if _is_empty(found)]
+        empty = [row for row, found in enumerate(whole) if is_empty_text(found)]
         remarks = [*table.remarks, *classes.remarks, *_of_empty(column, empty, table.rows)]
         others = [n for n in table.texts if n not in (*targets, column, *divided.columns)]
         if others:
@@ -89,7 +89,7 @@ class LabelledTexts:
         )
         told = {name: left_out(name, table, f"a network sees {column!r} alone") for name in others}
         told |= {**divided.columns, **classes.columns}
-        told[column] = _column(column, whole, len(empty))
+        told[column] = text_column(column, whole, len(empty))
         return replace(
             dataset,
             columns=tuple(told[name] for name in table.texts),
@@ -112,7 +112,7 @@ def _chosen(table: RawTable, upload: Upload) -> tuple[tuple[str, ...], str]:
     return targets, column
 
 
-def _is_empty(found: str) -> bool:
+def is_empty_text(found: str) -> bool:
     return not any(map(str.isalnum, found)) and not unicode_words(found)
 
 
@@ -131,7 +131,7 @@ def _of_empty(name: str, empty: Sequence[int], rows: int) -> Iterator[Remark]:
     yield Remark("empty_texts", f"{message}; they are kept as they are", where, len(empty))
 
 
-def _column(name: str, texts: Sequence[str], empty: int) -> Column:
+def text_column(name: str, texts: Sequence[str], empty: int) -> Column:
     distinct = {found for found in texts if found}
     example = next((found[:80] for found in texts if found), None)
     return Column(name, Kind.TEXT, Role.INPUT, empty, len(distinct), example)

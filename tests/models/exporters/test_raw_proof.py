@@ -65,6 +65,12 @@ def texts() -> bytes:
     return "\n".join(["text,label", *lines]).encode("utf-16")
 
 
+def text_folders() -> bytes:
+    parts = ["train", "train", "test"]
+    names = [f"top/{parts[i // 2 % 3]}/{'ab'[i % 2]}/{i}.txt" for i in range(60)]
+    return packed({n: f"Word{i % 7},\nÜnd {i}".encode() for i, n in enumerate(names)})
+
+
 def series(newest_first: bool = False, panel: bool = False, step: str = "D") -> bytes:
     """With a gap, and a row whose number cannot be read, in the test part."""
     times = pd.date_range("2026-01-01", periods=150, freq=step)
@@ -119,6 +125,7 @@ FORMATS: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     "table": ("tabular_classification", "mlp", lambda: csv(people()), {"target": "label"}),
     "values": ("tabular_regression", "mlp", lambda: csv(people()), {"target": "score"}),
     "texts": ("text_classification", "transformer", texts, {"target": "label"}),
+    "text_folders": ("text_classification", "bag", text_folders, {}),
     "image_arrays": (
         "image_classification",
         "cnn_stages",
