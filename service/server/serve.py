@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -31,6 +32,7 @@ from service.settings import ServiceSettings
 from service.sql.database import migrate
 
 LOCK_FILE = "server.lock"
+_OPEN_FILES = 16_384
 _DRAIN_SECONDS = 3  # for requests under way when the server is asked to stop
 _LONGEST_STOP_SECONDS = 8.0  # after which nothing is waited for any more
 
@@ -63,6 +65,7 @@ def serve(
         refuse_exposure(settings.host)
     configure_logs(settings.log_level, settings.log_format)
     own_home(settings.home)
+    _allow_many_connections()
     sweep()
     os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
@@ -109,6 +112,14 @@ def serve(
                 port_file.unlink(missing_ok=True)
             if dispatcher is not None:
                 dispatcher.stop()
+
+
+def _allow_many_connections() -> None:
+    """The usual soft limit of 1,024 open files is less than the uploads that may wait."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _leave(dispatcher: EmbeddedDispatcher | None, port_file: Path | None) -> None:
