@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_refused_with_what_differs(app: FastAPI, client: Te
     assert client.post(path, json={**body, "warm_start": [known]}).json()["warm_start_trials"] == 3
     sizes = {t["architecture_key"]: t["metrics"]["parameters"] for t in trials_of(client, known)}
     limit = {"metric": "parameters", "max": sorted(sizes.values())[1]}
-    narrow = {**body, "warm_start": [known], "constraints": [limit]}
+    narrow = {**body, "warm_start": [known], "constraints": [limit], "force": True}
     assert client.post(path, json=narrow).json()["warm_start_trials"] == 2
     for search_id in (foreign, "../catalog"):
         assert detail([known, search_id]) == f"there is no search {search_id!r}"
