@@ -61,7 +61,8 @@ class GraphPredictor(Predictor):
                 raise PredictionError(f"array {name!r} has a value that is no finite number")
         if "edge_index" not in raw:
             raise PredictionError("array 'edge_index' holds no numbers")
-        edges = raw["edge_index"]
+        edges = raw["edge_index"] if raw["edge_index"].numel() else torch.zeros(2, 0)
+        raw["edge_index"] = edges
         is_square = list(edges.shape) == [2, 2] and self.preprocessing.get("edges") == "by_rows"
         if is_square or (edges.dim() == 2 and len(edges) != 2 and edges.shape[1] == 2):
             edges = raw["edge_index"] = edges.T  # one below the other
@@ -70,6 +71,9 @@ class GraphPredictor(Predictor):
                 f"edge_index is whole numbers of (2, edges), got {edges.dtype} {tuple(edges.shape)}"
             )
         named = self.preprocessing["input"].get("weights")
+        self.ignored += [
+            name for name in raw if name.startswith("edge_") and name not in ("edge_index", named)
+        ]
         if named in raw and not ((raw[named] >= 0) & raw[named].isfinite()).all():
             raise PredictionError(f"{named} has a number that is no weight: negative or not finite")
         return raw
@@ -93,12 +97,18 @@ def degrees_of(edges: Tensor, nodes: int) -> Tensor:
 def refuse_strays(raw: Mapping[str, Tensor]) -> None:
     """
     Raises:
-        PredictionError: there are no features, or an edge leads from or to a node without any.
+        PredictionError: there are no features, or an edge leads from or to a node without any, or
+            such a node is asked for.
     """
     if "x" not in raw and "x_indptr" not in raw:
         raise PredictionError(f"there is no array 'x' of numbers; it has {', '.join(raw)}")
     edges = raw["edge_index"]
     nodes = len(raw["x"]) if "x" in raw else len(raw["x_indptr"]) - 1
+    picked = raw.get("picked")
+    if picked is not None and picked.numel() and not (0 <= picked.min() <= picked.max() < nodes):
+        raise PredictionError(
+            f"picked names nodes from 0 to {nodes - 1}, got {picked.tolist()[:5]}"
+        )
     if edges.numel() and not (0 <= edges.min() and edges.max() < nodes):
         low, high = int(edges.min()), int(edges.max())
         raise PredictionError(

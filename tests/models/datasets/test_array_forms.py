@@ -281,6 +281,7 @@ def test_numbers_that_no_network_can_take_are_refused(
         ({"edge_index": EDGES[0]}, r"edge_index is whole numbers of \(2, edges\)"),
         ({"edge_weight": np.linspace(-1, 1, 90)}, "edge_weight has a number that is no weight"),
         ({"edge_weight": np.full(90, np.nan)}, "edge_weight has a number that is no weight"),
+        ({"picked": np.array([60])}, r"picked names nodes from 0 to 59, got \[60\]"),
     ],
 )
 def test_edges_to_predict_from_are_whole_and_their_weights_are_none_below_nothing(
@@ -316,3 +317,14 @@ def test_more_channels_than_steps_are_told(tmp_path: Path) -> None:
 def test_sequences_that_are_none_are_refused(x: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         read(tmp_path, npz(x=x, y=Y), "sequence_classification")
+
+
+def test_weights_that_a_model_does_not_know_are_told_and_no_edges_are_none(tmp_path: Path) -> None:
+    found, _ = node_codes(tmp_path, edge_index=EDGES)
+    model = object.__new__(GraphPredictor)
+    model.preprocessing, model.ignored = dict(found.preprocessing), []
+    given = {"x": NODES, "edge_index": EDGES, "edge_weight": np.linspace(0, 1, 90)}
+    list(model._batches(given, "error"))
+    assert model.ignored == ["edge_weight"]
+    (raw,) = model._batches({"x": NODES, "edge_index": []}, "error")
+    assert raw["edge_index"].shape == (2, 0)
