@@ -76,6 +76,7 @@ bench: install
 	$(BIN)/python benchmarks/supernet.py
 	test -z "$(DATA)" || $(BIN)/python benchmarks/training.py --data "$(DATA)"
 	test -z "$(DATA)" || $(BIN)/python benchmarks/graphs.py --data "$(DATA)"
+	test -z "$(DATA)" || $(BIN)/python benchmarks/ensembles.py --data "$(DATA)"
 	test -z "$(DATA)" || $(BIN)/python benchmarks/sequences.py --data "$(DATA)"
 	test -z "$(TABLES)" || $(BIN)/python benchmarks/strategies.py --data "$(TABLES)"
 
