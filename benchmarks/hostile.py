@@ -200,7 +200,7 @@ def under(server: LocalServer, quiet: dict[str, Any], load: str, size: str) -> d
     before = sum(process.cpu_times()[:2])
     started = time.perf_counter()
     with probes.asking():
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     used = sum(process.cpu_times()[:2]) - before
     found = {"load": load, **json.loads(done.stdout), "others": probes.figures(quiet["others"])}
     if load == "bodies":
