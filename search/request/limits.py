@@ -12,8 +12,10 @@ from search.spec import SearchSpec
 from search.streams import SearchPurpose, rng_for
 from search.trial import Candidate
 
-DRAWN, TRIED = 16, 48
-"""Networks at random, and with those that the nearest of them are changed to, one decision each."""
+DRAWN, TRIED = 32, 96
+"""Networks at random, and with those that the nearest of each family are changed to, one decision
+each, the families in turn.
+"""
 
 Cost = Callable[[Candidate], Mapping[str, float]]
 
@@ -37,21 +39,22 @@ def _nearest(space: SearchSpace, limit: Constraint, cost: Cost) -> Mapping[str, 
     """What the network costs that breaks the limit least; None where one meets it."""
     rng = rng_for(0, SearchPurpose.EXAMPLE, 0)
     seen: set[str] = set()
-    best: tuple[Candidate, Mapping[str, float]] | None = None
+    nearest: dict[str, tuple[Candidate, Mapping[str, float]]] = {}
     for number in range(8 * TRIED):
-        if best is None or number < DRAWN:
+        if not nearest or number < DRAWN:
             candidate = space.sample(rng)
         else:
-            candidate = space.mutate(best[0], rng)
-        if candidate.architecture.key in seen or len(seen) == TRIED:
+            candidate = space.mutate(list(nearest.values())[number % len(nearest)][0], rng)
+        family, key = candidate.architecture.family, candidate.architecture.key
+        if key in seen or len(seen) == TRIED:
             continue
-        seen.add(candidate.architecture.key)
+        seen.add(key)
         try:
             metrics = cost(candidate)
         except InfeasibleError:
             continue
         if limit.violation(metrics) is None:
             return None
-        if best is None or limit.excess(metrics) <= limit.excess(best[1]):
-            best = candidate, metrics
-    return None if best is None else best[1]
+        if family not in nearest or limit.excess(metrics) <= limit.excess(nearest[family][1]):
+            nearest[family] = candidate, metrics
+    return min((found for _, found in nearest.values()), key=limit.excess, default=None)
