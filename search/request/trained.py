@@ -23,7 +23,7 @@ from models.recipe import (
 )
 from models.settings import Settings
 from models.task import MULTILABEL, Task
-from models.training.defaults import with_task_defaults
+from models.training.defaults import learning_rates, with_task_defaults
 from models.training.metrics import default_metric, goal_of, metric_names, scores
 from search.evaluation import Evaluator
 from search.evaluators.train import TrainEvaluator
@@ -78,6 +78,8 @@ class Trained:
         final = for_finals(spec.final, training, spec.training, self.task, finalists(spec))
         if draft.has("space"):
             draft = self._with_space(draft.filled(training=training))
+        if draft.has("space", "training", "strategy") and len(draft.spec.families) > 1:
+            training = for_several_families(training, spec.training, spec.strategy, form)
         if draft.has("strategy") and isinstance(spec.strategy, OneShotSettings):
             draft = draft.filled(strategy=spec.strategy.for_task(form))
         return draft.filled(
@@ -271,6 +273,19 @@ def for_unknown_words(training: Settings, said: Settings, strategy: StrategySett
     if isinstance(strategy, OneShotSettings) or "tokens" in said.model_fields_set:
         return training
     return training.model_copy(update={"tokens": Choice(("words", "subwords"))})
+
+
+def for_several_families(
+    training: Settings, said: Settings, strategy: StrategySettings, task_name: str
+) -> Settings:
+    """The recipe with a choice of learning rates, where the request leaves that open: a linear map
+    wants ten times the rate of a transformer.
+    """
+    if isinstance(strategy, OneShotSettings) or "learning_rate" in said.model_fields_set:
+        return training
+    optimizers = as_domain(training.optimizer).values()  # type: ignore[attr-defined]  # of Recipe
+    rates = learning_rates(task_name, [str(name) for name in optimizers])
+    return training.model_copy(update={"learning_rate": Choice(rates)})
 
 
 def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:

@@ -10,8 +10,8 @@ from models.domains import Choice, Range
 from models.family import families
 from models.recipe import TrainingSettings
 from models.remarks import Remark
-from models.task import MULTILABEL, GraphSize, Task
-from models.training.defaults import default_recipe, with_task_defaults
+from models.task import MULTILABEL, TASK_NAMES, GraphSize, Task
+from models.training.defaults import default_recipe, learning_rates, with_task_defaults
 from search.objectives import Objective
 from search.problems import SpecError
 from search.request.dataset_facts import DatasetFacts, named_facts
@@ -42,10 +42,34 @@ def test_a_dataset_alone_is_a_complete_request() -> None:
     sizes = [
         resolve({"dataset": "digits", "space": {"family": f}}).space.size for f in spec.families
     ]
-    assert resolved.space.size == sum(sizes)
+    assert resolved.space.size == 3 * sum(sizes), "of each network by three learning rates"
     told = estimate(resolved)
     assert {e["architecture"]["family"] for e in told["examples"]} <= set(spec.families)
     assert isinstance(resolved.strategy().ask(0, ()), Candidate)
+
+
+def test_families_that_are_searched_together_are_trained_by_the_rates_that_each_wants() -> None:
+    """Around the usual ones: of pictures 0.05 by momentum, 0.003 by adam."""
+
+    def rates(**fields: Any) -> object:
+        return resolve({"dataset": "digits", **fields}).spec.training.learning_rate
+
+    assert rates() == Choice((0.01, 0.05, 0.15))
+    assert rates(training={"optimizer": "adam"}) == Choice((0.001, 0.003, 0.009, 0.03))
+    both = rates(training={"optimizer": {"choice": ["momentum", "adam"]}})
+    assert both == Choice((0.001, 0.003, 0.009, 0.01, 0.03, 0.05, 0.15))
+    assert rates(training={"learning_rate": 0.02}) == 0.02
+    assert rates(space={"family": "cnn_cell"}) == 0.05
+    shared = {"space": [{"family": "cnn_cell"}, {"family": "cnn_stages"}]}
+    assert rates(**shared) == Choice((0.01, 0.05, 0.15))
+
+
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_the_usual_rate_is_the_middle_one(task: str) -> None:
+    """By which what a person would try first is trained."""
+    own = default_recipe(task)
+    rates = Choice(learning_rates(task, [own.optimizer]))
+    assert rates.middle == own.learning_rate and len(rates.options) > 2
 
 
 def test_a_family_that_is_alone_is_no_union() -> None:

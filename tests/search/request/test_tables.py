@@ -33,6 +33,7 @@ STORED: dict[str, Any] = {
     "opening": "known",
     "baseline": None,
     "baselines": [],
+    "ensemble": None,
     "resources": {
         "parallel_trials": 2,
         "cpus_per_trial": 1.0,
