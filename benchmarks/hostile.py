@@ -171,10 +171,12 @@ def send_uploads(url: str, count: int) -> dict[str, Any]:
             await asyncio.sleep(float(response.headers["Retry-After"]))
         if response.status_code >= 400:
             return str(response.status_code)
-        while response.json()["state"] == "reading":
+        dataset = response.json()
+        while dataset.get("state") == "reading" or response.status_code == 503:
             await asyncio.sleep(1)
             response = await client.get(f"/v1/datasets/table-{number}")
-        return str(response.json()["state"])
+            dataset = response.json()
+        return str(dataset.get("state", response.status_code))
 
     async def everything() -> tuple[Counter[str], Counter[int]]:
         refused: Counter[int] = Counter()

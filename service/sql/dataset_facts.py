@@ -31,10 +31,10 @@ class TenantDatasets:
         from search.request.dataset_facts import named_facts
 
         with self._sessions.read() as session:
+            upload = UploadRepository(session, self._tenant_id).find(name)
             repository = DatasetRepository(session, self._tenant_id)
             row = repository.find(name)
             own = [] if row is not None else repository.names()
-            upload = UploadRepository(session, self._tenant_id).find(name)
         if row is not None:
             return facts_of(row, self._store_url)
         if upload is not None:

@@ -230,9 +230,8 @@ class Intake:
 
     def _there(self, given: Given, tenant_id: str) -> Dataset | Upload | None:
         with self._sessions.read() as session:
-            found: Dataset | Upload | None = DatasetRepository(session, tenant_id).find(given.name)
-            if found is None:
-                found = UploadRepository(session, tenant_id).find(given.name)
+            upload = UploadRepository(session, tenant_id).find(given.name)  # it may move meanwhile
+            found = DatasetRepository(session, tenant_id).find(given.name) or upload
         if isinstance(found, Upload) and found.reason is not None:
             return None  # it may be tried again
         if found is None:

@@ -94,7 +94,7 @@ def list_datasets(
     if not isinstance(after, str):
         raise invalid_token()
     rows: list[Dataset | Upload] = []
-    for repository in (DatasetRepository, UploadRepository):
+    for repository in (UploadRepository, DatasetRepository):  # in the order in which a row moves
         rows += repository(session, tenant).after(after, page_size + 1)
     own = {row.name: DatasetRead.of(row) for row in rows}
     named = {n: entry for n, entry in _named().items() if n > after}
@@ -144,8 +144,8 @@ def delete_dataset(name: DatasetName, request: Request, tenant: TenantDep) -> Re
 
 
 def _found(session: Session, tenant: str, name: str) -> Dataset | Upload | None:
-    dataset = DatasetRepository(session, tenant).find(name)
-    return dataset if dataset is not None else UploadRepository(session, tenant).find(name)
+    upload = UploadRepository(session, tenant).find(name)  # first: it may become a dataset now
+    return DatasetRepository(session, tenant).find(name) or upload
 
 
 def _named() -> dict[str, DatasetRead]:
