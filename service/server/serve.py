@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from service.sql.database import migrate
 
 LOCK_FILE = "server.lock"
 _OPEN_FILES = 16_384
+_SWITCH_SECONDS = 0.0005  # a thread that reads a large body holds up others for this long, not 5 ms
 _DRAIN_SECONDS = 3  # for requests under way when the server is asked to stop
 _LONGEST_STOP_SECONDS = 8.0  # after which nothing is waited for any more
 
@@ -66,6 +68,7 @@ def serve(
     configure_logs(settings.log_level, settings.log_format)
     own_home(settings.home)
     _allow_many_connections()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     sweep()
     os.environ["NASMITH_HOME"] = str(settings.home)  # what is downloaded goes there
     if port_file is None and with_dispatcher:
