@@ -27,6 +27,7 @@ import os
 import platform
 import statistics
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -113,15 +114,36 @@ def picks(dataset: Dataset, metric: str) -> dict[str, Line]:
     return found
 
 
-def processor_seconds(server: LocalServer) -> float:
-    """Of the server and all that it started, whether it still runs or has been waited for."""
-    total = 0.0
-    for process in server.processes():
-        try:
-            total += sum(process.cpu_times()[:4])
-        except psutil.Error:
-            continue
-    return total
+class Meter(threading.Thread):
+    """Processor seconds of a server and all that it starts, from here on. What a process spends in
+    its last half second is not seen.
+    """
+
+    def __init__(self, server: LocalServer) -> None:
+        super().__init__(daemon=True)
+        self._server, self._is_over = server, threading.Event()
+        self._before = self._now()
+        self._last = dict(self._before)
+
+    def run(self) -> None:
+        while not self._is_over.wait(0.5):
+            self._last.update(self._now())
+
+    def read(self) -> float:
+        """The end of it."""
+        self._is_over.set()
+        self.join()
+        self._last.update(self._now())
+        return sum(spent - self._before.get(who, 0.0) for who, spent in self._last.items())
+
+    def _now(self) -> dict[tuple[int, float], float]:
+        found = {}
+        for process in self._server.processes():
+            try:
+                found[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+            except psutil.Error:
+                continue
+        return found
 
 
 def searched(server: LocalServer, client: Client, dataset: str, minutes: float, split: int) -> Line:
@@ -131,11 +153,14 @@ def searched(server: LocalServer, client: Client, dataset: str, minutes: float, 
         "resources": {"parallel_trials": len(os.sched_getaffinity(0))},
         "seed": split,
     }
-    before, started = processor_seconds(server), time.perf_counter()
+    meter, started = Meter(server), time.perf_counter()
+    meter.start()
     search = client.searches.create(request)
-    search.wait()
+    try:
+        search.wait()
+    finally:
+        spent = meter.read()
     seconds = time.perf_counter() - started
-    spent = processor_seconds(server) - before
     objective, winner, report = search.spec["objectives"][0], search.best()[0], search.report()
     metric = objective["metric"].replace("val_", "test_", 1)
     final = winner["final_metrics"]
