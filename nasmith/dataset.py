@@ -11,6 +11,7 @@ from typing import Any
 from nasmith.connection import Connection, pages, path_part
 from nasmith.errors import DatasetError
 from nasmith.folder import zipped
+from nasmith.states import DatasetState
 
 _READING_SECONDS = 900.0
 _FIRST_LOOK, _LONGEST_LOOK = 0.5, 5.0
@@ -59,11 +60,11 @@ class Datasets:
 
     def _read(self, dataset: dict[str, Any]) -> dict[str, Any]:
         pause = _FIRST_LOOK
-        while dataset.get("state") == "reading":
+        while dataset.get("state") == DatasetState.READING:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK)
             dataset = self.get(dataset["name"])
-        if dataset.get("state") == "failed":
+        if dataset.get("state") == DatasetState.FAILED:
             raise DatasetError(f"{dataset['name']} could not be read: {dataset['reason']}")
         return dataset
 

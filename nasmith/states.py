@@ -1,4 +1,4 @@
-"""The states of a search, as the server names them."""
+"""The states of searches and datasets, as the server names them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ class SearchState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class DatasetState(StrEnum):
+    READING = "reading"
+    READY = "ready"
+    FAILED = "failed"
 
 
 ENDED = frozenset({SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED})

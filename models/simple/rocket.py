@@ -10,6 +10,7 @@ from torch import Tensor
 from models.datasets import Dataset, Split
 from models.families.rocket import RandomKernels, of_dilations
 from models.simple import simple_models
+from models.streams import TrainingPurpose, seed_for, seeded
 from models.training.baseline import Predictor
 
 KERNELS, LENGTH, BATCH = 1000, 9, 64
@@ -30,8 +31,7 @@ class Rocket:
         from sklearn.preprocessing import StandardScaler
 
         steps, channels = dataset.task.input_shape
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
+        with seeded(seed_for(0, TrainingPurpose.INITIALIZATION), torch.device("cpu")):
             kernels = RandomKernels(channels, LENGTH, of_dilations(KERNELS, LENGTH, steps))
         estimator = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 3, 10)))
         estimator.fit(_features(kernels, dataset.train), dataset.train.y.numpy())

@@ -37,7 +37,7 @@ def members(trial: Trial, trials: Sequence[Trial]) -> list[dict[str, Any]]:
     sources = {final.number: final.source for final in trials}
     chosen = chosen_in(trial.derived)
     return [
-        {"trial": member.trial, "candidate": sources[member.trial], "share": share}
+        {"trial": member.trial, "source": sources[member.trial], "share": share}
         for member, share in zip(chosen, shares_of(chosen), strict=True)
     ]
 

@@ -148,6 +148,7 @@ def _dataset(client: Client, file: Path, task: str, options: Mapping[str, Any]) 
     is uploaded once.
     """
     from nasmith import NotFoundError
+    from nasmith.states import DatasetState
 
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.resolve().stem).strip("-.")[:80] or "data"
     name = f"{stem}-{_digest(file, task, options)[:8]}"
@@ -155,7 +156,7 @@ def _dataset(client: Client, file: Path, task: str, options: Mapping[str, Any]) 
         found = client.datasets.get(name)
     except NotFoundError:
         found = {}
-    if found.get("state") == "ready":
+    if found.get("state") == DatasetState.READY:
         note(f"Uploaded before, as {name}.")
     else:
         found = client.datasets.add(file, name=name, task=task, **options)

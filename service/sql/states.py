@@ -1,4 +1,4 @@
-"""The states of a search, and which follows which."""
+"""The states of a search, and which follows which; the states of a dataset."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ class SearchState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class DatasetState(StrEnum):
+    """`reading` and `failed` are those of its upload; a dataset itself is ready."""
+
+    READING = "reading"
+    READY = "ready"
+    FAILED = "failed"
 
 
 ENDED = frozenset({SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED})

@@ -15,7 +15,7 @@ from service.sql import states
 from service.sql.events import STATE_EVENTS
 from tests.support.imports import ROOT
 
-ALSO_WORDS = {"supernet", "final", "baseline"}
+ALSO_WORDS = {"supernet", "final", "baseline", "ensemble"}
 """Kinds that are names of other things as well: fields of the request, groups of metrics."""
 
 WORDS = {str(word) for word in (*TrialState, *states.SearchState, *trial_kinds)} - ALSO_WORDS

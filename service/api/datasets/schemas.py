@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from models.remarks import Kind, Role
 from service.sql.dataset_facts import baseline_of
+from service.sql.states import DatasetState
 from service.sql.tables import Dataset, Upload
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -52,8 +53,8 @@ class DatasetRead(BaseModel):
     task: str
     source: Literal["uploaded", "named"]
     description: str
-    state: Literal["reading", "ready", "failed"] = Field(
-        "ready", description="searches can name one that is ready"
+    state: DatasetState = Field(
+        DatasetState.READY, description="searches can name one that is ready"
     )
     reason: str | None = Field(None, description="why the file could not be read")
     format: str | None = Field(None, description="of the file that was uploaded")
@@ -94,7 +95,7 @@ class DatasetRead(BaseModel):
             source="uploaded",
             description=f"a file of {row.size_bytes:,} bytes, "
             + ("which is being read" if is_read else "which could not be read"),
-            state="reading" if is_read else "failed",
+            state=DatasetState.READING if is_read else DatasetState.FAILED,
             reason=row.reason,
             options=row.options,
             sha256=row.source_sha256,

@@ -180,8 +180,8 @@ _REPORT: dict[str, Any] = {
         "finals": 9,
         "left_out": 0,
         "members": [
-            {"trial": 61, "candidate": 9, "share": 0.6},
-            {"trial": 64, "candidate": 4, "share": 0.4},
+            {"trial": 61, "source": 9, "share": 0.6},
+            {"trial": 64, "source": 4, "share": 0.4},
         ],
         "single": 61,
         "scores": [{"metric": "val_accuracy", "ensemble": 0.9944, "single": 0.9889}],

@@ -148,7 +148,7 @@ class MemberRead(BaseModel):
     """Of an ensemble."""
 
     trial: int = Field(description="the final trial whose weights it has", ge=0)
-    candidate: int = Field(description="that was retrained there", ge=0)
+    source: int = Field(description="the candidate that was retrained there", ge=0)
     share: float = Field(description="of the answer; all have 1 together", gt=0, le=1)
 
 

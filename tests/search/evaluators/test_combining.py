@@ -103,7 +103,7 @@ def test_the_members_are_those_whose_mean_scikit_learn_finds_best(tmp_path: Path
 
     report = told(resolved.spec, trials)
     assert report is not None and report["single"] == chosen[0].trial
-    assert [member["candidate"] for member in report["members"]] == [
+    assert [member["source"] for member in report["members"]] == [
         of[one.trial].source for one in chosen
     ]
     items = best(resolved.spec, trials)
