@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from models.cost import cost
-from models.domains import Choice, as_domain
+from models.domains import as_domain
 from models.family import FamilySettings, InfeasibleError, families
 from models.recipe import (
-    MAX_EPOCHS,
     OF_LOSS,
     RECORDED,
     VALUE_TASKS,
@@ -23,22 +21,28 @@ from models.recipe import (
 )
 from models.settings import Settings
 from models.task import MULTILABEL, Task
-from models.training.defaults import learning_rates, with_task_defaults
+from models.training.defaults import with_task_defaults
 from models.training.metrics import default_metric, goal_of, metric_names, scores
 from search.evaluation import Evaluator
 from search.evaluators.train import TrainEvaluator
 from search.objectives import COST_METRICS, MEASURED_METRICS, Constraint, Objective
 from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
 from search.request.dataset_facts import DatasetFacts
+from search.request.left_open import (
+    finalists,
+    for_finals,
+    for_heavy_columns,
+    for_heavy_tails,
+    for_several_families,
+    for_unknown_words,
+)
 from search.request.pretraining import pretraining_inputs, pretraining_refusal
 from search.request.read import Draft
 from search.space import SearchSpace
 from search.spaces import spaces
-from search.spec import Final, SearchSpec, as_said, longest_training
-from search.strategy import StrategySettings
+from search.spec import SearchSpec, as_said
 from search.trial import Candidate
 from search.union import UnionSpace
-from search.weight_sharing.inheritance import NEEDED
 from search.weight_sharing.one_shot import OneShotSettings
 
 
@@ -202,90 +206,6 @@ class Trained:
 
 LEVELS = 9
 """Of a range of batch sizes, that an estimate looks at."""
-
-
-def for_finals(final: Final, training: Settings, said: Settings, task: Task, top: int) -> Final:
-    """The settings of the final stage, with what the request leaves open; `top`: what it has where
-    it does. By validation the best epoch of most is in their first half: a run that is no better
-    for a quarter of its epochs hardly ever becomes so. In time validation is the newest data, which
-    a forecast needs most.
-    """
-    epochs = final.epochs or min(3 * longest_training(training), MAX_EPOCHS)
-    update: dict[str, Any] = {"epochs": epochs}
-    if final.patience is None and "early_stopping" not in said.model_fields_set:
-        update["patience"] = max(LEAST_PATIENCE, math.ceil(epochs / 4))
-    if task.name == "forecasting" and "data" not in final.model_fields_set:
-        update["data"] = "train+val"
-    if "top" not in final.model_fields_set:
-        update["top"] = top
-    return final.model_copy(update=update)
-
-
-def finalists(spec: SearchSpec) -> int:
-    """One for every ten trials, so that they cost no more than the search does, and 3 at most. With
-    30 seeds and validation by 38 samples, the winner of three after 50 trials is better than the
-    first of the search by 0.64 +- 0.29 points on NAS-Bench-201, 0.42 +- 0.27 on NAS-Bench-Graph.
-    """
-    if len(spec.objectives) > 1:
-        return 1
-    return min(MAX_FINALISTS, max(1, spec.budget.trials // TRIALS_A_FINALIST))
-
-
-MAX_FINALISTS, TRIALS_A_FINALIST = 3, 10
-
-
-LEAST_PATIENCE = 10
-"""Epochs: where there are few, the best one is often the last."""
-
-
-HEAVY_TAIL_CHOICES: Mapping[str, Choice] = {
-    "loss": Choice(("mse", "huber", "mae")),
-    "target_transform": Choice(("none", "log", "quantile")),
-}
-"""Of the recipe where a few values are far from the rest and the request says nothing of it."""
-
-
-def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
-    """The recipe with those choices, as far as what the request `said` leaves them open."""
-    inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
-    left_open = {
-        name: choice
-        for name, choice in HEAVY_TAIL_CHOICES.items()
-        if name not in said.model_fields_set and not (inherits and name in NEEDED)
-    }
-    return training.model_copy(update=left_open)
-
-
-def for_heavy_columns(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
-    """The recipe with the choice of taking numbers by their rank, where the request leaves it open
-    and no weights are handed on that know them otherwise.
-    """
-    inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
-    if inherits or "input_transform" in said.model_fields_set:
-        return training
-    return training.model_copy(update={"input_transform": Choice(("standard", "quantile"))})
-
-
-def for_unknown_words(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
-    """The recipe with the choice of parts of words, where the request leaves it open and networks
-    are trained each with a vocabulary of its own.
-    """
-    if isinstance(strategy, OneShotSettings) or "tokens" in said.model_fields_set:
-        return training
-    return training.model_copy(update={"tokens": Choice(("words", "subwords"))})
-
-
-def for_several_families(
-    training: Settings, said: Settings, strategy: StrategySettings, task_name: str
-) -> Settings:
-    """The recipe with a choice of learning rates, where the request leaves that open: a linear map
-    wants ten times the rate of a transformer.
-    """
-    if isinstance(strategy, OneShotSettings) or "learning_rate" in said.model_fields_set:
-        return training
-    optimizers = as_domain(training.optimizer).values()  # type: ignore[attr-defined]  # of Recipe
-    rates = learning_rates(task_name, [str(name) for name in optimizers])
-    return training.model_copy(update={"learning_rate": Choice(rates)})
 
 
 def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
