@@ -60,7 +60,7 @@ def over_seeds(
     Raises:
         NotFoundError: the tenant has no such searches.
         InvalidError: not as many on one side as on the other, or a search that differs from the
-            first of its side in more than its name and seed.
+            first of its side in more than its name and seed, or has the seed of another one.
     """
     for name, of_side in (("runs", firsts), ("other_runs", seconds)):
         if len(of_side) > MAX_SEEDS:
@@ -93,8 +93,12 @@ def _no_repeats(ids: Sequence[str], winners: Sequence[_Winner], name: str) -> It
         )
         if found.dataset != origin.dataset:
             differ.append("data")
+        seeds = [winner.spec["seed"] for winner in winners[: index + 1]]
         if differ:
             told = f"{search_id} is no repeat of {ids[0]}: {', '.join(differ)} differ"
+            yield item("query", f"/{name}/{index}", told)
+        elif found.spec["seed"] in seeds:
+            told = f"{search_id} has the seed {found.spec['seed']} of another one, and says no more"
             yield item("query", f"/{name}/{index}", told)
 
 

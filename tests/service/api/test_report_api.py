@@ -204,6 +204,7 @@ def test_a_search_against_another(app: FastAPI, client: TestClient) -> None:
     refused = problem(client.get(f"/v1/searches/{first}/comparison/{second}{unlike}"), 422)
     told = {found["pointer"]: found["detail"] for found in refused["errors"]}
     assert told["/runs/0"] == f"{second} is no repeat of {first}: strategy differ"
+    assert f"{second} has the seed 0 of another one" in told["/other_runs/1"]
     assert "dataset" in told["/other_runs/0"] and "1 runs, and 2" in told["/other_runs"]
     problem(client.get(f"/v1/searches/{first}/comparison/{second[:-1]}"), 404)
 
