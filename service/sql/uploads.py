@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from models.processes.names import is_gone
+from models.processes.names import is_gone, process_name
 from service.sql.tables import Upload
 
 LONGEST_READING = timedelta(hours=6)
 """After which a reader on a machine that nobody hears of is given up."""
 
-_LOST = "the server ended while it read the file; upload it again"
+_LOST = "the server ended, or had no database, while it read the file; upload it again"
 
 
 class UploadRepository:
@@ -35,11 +35,20 @@ class UploadRepository:
         ).all()
 
 
-def give_up_lost(session: Session) -> int:
-    """Say of uploads that nobody reads any more that they have failed; how many those are."""
+def give_up_lost(session: Session, here: Collection[str]) -> int:
+    """Say of uploads that nobody reads any more that they have failed; how many those are. `here`:
+    ids of those that this process reads, each from before it has its row on.
+    """
     reading = session.scalars(select(Upload).where(Upload.reason.is_(None))).all()
     too_old = datetime.now(UTC) - LONGEST_READING
-    lost = [row for row in reading if is_gone(row.reader) or row.created_at < too_old]
-    for row in lost:
-        row.reason = _LOST
+    own = process_name()
+    lost = [
+        row.id
+        for row in reading
+        if is_gone(row.reader)
+        or row.created_at < too_old
+        or (row.reader == own and row.id not in here)
+    ]
+    still_reading = update(Upload).where(Upload.id.in_(lost), Upload.reason.is_(None))
+    session.execute(still_reading.values(reason=_LOST))
     return len(lost)

@@ -98,11 +98,16 @@ class Intake:
                 return Taken(there, False)
             self._admit(size)
             await self._do(self._check_room, tenant_id)
-            upload = await self._do(self._begin, given, tenant_id)
+            upload_id = new_dataset_id()
+            self._sizes[upload_id] = size
+            try:
+                upload = await self._do(self._begin, given, tenant_id, upload_id)
+            except BaseException:
+                del self._sizes[upload_id]
+                raise
         except BaseException:
             await self._do(shutil.rmtree, folder)
             raise
-        self._sizes[upload.id] = size
         job = asyncio.create_task(self._read(given, upload, folder))
         self._jobs.add(job)
         job.add_done_callback(self._ended)
@@ -126,9 +131,11 @@ class Intake:
             await asyncio.to_thread(self._folder.remove)
 
     def give_up_lost(self) -> None:
-        """What other processes of this machine began to read, and did not live to end."""
+        """What other processes of this machine began to read, and did not live to end; and what
+        ended here while the database was away.
+        """
         with self._sessions.begin() as session:
-            if lost := give_up_lost(session):
+            if lost := give_up_lost(session, self._sizes):
                 log.warning("uploads whose readers have ended", count=lost)
 
     async def _do(self, call: Callable[..., T], *given: Any) -> T:
@@ -170,10 +177,10 @@ class Intake:
             raise
         finally:
             del self._sizes[upload.id]
+            await self._do(shutil.rmtree, folder)
             if reason is not None:
                 reason = _STOPPED if self._children.ended else reason
                 await self._do(self._end, upload.id, reason)
-            await self._do(shutil.rmtree, folder)
 
     def _check_room(self, tenant_id: str) -> None:
         """Before the file is read, which is dear."""
@@ -184,9 +191,9 @@ class Intake:
         self._folder = self._folder or OwnedFolder("upload")
         return Path(tempfile.mkdtemp(dir=self._folder.path))
 
-    def _begin(self, given: Given, tenant_id: str) -> Upload:
+    def _begin(self, given: Given, tenant_id: str, upload_id: str) -> Upload:
         upload = Upload(
-            id=new_dataset_id(),
+            id=upload_id,
             tenant_id=tenant_id,
             name=given.name,
             task=given.task,

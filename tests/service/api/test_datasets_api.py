@@ -236,7 +236,10 @@ def upload_row(app: FastAPI, name: str, **columns: Any) -> None:
 
 def test_what_nobody_reads_any_more_has_failed(app: FastAPI, client: TestClient) -> None:
     machine, pid, started = process_name().rsplit("/", 2)
-    upload_row(app, "here")
+    mine = new_dataset_id()
+    app.state.intake._sizes[mine] = 1
+    upload_row(app, "here", id=mine)
+    upload_row(app, "ended", reader=process_name())
     upload_row(app, "elsewhere", reader="another-machine/1/0.00")
     upload_row(app, "killed", reader=f"{machine}/{pid}/{float(started) - 3600:.2f}")
     upload_row(app, "lost", reader="another/1/0.00", created_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -245,7 +248,7 @@ def test_what_nobody_reads_any_more_has_failed(app: FastAPI, client: TestClient)
     assert {name: read["state"] for name, read in states.items()} == dict.fromkeys(
         states, "reading"
     )
-    for name in ("killed", "lost"):
+    for name in ("killed", "lost", "ended"):
         found = client.get(f"/v1/datasets/{name}").json()
         assert found["state"] == "failed" and "upload it again" in found["reason"]
         assert client.delete(f"/v1/datasets/{name}").status_code == 204
