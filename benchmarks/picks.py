@@ -32,6 +32,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,12 @@ def picks(dataset: Dataset, metric: str) -> dict[str, Line]:
     seen = replace(dataset, train=dataset.train.joined(dataset.validation), numbers={})
     task = dataset.task.name
     fits: dict[str, Callable[[], Predictor]] = {
-        name: lambda model=model: model.fit(seen, math.inf)  # type: ignore[misc]
+        name: partial(model.fit, seen, math.inf)
         for name, model in simple_models.items()
         if task in model.tasks
     }
     for name, made in usual(task).items():
-        fits[name] = lambda made=made: fitted(made(), seen)  # type: ignore[misc]
+        fits[name] = partial(fitted, made(), seen)
     found = {}
     for name, fit in fits.items():
         wall, processor = time.perf_counter(), time.process_time()

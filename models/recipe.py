@@ -292,6 +292,11 @@ class TrainingSettings(searchable(Recipe, "TrainingSettings")):  # type: ignore[
         "that they are",
     )
 
+    def changed(self, **fields: object) -> Self:
+        """With these values, which are valid ones, in place of its own."""
+        found: Self = self.model_copy(update=fields)
+        return found
+
     @model_validator(mode="after")
     def _is_as_long_as_one_of_them_says(self) -> Self:
         if self.steps is None:

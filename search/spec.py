@@ -318,7 +318,7 @@ def as_said(field: str, value: object) -> Any:
     return getattr(SearchSpec.model_validate({"dataset": "any", field: value}), field)
 
 
-def longest_training(training: Settings) -> int:
+def longest_training(training: TrainingSettings) -> int:
     """The most epochs that a recipe may have."""
-    epochs = as_domain(training.epochs).values()  # type: ignore[attr-defined]  # of Recipe
+    epochs = as_domain(training.epochs).values()
     return max(int(value) for value in epochs)

@@ -50,5 +50,6 @@ def _log_odds(x: Any, y: NDArray[np.bool_]) -> Callable[[Any], NDArray[np.float6
 
     if y.all() or not y.any():
         return lambda x: np.full(x.shape[0], LARGEST if y.all() else -LARGEST)
-    found = LogisticRegression(max_iter=1000).fit(x, y)
-    return found.decision_function  # type: ignore[no-any-return]  # scikit-learn is untyped
+    odds: Callable[[Any], NDArray[np.float64]]
+    odds = LogisticRegression(max_iter=1000).fit(x, y).decision_function
+    return odds

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 
 from models.domains import Choice, Range, Scalar, as_domain
 from models.family import InfeasibleError
-from models.recipe import MAX_EPOCHS, Recipe
-from models.settings import Settings
+from models.recipe import MAX_EPOCHS, Recipe, TrainingSettings
 
 _DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
     "tabular_classification": {
@@ -142,7 +141,9 @@ def default_recipe(task_name: str, samples: int | None = None) -> Recipe:
     return recipe.model_copy(update=changed)
 
 
-def with_task_defaults(training: Settings, task_name: str, samples: int | None = None) -> Settings:
+def with_task_defaults(
+    training: TrainingSettings, task_name: str, samples: int | None = None
+) -> TrainingSettings:
     """`training`, whose fields are those of a recipe and `steps`, with the task's own in what it
     left out, and with epochs for steps. `samples`: of the train split, where they are known.
 
@@ -157,7 +158,8 @@ def with_task_defaults(training: Settings, task_name: str, samples: int | None =
     elif samples is not None and "epochs" not in said and task_name not in _USUAL_EPOCHS:
         largest = max(int(size) for size in as_domain(filled["batch_size"]).levels(2))
         filled["epochs"] = _enough_epochs(task_name, samples, largest)
-    return type(training).model_construct(**filled)
+    found: TrainingSettings = type(training).model_construct(**filled)
+    return found
 
 
 def _enough_epochs(task_name: str, samples: int, batch_size: int) -> int:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.domains import Choice, as_domain
-from models.recipe import MAX_EPOCHS
-from models.settings import Settings
+from models.recipe import MAX_EPOCHS, TrainingSettings
 from models.task import Task
 from models.training.defaults import learning_rates
 from search.spec import Final, SearchSpec, longest_training
@@ -19,7 +18,9 @@ from search.weight_sharing.inheritance import NEEDED
 from search.weight_sharing.one_shot import OneShotSettings
 
 
-def for_finals(final: Final, training: Settings, said: Settings, task: Task, top: int) -> Final:
+def for_finals(
+    final: Final, training: TrainingSettings, said: TrainingSettings, task: Task, top: int
+) -> Final:
     """The settings of the final stage, with what the request leaves open; `top`: what it has where
     it does. By validation the best epoch of most is in their first half: a run that is no better
     for a quarter of its epochs hardly ever becomes so. In time validation is the newest data, which
@@ -60,7 +61,9 @@ HEAVY_TAIL_CHOICES: Mapping[str, Choice] = {
 """Of the recipe where a few values are far from the rest and the request says nothing of it."""
 
 
-def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+def for_heavy_tails(
+    training: TrainingSettings, said: TrainingSettings, strategy: StrategySettings
+) -> TrainingSettings:
     """The recipe with those choices, as far as what the request `said` leaves them open."""
     inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
     left_open = {
@@ -68,36 +71,40 @@ def for_heavy_tails(training: Settings, said: Settings, strategy: StrategySettin
         for name, choice in HEAVY_TAIL_CHOICES.items()
         if name not in said.model_fields_set and not (inherits and name in NEEDED)
     }
-    return training.model_copy(update=left_open)
+    return training.changed(**left_open)
 
 
-def for_heavy_columns(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+def for_heavy_columns(
+    training: TrainingSettings, said: TrainingSettings, strategy: StrategySettings
+) -> TrainingSettings:
     """The recipe with the choice of taking numbers by their rank, where the request leaves it open
     and no weights are handed on that know them otherwise.
     """
     inherits = isinstance(strategy, OneShotSettings) and strategy.inherit_weights
     if inherits or "input_transform" in said.model_fields_set:
         return training
-    return training.model_copy(update={"input_transform": Choice(("standard", "quantile"))})
+    return training.changed(input_transform=Choice(("standard", "quantile")))
 
 
-def for_unknown_words(training: Settings, said: Settings, strategy: StrategySettings) -> Settings:
+def for_unknown_words(
+    training: TrainingSettings, said: TrainingSettings, strategy: StrategySettings
+) -> TrainingSettings:
     """The recipe with the choice of parts of words, where the request leaves it open and networks
     are trained each with a vocabulary of its own.
     """
     if isinstance(strategy, OneShotSettings) or "tokens" in said.model_fields_set:
         return training
-    return training.model_copy(update={"tokens": Choice(("words", "subwords"))})
+    return training.changed(tokens=Choice(("words", "subwords")))
 
 
 def for_several_families(
-    training: Settings, said: Settings, strategy: StrategySettings, task_name: str
-) -> Settings:
+    training: TrainingSettings, said: TrainingSettings, strategy: StrategySettings, task_name: str
+) -> TrainingSettings:
     """The recipe with a choice of learning rates, where the request leaves that open: a linear map
     wants ten times the rate of a transformer.
     """
     if isinstance(strategy, OneShotSettings) or "learning_rate" in said.model_fields_set:
         return training
-    optimizers = as_domain(training.optimizer).values()  # type: ignore[attr-defined]  # of Recipe
+    optimizers = as_domain(training.optimizer).values()
     rates = learning_rates(task_name, [str(name) for name in optimizers])
-    return training.model_copy(update={"learning_rate": Choice(rates)})
+    return training.changed(learning_rate=Choice(rates))

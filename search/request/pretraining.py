@@ -6,16 +6,16 @@ import statistics
 from collections.abc import Mapping
 
 from models.domains import as_domain
-from models.settings import Settings
+from models.recipe import TrainingSettings
 from models.task import Task
 from models.training.pretexts import allowed, pretexts
 from search.problems import shown
 
 
-def pretraining_refusal(family: str, training: Settings, task: Task) -> str | None:
+def pretraining_refusal(family: str, training: TrainingSettings, task: Task) -> str | None:
     """Why networks of a family cannot be pretrained as the recipe may say."""
     able = allowed(family, task.form)
-    for name in as_domain(training.pretraining).values():  # type: ignore[attr-defined]  # of Recipe
+    for name in as_domain(training.pretraining).values():
         if name not in able:
             return (
                 f"{shown(name)} is no start for {family} on {task.name}; "
@@ -24,10 +24,10 @@ def pretraining_refusal(family: str, training: Settings, task: Task) -> str | No
     return None
 
 
-def pretraining_inputs(training: Settings, sizes: Mapping[str, int]) -> float:
+def pretraining_inputs(training: TrainingSettings, sizes: Mapping[str, int]) -> float:
     """What a network sees before its first epoch, the mean over what the recipe may say."""
-    names = as_domain(training.pretraining).values()  # type: ignore[attr-defined]  # of Recipe
-    epochs = as_domain(training.pretraining_epochs).values()  # type: ignore[attr-defined]  # too
+    names = as_domain(training.pretraining).values()
+    epochs = as_domain(training.pretraining_epochs).values()
     views = statistics.fmean(0 if n == "none" else pretexts[str(n)].views for n in names)
     samples = sizes["train"] + sizes.get("unlabelled", 0)
     return views * statistics.fmean(float(number) for number in epochs) * samples

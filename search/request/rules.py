@@ -9,7 +9,7 @@ from models.cost import cost
 from models.domains import as_domain
 from models.family import InfeasibleError, families
 from models.presets import Preset, presets
-from models.settings import Settings
+from models.recipe import TrainingSettings
 from models.supernets import supernets
 from models.task import Task
 from search.fidelity import fidelities
@@ -275,7 +275,7 @@ def _impossible_limits(limit: Constraint, index: int) -> Iterator[SpecProblem]:
         yield problem(f"{limit.metric} is in 0..1, got {limit.min}", "constraints", index, "min")
 
 
-def _unfit(known: Preset, task: Task, training: Settings) -> str | None:
+def _unfit(known: Preset, task: Task, training: TrainingSettings) -> str | None:
     """Why a preset is no network for the task, or for the recipe."""
     family = known.architecture.family
     tasks = families[family].tasks

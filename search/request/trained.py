@@ -19,7 +19,6 @@ from models.recipe import (
     of_tasks,
     refused_fields,
 )
-from models.settings import Settings
 from models.task import MULTILABEL, Task
 from models.training.defaults import with_task_defaults
 from models.training.metrics import default_metric, goal_of, metric_names, scores
@@ -208,11 +207,11 @@ LEVELS = 9
 """Of a range of batch sizes, that an estimate looks at."""
 
 
-def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+def token_problems(training: TrainingSettings, task: Task) -> Iterator[SpecProblem]:
     """The texts are kept in each of the ways that they are to be cut."""
     if "tokens" in refused_fields(task):
         return
-    wanted = as_domain(training.tokens).values()  # type: ignore[attr-defined]  # of Recipe
+    wanted = as_domain(training.tokens).values()
     known = ["dataset", *(size.tokens for size in task.readings)]
     if lost := [value for value in wanted if value not in known]:
         message = f"the dataset has no {lost[0]}, known are {', '.join(known)}"
@@ -221,15 +220,15 @@ def token_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
         yield problem(message, "training", "tokens")
 
 
-def augmentation_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+def augmentation_problems(training: TrainingSettings, task: Task) -> Iterator[SpecProblem]:
     """Pictures alone are shifted and mirrored."""
-    wanted = as_domain(training.augmentation).values()  # type: ignore[attr-defined]  # of Recipe
+    wanted = as_domain(training.augmentation).values()
     if task.form != "image_classification" and (other := [v for v in wanted if v != "none"]):
         message = f"{shown(other[0])} is for pictures, and this is {task.name}; allowed is none"
         yield problem(message, "training", "augmentation")
 
 
-def other_tasks_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+def other_tasks_problems(training: TrainingSettings, task: Task) -> Iterator[SpecProblem]:
     """Fields of the recipe that are for other tasks are left as they are."""
     others = refused_fields(task)
     for field in (name for name in of_tasks() if name in others):
@@ -242,7 +241,7 @@ def other_tasks_problems(training: Settings, task: Task) -> Iterator[SpecProblem
             yield problem(message, "training", field)
 
 
-def ignored_problems(training: Settings, task: Task) -> Iterator[SpecProblem]:
+def ignored_problems(training: TrainingSettings, task: Task) -> Iterator[SpecProblem]:
     """What the loss of the task has no use for is left as it is."""
     for field in sorted(scores[task.name].ignores):
         wanted = as_domain(getattr(training, field)).levels(1000)
@@ -338,7 +337,7 @@ _BETTER = {"maximize": "larger", "minimize": "smaller"}
 
 def space_for(
     space: FamilySettings | tuple[FamilySettings, ...],
-    training: Settings,
+    training: TrainingSettings,
     task: Task,
     *,
     is_older: bool = False,
@@ -370,7 +369,7 @@ def space_for(
 
 def _space_of(
     settings: FamilySettings,
-    training: Settings,
+    training: TrainingSettings,
     task: Task,
     *where: str | int,
     is_older: bool = False,
@@ -393,7 +392,7 @@ def _space_of(
         raise SpecError([problem(str(error), *where, error.field)]) from None
 
 
-def _unfit(settings: FamilySettings, training: Settings, task: Task) -> str | None:
+def _unfit(settings: FamilySettings, training: TrainingSettings, task: Task) -> str | None:
     """Why networks of a family for the task cannot be built, or not trained by the recipe."""
     try:
         families[settings.family].decisions(settings, task)
@@ -406,7 +405,7 @@ def _told(task: Task) -> str:
     return task.name if task.name == task.form else f"{task.name}, as {task.form} of its input"
 
 
-def start_problems(family: str, training: Settings, task: Task) -> Iterator[SpecProblem]:
+def start_problems(family: str, training: TrainingSettings, task: Task) -> Iterator[SpecProblem]:
     """Networks of a family that is for the task can be pretrained as the recipe may say."""
     if task.form in spaces[family].tasks:
         if refusal := pretraining_refusal(family, training, task):

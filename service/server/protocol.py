@@ -27,7 +27,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._silence: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # as uvicorn's own, which narrows asyncio's
+        self, transport: asyncio.Transport
+    ) -> None:
         super().connection_made(transport)
         self._listen()
 

@@ -60,7 +60,7 @@ def test_a_column_is_read_as_the_kind_that_it_is(
     found = uploaded(tmp_path, repeated(*cells))
     first = found.raw_rows["t"][0]
     expected = [numbers[(hours().index(first) + row) % len(numbers)] for row in range(WINDOW)]
-    np.testing.assert_allclose(found.raw_test.x[0, :, 1], expected)  # type: ignore[union-attr]
+    np.testing.assert_allclose(np.asarray(found.raw_test.x)[0, :, 1], expected)
     np.testing.assert_array_equal(as_a_bundle_reads(found), found.raw_test.x)
     assert [code for code in codes(found) if code != "sentinel_values"] == told
 
