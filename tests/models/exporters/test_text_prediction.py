@@ -97,7 +97,11 @@ def parquet() -> bytes:
     ("content", "name", "message"),
     [
         (parquet(), "new.parquet", "is a Parquet file, no texts; save the table as CSV"),
-        (gzip.compress(table().encode()), "new.csv.gz", "compressed with gzip, no texts; unpack"),
+        (
+            gzip.compress(table().encode(), mtime=0),
+            "new.csv.gz",
+            "compressed with gzip, no texts; unpack",
+        ),
         ('{"text": "great"}\n', "new.jsonl", "is JSON, no texts; save its rows as CSV"),
         (table("Text,label"), "new.txt", "has no column 'text': it has 'Text'"),
         (table("review,label"), "new.csv", "its first line is 'review,label'; a file with a text"),
