@@ -13,6 +13,7 @@ from models.architecture import Architecture, Decision, When
 from models.plugins import require
 from models.recipe import Recipe
 from models.registry import Registry
+from models.remarks import Remark
 from models.settings import Settings
 from models.task import TASK_NAMES, Task
 
@@ -28,6 +29,12 @@ class FamilySettings(Settings):
         does not say has its default.
         """
         return self
+
+    def doubts(self, task: Task) -> Sequence[Remark]:
+        """What a request may ask for, and had better not, each with the field that it is about;
+        called with what `for_task` gives.
+        """
+        return ()
 
 
 class InfeasibleError(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -41,6 +41,7 @@ from models.operations.attention import (
 )
 from models.operations.window_view import WindowView
 from models.recipe import Recipe
+from models.remarks import Remark
 from models.settings import Searchable
 from models.task import Task
 from models.writing import Call, call_lines, module_text
@@ -92,7 +93,8 @@ class TransformerSettings(FamilySettings):
     readout: Searchable[Literal["mean", "token"]] = Field(
         Choice(READOUTS),
         description="what the answer is read from, but in a language model: the mean of the "
-        "tokens, or a class token before them",
+        "tokens, or a class token before them; default: the mean, and either where every mixer is "
+        "attention",
     )
     relative: Searchable[bool] = Field(
         Choice((True, False)),
@@ -109,6 +111,28 @@ class TransformerSettings(FamilySettings):
     dropout: Searchable[Annotated[float, Field(ge=0, lt=1)]] = Field(
         Choice((0.0, 0.1)), description="of positions and of what a block adds"
     )
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        """Without a class token where a network may have no block that brings it all the others."""
+        if "readout" in self.model_fields_set or not self._may_look_nearby_alone:
+            return self
+        return self.model_copy(update={"readout": "mean"})
+
+    def doubts(self, task: Task) -> Sequence[Remark]:
+        tokens = "token" in as_domain(self.readout).values() and task.name != "language_modeling"
+        if not tokens or not self._may_look_nearby_alone:
+            return ()
+        message = (
+            "a class token sees all of a sample by attention alone: in networks whose mixers are "
+            "all convolution or pooling it knows the beginning at most; mixer attention, or "
+            "readout mean, has none of them"
+        )
+        return (Remark("class_token_unseeing", message, "readout"),)
+
+    @property
+    def _may_look_nearby_alone(self) -> bool:
+        """Whether some network has no attention."""
+        return as_domain(self.mixer).values() != ("attention",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from search.spec import SearchSpec
 
 def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Iterator[SpecWarning]:
     """Of a search that trains networks."""
+    yield from _of_spaces(spec, task)
     if task.name == MULTILABEL:
         yield from _of_labels(spec)
     if task.name not in CLASS_TASKS:
@@ -54,3 +55,10 @@ def _of_labels(spec: SearchSpec) -> Iterator[SpecWarning]:
             "said from 1/2 on"
         )
         yield SpecWarning("uncalibrated", message, "/final/data")
+
+
+def _of_spaces(spec: SearchSpec, task: Task) -> Iterator[SpecWarning]:
+    for place, settings in enumerate(spec.members):
+        where = f"/space/{place}" if isinstance(spec.space, tuple) else "/space"
+        for remark in settings.doubts(task):
+            yield SpecWarning(remark.code, remark.message, f"{where}/{remark.where}")

@@ -250,3 +250,24 @@ class Network(nn.Module):
         x = self.block_2(x, mask)
         return self.output(self.dropout(x[:, 0]))
 '''
+
+
+def test_a_class_token_is_left_open_only_where_every_block_attends() -> None:
+    """Without attention it stands before the texts and sees their first words at most: the last
+    half of a text changes nothing of what such a network says.
+    """
+    network = FAMILY.build(transformer("pooling", "pooling", readout="token"), TEXT, Recipe())
+    texts = torch.randint(1, 11, (1, 9)).repeat(2, 1)
+    texts[1, 5:] = torch.tensor([10, 1, 10, 1])
+    outputs = network.eval()(texts)
+    torch.testing.assert_close(outputs[0], outputs[1])
+    settings: Any = FAMILY.Settings
+    left_open, attending = settings(), settings(mixer="attention")
+    assert left_open.for_task(TEXT).readout == "mean"
+    assert attending.for_task(TEXT) == attending and attending.doubts(TEXT) == ()
+    assert left_open.for_task(TEXT).doubts(TEXT) == left_open.doubts(LANGUAGE) == ()
+    for said in ({"choice": ["mean", "token"]}, "token"):
+        asked = settings.model_validate({"readout": said})
+        (remark,) = asked.for_task(TEXT).doubts(TEXT)
+        assert asked.for_task(TEXT) == asked
+        assert (remark.code, remark.where) == ("class_token_unseeing", "readout")
