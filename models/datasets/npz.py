@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.datasets.archive import BROKEN, names_in
 from models.datasets.array_forms import as_classes, of_odd_classes
+from models.datasets.array_names import OF_SAMPLES, samples_name
 from models.remarks import Remark
 
 MAX_ARRAYS = 64
@@ -55,29 +56,30 @@ def is_npz(path: Path) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-_PARTS = ("train", "val", "valid", "validation", "test")
-_SAME = {"train": "", "valid": "_val", "validation": "_val"}
-SAMPLES = frozenset({"x", "y", "x_unlabelled", *(f"{a}_{part}" for a in "xy" for part in _PARTS)})
-"""What arrays of samples, whole or divided, may be called."""
-
-
-def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, NDArray[Any]]:
-    """Arrays of `SAMPLES` as x and y, and of x_val, y_val, x_test, y_test and x_unlabelled those
-    that are there, in whichever case they are written. `expected`: in words.
+def samples_in(
+    found: Mapping[str, NDArray[Any]], expected: str
+) -> tuple[dict[str, NDArray[Any]], list[Remark]]:
+    """Arrays as x and y, and of x_val, y_val, x_test, y_test and x_unlabelled those that are there,
+    by whichever usual name. `expected`: in words.
 
     Raises:
         ValueError: an array has another name, or is there twice; x or y is missing; x or y of a
             part comes without the other.
     """
-    if unknown := sorted(name for name in found if name.lower() not in SAMPLES):
-        raise ValueError(f"unknown array {unknown[0]!r}; expected is {expected}")
     arrays: dict[str, NDArray[Any]] = {}
+    sources: dict[str, str] = {}
     for name, values in found.items():
-        kind, _, part = name.lower().partition("_")
-        known = f"{kind}{_SAME.get(part, f'_{part}')}" if part else kind
+        known = samples_name(name)
+        if known is None or known == "y_unlabelled":
+            raise ValueError(
+                f"unknown array {name!r}; expected is {expected}; known are {OF_SAMPLES}"
+            )
+        known = known.removesuffix("_train")
         if known in arrays:
-            raise ValueError(f"{name!r} is there under another name as well")
-        arrays[known] = values
+            raise ValueError(
+                f"{sources[known]!r} and {name!r} both name {known}; one of them is enough"
+            )
+        arrays[known], sources[known] = values, name
     if missing := [name for name in ("x", "y") if name not in arrays]:
         raise ValueError(
             f"x and y are needed, or x_train and y_train; {', '.join(missing)} is missing, "
@@ -86,7 +88,25 @@ def samples_in(found: Mapping[str, NDArray[Any]], expected: str) -> dict[str, ND
     for part in ("val", "test"):
         if (f"x_{part}" in arrays) != (f"y_{part}" in arrays):
             raise ValueError(f"x_{part} and y_{part} come together")
-    return arrays
+    return arrays, renamed({name: known for known, name in sources.items()})
+
+
+def renamed(names: Mapping[str, str]) -> list[Remark]:
+    """What is told of arrays that go by another name than the one here: by each, that."""
+    others = {name: own for name, own in names.items() if not _is_plain(name, own)}
+    if not others:
+        return []
+    message = ", ".join(f"{name} is read as {own}" for name, own in others.items())
+    return [Remark("arrays_renamed", message, next(iter(others)), len(others))]
+
+
+_SAME = {"x_train": "x", "y_train": "y"}
+_SAME |= {f"{a}_{part}": f"{a}_val" for a in "xy" for part in ("valid", "validation")}
+
+
+def _is_plain(name: str, own: str) -> bool:
+    """Whether it is the name itself, in capitals or not, and whichever word there is for a part."""
+    return own in (name.lower(), _SAME.get(name.lower()))
 
 
 def converted_classes(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from models.datasets import (
     adjacency,
     amounts,
+    array_names,
     dates,
     encodings,
     graph_texts,
@@ -190,7 +191,7 @@ class Prediction:
 def text(form: str) -> str:
     """The script for tasks of a form: what reads their samples, and not a word of the others."""
     found = _FORMS[form]
-    parts = [results, predictor, *found.sources, command_line]
+    parts = [array_names, results, predictor, *found.sources, command_line]
     bodies = [_body(part) for part in parts]
     load = _LOAD.format(predictor=found.predictor.__name__, takes=found.takes)
     header = _HEADER.format(takes=found.takes)

@@ -9,14 +9,17 @@ import numpy as np
 
 from models.datasets import Dataset, graphs, masks
 from models.datasets.adjacency import FORMAT, MATRIX, POINTERS, PREFIXES, with_edges
+from models.datasets.array_names import OF_GRAPHS, graph_names
 from models.datasets.edges import WEIGHTS
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.npz import is_npz, read_npz
+from models.datasets.npz import is_npz, read_npz, renamed
 from models.remarks import Remark
 
 _MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
 _MATRIX = {FORMAT, *(f"{prefix}{name}" for prefix in PREFIXES for name in MATRIX)}
 KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS | _MATRIX
+
+_OTHERS = "; ".join(f"for {own} {', '.join(others)}" for own, others in OF_GRAPHS.items())
 
 
 @formats.register("graph_arrays")
@@ -37,16 +40,21 @@ class GraphArrays:
 
     @staticmethod
     def read(upload: Upload) -> Dataset:
-        arrays = read_npz(upload.path, 4 * MAX_VALUES)
+        given = read_npz(upload.path, 4 * MAX_VALUES)
+        names = graph_names(given)
+        arrays = {names.get(name, name): values for name, values in given.items()}
+        if len(arrays) < len(given):
+            twice = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
+            raise FormatError(f"{' and '.join(twice)} say the same; one of them is enough")
         if unknown := sorted(arrays.keys() - KNOWN):
             raise FormatError(
                 f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
-                f"{', '.join(sorted(KNOWN))}"
+                f"{', '.join(sorted(KNOWN))}, and {_OTHERS}"
             )
         if any(name in arrays for name in POINTERS):
             by_rows = with_edges(arrays)
             arrays = {name: np.asarray(values) for name, values in by_rows.items()}
-        edges, remarks = arrays.get("edge_index"), []
+        edges, remarks = arrays.get("edge_index"), renamed(names)
         is_by_rows = edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]
         if edges is not None and is_by_rows:
             arrays["edge_index"] = edges.T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, images
 from models.datasets.array_forms import as_pixels
+from models.datasets.array_names import samples_name
 from models.datasets.formats import MAX_VALUES, Upload, formats
 from models.datasets.npz import converted_classes, is_npz, read_npz, samples_in
 from models.datasets.targets import LabelSet
@@ -34,10 +36,12 @@ class ImageArrays:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        names = found.pop("labels", None) if upload.task == MULTILABEL else None
-        arrays: dict[str, Any] = samples_in(found, ImageArrays.description)
-        pixels, remarks = as_pixels({n: a for n, a in arrays.items() if n.startswith("x")})
-        arrays |= pixels
+        has_labels = upload.task == MULTILABEL and _has_more_answers(found)
+        names = found.pop("labels", None) if has_labels else None
+        samples, remarks = samples_in(found, ImageArrays.description)
+        pixels, told = as_pixels({n: a for n, a in samples.items() if n.startswith("x")})
+        remarks += told
+        arrays: dict[str, Any] = {**samples, **pixels}
         if upload.task != MULTILABEL:
             arrays, told = converted_classes(arrays)
             remarks += told
@@ -46,6 +50,12 @@ class ImageArrays:
             arrays["labels"] = _labels(names, arrays["y"])
         dataset = images.from_arrays(upload.name, folding=upload.options.folding, **arrays)
         return replace(dataset, remarks=(*remarks, *dataset.remarks))
+
+
+def _has_more_answers(arrays: Iterable[str]) -> bool:
+    """Whether `labels` stands beside an array of what each sample has, and names those then."""
+    known = {name: samples_name(name) for name in arrays if name != "labels"}
+    return not {"y", "y_train"}.isdisjoint(known.values())
 
 
 def _labels(names: NDArray[Any] | None, y: NDArray[Any]) -> LabelSet:

@@ -27,7 +27,9 @@ class Sequences:
     @staticmethod
     def read(upload: Upload) -> Dataset:
         found = read_npz(upload.path, 4 * MAX_VALUES)
-        samples, remarks = converted_classes(samples_in(found, Sequences.description))
+        named, remarks = samples_in(found, Sequences.description)
+        samples, told = converted_classes(named)
+        remarks += told
         arrays: dict[str, Any] = dict(samples)
         arrays |= {"unlabelled": arrays.pop("x_unlabelled", None), **upload.shares}
         dataset = series.classification(upload.name, folding=upload.options.folding, **arrays)

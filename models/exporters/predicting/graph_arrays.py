@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.datasets.adjacency import POINTERS, with_edges
+from models.datasets.array_names import graph_names
 from models.datasets.neighbours import neighbours_of
 from models.exporters.predicting.predictor import (
     Missing,
@@ -30,19 +31,18 @@ class GraphPredictor(Predictor):
         return arrays_of(path)
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
-        if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
-            raise no_graph(samples)
+        given = named_arrays(samples)
         try:
-            arrays = with_edges(samples)
+            arrays = with_edges(given)
         except ValueError as error:
             raise PredictionError(str(error)) from None
         named = self.preprocessing["input"].get("weights")
         for needed in ("edge_index", *((named,) if named else ())):
             if needed not in arrays:
-                raise PredictionError(f"there is no array {needed!r}; it has {', '.join(samples)}")
+                raise PredictionError(f"there is no array {needed!r}; it has {', '.join(given)}")
         raw = self._numbers(arrays)
         if self.preprocessing.get("features") == "degree" and "x" not in raw:
-            of_matrix = [len(samples[name]) - 1 for name in POINTERS if name in samples]
+            of_matrix = [len(given[name]) - 1 for name in POINTERS if name in given]
             nodes = max([len(arrays["y"]) if "y" in arrays else 0, *of_matrix])
             raw["x"] = degrees_of(raw["edge_index"], nodes)
         refuse_strays(raw)
@@ -80,6 +80,18 @@ class GraphPredictor(Predictor):
 
     def _parts(self, samples: Any) -> Iterator[Any]:
         raise no_graph(samples)
+
+
+def named_arrays(samples: Any) -> dict[str, Any]:
+    """By the names that they have here; labels of the nodes of many graphs are none of these.
+
+    Raises:
+        PredictionError: it is no mapping.
+    """
+    if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
+        raise no_graph(samples)
+    names = {} if "graph_of" in samples else graph_names(samples)
+    return {names.get(name, name): samples[name] for name in samples}
 
 
 def degrees_of(edges: Tensor, nodes: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.datasets.graph_texts import GraphTextError, GraphTexts, node_features, read_graphs
-from models.exporters.predicting.graph_arrays import GraphPredictor, no_graph
+from models.exporters.predicting.graph_arrays import GraphPredictor, named_arrays
 from models.exporters.predicting.predictor import Missing, PredictionError, the_only
 
 NODES = 65536
@@ -34,12 +34,11 @@ class GraphsPredictor(GraphPredictor):
             raise PredictionError(f"{path}: {error}") from None
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
-        if not isinstance(samples, Mapping) and not hasattr(samples, "files"):
-            raise no_graph(samples)
+        samples = named_arrays(samples)
         if "x" not in samples and "x_indptr" not in samples:
             if "nodes" not in self.preprocessing or "graph_of" not in samples:
                 raise PredictionError(f"there is no array 'x'; it has {', '.join(samples)}")
-            samples = {name: samples[name] for name in samples} | {"x": self._features(samples)}
+            samples = samples | {"x": self._features(samples)}
         for raw in super()._batches(samples, missing):
             yield from some_at_a_time(raw, self.preprocessing["input"].get("weights"))
 

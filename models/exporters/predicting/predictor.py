@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.datasets.array_names import samples_name
 from models.exporters.predicting.results import Rows, results_of
 
 Missing = Literal["error", "fill"]
@@ -131,10 +132,15 @@ class Predictor:
         found = arrays_of(path)
         if path.endswith(".npy"):
             return found
-        named = [name for name in found if name.lower() == "x"]
-        if not named:
-            has = ", ".join(found)
-            raise PredictionError(f"{path}: there is no array 'x'; it has {has}")
+        inputs = {name: samples_name(name) for name in found}
+        named = [name for name in found if (inputs[name] or "").startswith("x")]
+        named = [name for name in named if inputs[name] == "x"] or named
+        if len(named) != 1:
+            what = f"several, {', '.join(named)}" if named else "no array 'x'"
+            raise PredictionError(
+                f"{path}: one array of samples is needed, there is {what}; it "
+                f"has {', '.join(found)}"
+            )
         return found[named[0]]
 
     def _outputs(self, batches: Iterable[Any]) -> Tensor:

@@ -112,9 +112,65 @@ def test_pictures_are_bytes_or_floats_however_they_are_saved(tmp_path: Path) -> 
 
 def test_names_of_arrays_are_known_in_capitals(tmp_path: Path) -> None:
     parts = {"X_train": X[:40], "Y_train": Y[:40], "X_test": X[40:], "Y_test": Y[40:]}
-    assert read(tmp_path, npz(**parts), "image_classification").sizes["test"] == 20
-    with pytest.raises(ValueError, match="'x' is there under another name as well"):
+    found = read(tmp_path, npz(**parts), "image_classification")
+    assert found.sizes["test"] == 20 and "arrays_renamed" not in codes(found)
+    with pytest.raises(ValueError, match="'X' and 'x' both name x; one of them is enough"):
         read(tmp_path, npz(X=X, x=X, y=Y), "image_classification")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("trainX", "trainY", "testX", "testY"),
+        ("Xtrain", "ytrain", "Xtest", "ytest"),
+        ("data", "target", "data_test", "target_test"),
+        ("training-inputs", "training-targets", "testing-inputs", "testing-targets"),
+    ],
+)
+@pytest.mark.parametrize("task", ["image_classification", "sequence_classification"])
+def test_usual_names_of_arrays_are_known_and_told(
+    names: tuple[str, ...], task: str, tmp_path: Path
+) -> None:
+    """Those of MedMNIST and of many a script, beside those that are told by nobody."""
+    x = arrays_of(task)["x"]
+    parts = (x[:40], Y[:40, None], x[40:], Y[40:, None])
+    plain = dict(zip(("x", "y", "x_test", "y_test"), parts, strict=True))
+    found = read(tmp_path, npz(**dict(zip(names, parts, strict=True))), task)
+    expected = read(tmp_path, npz(**plain), task)
+    assert (found.fingerprint, found.sizes) == (expected.fingerprint, expected.sizes)
+    (told,) = (remark for remark in found.remarks if remark.code == "arrays_renamed")
+    assert told.count == 4 and f"{names[0]} is read as x, {names[1]} is read as y" in told.message
+
+
+def test_other_names_are_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    for name in ("arr_0", "train", "x_train_test", "x1", "scores", "labels_unlabelled"):
+        with pytest.raises(ValueError, match=rf"unknown array '{name}'.*train_images or testLab"):
+            read(tmp_path, npz(x=X, y=Y, **{name: X}), "image_classification")
+    with pytest.raises(ValueError, match="'y' and 'labels' both name y"):
+        read(tmp_path, npz(x=X, y=Y, labels=Y), "image_classification")
+
+
+def test_labels_of_several_a_sample_may_be_all_that_there_is_of_them(tmp_path: Path) -> None:
+    has = RNG.integers(0, 2, (60, 3))
+    found = read(tmp_path, npz(images=X, labels=has), "multilabel_classification")
+    named = npz(images=X, y=has, labels=np.array(["a", "b", "c"]))
+    other = read(tmp_path, named, "multilabel_classification")
+    torch.testing.assert_close(found.train.y, other.train.y)
+    assert found.preprocessing["labels"] == ["label_0", "label_1", "label_2"]
+    assert other.preprocessing["labels"] == ["a", "b", "c"]
+
+
+def test_usual_names_of_a_graph_are_known_and_told(tmp_path: Path) -> None:
+    task, weight = "node_classification", np.linspace(1, 2, 90)
+    plain = read(tmp_path, npz(x=NODES, y=Y, edge_index=EDGES, edge_weight=weight), task)
+    arrays = {"Features": NODES, "labels": Y, "edges": EDGES, "weights": weight}
+    found = read(tmp_path, npz(**arrays), task)
+    assert (found.fingerprint, found.preprocessing) == (plain.fingerprint, plain.preprocessing)
+    (told,) = (remark for remark in found.remarks if remark.code == "arrays_renamed")
+    assert told.count == 4 and "Features is read as x, labels is read as y" in told.message
+    with pytest.raises(FormatError, match="feat and features say the same; one of them is enough"):
+        read(tmp_path, npz(feat=NODES, features=NODES, y=Y, edge_index=EDGES), task)
 
 
 def test_edges_may_stand_one_below_the_other(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_zip_says_what_its_arrays_say_at_once_and_one_after_the_other(
     nodes = arrays["graph_of"] == 3
     first = int(np.flatnonzero(nodes)[0])
     edges = arrays["edge_index"][:, nodes[arrays["edge_index"][0]]] - first
-    alone = model.outputs({"x": arrays["x"][nodes], "edge_index": edges})
+    alone = model.outputs({"Feat": arrays["x"][nodes], "edges": edges})  # by other usual names
     torch.testing.assert_close(alone[0], whole[3], rtol=0, atol=1e-6)
 
 

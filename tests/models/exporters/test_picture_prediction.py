@@ -85,3 +85,15 @@ def test_what_bytes_and_floats_of_one_scale_say_is_one(models: dict[str, Any]) -
     like = models["bytes"].predict(X[:3])
     for row, other in zip(found, like, strict=True):
         assert row["probability_1"] == pytest.approx(other["probability_1"], abs=1e-4)
+
+
+def test_arrays_of_samples_are_known_by_their_usual_names(models: Any, tmp_path: Path) -> None:
+    model, file = models["bytes"], tmp_path / "new.npz"
+    for names in (("test_images",), ("Images", "train_images"), ("X_new",), ("xTest", "xVal")):
+        np.savez(file, **dict.fromkeys(names, FIRST[:3]), test_labels=Y[:3])
+        if names in (("test_images",), ("Images", "train_images")):
+            np.testing.assert_array_equal(model.read([str(file)]), FIRST[:3])
+            continue
+        what = "several, xTest, xVal" if len(names) > 1 else "no array 'x'; it has X_new, test_la"
+        with pytest.raises(ValueError, match=f"one array of samples is needed, there is {what}"):
+            model.read([str(file)])
