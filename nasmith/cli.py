@@ -37,6 +37,8 @@ OF_THE_SERVER = frozenset(
         "dispatch",
         "migrate",
         "admin-key",
+        "backup",
+        "restore",
         "doctor",
     }
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import typer
 
 from nasmith.cli import main
-from service.commands import benchmark, doctor, fit, replay, server, train, validate
+from service.commands import backup, benchmark, doctor, fit, replay, server, train, validate
 
 __all__ = ["add_commands", "main"]
 
@@ -26,6 +26,8 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "dispatch": server.dispatch,
         "migrate": server.migrate,
         "admin-key": server.admin_key,
+        "backup": backup.backup,
+        "restore": backup.restore,
         "doctor": doctor.doctor,
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CHECKPOINTS, ARTIFACTS, DATASETS = "checkpoints", "artifacts", "datasets"
+CHECKPOINTS, ARTIFACTS, DATASETS, HOLDS = "checkpoints", "artifacts", "datasets", "holds"
 
 
 def checkpoints_url(store_url: str, search_id: str) -> str:

@@ -14,6 +14,8 @@ import structlog
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from models.storage import store_file, write_file
+
 _CHUNK_BYTES = 1024 * 1024
 _MEMORY_BYTES = 8 * 1024 * 1024
 
@@ -100,6 +102,36 @@ class Store:
             raise DamagedError(f"{path} has the SHA-256 {digest.hexdigest()}, stored is {sha256}")
         copy.seek(0)
         return copy
+
+    def open_file(self, path: str) -> IO[bytes]:
+        """
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        opened: IO[bytes] = self._files.open(self._inside(path), "rb")
+        return opened
+
+    def read(self, path: str) -> bytes:
+        """A small file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        return bytes(self._files.cat_file(self._inside(path)))
+
+    def write(self, path: str, content: bytes | Path) -> None:
+        """A file, whole or not at all; from another one where a path is given."""
+        url = self._files.unstrip_protocol(self._inside(path))
+        if isinstance(content, Path):
+            store_file(url, content)
+        else:
+            write_file(url, content)
+
+    def files_under(self, folder: str) -> list[str]:
+        """The paths of all files in it and below, sorted; none where there is no such folder."""
+        self._files.invalidate_cache()
+        found = self._files.find(self._inside(folder))
+        return sorted(str(path).removeprefix(f"{self._root}/") for path in found)
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files, and folders with all that is in them, which no row names any more. What is

@@ -57,6 +57,7 @@ SERVICE = {
     "store": 1,
     "api": 2,
     "running": 2,
+    "backup": 2,
     "server": 3,
     "commands": 4,
     "cli": 5,

@@ -15,6 +15,7 @@ class Sweeping:
     def __init__(self, leftovers: Leftovers) -> None:
         self._leftovers = leftovers
         self._due: list[tuple[float, str]] = []  # when, and which search
+        self._is_all_due = False
 
     def later(self, search_id: str) -> None:
         """The driver of this search has ended."""
@@ -22,14 +23,17 @@ class Sweeping:
 
     def turn(self) -> None:
         """What is due now."""
+        if self._is_all_due and not self._remove_all():
+            return
         while self._due and self._due[0][0] <= time.monotonic():
-            self._leftovers.remove(self._due[0][1])
+            if not self._leftovers.remove(self._due[0][1]):
+                return
             self._due.pop(0)
             sweep()
 
     def all(self) -> None:
         """Of searches that ended while nobody looked; the temporary folders of all that ended."""
-        self._leftovers.remove_all()
+        self._remove_all()
         sweep()
 
     def end(self) -> None:
@@ -37,3 +41,7 @@ class Sweeping:
         for _, search_id in self._due:
             self._leftovers.remove(search_id)
         sweep()
+
+    def _remove_all(self) -> bool:
+        self._is_all_due = not self._leftovers.remove_all()
+        return not self._is_all_due
