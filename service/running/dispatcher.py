@@ -22,6 +22,7 @@ from service.home import own_home
 from service.logs import configure_logs
 from service.running.dispatching.claims import Claims
 from service.running.dispatching.drivers import Drivers
+from service.running.dispatching.frozen import Frozen
 from service.running.dispatching.outages import Outages
 from service.running.dispatching.presence import Presence
 from service.running.dispatching.ray_keeper import RayKeeper
@@ -30,7 +31,7 @@ from service.running.dispatching.sweeping import Sweeping
 from service.running.exits import Exit
 from service.running.ray_runtime import START_SECONDS, RayRuntime
 from service.settings import ServiceSettings, environment
-from service.sql.database import connect, is_migrated
+from service.sql.database import BUSY_SECONDS, connect, is_migrated
 from service.sql.dispatchers import Dispatchers
 from service.sql.outages import is_outage
 from service.sql.queue import Queue
@@ -46,7 +47,11 @@ STOP_SECONDS = 4.0
 class Dispatcher:
     def __init__(self, settings: ServiceSettings, runtime: RayRuntime) -> None:
         self._settings, self._runtime = settings, runtime
-        self._sessions = connect(settings.database_url, connections=2)
+        self._sessions = connect(
+            settings.database_url,
+            connections=2,
+            busy_seconds=min(BUSY_SECONDS, settings.lease_seconds / 3),
+        )
         owner = process_name()
         self._drivers = Drivers()
         self._claims = Claims(
@@ -57,7 +62,8 @@ class Dispatcher:
             most_crashes=settings.max_driver_crashes,
         )
         self._spares = Spares(self._drivers, self._claims, settings.logs / "drivers.log")
-        self._outages = Outages(self._drivers, settings.lease_seconds)
+        self._frozen = Frozen(self._drivers, settings.lease_seconds)
+        self._outages = Outages(self._frozen)
         self._sweeping = Sweeping(Leftovers(self._sessions, settings.store_url))
         self._presence = Presence(Dispatchers(self._sessions), owner)
         self._ray = RayKeeper(runtime)
@@ -99,6 +105,7 @@ class Dispatcher:
         self._spares.keep({**environment(self._settings), **self._runtime.environment()})
 
     def _upkeep(self) -> None:
+        self._frozen.check()  # first: one may hold the lock that the rest would wait for
         if not self._is_migrated():
             self._can_run = False
             return
@@ -110,7 +117,8 @@ class Dispatcher:
         if not could_run:
             self._presence.sweep()
             self._sweeping.all()
-        self._claims.check()
+        if self._outages.are_over:
+            self._claims.check()
         self._sweeping.turn()
 
     def _is_migrated(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ from typing import IO
 import psutil
 
 from models.processes.children import child_command
+from models.processes.oom import oom_kills
 from service.log_files import open_log
+from service.running.exits import Exit
 from service.sql.lease import Claim
 
 
@@ -29,7 +32,7 @@ class DriverProcess:
         self.is_ready = False
         self.has_settled = False  # its claim no longer holds
         self.killed_for: int | None = None
-        self.started = time.monotonic()
+        self.started, self._oom_kills = time.monotonic(), oom_kills()
         with open_log(log) as file:
             self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 child_command("service.running.driver"),
@@ -63,7 +66,11 @@ class DriverProcess:
     def end(self) -> int:
         """Why it has ended: the reason for which it was killed, else its exit code."""
         assert self.code is not None  # noqa: S101 - asked after its end
-        return self.code if self.killed_for is None else self.killed_for
+        if self.killed_for is not None:
+            return self.killed_for
+        if self.code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            return Exit.NO_MEMORY
+        return self.code
 
     @property
     def is_frozen(self) -> bool:

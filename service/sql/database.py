@@ -24,12 +24,20 @@ from service.sql.documents import read_document, write_document
 
 DEFAULT_TENANT = "default"
 
-_BUSY_SECONDS = 10
+BUSY_SECONDS = 10.0
+"""How long a statement waits for what another transaction holds."""
+
 _MIGRATION_LOCK = 0x6E657473  # any number, the same in every process: "nets"
 _READING = {"nasmith_reading": True}
 
 
-def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) -> Engine:
+def create_engine(
+    url: str,
+    *,
+    connections: int = 5,
+    foreign_keys: bool = True,
+    busy_seconds: float = BUSY_SECONDS,
+) -> Engine:
     """An engine whose transactions are safe to write in; `connections` is the largest pool.
 
     SQLite: WAL, every commit on disk, and each transaction takes the write lock when it begins
@@ -43,8 +51,8 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
             module=_sqlite_module(),
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=_BUSY_SECONDS,
-            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+            pool_timeout=busy_seconds,
+            connect_args={"timeout": busy_seconds, "check_same_thread": False},
             **documents,
         )
         _make_sqlite_safe(engine, foreign_keys)
@@ -53,12 +61,13 @@ def create_engine(url: str, *, connections: int = 5, foreign_keys: bool = True) 
         parsed,
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=_BUSY_SECONDS,
+        pool_timeout=busy_seconds,
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": "nasmith",
-            "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s "
+            "options": f"-c timezone=UTC -c lock_timeout={busy_seconds * 1000:.0f}ms "
+            "-c statement_timeout=60s "
             "-c idle_in_transaction_session_timeout=60s",  # a frozen client holds its locks
         },
         **documents,
@@ -92,9 +101,9 @@ class Sessions:
         return self._reader.connect()
 
 
-def connect(url: str, *, connections: int = 5) -> Sessions:
+def connect(url: str, *, connections: int = 5, busy_seconds: float = BUSY_SECONDS) -> Sessions:
     """The sessions of a migrated database."""
-    return Sessions(create_engine(url, connections=connections))
+    return Sessions(create_engine(url, connections=connections, busy_seconds=busy_seconds))
 
 
 def _enter_wal(connection: Any, seconds: float = 30.0) -> None:

@@ -184,11 +184,15 @@ class Queue:
             return SearchState.PAUSED
 
     def held_by(self, owner: str) -> set[Claim]:
-        """The claims of an owner that still hold."""
+        """The claims of an owner that still hold, and whose lease is not over: who lets it expire
+        may stand still for ever, and would keep the place that the next owner needs.
+        """
         with self._sessions.read() as session:
             rows = session.execute(
                 select(Search.id, Search.lease_token).where(
-                    Search.state == SearchState.RUNNING, Search.lease_owner == owner
+                    Search.state == SearchState.RUNNING,
+                    Search.lease_owner == owner,
+                    ~_lease_is_over(),
                 )
             ).all()
         return {Claim(search_id, token, owner) for search_id, token in rows}

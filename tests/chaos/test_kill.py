@@ -125,18 +125,29 @@ def test_two_searches_share_the_runtime(world: World) -> None:
         world.cancel(search_id)
 
 
-def test_a_frozen_driver_loses_its_search_and_writes_nothing_more(world: World) -> None:
-    search_id = world.submit(tiny_search(trials=12))
-    world.until(lambda: world.search(search_id).trials_done >= 2)
-    frozen = world.driver_of(search_id)
-    token = world.search(search_id).lease_token
-    world.freeze(frozen, search_id)
-    world.until(lambda: world.search(search_id).lease_token > token)
-    kill(frozen, signal.SIGCONT)
-    assert psutil.wait_procs([frozen], timeout=20)[1] == []
-    world.until_ended(search_id)
-    assert world.search(search_id).state == "succeeded"
-    assert proposals_are_those_of_an_undisturbed_run(world, search_id)
+def test_frozen_drivers_lose_their_searches_and_write_nothing_more(
+    world: World, rng: random.Random
+) -> None:
+    """All of them at once, so that no place is free for their successors, and at any moment: in
+    the middle of a transaction too, whose locks everybody waits for.
+    """
+    searches = [world.submit(tiny_search(trials=6, seed=seed)) for seed in range(2)]
+    for search_id in searches:
+        world.until(lambda search_id=search_id: world.search(search_id).trials_done >= 1)
+    time.sleep(rng.uniform(0, 1))
+    frozen = [world.driver_of(search_id) for search_id in searches]
+    tokens = [world.search(search_id).lease_token for search_id in searches]
+    start = time.monotonic()
+    for driver in frozen:
+        kill(driver, signal.SIGSTOP)
+    for search_id, token in zip(searches, tokens, strict=True):
+        world.until_taken_after(search_id, token)
+    print(f"both were taken over after {time.monotonic() - start:.1f} s")
+    assert psutil.wait_procs(frozen, timeout=20)[1] == []
+    for search_id in searches:
+        world.until_ended(search_id)
+        assert world.search(search_id).state == "succeeded"
+        assert proposals_are_those_of_an_undisturbed_run(world, search_id)
 
 
 @one_database_is_enough

@@ -13,8 +13,6 @@ from typing import Any
 
 import psutil
 from sqlalchemy import select, text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from search.request.resolve import resolve
 from service.settings import ServiceSettings, environment
@@ -192,36 +190,6 @@ class World:
             return None
 
         return self.until(find)
-
-    def freeze(self, process: psutil.Process, search_id: str) -> None:
-        """Stop it outside of its transactions: there it would hold up whoever waits for its lock,
-        until the dispatcher or PostgreSQL ends it.
-        """
-        process.send_signal(signal.SIGSTOP)
-        while not self._is_free(search_id):
-            process.send_signal(signal.SIGCONT)
-            time.sleep(0.05)
-            process.send_signal(signal.SIGSTOP)
-
-    def _is_free(self, search_id: str) -> bool:
-        """Whether nobody holds a lock for longer than a moment."""
-        is_sqlite = self.sessions.engine.dialect.name == "sqlite"
-        with Session(self.sessions.engine.execution_options(nasmith_reading=True)) as session:
-            try:
-                if is_sqlite:
-                    session.execute(text("PRAGMA busy_timeout = 500"))
-                    session.execute(text("UPDATE searches SET id = id WHERE false"))
-                else:
-                    session.execute(text("SET LOCAL lock_timeout = '500ms'"))
-                    query = select(Search.id).where(Search.id == search_id).with_for_update()
-                    session.execute(query)
-            except OperationalError:
-                return False
-            finally:
-                session.rollback()
-                if is_sqlite:
-                    session.execute(text("PRAGMA busy_timeout = 10000"))
-        return True
 
     def until(self, condition: Callable[[], Any], seconds: float = 300.0) -> Any:
         """What the condition gives once it is true."""

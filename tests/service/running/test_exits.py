@@ -10,9 +10,15 @@ def test_an_end_is_told_in_words() -> None:
 
 
 def test_a_search_is_blamed_for_what_it_may_have_done() -> None:
-    assert is_blamed(-signal.SIGKILL)
     assert is_blamed(1)
+    assert is_blamed(-signal.SIGSEGV)
+    assert is_blamed(-signal.SIGABRT)
     assert is_blamed(Exit.STALLED)
-    assert not is_blamed(Exit.NO_RAY)
-    assert not is_blamed(Exit.OUTAGE)
-    assert not is_blamed(Exit.LOST)
+    assert is_blamed(Exit.NO_MEMORY)
+
+
+def test_a_search_is_not_blamed_for_what_others_did() -> None:
+    for sent in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        assert not is_blamed(-sent)
+    for code in (Exit.NO_RAY, Exit.OUTAGE, Exit.LOST, Exit.FROZEN):
+        assert not is_blamed(code)

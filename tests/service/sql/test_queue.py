@@ -64,6 +64,18 @@ def test_an_expired_lease_is_claimed_with_the_next_token(sessions: Sessions) -> 
     assert (second.search_id, second.token) == (search_id, 2)
 
 
+def test_an_owner_holds_nothing_whose_lease_is_over(sessions: Sessions) -> None:
+    """Though nobody else has taken it: where the owner has no place for it, nobody could."""
+    add_search(sessions)
+    add_search(sessions)
+    expiring, lasting = Queue(sessions, lease_seconds=0.01), Queue(sessions, lease_seconds=600)
+    held, lost = lasting.claim("me"), expiring.claim("me")
+    assert lost is not None and held is not None
+    assert expiring.held_by("me") == {held}
+    lasting.heartbeat(lost, 1.0)  # it was only late
+    assert lasting.held_by("me") == {held, lost}
+
+
 def test_a_heartbeat_keeps_the_lease(sessions: Sessions) -> None:
     add_search(sessions)
     queue = Queue(sessions, lease_seconds=0.6)
