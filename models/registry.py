@@ -71,32 +71,32 @@ class Registry(Mapping[str, T]):
 
     def source(self, name: str) -> Source:
         """The distribution that an entry comes from."""
-        self._discover()
+        self.discover()
         return self._sources.get(name) or own_source()
 
     @property
     def broken(self) -> Sequence[BrokenPlugin]:
         """What other distributions tried to add, and cannot be used."""
-        self._discover()
+        self.discover()
         return tuple(self._broken)
 
     def __getitem__(self, name: str) -> T:
-        self._discover()
+        self.discover()
         try:
             return self._entries[name]
         except (KeyError, TypeError):
             raise UnknownNameError(self.kind, name, list(self)) from None
 
     def __iter__(self) -> Iterator[str]:
-        self._discover()
+        self.discover()
         return iter(sorted(self._entries))
 
     def __len__(self) -> int:
-        self._discover()
+        self.discover()
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        self._discover()
+        self.discover()
         return name in self._entries
 
     def _owner(self, name: str) -> str | None:
@@ -118,8 +118,10 @@ class Registry(Mapping[str, T]):
                 self._entries[found.name] = found.entry
                 self._sources[found.name] = found.source
 
-    def _discover(self) -> None:
-        """Import the package's modules once. Another thread waits; this one may ask meanwhile."""
+    def discover(self) -> None:
+        """Import the package's modules and the plug-ins once, as the first use does. Another thread
+        waits; this one may ask meanwhile.
+        """
         if self._discovered:
             return
         with self._discovery:

@@ -27,7 +27,8 @@ SHARED_MODULES = (
 )
 """What workers need beside Ray and what imports it."""
 
-PRELOADED_MODULES = ("search.engine.trial_actor", *SHARED_MODULES)
+PRELOADED_MODULES = ("search.engine.trial_actor", *SHARED_MODULES, "search.engine.preloading")
+"""The last one takes plug-ins in, which may start threads: not before a fork."""
 
 NODE_ENVIRONMENT = {
     "RAY_preload_python_modules": ",".join(PRELOADED_MODULES),

@@ -39,7 +39,7 @@ from service.store.leftovers import Leftovers
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
 UPKEEP_SECONDS = 2.0
 STOP_SECONDS = 4.0
 

@@ -147,6 +147,7 @@ def is_connected() -> bool:
 def warm_up(workers: int = 2) -> None:
     """Import what a search needs, here and in worker processes, before there is a search."""
     ray_workers.prestart(workers)
+    import search.engine.preloading
     import search.engine.ray_tune
     import search.evaluators.train  # noqa: F401 - imported to have been imported
     from models.cost import import_meta_kernels

@@ -20,7 +20,7 @@ from service.sql.events import StoredEvent, events_after
 from service.sql.searches import SearchStatus, statuses
 from service.sql.states import ENDED
 
-INTERVAL_SECONDS = 0.1
+INTERVAL_SECONDS = 0.05
 _OUTAGE_SECONDS = 1.0
 _PAGE = 200
 _TAIL = 1000
