@@ -182,6 +182,16 @@ class Search:
         """
         return dict(self._connection.request("GET", f"{self._path}/report").json())
 
+    def report_page(self) -> str:
+        """The same for people: HTML that is whole in one file, with charts, to keep or to print."""
+        return self._connection.request(
+            "GET",
+            f"{self._path}/report",
+            params={"format": "html"},
+            headers={"Accept": "text/html"},
+            read_timeout=120.0,
+        ).text
+
     def compare(self, other: Search) -> list[dict[str, Any]]:
         """By how much this search is better than `other`, trial by trial, for each objective that
         both have; empty where their data differ or one has no result.

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from nasmith.commands.heat_map import heat_map
 from nasmith.commands.options import Json, SearchId, Url, client_at
 from nasmith.commands.output import print_json, print_table
 
 
-def report(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+def report(
+    search_id: SearchId,
+    html: Annotated[
+        Path | None, typer.Option(help="Write it as a page with charts into this file.")
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
     """Show how a search went: its best so far, its baseline, which decisions mattered."""
     with client_at(url) as client:
-        found = client.searches.get(search_id).report()
+        search = client.searches.get(search_id)
+        if html is not None:
+            html.write_text(search.report_page(), encoding="utf-8")
+            print_json({"file": str(html)}) if as_json else print(html)
+            return
+        found = search.report()
     if as_json:
         print_json(found)
         return

@@ -35,6 +35,7 @@ from service.api.predictions.router import router as predictions
 from service.api.problems import install_handlers
 from service.api.quota.quotas import Quotas
 from service.api.quota.router import router as quota
+from service.api.reports.router import router as reports
 from service.api.root.router import router as root
 from service.api.root_path import RootPathMiddleware
 from service.api.searches import validation
@@ -77,6 +78,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for router in (
         searches,
         trials,
+        reports,
         artifacts,
         predictions,
         events,

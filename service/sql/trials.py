@@ -33,6 +33,18 @@ class Outcome:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TrialPoint:
+    """What a chart of all trials takes of one. `failure`: as people are told it."""
+
+    number: int
+    kind: str
+    state: TrialState
+    fitness: tuple[float, ...] | None
+    seconds: float
+    failure: str | None
+
+
 class TrialRepository:
     def __init__(self, session: Session, tenant_id: str, search_id: str) -> None:
         self._session, self._tenant_id, self._search_id = session, tenant_id, search_id
@@ -131,6 +143,32 @@ class TrialRepository:
                 (row.state is not TrialState.CACHED or trial_kinds[row.kind].counts_repeats)
                 and (row.failure or {}).get("kind") != FailureKind.INFEASIBLE,
                 row.state is not TrialState.CACHED or row.source_search is not None,
+            )
+            for row in rows
+        ]
+
+    def points(self) -> list[TrialPoint]:
+        """Every trial in the order of asking."""
+        rows = self._session.execute(
+            select(
+                Trial.number,
+                Trial.kind,
+                Trial.state,
+                Trial.fitness,
+                Trial.seconds,
+                Trial.failure,
+            )
+            .where(Trial.search_id == self._search_id, Trial.tenant_id == self._tenant_id)
+            .order_by(Trial.number)
+        )
+        return [
+            TrialPoint(
+                row.number,
+                row.kind,
+                row.state,
+                None if row.fitness is None else tuple(row.fitness),
+                row.seconds,
+                None if row.failure is None else row.failure["message"],
             )
             for row in rows
         ]

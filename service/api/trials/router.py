@@ -1,4 +1,4 @@
-"""`/v1/searches/{search_id}/trials` and `/best`."""
+"""`/v1/searches/{search_id}/trials`, `/best` and `/comparison`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from service.api.trials.schemas import (
     ComparisonRead,
     HypervolumePoint,
     KindName,
-    ReportRead,
     TrialPage,
     TrialRead,
 )
@@ -144,20 +143,6 @@ def read_best(
             for number, value in hypervolume_points(search, trials)
         ],
     )
-
-
-@router.get(
-    "/report",
-    operation_id="getReport",
-    summary="How the search went",
-    responses=problems(404, 422, 503),
-)
-def read_report(search_id: SearchId, request: Request, tenant: TenantDep) -> ReportRead:
-    """The best so far by trial, the comparison with the baseline, which decisions mattered, and
-    how well the zero-cost scores ranked the networks.
-    """
-    reports: Reports = request.app.state.reports
-    return ReportRead.model_validate(reports.of(tenant, search_id))
 
 
 @router.get(

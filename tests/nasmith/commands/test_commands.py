@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,9 @@ def test_a_search_of_a_table_has_scores_and_no_model(
         assert said.startswith(f"No better than the baseline: search_score is {score}, what knows")
     assert "floor      1000 by what knows nothing of the inputs" in said
     assert nasmith("report", search_id, "--json").data["verdict"] in said
+    assert nasmith("report", search_id, "--html", "report.html").out == "report.html\n"
+    page = Path("report.html").read_text("utf-8")
+    assert page.lstrip().startswith("<!doctype html>") and escape(said.splitlines()[0]) in page
     shown = nasmith("show", search_id).out.splitlines()
     assert any(line.split()[-2:] == ["baseline", "1000"] for line in shown)
 

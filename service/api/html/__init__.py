@@ -1,0 +1,1 @@
+"""Pages: one environment of templates, in which every value is escaped."""
