@@ -39,6 +39,7 @@ OF_THE_SERVER = frozenset(
         "admin-key",
         "backup",
         "restore",
+        "prune",
         "doctor",
     }
 )

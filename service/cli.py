@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import typer
 
 from nasmith.cli import main
-from service.commands import backup, benchmark, doctor, fit, replay, server, train, validate
+from service.commands import backup, benchmark, doctor, fit, prune, replay, server, train, validate
 
 __all__ = ["add_commands", "main"]
 
@@ -28,6 +28,7 @@ _PANELS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "admin-key": server.admin_key,
         "backup": backup.backup,
         "restore": backup.restore,
+        "prune": prune.prune,
         "doctor": doctor.doctor,
     },
 }

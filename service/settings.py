@@ -116,6 +116,9 @@ class ServiceSettings(BaseSettings):
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest JSON body")
     max_upload_bytes: int = Field(2**30, ge=1024, description="largest file of a dataset")
+    retention_days: int | None = Field(
+        None, ge=1, description="that bundles stay after their search ended, for `nasmith prune`"
+    )
     quota_running_searches: int | None = Field(None, ge=1, description="of a tenant, at a time")
     quota_queued_searches: int | None = Field(
         None, ge=1, description="of a tenant, that wait or are paused"

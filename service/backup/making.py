@@ -85,7 +85,8 @@ def _connected(url: str) -> Iterator[Sessions]:
 
 def _named(sessions: Sessions) -> set[str]:
     with sessions.read() as session:
-        return {*session.scalars(select(Artifact.path)), *session.scalars(select(Dataset.path))}
+        artifacts = select(Artifact.path).where(Artifact.removed_at.is_(None))
+        return {*session.scalars(artifacts), *session.scalars(select(Dataset.path))}
 
 
 def _added(archive: ArchiveWriter, store: Store, path: str) -> bool:

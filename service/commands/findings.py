@@ -47,6 +47,41 @@ def store(settings: ServiceSettings) -> Finding:
     return Finding("store", "ok", "it can be reached and written")
 
 
+def leftovers(settings: ServiceSettings) -> Finding:
+    """Files that nothing refers to, and what refers to nothing."""
+    from service.sql.database import connect, is_migrated
+    from service.store.orphans import find_orphans
+    from service.store.store import Store
+
+    unused = Finding("leftovers", "ok", "nothing is stored")
+    file = settings.database_file
+    if file is not None and not file.exists():
+        return unused
+    sessions = connect(settings.database_url, connections=2)
+    try:
+        with sessions.connect() as connection:
+            if not is_migrated(connection):
+                return unused
+        found = find_orphans(sessions, Store(settings.store_url))
+    finally:
+        sessions.engine.dispose()
+    if not found:
+        return Finding("leftovers", "ok", "every file has its row, every row its file")
+    said = [_some("files that nothing refers to", found.files)] if found.files else []
+    said += [_some("files that are not in the store", found.missing)] if found.missing else []
+    said += [
+        f"{count} rows of {table} without the row they need" for table, count in found.rows.items()
+    ]
+    advice = "`nasmith prune --yes` removes files that nothing refers to" if found.files else ""
+    if found.missing:
+        advice += f"{'; p' if advice else 'P'}ut missing ones back, or delete what names them"
+    return Finding("leftovers", "warn", "; ".join(said), f"{advice}." if advice else "")
+
+
+def _some(what: str, paths: list[str]) -> str:
+    return f"{len(paths)} {what} ({', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''})"
+
+
 def traces(settings: ServiceSettings) -> Finding:
     from service.tracing import is_answered
 

@@ -233,7 +233,9 @@ class Event(Base):
 
 
 class Artifact(Base):
-    """A published file of a trial: where it lies in the store, and how to know that it is whole."""
+    """A published file of a trial: where it lies in the store, and how to know that it is whole.
+    `removed_at`: since when it does not, because it had been kept long enough.
+    """
 
     __tablename__ = "artifacts"
     __table_args__ = (
@@ -250,6 +252,7 @@ class Artifact(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class Dataset(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.sql.states import ENDED, SearchState
@@ -36,10 +36,8 @@ def usage_of(session: Session, tenant_id: str) -> Usage:
         running_searches=running,
         queued_searches=sum(counts.values()),
         trials=sum(max(0, int(trials)) for _, _, trials in rows),
-        stored_bytes=sum(
-            _bytes(session, column, tenant_id)
-            for column in (Dataset.size_bytes, Artifact.size_bytes)
-        ),
+        stored_bytes=_bytes(session, Dataset.size_bytes, tenant_id)
+        + _bytes(session, Artifact.size_bytes, tenant_id, Artifact.removed_at.is_(None)),
     )
 
 
@@ -50,6 +48,11 @@ def lock_tenant(session: Session, tenant_id: str) -> None:
     session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
-def _bytes(session: Session, size: InstrumentedAttribute[int], tenant_id: str) -> int:
-    whose = size.class_.tenant_id == tenant_id
-    return int(session.scalar(select(func.coalesce(func.sum(size), 0)).where(whose)) or 0)
+def _bytes(
+    session: Session,
+    size: InstrumentedAttribute[int],
+    tenant_id: str,
+    *conditions: ColumnElement[bool],
+) -> int:
+    query = select(func.coalesce(func.sum(size), 0)).where(size.class_.tenant_id == tenant_id)
+    return int(session.scalar(query.where(*conditions)) or 0)

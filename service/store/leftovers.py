@@ -41,7 +41,8 @@ class Leftovers:
             state = session.scalar(select(Search.state).where(Search.id == search_id))
             if state is not None and state not in ENDED:
                 return True
-            paths = session.scalars(select(Artifact.path).where(Artifact.search_id == search_id))
+            published = Artifact.search_id == search_id, Artifact.removed_at.is_(None)
+            paths = session.scalars(select(Artifact.path).where(*published))
             kept = {f"{self._root}/{path}" for path in paths}
         try:
             if is_held(self._store):

@@ -119,6 +119,9 @@ class Store:
         """
         return bytes(self._files.cat_file(self._inside(path)))
 
+    def has(self, path: str) -> bool:
+        return bool(self._files.exists(self._inside(path)))
+
     def write(self, path: str, content: bytes | Path) -> None:
         """A file, whole or not at all; from another one where a path is given."""
         url = self._files.unstrip_protocol(self._inside(path))

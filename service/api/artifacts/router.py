@@ -154,6 +154,14 @@ def read_artifact(request: Request, artifact: Artifact) -> IO[bytes]:
     Raises:
         ProblemError: 410, it was removed from the store; 500, it is damaged.
     """
+    if artifact.removed_at is not None:
+        raise ProblemError(
+            410,
+            f"the bundle was removed on {artifact.removed_at:%Y-%m-%d}: this server keeps bundles "
+            "for some time after their search has ended; scores and architecture stay, train the "
+            "model again",
+            kind="bundle-gone",
+        )
     store: Store = request.app.state.store
     try:
         return store.read_whole(artifact.path, artifact.sha256)

@@ -22,7 +22,7 @@ from tests.support.command_line import REQUEST, Nasmith
 NOWHERE = "srch_01890a5d-ac96-774b-bcce-b302099a8057"
 COMMANDS = (
     "fit serve demo init validate submit list watch show trials download cancel pause resume "
-    "report compare replay doctor dispatch migrate backup restore train version"
+    "report compare replay doctor dispatch migrate backup restore prune train version"
 ).split()
 
 
