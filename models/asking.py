@@ -26,6 +26,8 @@ from models.processes.conversation import Conversation, EndedError, answering
 from models.processes.folders import OwnedFolder
 
 _TOLD = ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
+"""By every `predict.py`."""
+
 _ERROR_BYTES = 2**20
 """Of what a child may write: its last words."""
 
@@ -125,7 +127,7 @@ class WarmModels:
         self, key: str, unpack: Callable[[Path], None], rows: Sequence[Any], missing: str
     ) -> dict[str, Any]:
         """What a model predicts of the rows, and what it tells of them: `predictions`, `unknown`,
-        `unreadable`, `empty`, `filled`, `ignored`, `turned`.
+        `unreadable`, `empty`, `filled`, `ignored`, `turned`, `no_forecast`.
 
         key: of the bundle's content; unpack: writes its files into a folder, if no child has it.
 
@@ -232,7 +234,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         predictions = model.predict(question["rows"], missing=question["missing"])
     except predict.PredictionError as error:
         return {"error": str(error), "row": error.row, "column": error.column}
-    return {"predictions": predictions, **{name: getattr(model, name) for name in _TOLD}}
+    told = {name: getattr(model, name) for name in _TOLD}
+    without = getattr(model, "no_forecast", {})  # bundles of before refused all series for one
+    return {"predictions": predictions, **told, "no_forecast": without}
 
 
 @cache

@@ -10,6 +10,11 @@ from enum import StrEnum
 from typing import Any, Self
 
 
+def in_number(count: int, one: str, several: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {one if count == 1 else several}"
+
+
 class Kind(StrEnum):
     """What the cells of a column are."""
 

@@ -53,6 +53,11 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
+def composed(text: str) -> str:
+    """In NFC: an accent is part of its letter, as not all systems write it."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def boolean_of(text: str) -> float | None:
     """1 or 0 in every usual spelling, else None."""
     word = unicodedata.normalize("NFC", text.strip()).lower()

@@ -16,7 +16,7 @@ from models.datasets.decimals import sign_of_file
 from models.datasets.dialect import Dialect, dialect_of, head_bytes
 from models.datasets.encodings import is_binary
 from models.datasets.formats import FormatError, Options
-from models.datasets.layout import LayoutError, is_total, rows_of
+from models.datasets.layout import LAST_ROWS, LayoutError, below_table, rows_of
 from models.datasets.parquet import is_parquet, read_parquet
 from models.datasets.raw_table import (
     FIRST_ROW,
@@ -26,10 +26,11 @@ from models.datasets.raw_table import (
     check_size,
     named,
     plainer,
+    shown,
     stripped,
 )
 from models.datasets.separators import cells_in
-from models.remarks import Remark
+from models.remarks import Remark, in_number
 
 
 def is_text(path: Path) -> bool:
@@ -111,7 +112,7 @@ def _arrow_table(path: Path, dialect: Dialect) -> tuple[Any, list[Remark]]:
             raise LayoutError("there is no row below the header")
         plain = replace(dialect, encoding="utf-8", separator=",", quote='"')
         remarks = [
-            Remark("lines_skipped", message, message.split(" is ")[0]) for message in left_out
+            Remark("lines_skipped", message, " ".join(message.split()[:2])) for message in left_out
         ]
         return _arrow(anew, plain, 0, 0), remarks
     except (LayoutError, csv.Error, UnicodeError) as error:
@@ -171,25 +172,34 @@ def without_odd_rows(texts: Mapping[str, Texts]) -> tuple[dict[str, Texts], list
 
     remarks = []
     for code, value_of, what in (
-        ("empty_rows", lambda _: "", "have no cell with a value"),
-        ("repeated_header", lambda name: name, "are the header once more"),
+        ("empty_rows", lambda _: "", ("row has", "rows have", "no cell with a value")),
+        ("repeated_header", lambda name: name, ("row is", "rows are", "the header once more")),
     ):
         rows = _rows_with(texts, value_of)
         if len(rows):
             kept = np.delete(np.arange(len(next(iter(texts.values())))), rows)
             texts = {name: column.take(pa.array(kept)) for name, column in texts.items()}
-            message = f"{len(rows)} rows {what} and are left out, the first is row "
+            one, several, that = what
+            message = f"{in_number(len(rows), one, several)} {that}, left out; the first is row "
             message += str(int(rows[0]) + FIRST_ROW)
             remarks.append(Remark(code, message, None, len(rows)))
     columns = list(texts.values())
     count = len(columns[0])
     if count > 2:
-        last = [column[count - 1].as_py() for column in columns]
-        if is_total(last, lambda place: columns[place][: count - 1].to_pylist()):
-            texts = {name: column[: count - 1] for name, column in texts.items()}
-            shown_cells = next(cell for cell in last if cell)
-            message = f"the last row, with {shown_cells!r}, sums up the others and is left out"
-            remarks.append(Remark("totals_row", message, f"row {count - 1 + FIRST_ROW}", 1))
+        ends = [column[max(count - LAST_ROWS, 0) :].to_pylist() for column in columns]
+        rows_at_end = list(zip(*ends, strict=True))
+        notes, totals = below_table(rows_at_end, lambda place: columns[place].to_pylist())
+        kept_count = count - notes - totals
+        texts = {name: column[:kept_count] for name, column in texts.items()}
+        for place in range(kept_count, count):
+            row = place + FIRST_ROW
+            cells = filter(None, rows_at_end[place - count])
+            if place < count - notes:
+                message = f"the last row, with {next(cells)!r}, sums up the others and is left out"
+                remarks.append(Remark("totals_row", message, f"row {row}", 1))
+            else:
+                message = f"row {row} stands below the table and is left out: {shown(next(cells))}"
+                remarks.append(Remark("lines_skipped", message, f"row {row}"))
     return dict(texts), remarks
 
 

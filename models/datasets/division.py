@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings
-from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
+from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, boolean_of
 from models.datasets.formats import FormatError, Options
 from models.datasets.kinds import read_column
 from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.spellings import of_categories
-from models.datasets.splits import PARTS, WORDS, Division, Indices, joined, part_of
-from models.remarks import Column, Remark, Role
+from models.datasets.splits import CELL_WORDS, PARTS, WORDS, Division, Indices, joined, part_of
+from models.remarks import Column, Remark, Role, in_number
 
 COLUMNS = ("split_column", "group_column")
+
+_NUMBER = re.compile(r"[0-3](\.0)?")
 
 DIVIDING = frozenset({*COLUMNS, "validation"})
 """The options of this module."""
@@ -48,7 +51,8 @@ def read_division(
     columns: dict[str, Column] = {}
     remarks: list[Remark] = []
     if (name := options.split_column) is not None:
-        parts = _parts(name, table.texts[name], rows)
+        parts, guessed = _parts(name, table.texts[name], rows)
+        remarks += guessed
         _check_shares(options, parts)
         columns[name] = _ignored(table, name, "divides the rows into train, validation and test")
     if (name := options.group_column) is not None:
@@ -99,17 +103,27 @@ def _check_shares(options: Options, parts: Indices) -> None:
             )
 
 
-def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> Indices:
+def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> tuple[Indices, list[Remark]]:
     words = np.array([text.lower() for text in texts.take(rows).to_pylist()], dtype=object)
-    found, places = np.unique(words, return_inverse=True)
-    meant = map(part_of, found)
+    found, places, counts = np.unique(words, return_inverse=True, return_counts=True)
+    meant: Sequence[str | None] = [part_of(word, CELL_WORDS) for word in found]
+    remarks = []
+    if guess := _by_name(name, found.tolist()) or _by_numbers(found.tolist(), counts.tolist()):
+        meant = guess
+        parts_of_words = zip(found, guess, counts, strict=True)
+        said = ", ".join(
+            f"{word} is {part} ({in_number(count, 'row', 'rows')})"
+            for word, part, count in parts_of_words
+        )
+        remarks = [Remark("split_guessed", f"of {name!r} {said}", name)]
     known = np.array([-1 if part is None else PARTS.index(part) for part in meant])
     parts: Indices = known[places].astype(np.int64)
     if (wrong := np.flatnonzero(parts < 0)).size:
         row = int(rows[wrong[0]])
         raise FormatError(
             f"row {row + FIRST_ROW}, column {name!r}: {shown(texts[row].as_py())} is no part of a "
-            f"split; known are {', '.join(WORDS)}",
+            f"split; known are {', '.join(WORDS)}, yes and no in a column called is_train, is_test "
+            "or the like, and 0, 1 and 2, for train, validation and test, where 0 has most rows",
             "split_column",
         )
     present = sorted({PARTS[part] for part in np.unique(parts)}, key=PARTS.index)
@@ -119,7 +133,25 @@ def _parts(name: str, texts: Texts, rows: NDArray[np.int64]) -> Indices:
             f"{', '.join(present)}",
             "split_column",
         )
-    return parts
+    return parts, remarks
+
+
+def _by_name(name: str, words: Sequence[str]) -> list[str] | None:
+    """The part that each of two words for yes and no means in a column such as `is_train`."""
+    letters = re.sub(r"[\W_]", "", name.lower())
+    part = part_of(re.sub(r"^(is|in|for|use)(?=.)|(?<=.)(flag|yn)$", "", letters), CELL_WORDS)
+    said = [boolean_of(word) for word in words]
+    if part is None or sorted(said, key=str) != [0.0, 1.0]:
+        return None
+    return [part if is_it else ("test" if part == "train" else "train") for is_it in said]
+
+
+def _by_numbers(words: Sequence[str], counts: Sequence[int]) -> list[str] | None:
+    """The part of each of three numbers that count them, of which the first has most rows."""
+    numbers = [float(word) if _NUMBER.fullmatch(word) else None for word in words]
+    if numbers not in ([0, 1, 2], [1, 2, 3]) or int(np.argmax(counts)) != 0:
+        return None
+    return list(PARTS)
 
 
 def _groups(
@@ -154,8 +186,8 @@ def _of_groups(name: str, groups: Indices, count: int, parts: Indices | None) ->
         )
     largest = int(np.bincount(groups).max())
     message = (
-        f"{count} groups of {len(groups)} rows by {name!r}, the largest of {largest}; each is in "
-        "one split"
+        f"{in_number(count, 'group', 'groups')} of {in_number(len(groups), 'row', 'rows')} by "
+        f"{name!r}, the largest of {largest}; each is in one split"
     )
     return Remark("groups", message, name, count)
 

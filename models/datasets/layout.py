@@ -23,12 +23,20 @@ _VALUE = re.compile(r"[\W\d_]*\d[\W\d_]*(?:e[-+]?\d+)?|nan|inf|na", re.IGNORECAS
 _PLAIN = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d+)?%?", re.IGNORECASE)
 _EMPTY = ("", "-", "--", "na", "n/a", "nan", "none", "null", "?")
 _TOTAL = re.compile(
-    r"(?:grand |sub)?totals?|sum|average|mean|count|(?:gesamt)?summe|gesamt|insgesamt|durchschnitt|"
-    r"mittelwert|total général|totale|totaal|somme|moyenne|media|promedio|suma|итого|всего|"
-    r"合计|总计|合計|総計|계|합계",
+    r"(?:(?:grand |sub)?totals?|sum|average|mean|count|(?:gesamt)?summe|gesamt|insgesamt|"
+    r"durchschnitt|mittelwert|total général|totale|totaal|somme|moyenne|media|promedio|suma|"
+    r"итого|всего|合计|总计|合計|総計|계|합계)\b",
     re.IGNORECASE,
 )
+_NOTE = re.compile(
+    r"(?:sources?|notes?|footnotes?|remarks?|data sources?|last updated?|copyright|quellen?|"
+    r"anmerkung(?:en)?|stand|fuentes?|nota|notas|fonte|note|bron|kilde|källa)\b ?[:.].*|"
+    r"data from .*|[*©†‡].*",
+    re.IGNORECASE | re.DOTALL,
+)
 _COMMENTS = ("#", "%", "//")
+LAST_ROWS = 10
+"""At the end of a table that are looked at: notes, and sums of the others."""
 _HEADERS = 4
 """Rows that may name or explain columns, the header among them."""
 _RULE = re.compile(r"(?::?-{2,}:?|=+)?")
@@ -351,9 +359,49 @@ def _is_below(cells: Sequence[str], last: Sequence[str], width: int) -> bool:
     alone, one of them where the `last` row has a value.
     """
     filled = [cell for cell in cells if cell.strip()]
-    if width < 3 or len(cells) >= width or any(map(is_value, filled)):
-        return width > 2 and len(filled) == 1
-    return len(filled) == 1 or any(map(is_value, last[: len(cells)]))
+    are_words = len(cells) < width and not any(map(is_value, filled))
+    if width > 2 and len(filled) == 1:
+        return True
+    return are_words and any(map(is_value, last[: len(cells)]))
+
+
+def below_table(
+    rows: Sequence[Sequence[str]], column: Callable[[int], Sequence[str]]
+) -> tuple[int, int]:
+    """How many of the last rows are notes below the table, and how many above them sum up the
+    others. A note is one cell, as a spreadsheet writes it, that is called so or stands in a column
+    of values.
+
+    rows: the last ones, up to `LAST_ROWS` of more; column: the whole of one, by its place.
+    """
+    notes, at_most = 0, len(rows) - 1
+    while notes < at_most and _is_note(rows[-1 - notes], column, notes + 1):
+        notes += 1
+    for totals in range(min(3, at_most - notes), 0, -1):
+        end = notes + totals
+        above = _above(column, end)
+        if all(is_total(row, above) for row in rows[len(rows) - end : len(rows) - notes]):
+            return notes, totals
+    return notes, 0
+
+
+def _above(column: Callable[[int], Sequence[str]], end: int) -> Callable[[int], Sequence[str]]:
+    """The cells of a column without the last ones."""
+    return lambda place: column(place)[:-end]
+
+
+def _is_note(row: Sequence[str], column: Callable[[int], Sequence[str]], end: int) -> bool:
+    filled = [place for place, cell in enumerate(row) if cell.strip()]
+    if len(row) < 2 or len(filled) != 1 or is_value(row[filled[0]]):
+        return False
+    cell = row[filled[0]].strip()
+    if cell.lower() in _EMPTY or _TOTAL.fullmatch(cell.rstrip(": ")):
+        return False
+    if len(row) > 2 and _NOTE.fullmatch(cell):
+        return True
+    others = [text.strip() for text in column(filled[0])[:-end]]
+    others = [text for text in others if text and not _TOTAL.match(text)]
+    return len(others) > 2 and sum(map(is_value, others)) >= 0.9 * len(others)
 
 
 def is_total(last: Sequence[str], column: Callable[[int], Sequence[str]]) -> bool:
@@ -366,11 +414,12 @@ def is_total(last: Sequence[str], column: Callable[[int], Sequence[str]]) -> boo
     first = next((place for place, cell in enumerate(cells) if cell), None)
     if first is None or len(cells) < 2:
         return False
-    is_called = _TOTAL.fullmatch(cells[first].rstrip(": ")) is not None
+    name = cells[first].rstrip(": ")
+    is_called = _TOTAL.match(name) is not None
     if is_called:
         if any(_TOTAL.fullmatch(cell.strip().rstrip(": ")) for cell in column(first)):
             return False
-        if not all(cells):
+        if not all(cells) and _TOTAL.fullmatch(name):
             return True
     elif first == 0 or not all(map(str.strip, column(0))):
         return False

@@ -18,6 +18,7 @@ from models.datasets.amounts import amount_of, clock_of, number_of, parted
 from models.datasets.cells import (
     boolean_of,
     bucket_of,
+    composed,
     is_unspaced,
     subwords,
     text_of,
@@ -203,6 +204,7 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
         text = ""
     if kind == "category":
         known, buckets = column["values"], column.get("buckets", 0)
+        text = text if text in known else composed(text)  # older datasets know others
         if text in known:
             return [float(known.index(text))]
         return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
@@ -273,7 +275,16 @@ def source(task_name: str) -> str:
     cuts = (words, is_unspaced, unicode_words, subwords, tokens_of)
     of_texts = [inspect.getsource(part) for part in cuts]
     if task_name.startswith("tabular"):
-        of_cells = (text_of, number_of, parted, clock_of, amount_of, boolean_of, bucket_of)
+        of_cells = (
+            text_of,
+            composed,
+            number_of,
+            parted,
+            clock_of,
+            amount_of,
+            boolean_of,
+            bucket_of,
+        )
         of_dates = (date_of, tidied_date, numbered_date, named_date, month_of, is_weekday)
         all_of = (*of_cells, *of_dates, seconds_of_day, date_parts)
         parts = [_renamed(part, part.__name__) for part in all_of]

@@ -91,9 +91,13 @@ def shown(text: str) -> str:
 
 
 def stripped(column: Any) -> Texts:
+    """Without blanks around them, and in NFC."""
     import pyarrow.compute as pc
 
-    return pc.utf8_trim_whitespace(column)
+    column = pc.utf8_trim_whitespace(column)
+    if pc.all(pc.string_is_ascii(column)).as_py():
+        return column
+    return pc.utf8_normalize(column, form="NFC")
 
 
 def named(table: Any) -> Any:

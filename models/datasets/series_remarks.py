@@ -14,7 +14,7 @@ from models.datasets.series_columns import Channels
 from models.datasets.series_rows import Rows, begins_of
 from models.datasets.steps import TOLERANCE
 from models.datasets.times import in_words, usual_step
-from models.remarks import Remark
+from models.remarks import Remark, in_number
 
 
 def of_future(future: NDArray[np.int64], targets: Sequence[str]) -> Iterator[Remark]:
@@ -22,8 +22,8 @@ def of_future(future: NDArray[np.int64], targets: Sequence[str]) -> Iterator[Rem
     if len(future):
         row, names = int(future.min()) + FIRST_ROW, ", ".join(map(repr, targets))
         message = (
-            f"{len(future)} rows after the last with a value of {names} are those to forecast, and "
-            f"in no split; the first is row {row}"
+            f"{in_number(len(future), 'row', 'rows')} after the last with a value of {names}: to "
+            f"forecast, and in no split; the first is row {row}"
         )
         yield Remark("rows_to_forecast", message, f"row {row}", len(future))
 
@@ -74,15 +74,19 @@ def of_grid(rows: Rows, time: str, frequency: str, count: int) -> Remark:
 def of_times(rows: Rows, time: str, crossing: int) -> list[Remark]:
     remarks, unit = list(rows.times.remarks), rows.times.unit
     if rows.turned:
-        message = f"{rows.turned} rows are written newest first and were turned round"
+        message = (
+            f"{in_number(rows.turned, 'row is', 'rows are')} written newest first, and turned round"
+        )
         remarks.append(Remark("newest_first", message, time, rows.turned))
     if rows.copied:
-        message = f"{rows.copied} rows are there already, word for word, and count once"
+        are = in_number(rows.copied, "row is", "rows are")
+        message = f"{are} there already, word for word, and count once"
         remarks.append(Remark("repeated_rows", message, time, rows.copied))
     if rows.put_back:
         message = (
-            f"{rows.put_back} rows have a time that is there already, as clocks were put back; of "
-            "each time there is one step, the mean of its rows. Times with their zone keep both"
+            f"{in_number(rows.put_back, 'row has', 'rows have')} a time that is there already, as "
+            "clocks were put back; of each time there is one step, the mean of its rows. Times "
+            "with their zone keep both"
         )
         remarks.append(Remark("clocks_put_back", message, time, rows.put_back))
     if unit == "weekdays":
@@ -97,7 +101,8 @@ def of_times(rows: Rows, time: str, crossing: int) -> list[Remark]:
     if len(gaps):
         row = int(rows.order[gaps[0]]) + FIRST_ROW
         message = (
-            f"{crossing} windows across {len(gaps)} gaps are left out; the usual step is "
+            f"{in_number(crossing, 'window', 'windows')} across "
+            f"{in_number(len(gaps), 'gap', 'gaps')} left out; the usual step is "
             f"{in_words(rows.step, unit)}, the first gap is before row {row}"
         )
         remarks.append(Remark("gaps", message, f"row {row}, column {time!r}", crossing))
@@ -107,7 +112,8 @@ def of_times(rows: Rows, time: str, crossing: int) -> list[Remark]:
 def of_windows(lost: int, kept: int) -> Iterator[Remark]:
     """Windows that hold a cell without a value, beside those that cross a gap."""
     if lost > 0:
-        message = f"{lost} windows hold a cell without a value and are left out, {kept} are left"
+        hold = in_number(lost, "window holds", "windows hold")
+        message = f"{hold} a cell without a value, left out; {kept} are left"
         yield Remark("windows_left_out", message, None, lost)
 
 
@@ -141,7 +147,8 @@ def of_series(rows: Rows, options: Options, short: Sequence[int]) -> list[Remark
     remarks = [Remark("several_series", message, where, kept)]
     if short:
         first = ", ".join(repr(rows.names[place][:40]) for place in short[:5])
-        message = f"{len(short)} series are too short for a window in each split: {first}"
+        are = in_number(len(short), "series is", "series are")
+        message = f"{are} too short for a window in each split: {first}"
         message += " and others, left out" if len(short) > 5 else ", left out"
         remarks.append(Remark("short_series", message, where, len(short)))
     return remarks

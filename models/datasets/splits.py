@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.cells import composed
 from models.datasets.label_splits import by_label
+from models.remarks import in_number
 
 Indices = NDArray[np.int64]
 
@@ -36,15 +38,36 @@ WORDS: Mapping[str, str] = {
 }
 """What people call the parts of a dataset, in lower case."""
 
-_THING = r"(?<=.)(sets?|data|split|images|imgs|pictures)?((19|20)\d\d)?$"
+_OTHER_WORDS: Mapping[str, str] = {
+    "train": "tr trn trained learn learning fit insample entrainement apprentissage entrenamiento "
+    "treino treinamento addestramento trainings trening träning træning koulutus eğitim обучение "
+    "обучающая тренировочная 训练 訓練 訓練用 学習 学習用 훈련 학습",
+    "validation": "va vld validate validating validated tuning tune crossval crossvalidation "
+    "validierung validierungs validación validacion validação validacao validazione validatie "
+    "walidacja validering valideringssett doğrulama валидация валидационная проверочная 验证 驗證 "
+    "検証 検証用 검증",
+    "test": "te tst tested heldout outofsample oos prueba pruebas teste testes prova testowy testi "
+    "тест тестовая тестирование 测试 測試 テスト テスト用 테스트 평가",
+}
+
+CELL_WORDS: Mapping[str, str] = {
+    **WORDS,
+    **{word: part for part, words in _OTHER_WORDS.items() for word in words.split()},
+}
+"""With abbreviations and other languages, which as the name of a folder may be a class."""
+
+_THING = (
+    r"(?<=.)(sets?|data|datasets?|daten|datensatz|split|samples?|rows|images|imgs|pictures|集合?|セット"
+    r"|выборка|세트)?((19|20)\d\d)?$"
+)
 
 
-def part_of(word: str) -> str | None:
-    """The part of `PARTS` that a person means: a word of `WORDS`, also as in `Train`, `test_set`
-    and `val2017`. None of any other.
+def part_of(word: str, known: Mapping[str, str] = WORDS) -> str | None:
+    """The part of `PARTS` that a person means: a word of those `known`, also as in `Train`,
+    `test_set` and `val2017`. None of any other.
     """
-    letters = re.sub(r"[\W_]", "", word.lower())
-    return WORDS.get(letters) or WORDS.get(re.sub(_THING, "", letters))
+    letters = re.sub(r"[\W_]", "", composed(word.lower()))
+    return known.get(letters) or known.get(re.sub(_THING, "", letters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +330,10 @@ def _check(shares: Sequence[float]) -> None:
 
 def _checked(sets: list[Indices], groups: Indices | None = None) -> list[Indices]:
     if not all(len(chosen) for chosen in sets):
-        of_groups = "" if groups is None else f" of {len(np.unique(groups))} groups"
-        raise ValueError(
-            f"{sum(map(len, sets))} samples{of_groups} are too few for sets of "
-            f"{[len(chosen) for chosen in sets]}"
-        )
+        of_groups = ""
+        if groups is not None:
+            of_groups = f" of {in_number(len(np.unique(groups)), 'group', 'groups')}"
+        one, several = (f"{what}{of_groups}" for what in ("sample", "samples"))
+        are = in_number(sum(map(len, sets)), f"{one} is", f"{several} are")
+        raise ValueError(f"{are} too few for sets of {[len(chosen) for chosen in sets]}")
     return sets

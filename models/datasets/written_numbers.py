@@ -16,7 +16,7 @@ from models.datasets.guessed_kind import CODE, Cells
 from models.datasets.many_cells import DIGIT, matches
 from models.datasets.raw_table import FIRST_ROW, shown
 from models.datasets.units import units_of
-from models.remarks import Kind, Remark
+from models.remarks import Kind, Remark, in_number
 
 _DIGIT_AT = re.compile(r"\d")
 _CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
@@ -86,7 +86,9 @@ def _of_marks(cells: Cells) -> Iterator[Remark]:
     elif cells.form:
         what = ("units", "a unit")
     code, has = what
-    yield Remark(code, f"{count} cells of {cells.name!r} have {has}: {example}", where, count)
+    of = f"of {cells.name!r}"
+    message = f"{in_number(count, f'cell {of} has', f'cells {of} have')} {has}: {example}"
+    yield Remark(code, message, where, count)
     texts = [cells.distinct[place] for place in np.flatnonzero(numbers)]
     currencies = currencies_of(texts)
     shares = sum("%" in text for text in texts)

@@ -47,6 +47,7 @@ class Predictor:
         filled: columns that were not given and count as missing.
         ignored: columns that were given and that the model does not know.
         turned: whether rows of a series came newest first.
+        no_forecast: why there is none, by the series, of several of which others have one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,6 +68,7 @@ class Predictor:
             lines.append(f"not given, counted as missing: {', '.join(self.filled)}")
         if self.turned:
             lines.append("rows were given newest first and were turned round")
+        lines += [f"no forecast of {series}: {why}" for series, why in self.no_forecast.items()]
         for what in ("unknown", "unreadable", "empty"):
             counts: dict[str, int] = getattr(self, what)
             lines += [f"{what} in {name!r}: {count}" for name, count in counts.items()]
@@ -79,6 +81,7 @@ class Predictor:
         self.filled: list[str] = []
         self.ignored: list[str] = []
         self.turned = False
+        self.no_forecast: dict[str, str] = {}
 
     @property
     def columns(self) -> list[str]:

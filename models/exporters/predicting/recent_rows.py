@@ -6,11 +6,11 @@ The same text runs in a bundle, as a part of `predict.py`.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from models.datasets.amounts import amount_of, clock_of, number_of
-from models.datasets.cells import boolean_of, text_of
+from models.datasets.cells import boolean_of, composed, text_of
 from models.datasets.steps import (
     TOLERANCE,
     beginning_of,
@@ -78,7 +78,7 @@ class _Channel:
         """None where it is missing, or shows none."""
         text = text_of(cell)
         if self.word is not None:
-            return float(text == self.word)
+            return float(self.word in (text, composed(text)))
         if text.lower() in self.missing:
             return None
         if self.kind == "boolean":
@@ -90,9 +90,14 @@ class _Channel:
 
 
 class _Reader:
-    """What the cells of a row say, channel by channel."""
+    """What the cells of a row say, channel by channel.
 
-    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+    filled: columns that are not given. A number counts as its mean of the train split in each row,
+        a category as none of its words.
+    """
+
+    def __init__(self, preprocessing: Mapping[str, Any], filled: Collection[str] = ()) -> None:
+        self._filled, self._means = filled, preprocessing["steps"][0]["mean"] if filled else ()
         self.channels = [_Channel(name, preprocessing) for name in preprocessing["series"]]
         self.columns = list(dict.fromkeys(channel.column for channel in self.channels))
         self._words: dict[str, tuple[set[str], set[str]]] = {}
@@ -103,7 +108,10 @@ class _Reader:
 
     def read(self, row: Mapping[str, Any], step: _Step) -> None:
         """What the row says at a step: by channel a value or none, and what cannot be read."""
-        for channel in self.channels:
+        for place, channel in enumerate(self.channels):
+            if channel.column in self._filled:
+                step.values[channel.name] = [self._means[place] if channel.word is None else 0.0]
+                continue
             cell = row.get(channel.column)
             value = channel.value(cell)
             step.values[channel.name] = [] if value is None else [value]
@@ -116,7 +124,9 @@ class _Reader:
         return [
             column
             for column, (known, missing) in self._words.items()
-            if (text := text_of(row.get(column))) not in known and text.lower() not in missing
+            if composed(text := text_of(row.get(column))) not in known
+            and text not in known
+            and text.lower() not in missing
         ]
 
 
@@ -140,16 +150,37 @@ class _Step:
         return sum(shown) / len(shown) if shown else None
 
 
-def recent_of(rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]) -> list[Recent]:
+def recent_of(
+    rows: Sequence[Mapping[str, Any]],
+    preprocessing: Mapping[str, Any],
+    filled: Collection[str] = (),
+    unable: dict[tuple[str, ...], SeriesError] | None = None,
+) -> list[Recent]:
     """Each series of the rows, in the order in which they begin there.
 
     Rows after the last one with a value of a target tell of the steps to forecast.
 
+    filled: columns that are not given and count as missing.
+    unable: takes, by name, the series that give no forecast where others do: they have too few
+        rows, a gap or a cell that cannot be read in the window, or it is not known of their steps
+        to forecast what should be.
+
     Raises:
-        SeriesError: a column or a time is missing, the rows are in no order or have a gap, too few
-            are given, or what should be known of the steps to forecast is not.
+        SeriesError: a column or a time is missing, or the rows are in no order; there is a series
+            without a forecast and no `unable`, or there are no others.
     """
-    return [_recent(names, *found, preprocessing) for names, found in _series(rows, preprocessing)]
+    able: list[Recent] = []
+    found: dict[tuple[str, ...], SeriesError] = {}
+    for names, steps in _series(rows, preprocessing, filled):
+        try:
+            able.append(_recent(names, *steps, preprocessing))
+        except SeriesError as error:
+            found[names] = error
+    if found and (unable is None or not able):
+        raise next(iter(found.values()))
+    if unable is not None:
+        unable |= found
+    return able
 
 
 def history_of(
@@ -177,21 +208,23 @@ def series_columns(preprocessing: Mapping[str, Any]) -> list[str]:
 
 
 def _series(
-    rows: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]],
+    preprocessing: Mapping[str, Any],
+    filled: Collection[str] = (),
 ) -> Iterator[tuple[tuple[str, ...], tuple[list[_Step], bool]]]:
     """The steps of each series, oldest first, and whether its rows came newest first."""
-    several, reader = series_columns(preprocessing), _Reader(preprocessing)
+    several, reader = series_columns(preprocessing), _Reader(preprocessing, filled)
     needed = [*time_columns(preprocessing), *several, *reader.columns]
     given = dict.fromkeys(str(name) for row in rows for name in row)
     for name in needed:
-        if name not in given:
+        if name not in given and name not in filled:
             raise SeriesError(f"there is no column {name!r}: the rows have {', '.join(given)}")
     groups: dict[tuple[str, ...], list[_Step]] = {}
     for number, row in enumerate(rows):
-        series = tuple(text_of(row.get(name)) for name in several)
-        if "" in series:
-            name = several[series.index("")]
-            raise SeriesError("the series is missing", number, name)
+        series = tuple(composed(text_of(row.get(name))) for name in several)
+        for name, own in zip(several, series):  # noqa: B905 - older Pythons have no strict
+            if not own and name not in filled:
+                raise SeriesError("the series is missing", number, name)
         groups.setdefault(series, []).append(_step(number, row, preprocessing, reader))
     time = preprocessing.get("time")
     for names, steps in groups.items():

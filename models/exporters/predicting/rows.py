@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from models.datasets.cells import composed
 from models.exporters.predicting.predictor import (
     Missing,
     PredictionError,
@@ -20,7 +21,6 @@ from models.exporters.predicting.text_files import (
     HEAD,
     check_is_table,
     decoded,
-    plain,
     read_table,
 )
 
@@ -117,8 +117,8 @@ class RowsPredictor(Predictor):
 
     def _spelled(self, given: Mapping[Any, Any]) -> dict[Any, Any]:
         """By the model's own names, which others may write in letters and accents of their own."""
-        known = {plain(name): name for name in self.columns}
-        names = {name: known.get(plain(str(name)), name) for name in given}
+        known = {composed(name): name for name in self.columns}
+        names = {name: known.get(composed(str(name)), name) for name in given}
         return {names[name]: value for name, value in given.items()}
 
     def _tell_columns(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,7 +29,9 @@ from models.exporters.predicting.rows import RowsPredictor
 
 
 class SeriesPredictor(RowsPredictor):
-    """Of one series, or of several that a column tells apart."""
+    """Of one series, or of several that a column tells apart. Of several, one that gives no
+    forecast is in `no_forecast` and has one result, without time and values.
+    """
 
     @property
     def columns(self) -> list[str]:
@@ -42,7 +45,8 @@ class SeriesPredictor(RowsPredictor):
             return super().table(samples, missing=missing)
         check_missing(missing)
         self._forget()
-        recent = self._recent(samples)
+        unable: dict[tuple[str, ...], SeriesError] = {}
+        recent = self._recent(samples, missing, unable)
         names, rows = self._results(self._outputs([windows_of(recent)]))
         horizon = self.preprocessing["target"]["horizon"]
         before: list[tuple[Any, ...]] = [()] * (len(recent) * horizon)
@@ -53,11 +57,14 @@ class SeriesPredictor(RowsPredictor):
             names.insert(len(before[0]), "time")
             times = [time for series in recent for time in series.times or ()]
             before = [(*known, time) for known, time in zip(before, times, strict=True)]
-        return names, [(*known, *row) for known, row in zip(before, rows, strict=True)]
+        found = [(*known, *row) for known, row in zip(before, rows, strict=True)]
+        nothing = (None,) * (len(names) - len(several))
+        return names, [*found, *((*series, *nothing) for series in unable)]
 
     def outputs(self, samples: Any, *, missing: Missing = "error", every: bool = False) -> Tensor:
-        """As of every predictor. With `every` there is one for each window of the rows that a whole
-        horizon follows, so that it can be held against what came; series after series.
+        """As of every predictor, for each series but those in `no_forecast`. With `every` there is
+        one for each window of the rows that a whole horizon follows, so that it can be held against
+        what came; series after series.
         """
         if not every:
             return super().outputs(samples, missing=missing)
@@ -65,36 +72,36 @@ class SeriesPredictor(RowsPredictor):
         return self._outputs(self._every(samples))
 
     def _batches(self, samples: Any, missing: Missing) -> Iterator[Any]:
-        yield windows_of(self._recent(samples))
+        yield windows_of(self._recent(samples, missing, {}))
 
     def _every(self, samples: Any) -> Iterator[Tensor]:
         length = self.preprocessing["input"]["shape"][0]
-        for series in self._found(history_of, samples):
+        with _named():
+            found = history_of(self._rows(samples, "error"), self.preprocessing)
+        self.turned = any(series.turned for series in found)
+        for series in found:
             if not series.begins:
                 continue
             windows = torch.tensor(series.channels, dtype=torch.float64).unfold(0, length, 1)
             for start in range(0, len(series.begins), BATCH):
                 yield windows[series.begins[start : start + BATCH]].transpose(1, 2)
 
-    def _recent(self, samples: Any) -> list[Recent]:
-        found: list[Recent] = self._found(recent_of, samples)
+    def _recent(
+        self, samples: Any, missing: Missing, unable: dict[tuple[str, ...], SeriesError]
+    ) -> list[Recent]:
+        """Of each series but those that are `unable`, as `recent_of` has them."""
+        rows = self._rows(samples, missing)
+        with _named():
+            found = recent_of(rows, self.preprocessing, self.filled, unable)
+        self.turned = any(series.turned for series in found)
+        self.no_forecast = {", ".join(names): str(reason) for names, reason in unable.items()}
         for series in found:
             for column, count in series.unknown.items():
                 self.unknown[column] = self.unknown.get(column, 0) + count
         return found
 
-    def _found(self, read: Callable[..., list[Any]], samples: Any) -> list[Any]:
-        """What `read` finds of each series."""
-        try:
-            found = read(self._rows(samples), self.preprocessing)
-        except SeriesError as error:
-            raise PredictionError(str(error), error.row, error.column) from None
-        if not found:
-            raise PredictionError("there is no row to predict from")
-        self.turned = any(series.turned for series in found)
-        return found
-
-    def _rows(self, samples: Any) -> list[Mapping[str, Any]]:
+    def _rows(self, samples: Any, missing: Missing) -> list[Mapping[str, Any]]:
+        """Rows with all columns but those that are `filled`."""
         if getattr(getattr(samples, "index", None), "name", None) == self.columns[0]:
             samples = samples.reset_index()  # of a data frame, which has the times there
         given = self._given(samples)
@@ -108,10 +115,21 @@ class SeriesPredictor(RowsPredictor):
         names = dict.fromkeys(str(name) for row in rows for name in row)
         if not rows:
             raise PredictionError("there is no row to predict from")
-        if not set(self.columns) <= set(names):
-            raise PredictionError(self._absent(list(names), "the series"))
         self.ignored = [name for name in names if name not in self.columns]
+        self.filled = [name for name in self.columns if name not in names]
+        needed = {*time_columns(self.preprocessing), *self.preprocessing["target"]["names"]}
+        if self.filled and (missing == "error" or needed & set(self.filled)):
+            raise PredictionError(self._absent(list(names), "the series"))
         return rows
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """What is wrong with rows, as a predictor says it."""
+    try:
+        yield
+    except SeriesError as error:
+        raise PredictionError(str(error), error.row, error.column) from None
 
 
 def windows_of(recent: Sequence[Recent]) -> Tensor:

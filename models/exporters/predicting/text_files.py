@@ -5,17 +5,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from models.datasets.cells import composed
 from models.datasets.encodings import foreign, is_windows_1252, known_encoding
 from models.datasets.layout import (
+    LAST_ROWS,
     Head,
     LayoutError,
+    below_table,
     head_of,
-    is_total,
     lines_above,
     rows_of,
 )
@@ -112,12 +113,16 @@ def read_table(
         rows = _without(next(filter(None, first), []), rows, told)
     columns = _columns(rows, names, line + 2, told)
     whole = list(columns.values())
-    last = [cells[-1] for cells in whole if len(cells) > 1]
-    if last and is_total(last, lambda place: whole[place][:-1]):
-        shown = next(cell for cell in last if cell.strip())
-        told.append(f"the last row, with {shown!r}, sums up the others and is left out")
-        columns = {name: cells[:-1] for name, cells in columns.items()}
-    spelled = {plain(name): name for name in known}
+    at_end = list(zip(*(cells[-LAST_ROWS:] for cells in whole), strict=True))
+    notes, totals = below_table(at_end, whole.__getitem__)
+    if left_out := notes + totals:
+        for place, row in enumerate(at_end[-left_out:]):
+            shown = repr(next(cell for cell in row if cell.strip()))
+            is_sum = f"the last row, with {shown}, sums up the others and is left out"
+            is_note = f"a row below the table is left out: {shown}"
+            told.append(is_sum if place < totals else is_note)
+        columns = {name: cells[:-left_out] for name, cells in columns.items()}
+    spelled = {composed(name): name for name in known}
     return {spelled.get(name, name): cells for name, cells in columns.items() if name}, told
 
 
@@ -176,19 +181,14 @@ def header_of(text: str, known: Sequence[str]) -> tuple[str, int, int]:
     for separator in SEPARATORS:
         file.seek(0)
         reader = cells_in(file, separator, quote_of(text[:SAMPLE], separator))
-        heads[separator] = [{plain(cell.strip()) for cell in row} for row in _begin(reader)]
-    named = set(map(plain, known))
+        heads[separator] = [{composed(cell.strip()) for cell in row} for row in _begin(reader)]
+    named = set(map(composed, known))
     places = [
         (sign, line, len(cells & named))
         for sign, rows in heads.items()
         for line, cells in enumerate(rows)
     ]
     return max(places, key=lambda place: place[2], default=(",", 0, 0))
-
-
-def plain(name: str) -> str:
-    """A name in NFC, as files of macOS may not have it."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _begin(reader: Iterable[list[str]]) -> list[list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from models.datasets.cells import composed
 from models.datasets.encodings import foreign, is_binary
 from models.datasets.layout import lines_above
 from models.datasets.separators import SEPARATORS, USUAL_SEPARATORS, cells_in
@@ -22,7 +23,7 @@ from models.exporters.predicting.predictor import (
     listed,
 )
 from models.exporters.predicting.rows import RowsPredictor
-from models.exporters.predicting.text_files import SAMPLE, plain
+from models.exporters.predicting.text_files import SAMPLE
 
 TABLES = (".csv", ".tsv")
 """Files of these names have a header, where those of training had one."""
@@ -65,7 +66,7 @@ class TextPredictor(RowsPredictor):
         above = lines_above(text)
         first = next(islice(io.StringIO(text, newline=None), above, None), "").strip("\n#")
         cells = cells_of_header(first)
-        if plain(self.columns[0]) in cells:
+        if composed(self.columns[0]) in cells:
             return True
         near = [cell for cell in cells if cell.casefold() == self.columns[0].casefold()]
         if near or ("header" not in self.preprocessing and path.lower().endswith(TABLES)):
@@ -123,8 +124,8 @@ def cells_of_header(line: str) -> set[str]:
     """The names in a line that may be a header, by whichever sign divides it; of signs that
     texts hold as well those in quotes.
     """
-    found = {plain(line.strip())}
+    found = {composed(line.strip())}
     for sign in SEPARATORS:
-        cells = {plain(cell.strip()) for cell in next(cells_in([line], sign), [])}
+        cells = {composed(cell.strip()) for cell in next(cells_in([line], sign), [])}
         found |= {c for c in cells if sign in USUAL_SEPARATORS or f'"{c}"' in line}
     return found

@@ -338,6 +338,7 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
         "filled": [],
         "ignored": [],
         "turned": False,
+        "no_forecast": {},
     },
     ("*", "404"): _problem(404, "not-found", "Not Found", f"there is no search {_ID!r}"),
     ("*", "409"): _problem(

@@ -59,7 +59,8 @@ class PredictionRead(BaseModel):
     trial: int = Field(description="whose weights have predicted")
     predictions: list[dict[str, Any]] = Field(
         description="a row each, of a forecast a step each: label and the probability of every "
-        "class, or the values in the target's own unit"
+        "class, or the values in the target's own unit; of a series without a forecast one row "
+        "with nothing but its name"
     )
     unknown: dict[str, int] = Field(description="values that training had not")
     unreadable: dict[str, int] = Field(description="that show no number, date, or yes or no")
@@ -67,3 +68,6 @@ class PredictionRead(BaseModel):
     filled: list[str] = Field(description="columns that were not given and count as missing")
     ignored: list[str] = Field(description="columns that the model does not know")
     turned: bool = Field(description="the rows of a series came newest first and were turned round")
+    no_forecast: dict[str, str] = Field(
+        description="series, of several, of which there is none, and why"
+    )

@@ -54,6 +54,54 @@ def test_a_column_divides_the_rows_in_every_usual_spelling(tmp_path: Path) -> No
     assert not {"validation_from_train", "test_from_train"} & told(found).keys()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tr", "VA", "te"),
+        ("Training set", "Dev_Set", "hold-out"),
+        ("in-sample", "tuning", "Out of sample"),
+        ("TRAIN", "VALIDATE", "OOS"),
+        ("entrenamiento", "validación", "prueba"),
+        ("Trainingsdaten", "Validierung", "Testdaten"),
+        ("训练集", "验证集", "测试集"),
+        ("обучающая выборка", "валидация", "тест"),
+        ("0", "1", "2"),
+        ("1.0", "2.0", "3.0"),
+    ],
+)
+def test_a_column_divides_the_rows_in_other_words(words: tuple[str, ...], tmp_path: Path) -> None:
+    parts = [0 if row % 3 == 0 or row < 30 else row % 3 for row in range(ROWS)]
+    found = tabular(tmp_path, table(part=[words[p] for p in parts]), split_column="part")
+    assert rows_of(found) == [[r for r in range(ROWS) if parts[r] == p] for p in range(3)]
+    assert ("split_guessed" in told(found)) == words[0][0].isdecimal()
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("is_train", "True", "False"),
+        ("TrainFlag", "1", "0"),
+        ("in_test", "0", "1"),
+        ("isTest", "no", "yes"),
+    ],
+)
+def test_a_column_says_yes_or_no_of_the_part_in_its_name(
+    name: str, yes: str, no: str, tmp_path: Path
+) -> None:
+    """`yes`: of a row of train. The other rows are test, and validation is drawn."""
+    cells = [no if row % 3 == 0 else yes for row in range(ROWS)]
+    found = tabular(tmp_path, table(**{name: cells}), split_column=name)
+    assert rows_of(found)[2] == list(range(0, ROWS, 3))
+    assert {"split_guessed", "validation_from_train"} <= told(found).keys()
+    shown = f"{yes.lower()} is train (60 rows)"
+    assert shown in told(found)["split_guessed"].message
+    is_valid = table(is_valid=[yes if row % 3 == 0 else no for row in range(ROWS)])
+    if name == "is_train":
+        assert rows_of(tabular(tmp_path, is_valid, split_column="is_valid"))[1] == list(
+            range(0, ROWS, 3)
+        )
+
+
 @pytest.mark.parametrize("task", ["tabular_classification", "tabular_regression"])
 def test_a_part_that_is_missing_is_drawn_from_train_and_told(task: str, tmp_path: Path) -> None:
     words = ["test" if row % 3 == 0 else "train" for row in range(ROWS)]
@@ -116,6 +164,12 @@ def wrong(row: int, value: str) -> list[str]:
          "row 9, column 'part': 'kept back' is no part of a split; known are train, "),
         (table(part=wrong(7, "")), {"split_column": "part"}, "row 9, column 'part': ''"),
         (table(part=["train"] * ROWS), {"split_column": "part"}, "got only train"),
+        (table(part=["1" if row % 3 else "0" for row in range(ROWS)]), {"split_column": "part"},
+         "'0' is no part of a split; .*yes and no in a column called is_train"),
+        (table(part=[str(min(row % 4, 2)) for row in range(ROWS)]), {"split_column": "part"},
+         "'0' is no part of a split; .*0, 1 and 2, for .*, where 0 has most rows"),
+        (table(who=["a"] * ROWS), {"group_column": "who"},
+         "three splits need three groups or more, 'who' has 1$"),
         (table(), {"split_column": "part"}, "there is no column 'part'"),
         (table(), {"split_column": "label"}, "'label' is what the network predicts"),
         (table(part=wrong(0, "val")), {"split_column": "part", "columns": {"part": "category"}},
@@ -219,6 +273,12 @@ def test_three_groups_fill_three_splits() -> None:
     sets = Division(groups=groups).sets(30, (0.2, 0.2), 0, y)
     found = {frozenset(groups[chosen].tolist()) for chosen in sets}
     assert found == {frozenset({0}), frozenset({1}), frozenset({2})}
+
+
+def test_what_is_too_few_is_said_in_its_number() -> None:
+    one = Division(groups=np.zeros(30, dtype=np.int64))
+    with pytest.raises(ValueError, match="30 samples of 1 group are too few for sets of"):
+        one.sets(30, (0.2, 0.2), 0, np.tile([0, 1], 15))
 
 
 def test_joined_groups_are_the_connected_ones() -> None:

@@ -8,6 +8,7 @@ import datetime
 import decimal
 import io
 import math
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -478,3 +479,18 @@ def test_infinite_numbers_of_parquet_are_missing(tmp_path: Path) -> None:
     found = read(tmp_path, file.getvalue(), TASK, target="label")
     assert remark(found, "bad_cells").count == 2 * ROWS // 3
     assert found.columns[0].kind == "number"
+
+
+def test_an_accent_is_part_of_its_letter_however_a_system_writes_it(tmp_path: Path) -> None:
+    names = [unicodedata.normalize(form, "Zürich") for form in ("NFC", "NFD")]
+    cities = [*names, "Oslo", "Rome"] * (ROWS // 4)
+    labels = [unicodedata.normalize(form, "né") for form in ("NFC", "NFD")] + ["no"]
+    content = table(city=cities, kind=labels * (ROWS // 3))
+    found = read(tmp_path, content, TASK, target="kind", columns={"label": "ignore"})
+    assert found.preprocessing["classes"] == ["no", "né"]
+    (city,) = [spec for spec in found.preprocessing["columns"] if spec["name"] == "city"]
+    assert city["values"] == ["Oslo", "Rome", "Zürich"]
+    assert "similar_categories" not in codes(found)
+    assert encode_column(names, city).tolist() == [[2.0], [2.0]]
+    old = {**city, "values": ["Oslo", "Rome", names[1]]}  # of a dataset from before
+    assert encode_column([names[1]], old).tolist() == [[2.0]]

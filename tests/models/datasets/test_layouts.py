@@ -80,6 +80,10 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
     "a separator at the end of the header": (lines(header="x,n,label,"), set()),
     "a total": (lines() + "Total,,\n", {"totals_row"}),
     "sums": (lines() + ",30,\n", {"totals_row"}),
+    "a sum and a mean": (lines() + "Total,30,\nMean,7.5,\n", {"totals_row"}),
+    "notes of a spreadsheet": (
+        lines() + "Source: somebody,,\n,,\nLast updated: today,,\n", {"lines_skipped", "empty_rows"}
+    ),
     "a line below": (lines() + "\nSource: somebody\n", {"lines_skipped"}),
     "a comment below the header": (lines(header="x,n,label\n# kg"), {"lines_skipped"}),
     "a table of Markdown": (
@@ -126,6 +130,36 @@ def test_a_table_is_the_same_however_it_is_laid_out(case: str, tmp_path: Path) -
     assert cells(table) == expected
     assert {remark.code for remark in table.remarks} == told
     assert predicted(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("below", "told"),
+    [
+        ("Source: somebody", "lines_skipped"),
+        ("Source: somebody,", "lines_skipped"),
+        ('"Source: somebody, 2026"', "lines_skipped"),
+        ("Total: 3 rows\nMade by a program", "lines_skipped"),
+        ("Total,60", "totals_row"),
+        ("Total 2026,60", "totals_row"),
+        ("Total,", "totals_row"),
+        ("Total,60\nAverage,20\nSource: somebody,", "totals_row"),
+    ],
+)
+def test_what_stands_below_two_columns_is_no_row(below: str, told: str, tmp_path: Path) -> None:
+    rows = [f"2026-01-0{day},{10 * day}" for day in range(1, 4)]
+    content = "\n".join(["x,n", *rows, below])
+    table = uploaded(tmp_path, content)
+    expected = {"x": [row[:10] for row in rows], "n": ["10", "20", "30"]}
+    assert cells(table) == predicted(content) == expected
+    assert {remark.code for remark in table.remarks} - {"totals_row"} <= {"lines_skipped"}
+    assert all(remark.where == f"row {place}" for place, remark in enumerate(table.remarks, 5))
+    assert told in {remark.code for remark in table.remarks}
+
+
+@pytest.mark.parametrize("last", ["Total,6", "a note,", "Ann,7"])
+def test_a_last_row_of_words_above_whose_cells_are_words_is_one(last: str, tmp_path: Path) -> None:
+    content = "\n".join(["x,n", "Jo,10", "Bo,20", "Cy,30", "Al,40", last])
+    assert len(cells(uploaded(tmp_path, content))["x"]) == len(predicted(content)["x"]) == 5
 
 
 def test_a_file_without_a_header_is_refused_with_the_option_that_names_columns(

@@ -456,3 +456,38 @@ def test_forecasts_have_their_times_from_rows_in_either_order(tmp_path: Path) ->
     assert [float(row["load"]) for row in written] == [step["load"] for step in steps]
     with pytest.raises(ValueError, match=r"column 'day'.*are 172800 seconds, the usual step"):
         model.predict(panel.drop(panel.index[-4]))
+    _check_a_short_series(model, panel, steps)
+    _check_filled_columns(model, panel, panel[:120].price[:72].mean())
+
+
+def _check_a_short_series(model: Any, panel: pd.DataFrame, steps: list[dict[str, Any]]) -> None:
+    """That others are forecast as without it, and that it is told by name."""
+    short = pd.concat([panel[panel.shop == "a"].tail(5), panel[panel.shop == "b"]])
+    nothing = dict.fromkeys(("time", "step", "load"))
+    assert model.predict(short) == [*steps[2:], {"shop": "a", **nothing}]
+    why = "6 rows of the series are needed, got 3 of 'a'"
+    assert model.no_forecast == {"a": why} and model.told() == [f"no forecast of a: {why}"]
+    assert len(model.outputs(short)) == 1
+    broken = panel.copy()
+    broken.iloc[200, panel.columns.get_loc("day")] = "2026-03-20"  # of b, now there twice
+    with pytest.raises(ValueError, match=r"row 200, column 'day': .* is not later than"):
+        model.predict(broken)
+    with pytest.raises(ValueError, match="are needed, got 3 of 'a'"):
+        model.predict(short[short.shop == "a"])
+
+
+def _check_filled_columns(model: Any, panel: pd.DataFrame, mean_price: float) -> None:
+    """A number that is not given counts as its mean in train: of both shops, which are equal."""
+    without = panel.drop(columns="price")
+    with pytest.raises(ValueError, match="the series has no column 'price'"):
+        model.predict(without)
+    filled = model.predict(without, missing="fill")
+    assert model.filled == ["price"]
+    assert model.told() == ["not given, counted as missing: price"]
+    usual = model.predict(panel.assign(price=mean_price))
+    assert [step["load"] for step in filled] == pytest.approx([step["load"] for step in usual])
+    (one, two) = model.predict(panel[panel.shop == "b"].drop(columns="shop"), missing="fill")
+    (same, then) = model.predict(panel[panel.shop == "b"])
+    assert ({**one, "shop": "b"}, {**two, "shop": "b"}) == (same, then)
+    with pytest.raises(ValueError, match="the series has no column 'load'"):
+        model.predict(panel.drop(columns="load"), missing="fill")

@@ -70,6 +70,7 @@ def test_the_best_model_predicts_rows(
         "filled": [],
         "ignored": ["more"],
         "turned": False,
+        "no_forecast": {},
     }
     lacking = [ROW, {key: value for key, value in ROW.items() if key != "city"} | {"City": "Rome"}]
     refused = client.post(path, json={"rows": lacking})
