@@ -1,19 +1,20 @@
-"""Bags of n-grams: the mean of their embeddings, and a linear map.
+"""Bags of n-grams: their embeddings as one, and a linear map.
 
 Joulin et al., EACL 2017, https://arxiv.org/abs/1607.01759: fastText, without its hierarchical
-softmax.
+softmax. Its mean says less of a long text than of a short one; the sum over the root of their
+number is as large for both, as a row of TF-IDF is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Decision
-from models.decisions import condition, domain_values, integer
+from models.decisions import Values, condition, domain_values, integer, option
 from models.domains import Choice, Range, as_domain
 from models.family import Definition, FamilySettings, RecipeWhen, families, vocabulary_of
 from models.recipe import Recipe
@@ -22,6 +23,7 @@ from models.task import Task
 from models.writing import module_text, output_lines
 
 MAX_NGRAM, MAX_WIDTH, MAX_BUCKETS = 5, 4096, 1_000_000
+POOLINGS = ("mean", "root")
 
 
 class BagSettings(FamilySettings):
@@ -37,22 +39,39 @@ class BagSettings(FamilySettings):
         Choice((4096, 16_384)),
         description="embeddings that n-grams of two tokens and more share by a hash",
     )
+    pooling: Searchable[Literal["mean", "root"]] = Field(
+        "mean",
+        description="the sum of the embeddings over their number, or its root; left open both are "
+        "searched",
+    )
+
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        if "pooling" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"pooling": Choice(POOLINGS)})
 
 
 class Bag(nn.Module):
-    """The mean of the embeddings of the tokens and n-grams of a text; 0 is no token, and a text
-    without any has the mean 0.
+    """The mean of the embeddings of the tokens and n-grams of a text, or with `root` their sum over
+    the root of their number; 0 is no token, and a text without any has 0.
+
+    Embeddings begin as small as those of fastText: of a word that is seen twice most is what it
+    began with.
 
     Shapes:
         (N, length) -> (N, width)
     """
 
-    def __init__(self, vocabulary: int, width: int, ngrams: int = 1, buckets: int = 0) -> None:
+    def __init__(
+        self, vocabulary: int, width: int, ngrams: int = 1, buckets: int = 0, root: bool = False
+    ) -> None:
         super().__init__()
-        self.longest, self.buckets = ngrams, buckets
+        self.longest, self.buckets, self.root = ngrams, buckets, root
         self.tokens = nn.Embedding(vocabulary, width)
         if ngrams > 1:
             self.ngrams = nn.Embedding(buckets, width)
+        for embeddings in self.parameters():
+            nn.init.uniform_(embeddings, -1 / width, 1 / width)
 
     def forward(self, x: Tensor) -> Tensor:
         present = (x != 0).to(self.tokens.weight.dtype).unsqueeze(2)
@@ -64,7 +83,8 @@ class Bag(nn.Module):
             whole = present[:, longer:]  # padding stands at the end
             total = total + (self.ngrams(places) * whole).sum(dim=1)
             count = count + whole.sum(dim=1)
-        return total / count.clamp(min=1)
+        count = count.clamp(min=1)
+        return total / (count.sqrt() if self.root else count)
 
 
 class Network(nn.Module):
@@ -87,7 +107,9 @@ class Network(nn.Module):
 
 @families.register("bag")
 class BagOfNgrams:
-    """Decisions: `ngrams`, `width` and, of more than single tokens, `buckets`."""
+    """Decisions: `ngrams`, `width`, `pooling` where it is not left at mean, and, of more than
+    single tokens, `buckets`.
+    """
 
     Settings = BagSettings
     tasks = frozenset({"text_classification"})
@@ -106,6 +128,9 @@ class BagOfNgrams:
         if longer := [n for n in domain_values(settings.ngrams) if n > 1]:
             when = condition("ngrams", settings.ngrams, longer)
             decisions.append(Decision("buckets", as_domain(settings.buckets), when))
+        pooling = as_domain(settings.pooling)
+        if pooling.values() != ("mean",):
+            decisions.append(Decision("pooling", pooling, absent="mean"))
         return decisions
 
     @staticmethod
@@ -113,14 +138,16 @@ class BagOfNgrams:
         values, vocabulary = architecture.decisions, vocabulary_of(task, "bag")
         ngrams = integer(values, "ngrams")
         buckets = integer(values, "buckets") if ngrams > 1 else 0
-        return Network(
-            Bag(vocabulary, integer(values, "width"), ngrams, buckets), task, recipe.dropout
-        )
+        bag = Bag(vocabulary, integer(values, "width"), ngrams, buckets, _is_root(values))
+        return Network(bag, task, recipe.dropout)
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
-        """The architecture itself."""
-        return architecture
+        """The architecture itself, but that a mean is what there was before `pooling`."""
+        values = dict(architecture.decisions)
+        if values.get("pooling") == "mean":
+            del values["pooling"]
+        return Architecture("bag", values)
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:
@@ -129,10 +156,16 @@ class BagOfNgrams:
         return Definition((Bag,), _text(network))
 
 
+def _is_root(values: Values) -> bool:
+    return "pooling" in values and option(values, "pooling", POOLINGS) == "root"
+
+
 def _text(network: Network) -> str:
     bag, output = network.bag, network.output
     longer = [str(bag.longest), str(bag.buckets)] if bag.longest > 1 else []
     sizes = [str(bag.tokens.num_embeddings), str(bag.tokens.embedding_dim), *longer]
+    if bag.root:
+        sizes.append("root=True")
     constructor, features = [f"self.bag = Bag({', '.join(sizes)})"], "self.bag(x)"
     made, returned = output_lines(
         features, network.dropout.p, output.in_features, output.out_features

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.architecture import Architecture
 from models.datasets.text import classification
+from models.exporters.source import source
 from models.families.bag import Bag
 from models.family import families
 from models.presets import preset
@@ -23,9 +24,10 @@ from models.training.trainer import train
 FAMILY = families["bag"]
 
 
+@pytest.mark.parametrize("root", [False, True])
 @pytest.mark.parametrize("ngrams", [1, 2, 3])
-def test_it_is_the_mean_of_all_tokens_and_ngrams(ngrams: int) -> None:
-    bag = Bag(9, 4, ngrams, 64)
+def test_it_is_the_mean_of_all_tokens_and_ngrams(ngrams: int, root: bool) -> None:
+    bag = Bag(9, 4, ngrams, 64, root)
     texts = [[3, 1, 4, 1, 5], [8, 2], [6], []]
     x = torch.zeros(4, 5, dtype=torch.int64)
     for row, text in enumerate(texts):
@@ -38,7 +40,7 @@ def test_it_is_the_mean_of_all_tokens_and_ngrams(ngrams: int) -> None:
                     place = (place * 31_337 + token) % 64
                 parts.append(bag.ngrams.weight[place])
         mean = torch.stack(parts).mean(dim=0) if parts else torch.zeros(4)
-        torch.testing.assert_close(bag(x)[row], mean)
+        torch.testing.assert_close(bag(x)[row], mean * len(parts) ** 0.5 if root else mean)
 
 
 def test_what_stands_after_the_end_of_a_text_counts_for_nothing() -> None:
@@ -64,6 +66,26 @@ def test_pairs_tell_an_order_that_words_do_not() -> None:
         said = network.eval()(dataset.train.x)
         assert (said.std(dim=0).max() < 1e-5) == (ngrams == 1), "a bag of words is the same for all"
     assert scores[2] == 1.0
+
+
+def test_words_that_are_rare_say_little_before_they_are_trained() -> None:
+    """fastText draws embeddings between -1/width and 1/width; torch's have the deviation 1."""
+    weight = Bag(1000, 20).tokens.weight
+    assert weight.abs().max() <= 1 / 20
+    assert weight.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.05)
+
+
+def test_the_pooling_is_searched_where_it_is_left_open_and_was_the_mean_before() -> None:
+    task = Task("text_classification", (12,), 3, vocabulary=7)
+    values = {"ngrams": 1, "width": 5}
+    old, new = FAMILY.Settings(), FAMILY.Settings().for_task(task)
+    assert "pooling" not in {d.name for d in FAMILY.decisions(old, task)}
+    (pooling,) = [d for d in FAMILY.decisions(new, task) if d.name == "pooling"]
+    assert (pooling.domain.values(), pooling.absent) == (("mean", "root"), "mean")
+    mean = Architecture("bag", {**values, "pooling": "mean"})
+    assert FAMILY.canonical(mean) == Architecture("bag", values)
+    network = FAMILY.build(Architecture("bag", {**values, "pooling": "root"}), task, Recipe())
+    assert "Bag(7, 5, root=True)" in source(network, mean, task)
 
 
 def test_buckets_are_decided_for_pairs_alone() -> None:
