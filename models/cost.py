@@ -71,6 +71,14 @@ def _cost(architecture: Architecture, task: Task, batch_norm: bool) -> dict[str,
     return {"parameters": float(parameters), "flops": float(counter.flops)}
 
 
+def operation_flops(
+    function: Any, args: tuple[Any, ...], named: Mapping[str, Any], output: Any
+) -> int:
+    """Of one call of an overload of torch; 0 where it does not count."""
+    formula = _FORMULAS.get(function._overloadpacket)
+    return 0 if formula is None else int(formula(*args, **named, out_val=output))
+
+
 class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """The formulas of torch's `FlopCounterMode` without its table by module: half the time."""
 
@@ -87,9 +95,7 @@ class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     ) -> Any:
         named = dict(kwargs or {})
         output = function(*args, **named)
-        formula = _FORMULAS.get(function._overloadpacket)
-        if formula is not None:
-            self.flops += formula(*args, **named, out_val=output)
+        self.flops += operation_flops(function, args, named, output)
         return output
 
 

@@ -68,7 +68,7 @@ class Cell(nn.Module):
 
     def __init__(self, nodes: Mapping[int, tuple[Term, ...]], plan: CellPlan, batch_norm: bool):
         super().__init__()
-        self.nodes = nodes
+        self.nodes, self.kind = nodes, plan.kind
         for node, width in plan.in_channels.items():
             self.add_module(
                 f"input_{node}",
