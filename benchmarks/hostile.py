@@ -180,7 +180,7 @@ def send_uploads(url: str, count: int) -> dict[str, Any]:
 
     async def everything() -> tuple[Counter[str], Counter[int]]:
         refused: Counter[int] = Counter()
-        limits = httpx2.Limits(max_connections=None)
+        limits = httpx2.Limits(max_connections=None, keepalive_expiry=1)  # before the server's
         async with httpx2.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
             ends = await asyncio.gather(*(one(client, n, refused) for n in range(count)))
         return Counter(ends), refused

@@ -76,7 +76,7 @@ class _Child:
             if not (self._bundle / "predict.py").is_file():
                 raise NoPredictorError("its model predicts no rows")
             command, env = child_command("models.asking"), environment(self._home.path)
-            self._talk = Conversation(command, self._home.path, env, self._home.path)
+            self._talk = Conversation.begin(command, self._home.path, env, self._home.path)
         except BaseException:
             self._home.remove()
             raise

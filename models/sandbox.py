@@ -1,6 +1,6 @@
 """Reading a stranger's file in a process of its own, with limits that the kernel holds.
 
-`parse` starts this module as a child, which writes the dataset as a file and says what it is. It
+`parse` has a fork of this module write the dataset as a file and say what it is. The fork
 has no environment of ours, little memory, little time and no network, sees no files but Python's,
 may write one file of limited size, and ends with its parent. Where the platform has no such limits
 (macOS ignores that of memory, `nasmith doctor` tells the walls), the checks of the formats remain.
@@ -8,7 +8,7 @@ may write one file of limited size, and ends with its parent. Where the platform
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import traceback
 from dataclasses import dataclass
@@ -19,15 +19,19 @@ from models.datasets.formats import FormatError, Options, Upload, format_of, for
 from models.datasets.stored import Content, save
 from models.datasets.tables import KnownResults
 from models.held_text import flaws, mended
-from models.processes.cage import environment, restrict
-from models.processes.children import child_command
-from models.processes.conversation import Children, Conversation, EndedError, answering
+from models.processes.cage import restrict
+from models.processes.conversation import EndedError
 from models.processes.folders import temporary_folder
+from models.processes.forks import Forks
 from models.processes.walls import enclose
 from models.training.baseline import baseline
 
-NICENESS = 5
-"""Who waits for an answer comes before who waits for a file."""
+READER = "models.sandbox"
+
+_TABLE = b"when,amount,kind,label\n" + b"".join(
+    b"%d.5.2024,%d.5,%s,%s\n" % (1 + n % 28, n * n % 97, b"abc"[n % 3 :][:1], b"xy"[n % 2 :][:1])
+    for n in range(60)
+)
 
 _LISTED = 1000
 
@@ -43,10 +47,10 @@ class Limits:
 
 
 def parse(
-    upload: Upload, target: Path, limits: Limits | None = None, within: Children | None = None
+    upload: Upload, target: Path, limits: Limits | None = None, readers: Forks | None = None
 ) -> dict[str, Any]:
-    """Read `upload` and write it to `target`, as `models.datasets.stored` has it. `within`: whoever
-    holds it may end the reading.
+    """Read `upload` and write it to `target`, as `models.datasets.stored` has it. `readers`:
+    `Forks` of this module, which whoever holds them may end; without them, they begin and end here.
 
     Returns:
         The facts of the dataset, as JSON: `describe` and the name of the format.
@@ -63,13 +67,15 @@ def parse(
         "target": str(target.absolute()),
         "limits": [limits.memory_bytes, limits.cpu_seconds, limits.output_bytes],
     }
-    with temporary_folder("parse") as folder:
-        command, env = child_command("models.sandbox"), environment(folder)
-        with (within or Children()).one(Conversation(command, folder, env, folder)) as child:
-            try:
-                answer = child.ask(request, limits.seconds)
-            except EndedError as error:
-                raise FormatError(_unreadable(error, limits)) from None
+    with (
+        contextlib.nullcontext(readers) if readers else Forks(READER) as forks,
+        temporary_folder("parse") as folder,
+        forks.one(folder) as child,
+    ):
+        try:
+            answer = child.ask(request, limits.seconds)
+        except EndedError as error:
+            raise FormatError(_unreadable(error, limits)) from None
     return facts_in(answer)
 
 
@@ -117,17 +123,23 @@ def _unreadable(ended: EndedError, limits: Limits) -> str:
     return f"it cannot be read: {ended.last_words()[:300]}"
 
 
+def prepare() -> None:
+    """In the process that readers are forks of: have all imported that a table of ours needs."""
+    table = Path("table.csv")
+    table.write_bytes(_TABLE)
+    upload = Upload(table, "ours", "tabular_classification", Options(target="label"))
+    describe(formats[format_of(upload)].read(upload))
+
+
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """The child process."""
+    """The fork."""
     upload = Upload(
         Path(request["path"]),
         request["name"],
         request["task"],
         Options.model_validate(request["options"]),
     )
-    len(formats)  # libraries are loaded before the limits count
     restrict(*request["limits"])
-    os.nice(NICENESS)
     enclose([upload.path.parent], [Path(request["target"]).parent, Path.cwd()])
     try:
         name = format_of(upload)
@@ -142,7 +154,3 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         return {"error": " ".join(str(error).split())[:1000], "option": None}
     return {"format": name, **describe(content)}
-
-
-if __name__ == "__main__":
-    answering(answer)

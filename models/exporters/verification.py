@@ -76,7 +76,7 @@ class FreshProcess:
 
     def _begin(self) -> Conversation:
         command = child_command(fresh_process.__file__, str(self._samples), is_isolated=True)
-        return Conversation(command, self._folder.path)
+        return Conversation.begin(command, self._folder.path)
 
 
 def score_bundle(

@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 
 class EndedError(RuntimeError):
@@ -28,52 +28,45 @@ class EndedError(RuntimeError):
         return " | ".join(said) or str(self)
 
 
-class Children:
-    """Those of several threads, to be ended at once. `ended`: none may begin any more."""
+class Speaker(Protocol):
+    """What a child is to who talks with it: a `subprocess.Popen`, or a fork."""
 
-    def __init__(self) -> None:
-        self.ended = False
-        self._lock = threading.Lock()
-        self._running: set[Conversation] = set()
+    returncode: int | Any
 
-    @contextlib.contextmanager
-    def one(self, child: Conversation) -> Iterator[Conversation]:
-        """A child for the length of the block."""
-        with child:
-            with self._lock:
-                self._running.add(child)
-                if self.ended:
-                    child.kill()
-            try:
-                yield child
-            finally:
-                with self._lock:
-                    self._running.remove(child)
+    @property
+    def stdin(self) -> IO[str] | None: ...
 
-    def end(self) -> None:
-        """Whoever asks one of them is answered by `EndedError`."""
-        with self._lock:
-            self.ended = True
-            for child in self._running:
-                child.kill()
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+    def poll(self) -> int | None: ...
 
 
 class Conversation:
     """With a child that `answering` serves. One thread at a time asks.
 
-    folder: for what it writes to stderr.
+    errors: the file that it writes to stderr.
     """
 
-    def __init__(
-        self,
+    def __init__(self, process: Speaker, errors: Path) -> None:
+        self._process, self._errors = process, errors
+
+    @classmethod
+    def begin(
+        cls,
         command: Sequence[str],
         folder: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-    ) -> None:
-        self._errors = folder / "stderr.txt"
-        with self._errors.open("w") as errors:
-            self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
+    ) -> Self:
+        """With a child of its own; `folder`: for what it writes to stderr."""
+        path = folder / "stderr.txt"
+        with path.open("w") as errors:
+            process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -82,6 +75,7 @@ class Conversation:
                 env=None if env is None else dict(env),
                 cwd=cwd,
             )
+        return cls(process, path)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +104,7 @@ class Conversation:
             line = process.stdout.readline()
             if not line:
                 process.wait()
-        except BrokenPipeError:
+        except ConnectionError:
             line = ""
         finally:
             late.cancel()
@@ -124,10 +118,6 @@ class Conversation:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def kill(self) -> None:
-        """From any thread; the one that asks ends the rest."""
-        self._process.kill()
-
     def end(self) -> int:
         """Kill the child, if it has not ended; the code of its exit."""
         process = self._process
@@ -135,7 +125,7 @@ class Conversation:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(ConnectionError):
                     pipe.close()
         return process.returncode
 

@@ -19,8 +19,8 @@ import structlog
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from models.processes.conversation import Children
 from models.processes.folders import OwnedFolder
+from models.processes.forks import Forks
 from models.processes.names import process_name
 from service.api.datasets.form import UploadForm
 from service.api.datasets.lanes import SMALL_BYTES, Lanes
@@ -75,7 +75,7 @@ class Intake:
         self._lanes = Lanes()
         self._jobs: set[asyncio.Task[Dataset]] = set()
         self._sizes: dict[str, int] = {}
-        self._children = Children()
+        self._readers = Forks("models.sandbox")
         self._folder: OwnedFolder | None = None
         self.patience = WAIT_SECONDS
 
@@ -121,7 +121,7 @@ class Intake:
 
     async def close(self) -> None:
         """End what is being read, and say so."""
-        self._children.end()
+        self._readers.end()
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -161,7 +161,7 @@ class Intake:
     async def _read(self, given: Given, upload: Upload, folder: Path) -> Dataset:
         """Until there is a dataset, or a reason why there is none."""
         source, target = folder / "source", folder / "target"
-        parse = partial(_parsed, given, source, target, self._children)
+        parse = partial(_parsed, given, source, target, self._readers)
         reason: str | None = _STOPPED
         try:
             facts = await self._lanes.run(given.size_bytes, parse)
@@ -179,7 +179,7 @@ class Intake:
             del self._sizes[upload.id]
             await self._do(shutil.rmtree, folder)
             if reason is not None:
-                reason = _STOPPED if self._children.ended else reason
+                reason = _STOPPED if self._readers.ended else reason
                 await self._do(self._end, upload.id, reason)
 
     def _check_room(self, tenant_id: str) -> None:
@@ -346,13 +346,13 @@ def _options(form: UploadForm) -> Options:
     return options
 
 
-def _parsed(given: Given, source: Path, target: Path, children: Children) -> dict[str, Any]:
+def _parsed(given: Given, source: Path, target: Path, readers: Forks) -> dict[str, Any]:
     from models.datasets.formats import FormatError
     from models.datasets.formats import Upload as File
     from models.sandbox import parse
 
     try:
-        return parse(File(source, given.name, given.task, given.options), target, within=children)
+        return parse(File(source, given.name, given.task, given.options), target, readers=readers)
     except FormatError as error:
         if error.option is not None:
             where = f"/options/{error.option}"

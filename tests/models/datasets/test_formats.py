@@ -22,7 +22,8 @@ from models.datasets.formats import FormatError, format_of, formats, uploadable_
 from models.datasets.preprocess import apply, encode
 from models.datasets.reference import DamagedDatasetError, StoredDataset, load_dataset
 from models.datasets.stored import load, save
-from models.sandbox import Limits, parse
+from models.processes.forks import Forks
+from models.sandbox import READER, Limits, parse
 from models.storage import sha256_of_file, write_file
 from tests.models.support.uploads import csv, npz, people, read, upload
 
@@ -375,18 +376,22 @@ def test_the_reader_is_a_process_with_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "out"
+    (tmp_path / "small").mkdir()
+    (tmp_path / "big").mkdir()
     good = upload(tmp_path, npz(x=SQUARES, y=TWO), "image_classification")
-    facts = parse(good, target)
+    small = upload(tmp_path / "small", npz(x=SQUARES), "image_classification")
+    many = npz(x=np.zeros((9_000, 96, 96), np.uint8), y=np.arange(9_000) % 2)
+    big = upload(tmp_path / "big", many, "image_classification")
+    with Forks(READER) as readers:
+        facts = parse(good, target, readers=readers)
+        with pytest.raises(FormatError, match="more than 20,000,000 bytes of memory"):
+            parse(big, tmp_path / "none", Limits(memory_bytes=20_000_000), readers)
+        with pytest.raises(FormatError, match=r"more than 0\.001 s"):
+            parse(good, tmp_path / "none", Limits(seconds=0.001), readers)
+        with pytest.raises(FormatError, match="x and y are needed"):
+            parse(small, tmp_path / "none", None, readers)
     stored = load(target)
     assert isinstance(stored, Dataset) and facts["fingerprint"] == stored.fingerprint
     assert facts["format"] == "image_arrays" and facts["samples"] == stored.sizes
     assert facts["task"] == stored.task.to_json() and facts["classes"] == [0, 1]
-    big = upload(tmp_path, npz(x=np.zeros((5_000, 64, 64), np.uint8), y=np.arange(5_000) % 2),
-                 "image_classification")  # fmt: skip
-    with pytest.raises(FormatError, match="more than 20,000,000 bytes of memory"):
-        parse(big, target, Limits(memory_bytes=20_000_000))
-    with pytest.raises(FormatError, match=r"more than 0\.01 s"):
-        parse(good, target, Limits(seconds=0.01))
-    with pytest.raises(FormatError, match="x and y are needed"):
-        parse(upload(tmp_path, npz(x=SQUARES), "image_classification"), target)
     assert format_of(good) == "image_arrays"
