@@ -15,7 +15,7 @@ from models.datasets import Dataset, Fold, Split, findings
 from models.datasets.fingerprint import fingerprint
 from models.datasets.preprocess import apply
 from models.datasets.raw_files import FilesOf
-from models.datasets.splits import Division, Folding, Indices, equal_samples, stratified
+from models.datasets.splits import Division, Folding, Indices, equal_samples, joined, stratified
 from models.datasets.targets import LabelSet, Targets, matrix_of, targets_of
 from models.remarks import Remark
 from models.task import Task
@@ -39,6 +39,7 @@ def from_arrays(
     y_val: Array | None = None,
     folding: Folding | None = None,
     files: FilesOf | None = None,
+    groups: Indices | None = None,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -49,11 +50,13 @@ def from_arrays(
     `x`, equal pictures into one split. Labels may be numbers or strings; classes are those of `y`
     in ascending order. The network takes (C, H, W), each channel with mean 0 and deviation 1 on
     the train split, to which `unlabelled` adds samples without a label. `files` are those of the
-    pictures of `x_test`, or of `x` where that is not given.
+    pictures of `x_test`, or of `x` where that is not given. Samples of `x` of one of the `groups`
+    stay in one split.
 
     Shapes:
         x, x_val, x_test, unlabelled: (N, H, W), or (N, H, W, C) with 1 to 4 channels
         y, y_val, y_test: (N,), or (N, labels) of 0 and 1
+        groups: (N,) number of its group, from 0
 
     Raises:
         ValueError: shapes, types or values that make no such dataset, with the array at fault.
@@ -72,7 +75,8 @@ def from_arrays(
             given[part] = part_x, _as_in_train(f"y_{part}", part_y, labels, targets)
             arrays |= {f"x_{part}": given[part][0], f"y_{part}": given[part][1]}
     shares = {"val": validation, "test": test}
-    groups = equal_samples(x)
+    equal = equal_samples(x)
+    groups = joined(equal, groups)
     drawn = [part for part in shares if part not in given]
     train, *sets = (
         stratified(targets.y, [shares[part] for part in drawn], seed, groups)
@@ -116,9 +120,7 @@ def from_arrays(
         unlabelled=None if unlabelled is None else _images(unlabelled, preprocessing),
         folds=tuple(_fold(x, targets, *cut) for cut in cuts),
     )
-    return replace(
-        dataset, remarks=tuple(_told(dataset, x, targets.y, groups, given, drawn, train))
-    )
+    return replace(dataset, remarks=tuple(_told(dataset, x, targets.y, equal, given, drawn, train)))
 
 
 def _fold(x: Array, targets: Targets, train: Indices, validation: Indices) -> Fold:

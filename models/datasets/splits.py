@@ -335,5 +335,6 @@ def _checked(sets: list[Indices], groups: Indices | None = None) -> list[Indices
             of_groups = f" of {in_number(len(np.unique(groups)), 'group', 'groups')}"
         one, several = (f"{what}{of_groups}" for what in ("sample", "samples"))
         are = in_number(sum(map(len, sets)), f"{one} is", f"{several} are")
-        raise ValueError(f"{are} too few for sets of {[len(chosen) for chosen in sets]}")
+        why = "" if groups is None else "; equal samples are one group, which is in one set"
+        raise ValueError(f"{are} too few for sets of {[len(chosen) for chosen in sets]}{why}")
     return sets

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.datasets import Dataset, graphs, masks
 from models.datasets.adjacency import FORMAT, MATRIX, POINTERS, PREFIXES, with_edges
@@ -63,9 +65,19 @@ class GraphArrays:
         if edges is not None and edges.shape == (2, 2) and (edges != edges.T).any():
             message = "of two edges, (2, 2), the first row is read as where they begin"
             remarks.append(Remark("edges_by_columns", message, "edge_index", 2))
-        if edges is not None and not edges.size and edges.dtype.kind == "f":  # of an empty list
-            arrays["edge_index"] = np.zeros((2, 0), dtype=np.int64)
+        if edges is not None and edges.dtype.kind == "f" and _are_whole(edges):
+            arrays["edge_index"] = arrays["edge_index"].astype(np.int64)
+            if edges.size:
+                message = f"edge_index is {edges.dtype} of whole numbers, which are the nodes"
+                remarks.append(Remark("edges_converted", message, "edge_index", edges.size))
+            else:  # of an empty list
+                arrays["edge_index"] = np.zeros((2, 0), dtype=np.int64)
         undirected = upload.options.undirected
         found = graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)
         known = {**found.preprocessing, "edges": "by_rows"} if is_by_rows else found.preprocessing
         return replace(found, remarks=(*remarks, *found.remarks), preprocessing=known)
+
+
+def _are_whole(edges: NDArray[Any]) -> bool:
+    """Whether they are whole numbers, none beyond what a float holds exactly."""
+    return bool((np.mod(edges, 1) == 0).all() and (np.abs(edges) <= 2**53).all())

@@ -224,6 +224,7 @@ def members_in(
     if len(found) > MAX_ENTRIES:
         raise FormatError(f"at most {MAX_ENTRIES:,} entries are allowed, got {len(found):,}")
     remarks, members, others = [], [], []
+    seen: set[str] = set()
     for member in sorted(found, key=lambda entry: entry.filename):
         path = place_of(member)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
@@ -237,6 +238,9 @@ def members_in(
             continue
         if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
             raise FormatError(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
+        if member.filename in seen:
+            raise FormatError(f"{member.filename!r} is in the zip twice; one of them is enough")
+        seen.add(member.filename)
         members.append(member)
     if not members:
         raise FormatError(f"the zip has no {what}")

@@ -6,6 +6,7 @@ import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from models.datasets import Dataset, images
 from models.datasets.archive import names_in, with_plain_names
 from models.datasets.columns import read_table
+from models.datasets.division import COLUMNS, DIVIDING, Divided, read_division
 from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, formats
 from models.datasets.formats.image_folders import (
     files_of,
@@ -36,7 +38,7 @@ from models.datasets.formats.tabular import (
 )
 from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.raw_table import FIRST_ROW, RawTable, is_missing, shown
-from models.datasets.splits import WORDS, part_of
+from models.datasets.splits import PARTS, WORDS, part_of
 from models.datasets.targets import LabelSet
 from models.remarks import Column, Kind, Remark, Role
 from models.task import MULTILABEL
@@ -49,24 +51,21 @@ _NAMES = {"validation": "val", "test": "test"}
 class LabelledImages:
     """`labels.csv`, or the only CSV of the zip, has a row a picture: a column with the picture's
     path, or as much of its end as no other picture has, with its ending or without, and one of
-    classes or labels. Folders `train`, `val`
-    and `test` divide the pictures. With the option `unlabelled` a picture may be without a row.
+    classes or labels. Folders `train`, `val` and `test` divide the pictures, or a column does. With
+    the option `unlabelled` a picture may be without a row.
     """
 
     tasks = frozenset({MULTILABEL, "image_classification"})
-    options = frozenset(
-        {
-            "target",
-            "labels_separator",
-            "unlabelled",
-            "validation",
-            "size",
-            "channels",
-            "encoding",
-            "separator",
-            "missing",
-        }
-    )
+    options = DIVIDING | {
+        "target",
+        "labels_separator",
+        "unlabelled",
+        "size",
+        "channels",
+        "encoding",
+        "separator",
+        "missing",
+    }
     description = "a zip of pictures with a labels.csv of their names and classes or labels"
 
     @staticmethod
@@ -81,7 +80,7 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Labelled:
-    """The pictures that the table names, and what it says of them.
+    """The pictures that the table names, and what it says of them; `divided` is by its rows.
 
     Shapes:
         y: (pictures,) classes, or (pictures, labels)
@@ -90,6 +89,7 @@ class _Labelled:
     row_of: Mapping[str, int]
     y: NDArray[Any]
     labels: LabelSet | None
+    divided: Divided
     columns: tuple[Column, ...]
     remarks: Sequence[Remark]
 
@@ -101,22 +101,28 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     found = _labelled(_table(archive, file, upload.options), file.filename, members, upload)
     members, x, told = read_pictures(archive, members, upload)
     places = inner_places(members, 1)
-    parts = _parts(places)
+    parts, division = _parts(places), found.divided.division
+    _check_one_division(places, upload.options)
     rows = np.array([found.row_of.get(member.filename, -1) for member in members])
     known = rows >= 0
     arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
     if not known.all():
         _check_unlabelled(members, known, parts, file.filename, upload.options)
         arrays["unlabelled"] = x[~known]
-    x, y, parts = x[known], found.y[rows[known]], parts[known]
+    rows, parts = rows[known], parts[known]
+    if division.parts is not None:
+        parts = np.array(PARTS)[division.parts[rows]]
+    x, y = x[known], found.y[rows]
     members = [members[place] for place in np.flatnonzero(known)]
     arrays["files"] = files_of(archive, members, parts)
     for part, name in _NAMES.items():
         if (of_part := parts == part).any():
             arrays |= {f"x_{name}": x[of_part], f"y_{name}": y[of_part]}
     train = parts == "train"
+    if division.groups is not None:
+        arrays["groups"] = division.groups[rows[train]]
     dataset = images.from_arrays(upload.name, x[train], y[train], labels=found.labels, **arrays)
-    whole = (*found.remarks, *remarks, *ignored, *told, *dataset.remarks)
+    whole = (*found.remarks, *remarks, *ignored, *told, *found.divided.remarks, *dataset.remarks)
     return replace(dataset, columns=found.columns, remarks=whole)
 
 
@@ -136,6 +142,17 @@ def _parts(places: Sequence[tuple[str, ...]]) -> NDArray[Any]:
             f"{', '.join(WORDS)}"
         )
     return np.full(len(places), "train")
+
+
+def _check_one_division(places: Sequence[tuple[str, ...]], options: Options) -> None:
+    """
+    Raises:
+        FormatError: folders divide the pictures, and a column is to do it too.
+    """
+    for option in COLUMNS:
+        if getattr(options, option) is not None and has_split(places):
+            found = ", ".join(dict.fromkeys(place[0] for place in places))
+            raise FormatError(f"the folders {found} divide the pictures already", option)
 
 
 def _labels_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -178,15 +195,14 @@ def _labelled(
     options, cells = upload.options, {n: texts.to_pylist() for n, texts in table.texts.items()}
     ends = _ends(members)
     targets = options.targets and chosen(cells, options.targets, "target")
-    counts = {n: sum(_path(c) in ends for c in column) for n, column in cells.items()}
-    pictures = max((n for n in cells if n not in targets), key=lambda n: counts[n], default=None)
-    if pictures is None or not counts[pictures]:
-        raise FormatError(f"{file}: no column has the names of pictures in the zip")
-    others = [name for name in cells if name != pictures]
+    pictures = _pictures_column({n: c for n, c in cells.items() if n not in targets}, ends, file)
+    paths, told_of_paths = _within(pictures, cells[pictures], ends)
+    dividing = (options.split_column, options.group_column)
+    others = [name for name in cells if name != pictures and name not in dividing]
     if not targets and len(others) == 1:
         targets = (others[0],)
     targets = chosen(cells, targets, "target")
-    names = _named(cells[pictures], ends, file)
+    names = _named(paths, ends, file)
     known = np.arange(len(names))
     if options.unlabelled:
         missing = [_are_missing(cells[name], upload) for name in targets]
@@ -202,6 +218,8 @@ def _labelled(
     else:
         values = without_missing(np.array(of_known[targets[0]]), options)
         y, remarks = classes_of(targets[0], values, rows)
+    divided = read_division(table, options, (*targets, pictures), known)
+    remarks += told_of_paths
     ignored = [name for name in others if name not in targets]
     if ignored:
         message = f"left out: {', '.join(ignored[:20])}; a network sees the picture alone"
@@ -212,11 +230,12 @@ def _labelled(
         if labels is None
         else label_columns(own, labels, options)
     )
+    told |= divided.columns
     example, note = cells[pictures][0][:80], "names the picture"
     told[pictures] = Column(pictures, Kind.IDENTIFIER, Role.INPUT, 0, len(names), example, note)
     row_of = {names[row]: place for place, row in enumerate(known)}
     columns = tuple(told[name] for name in cells)
-    return _Labelled(row_of, y, labels, columns, [*table.remarks, *remarks])
+    return _Labelled(row_of, y, labels, divided, columns, [*table.remarks, *remarks])
 
 
 def _are_missing(cells: Sequence[str], upload: Upload) -> NDArray[np.bool_]:
@@ -234,6 +253,49 @@ def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
             for end in ("/".join(parts[start:]), "/".join(parts[start:]).rpartition(".")[0]):
                 ends[end] = None if end in ends else member.filename
     return ends | {"/".join(place_of(member).parts): member.filename for member in members}
+
+
+def _pictures_column(
+    cells: Mapping[str, Sequence[str]], ends: Mapping[str, str | None], file: str
+) -> str:
+    """That which names the most pictures.
+
+    Raises:
+        FormatError: none names any.
+    """
+    counts = {
+        name: sum(_path(cell) in ends for cell in _within(name, column, ends)[0])
+        for name, column in cells.items()
+    }
+    pictures = max(counts, key=lambda name: counts[name], default=None)
+    if pictures is None or not counts[pictures]:
+        known = ", ".join(list(ends)[:3])
+        raise FormatError(
+            f"{file}: no column has the names of pictures in the zip, of which the first may be "
+            f"called {known}; the columns are {', '.join(cells)}"
+        )
+    return pictures
+
+
+def _within(
+    name: str, cells: Sequence[str], ends: Mapping[str, str | None]
+) -> tuple[Sequence[str], list[Remark]]:
+    """The paths of a column; where none is in the zip, without the folders that all have in common,
+    as those of another computer.
+    """
+    paths = [PurePosixPath(_path(cell)) for cell in cells]
+    if not paths or any(path.as_posix() in ends for path in paths):
+        return cells, []
+    folders = zip(*(path.parts[:-1] for path in paths), strict=False)
+    common = [found[0] for found in takewhile(lambda found: len(set(found)) == 1, folders)]
+    if not common:
+        return cells, []
+    message = (
+        f"the pictures are in no folder {PurePosixPath(*common).as_posix()!r} of the zip, which "
+        f"each row of {name!r} begins with; it is left out"
+    )
+    shorter = [PurePosixPath(*path.parts[len(common) :]).as_posix() for path in paths]
+    return shorter, [Remark("folders_left_out", message, name, len(shorter))]
 
 
 def _path(cell: str) -> str:

@@ -295,6 +295,19 @@ def test_minus_one_is_a_class_of_samples_and_told(task: str, tmp_path: Path) -> 
     assert "minus_one_is_a_class" in codes(found)
 
 
+def test_edges_may_be_whole_floats(tmp_path: Path) -> None:
+    plain, floats = (
+        read(tmp_path, npz(x=NODES, y=Y, edge_index=edges), "node_classification")
+        for edges in (EDGES, EDGES.astype(float))
+    )
+    assert floats.fingerprint == plain.fingerprint and codes(floats)[0] == "edges_converted"
+    for wrong in (EDGES + 0.5, np.where(EDGES == EDGES[0, 0], np.nan, EDGES)):
+        with pytest.raises(
+            ValueError, match=r"edge_index is integers of \(2, edges\), got float64"
+        ):
+            read(tmp_path, npz(x=NODES, y=Y, edge_index=wrong), "node_classification")
+
+
 @pytest.mark.parametrize("form", [np.zeros((2, 0)), np.zeros((0, 2)), np.zeros((2, 0), int)])
 def test_a_graph_may_have_no_edges(form: Any, tmp_path: Path) -> None:
     _, told = node_codes(tmp_path, edge_index=form)

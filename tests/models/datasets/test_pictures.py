@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -368,6 +370,73 @@ def test_a_table_beside_the_pictures_says_their_classes(
         ("id", Role.INPUT),
         ("kind", Role.TARGET),
     ]
+
+
+@pytest.mark.parametrize("prefix", ["/data/pictures/", "C:\\Users\\me\\", "of/another/zip/"])
+def test_paths_of_another_computer_are_known_by_their_ends(prefix: str, tmp_path: Path) -> None:
+    plain = read(tmp_path, zipped({**FLAT, "labels.csv": listed(ROWS)}), TASK)
+    elsewhere = listed([prefix + row.replace(",", ".png,") for row in ROWS])
+    found = read(tmp_path, zipped({**FLAT, "labels.csv": elsewhere}), TASK)
+    assert found.fingerprint == plain.fingerprint
+    said = remark(found, "folders_left_out")
+    assert (said.where, said.count) == ("id", 40)
+    assert prefix.replace("\\", "/").rstrip("/") in said.message
+    mixed = listed([prefix + ROWS[0], "other/" + ROWS[1]])
+    with pytest.raises(FormatError, match=r"no column has the names .* called 0.png, 0, 1.png"):
+        read(tmp_path, zipped({**FLAT, "labels.csv": mixed}), TASK)
+
+
+PATIENTS = {f"{n}.png": encoded(Image.fromarray(np.full((4, 4), 6 * n, "u1"))) for n in range(40)}
+
+
+def numbers_in(split: Any, found: Dataset) -> set[int]:
+    """Of `PATIENTS`, each of which is as bright as its number."""
+    scale, _, spread = found.preprocessing["steps"]
+    levels = (split.x.double() * spread["std"][0] + spread["mean"][0]) / scale["factor"]
+    return set((levels.mean(dim=(1, 2, 3)) / 6).round().int().tolist())
+
+
+def test_a_column_beside_the_classes_divides_the_pictures(tmp_path: Path) -> None:
+    part = ["train", "Val", "TEST", "train"]
+    rows = [f"{n},{'ab'[n % 2]},{part[n // 10]}" for n in range(40)]
+    table = listed(rows, "id,kind,set")
+    found = read(tmp_path, zipped({**PATIENTS, "labels.csv": table}), TASK, split_column="set")
+    parts = [numbers_in(split, found) for split in (found.train, found.validation, found.test)]
+    assert parts == [{*range(10), *range(30, 40)}, {*range(10, 20)}, {*range(20, 30)}]
+    assert found.columns[2].role is Role.IGNORED
+    divided = {
+        f"{['train', 'test'][n % 2]}/{name}": c for n, (name, c) in enumerate(PATIENTS.items())
+    }
+    with pytest.raises(FormatError, match="the folders test, train divide the pictures already"):
+        read(tmp_path, zipped({**divided, "labels.csv": table}), TASK, split_column="set")
+
+
+@pytest.mark.parametrize("options", [{}, {"validation": {"folds": 2}}])
+def test_pictures_of_one_patient_are_in_one_split(options: Any, tmp_path: Path) -> None:
+    table = listed([f"{n},{'ab'[n % 2]},p{n // 4}" for n in range(40)], "id,kind,patient")
+    files = {**PATIENTS, "labels.csv": table}
+    found = read(tmp_path, zipped(files), TASK, group_column="patient", **options)
+    parts = [numbers_in(split, found) for split in (found.train, found.validation, found.test)]
+    patients = [{number // 4 for number in part} for part in parts]
+    assert set.union(*parts) == set(range(40))
+    assert sum(map(len, patients)) == 10 and remark(found, "groups").count == 10
+    for fold in found.folds:
+        of_fold = [
+            numbers_in(s, replace(found, preprocessing=fold.preprocessing))
+            for s in (fold.train, fold.validation)
+        ]
+        assert not {n // 4 for n in of_fold[0]} & {n // 4 for n in of_fold[1]}
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    """In a zip that was added to, and where a name is composed in two ways."""
+    for again in ("dark/0.png", "da\u0301rk/0.png"):
+        buffer = io.BytesIO(zipped({**TWO, "d\u00e1rk/0.png": TWO["dark/0.png"]}))
+        with warnings.catch_warnings(), zipfile.ZipFile(buffer, "a") as archive:
+            warnings.simplefilter("ignore")
+            archive.writestr(again, TWO["dark/1.png"])
+        with pytest.raises(FormatError, match=r"rk/0.png' is in the zip twice"):
+            read(tmp_path, buffer.getvalue(), TASK)
 
 
 @pytest.mark.parametrize(
