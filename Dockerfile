@@ -19,8 +19,9 @@ RUN /opt/nasmith/bin/pip install -c constraints.txt ./nasmith '.[s3,otel]'
 
 ENV PATH=/opt/nasmith/bin:$PATH
 RUN useradd --create-home --uid 10001 nasmith \
- && mkdir -p /var/lib/nasmith \
- && chown nasmith:nasmith /var/lib/nasmith
+ && mkdir -p /var/lib/nasmith /var/lib/nasmith-keys \
+ && chmod 0700 /var/lib/nasmith-keys \
+ && chown nasmith:nasmith /var/lib/nasmith /var/lib/nasmith-keys
 USER nasmith
 WORKDIR /var/lib/nasmith
 ENV NASMITH_HOME=/var/lib/nasmith

@@ -22,7 +22,9 @@ def home() -> Path:
 def key_of(folder: Path) -> str | None:
     """The key that the first start with keys has written there; None: there is none to be read."""
     try:
-        return (folder / KEY_FILE).read_text(encoding="ascii").strip() or None
+        named = os.environ.get("NASMITH_ADMIN_KEY_FILE")
+        file = Path(named) if named else folder / KEY_FILE
+        return file.read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
 

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from nasmith.home import KEY_FILE
+
 
 def normal_url(url: str) -> str:
     """`url` with the driver that Nasmith uses: psycopg 3 for PostgreSQL.
@@ -100,6 +102,9 @@ class ServiceSettings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
+    admin_key_file: Path | None = Field(
+        None, description="where the first admin's key is written; none: admin-key in the home"
+    )
     auth: Literal["none", "keys"] = Field(
         "none", description="keys: every request brings one; none: on loopback alone"
     )
@@ -125,6 +130,9 @@ class ServiceSettings(BaseSettings):
     )
     quota_trials: int | None = Field(
         None, ge=1, description="of a tenant, that its searches may still run"
+    )
+    quota_worker_seconds: int | None = Field(
+        None, ge=1, description="of a tenant, in a day (UTC), after which no further search begins"
     )
     quota_stored_bytes: int | None = Field(
         None, ge=1, description="of a tenant, of datasets and bundles"
@@ -195,6 +203,10 @@ class ServiceSettings(BaseSettings):
         """Of SQLite."""
         url = make_url(self.database_url)
         return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+    @property
+    def admin_key(self) -> Path:
+        return self.admin_key_file or self.home / KEY_FILE
 
     @property
     def logs(self) -> Path:

@@ -9,7 +9,6 @@ import typer
 
 from nasmith.commands.options import Json
 from nasmith.commands.output import UsageError, note, print_json
-from nasmith.home import KEY_FILE
 from service.commands.options import Home, database_is_needed, settings_of
 from service.own_packages import ForeignPackageError, refuse_foreign_packages
 
@@ -68,7 +67,7 @@ def serve(
         else:
             note(f"Nasmith {version_of('nasmith-server')} at {url} - API: {url}/docs")
             note(f"Data in {settings.home}. Ctrl-C stops it; searches go on at the next start.")
-            note(_WHO_MAY[settings.auth].format(file=settings.home / KEY_FILE))
+            note(_WHO_MAY[settings.auth].format(file=settings.admin_key))
 
     try:
         with database_is_needed(settings):
@@ -103,7 +102,7 @@ def migrate(home: Home = None) -> None:
 
 
 def admin_key(home: Home = None) -> None:
-    """Write a new key of an admin to HOME/admin-key, where the last one is lost.
+    """Write a new key of an admin to its file (HOME/admin-key), where the last one is lost.
 
     Who may use the database needs no key for this. The lost one is good until it is revoked.
     """

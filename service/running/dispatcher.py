@@ -33,6 +33,7 @@ from service.running.ray_runtime import START_SECONDS, RayRuntime
 from service.settings import ServiceSettings, environment
 from service.sql.database import BUSY_SECONDS, connect, is_migrated
 from service.sql.dispatchers import Dispatchers
+from service.sql.limits import TenantLimits
 from service.sql.outages import is_outage
 from service.sql.queue import Queue
 from service.store.leftovers import Leftovers
@@ -53,9 +54,10 @@ class Dispatcher:
             busy_seconds=min(BUSY_SECONDS, settings.lease_seconds / 3),
         )
         owner = process_name()
+        limits = TenantLimits(settings.quota_running_searches, settings.quota_worker_seconds)
         self._drivers = Drivers()
         self._claims = Claims(
-            Queue(self._sessions, settings.lease_seconds, settings.quota_running_searches),
+            Queue(self._sessions, settings.lease_seconds, limits),
             owner,
             self._drivers,
             most=settings.max_running_searches,
@@ -65,7 +67,7 @@ class Dispatcher:
         self._frozen = Frozen(self._drivers, settings.lease_seconds)
         self._outages = Outages(self._frozen)
         self._sweeping = Sweeping(Leftovers(self._sessions, settings.store_url))
-        self._presence = Presence(Dispatchers(self._sessions), owner)
+        self._presence = Presence(Dispatchers(self._sessions), owner, limits)
         self._ray = RayKeeper(runtime)
         self._migration = Backoff(1.0, 30.0)
         self._is_stopping = self._can_run = False

@@ -6,7 +6,6 @@ import logging
 import os
 from pathlib import Path
 
-from nasmith.home import KEY_FILE
 from service.settings import ServiceSettings
 from service.sql.api_keys import Scope, add_key, has_operator, new_key
 from service.sql.database import DEFAULT_TENANT, connect
@@ -31,7 +30,7 @@ def write_admin_key(settings: ServiceSettings, *, is_lost: bool = False) -> Path
             if has_operator(session) and not is_lost:
                 return None
             key = new_key()
-            file = _written(settings.home / KEY_FILE, key)
+            file = _written(settings.admin_key, key)
             add_key(session, DEFAULT_TENANT, key, NAME, [Scope.ADMIN])
     finally:
         sessions.engine.dispose()

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.sql.clock import database_time
 from service.sql.database import Sessions
+from service.sql.limits import TenantLimits
 from service.sql.queue import waiting
+from service.sql.states import SearchState
 from service.sql.tables import Dispatcher, Search
 
 IsGone = Callable[[str], bool]
@@ -66,20 +68,20 @@ class Dispatchers:
         with self._sessions.read() as session:
             return _alive(session, is_gone)
 
-    def explain(self, is_gone: IsGone) -> None:
+    def explain(self, is_gone: IsGone, limits: TenantLimits = TenantLimits()) -> None:  # noqa: B008
         """Say in every search that waits what it waits for; nothing where it is only its turn."""
         with self._sessions.read() as session:
-            reason = _reason(_alive(session, is_gone))
-            if session.scalar(select(Search.id).where(_is_to_say(reason)).limit(1)) is None:
+            changed = or_(*(changes for changes, _ in _to_say(session, is_gone, limits)))
+            if session.scalar(select(Search.id).where(changed).limit(1)) is None:
                 return
         with self._sessions.begin() as session:
-            reason = _reason(_alive(session, is_gone))
-            session.execute(
-                update(Search)
-                .where(_is_to_say(reason))
-                .values(state_reason=reason, revision=Search.revision + 1)
-                .execution_options(synchronize_session=False)
-            )
+            for changes, reason in _to_say(session, is_gone, limits):
+                session.execute(
+                    update(Search)
+                    .where(changes)
+                    .values(state_reason=reason, revision=Search.revision + 1)
+                    .execution_options(synchronize_session=False)
+                )
 
     def sweep(self, is_gone: IsGone) -> None:
         """Forget those that are dead."""
@@ -108,6 +110,26 @@ def _reason(alive: Sequence[Alive]) -> str | None:
     if any(dispatcher.obstacle is None for dispatcher in alive):
         return None
     return f"waiting for {alive[0].obstacle if alive else NOBODY}"
+
+
+def _to_say(
+    session: Session, is_gone: IsGone, limits: TenantLimits
+) -> list[tuple[ColumnElement[bool], str | None]]:
+    """Which searches do not say yet what they wait for, and what that is. What keeps all of them
+    comes before what keeps those of a tenant.
+    """
+    everybody = _reason(_alive(session, is_gone))
+    if everybody is not None:
+        return [(_is_to_say(everybody), everybody)]
+    held_up = limits.reasons(session)
+    own = (Search.state == SearchState.QUEUED) & Search.tenant_id.in_(held_up)
+    return [
+        (~own & _is_to_say(None), None),
+        *(
+            (own & (Search.tenant_id == tenant_id) & _is_to_say(reason), reason)
+            for tenant_id, reason in held_up.items()
+        ),
+    ]
 
 
 def _is_to_say(reason: str | None) -> ColumnElement[bool]:

@@ -35,6 +35,7 @@ from service.sql.trial_rows import (
     start_data,
     trial_of,
 )
+from service.sql.worker_seconds import add_worker_seconds
 
 
 class SqlJournal:
@@ -125,6 +126,7 @@ class SqlJournal:
                         tell(item.last, "best.changed", _best(trial))
             self._memory = self._memory.after(item.event)
         self._refuse_known(session, rows)
+        add_worker_seconds(session, tenant_id, _worker_seconds(events))
         for table, values in ((tables.Trial, list(rows.values())), (tables.Epoch, points)):
             if values:
                 session.execute(insert(table), values)
@@ -268,6 +270,12 @@ class _Numbered:
     @property
     def last(self) -> int:
         return self.sequence + self.is_best
+
+
+def _worker_seconds(events: Sequence[journal_events.Event]) -> float:
+    """Of the trials that have ended; a repeat took none."""
+    ended = [event.trial for event in events if isinstance(event, TrialEnded)]
+    return sum(trial.seconds for trial in ended if trial.state is not TrialState.CACHED)
 
 
 def _totals(numbered: Sequence[_Numbered]) -> dict[str, Any]:

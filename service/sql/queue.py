@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import ColumnElement, Row, func, or_, select, update
@@ -22,12 +22,14 @@ from service.sql.clock import database_time
 from service.sql.database import Sessions
 from service.sql.events import EventType, event
 from service.sql.lease import Claim, change, holds
+from service.sql.limits import TenantLimits
 from service.sql.states import SearchState
 from service.sql.tables import Event, Search, Tenant, Trial
 from service.sql.transitions import change_state
 from service.sql.trial_ends import end_trial
 from service.sql.trial_rows import trial_of
 from service.sql.usage import lock_tenant
+from service.sql.worker_seconds import add_worker_seconds
 
 if TYPE_CHECKING:
     from search.spec import SearchSpec
@@ -64,16 +66,16 @@ class Requests:
 
 
 class Queue:
-    """`most_of_tenant`: searches that run at a time, of one tenant; None: any number."""
+    """`limits`: what keeps a tenant's searches in it."""
 
     def __init__(
         self,
         sessions: Sessions,
         lease_seconds: float = LEASE_SECONDS,
-        most_of_tenant: int | None = None,
+        limits: TenantLimits = TenantLimits(),  # noqa: B008 - frozen
     ) -> None:
         self._sessions, self.lease_seconds = sessions, lease_seconds
-        self._most_of_tenant = most_of_tenant
+        self._limits = limits
 
     def claim(self, owner: str) -> Claim | None:
         """Take the next search, or None when nothing waits.
@@ -283,13 +285,10 @@ class Queue:
 
     def _has_enough(self, session: Session, tenant_id: str) -> bool:
         """Counted again under a lock, because several dispatchers claim at once."""
-        if self._most_of_tenant is None:
+        if not self._limits:
             return False
         lock_tenant(session, tenant_id)
-        running = select(func.count()).where(
-            Search.state == SearchState.RUNNING, Search.tenant_id == tenant_id
-        )
-        return (session.scalar(running) or 0) >= self._most_of_tenant
+        return self._limits.reason(session, tenant_id) is not None
 
     def _take(self, session: Session, search_id: str, owner: str) -> Claim:
         token, tenant_id = change_state(
@@ -322,6 +321,7 @@ class Queue:
             for sequence, trial in enumerate(map(trial_of, trials), first):
                 pruned = replace(trial, state=TrialState.PRUNED, failure=failure)
                 end_trial(session, claim.search_id, row.tenant_id, pruned, sequence)
+            add_worker_seconds(session, row.tenant_id, _seconds_under_way(trials))
         change_state(session, claim.search_id, state, reason, claim)
 
 
@@ -332,6 +332,13 @@ _ENDINGS: dict[Ending, str] = {
     SearchState.FAILED: "the search failed",
     SearchState.CANCELLED: "the search was cancelled",
 }
+
+
+def _seconds_under_way(trials: Sequence[Trial]) -> float:
+    """What workers have spent on trials that are cut off."""
+    now = datetime.now(UTC)
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    return sum((now - trial.started_at).total_seconds() for trial in running)
 
 
 def _lease_is_over() -> ColumnElement[bool]:

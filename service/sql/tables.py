@@ -6,7 +6,7 @@ that people query, never blobs; NaN and infinity never get here.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -98,6 +98,16 @@ class Tenant(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     created_at: Mapped[datetime]
     last_claimed_at: Mapped[datetime | None]
+
+
+class WorkerSeconds(Base):
+    """How long workers have worked for a tenant on a day (UTC)."""
+
+    __tablename__ = "worker_seconds"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    seconds: Mapped[float]
 
 
 class Search(Base):

@@ -9,17 +9,20 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.sql.states import ENDED, SearchState
 from service.sql.tables import Artifact, Dataset, Search, Tenant
+from service.sql.worker_seconds import worker_seconds_of
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """`queued_searches` wait or are paused; `trials` may still be run by searches that have not
-    ended, finals not counted; `stored_bytes` are those of datasets and bundles.
+    ended, finals not counted; `worker_seconds` are those of today; `stored_bytes` are those of
+    datasets and bundles.
     """
 
     running_searches: int
     queued_searches: int
     trials: int
+    worker_seconds: float
     stored_bytes: int
 
 
@@ -36,6 +39,7 @@ def usage_of(session: Session, tenant_id: str) -> Usage:
         running_searches=running,
         queued_searches=sum(counts.values()),
         trials=sum(max(0, int(trials)) for _, _, trials in rows),
+        worker_seconds=worker_seconds_of(session, tenant_id),
         stored_bytes=_bytes(session, Dataset.size_bytes, tenant_id)
         + _bytes(session, Artifact.size_bytes, tenant_id, Artifact.removed_at.is_(None)),
     )

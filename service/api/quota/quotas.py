@@ -129,6 +129,9 @@ class Quotas:
                 used=used.queued_searches, limit=settings.quota_queued_searches
             ),
             trials=Allowance(used=used.trials, limit=settings.quota_trials),
+            worker_seconds=Allowance(
+                used=math.ceil(used.worker_seconds), limit=settings.quota_worker_seconds
+            ),
             stored_bytes=Allowance(used=used.stored_bytes, limit=settings.quota_stored_bytes),
             requests_per_minute=Allowance(
                 used=self._requests.used(tenant_id), limit=self._requests.limit

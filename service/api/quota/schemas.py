@@ -15,5 +15,8 @@ class QuotaRead(BaseModel):
     running_searches: Allowance
     queued_searches: Allowance = Field(description="that wait or are paused")
     trials: Allowance = Field(description="that searches may still run; finals are not counted")
+    worker_seconds: Allowance = Field(
+        description="today (UTC), of trials that have ended; at the limit no further search begins"
+    )
     stored_bytes: Allowance = Field(description="of datasets and bundles")
     requests_per_minute: Allowance = Field(description="in the last minute, to this process")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from models.processes.names import is_gone
 from service.sql.dispatchers import Dispatchers
+from service.sql.limits import TenantLimits
 
 ABSENT_SECONDS = 30.0
 """Silent this long, a dispatcher counts as dead; on one machine it is seen at once."""
 
 
 class Presence:
-    def __init__(self, dispatchers: Dispatchers, owner: str) -> None:
-        self._dispatchers, self._owner = dispatchers, owner
+    def __init__(self, dispatchers: Dispatchers, owner: str, limits: TenantLimits) -> None:
+        self._dispatchers, self._owner, self._limits = dispatchers, owner, limits
 
     def tell(self, obstacle: str | None, *, silent_seconds: float = 0.0) -> None:
         """`obstacle`: what searches wait for. `silent_seconds`: it may be busy for so long now."""
         self._dispatchers.beat(self._owner, ABSENT_SECONDS + silent_seconds, obstacle)
-        self._dispatchers.explain(is_gone)
+        self._dispatchers.explain(is_gone, self._limits)
 
     def sweep(self) -> None:
         """Remove the traces of dispatchers that are dead."""

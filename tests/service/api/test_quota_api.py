@@ -57,6 +57,7 @@ def test_without_limits_what_is_used_is_told(app: FastAPI, client: TestClient) -
         "running_searches": {"used": 1, **no_limit},
         "queued_searches": {"used": 1, **no_limit},
         "trials": {"used": 5 - 2 + 7, **no_limit},
+        "worker_seconds": {"used": 3, **no_limit},
         "stored_bytes": {"used": 1000, **no_limit},
         "requests_per_minute": {"used": None, **no_limit},
     }

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import func, select
 
 from nasmith import AuthenticationError, Client
-from nasmith.home import KEY_FILE, key_for
+from nasmith.home import KEY_FILE, key_for, key_of
 from service.server.admin_key import write_admin_key
 from service.settings import ServiceSettings
 from service.sql.api_keys import Caller, KeyRepository, Scope, caller_of, hash_of
@@ -21,6 +22,8 @@ from tests.service.support.serving import serving
 from tests.support.command_line import Nasmith, nasmith
 
 __all__ = ["nasmith"]
+
+ROOT = Path(__file__).parents[3]
 
 
 def caller_in(settings: ServiceSettings) -> Caller | None:
@@ -55,6 +58,28 @@ def test_the_first_start_writes_a_key_of_an_admin_for_the_owner_alone(
     sessions.engine.dispose()
     assert write_admin_key(settings) == file and file.read_text() != before  # nobody is locked out
     assert caller_in(settings) is not None
+
+
+def test_what_runs_trials_in_the_composed_topology_cannot_read_the_key() -> None:
+    composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    services = composed["services"]
+    file = Path(services["api"]["environment"]["NASMITH_ADMIN_KEY_FILE"])
+    mounted = {
+        name: {Path(volume.split(":")[1]) for volume in service.get("volumes", ())}
+        for name, service in services.items()
+    }
+    assert {name for name, paths in mounted.items() if paths & {*file.parents}} == {"api"}
+    assert str(file.parent) in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_key_is_written_where_a_setting_says(
+    settings: ServiceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "elsewhere"
+    assert write_admin_key(settings.model_copy(update={"admin_key_file": file})) == file
+    assert not settings.home.exists()
+    monkeypatch.setenv("NASMITH_ADMIN_KEY_FILE", str(file))
+    assert key_of(settings.home) == file.read_text().strip()
 
 
 def test_of_servers_that_start_at_once_one_makes_the_key(

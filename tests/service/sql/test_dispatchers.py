@@ -4,12 +4,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import delete
 
 from service.sql.database import Sessions, connect
 from service.sql.dispatchers import NOBODY, Dispatchers
+from service.sql.limits import TenantLimits
 from service.sql.queue import Queue
-from service.sql.tables import Search
-from tests.service.support.rows import add_search, read_search
+from service.sql.states import SearchState
+from service.sql.tables import Search, WorkerSeconds
+from service.sql.worker_seconds import add_worker_seconds
+from tests.service.support.rows import add_search, add_tenant, read_search
 
 
 @pytest.fixture
@@ -77,6 +81,41 @@ def test_a_search_that_waits_says_what_for(sessions: Sessions, dispatchers: Disp
     assert read_search(sessions, search_id).revision == revision  # nothing new for its clients
     dispatchers.beat("b", 600, None)
     assert reason() is None
+
+
+def test_a_search_that_waits_for_a_quota_says_so(
+    sessions: Sessions, dispatchers: Dispatchers
+) -> None:
+    limits, tenant = TenantLimits(running_searches=1, worker_seconds=10), "other"
+    add_tenant(sessions, tenant)
+    running, waiting = add_search(sessions, tenant), add_search(sessions, tenant)
+    claim = Queue(sessions, limits=limits).claim("me")
+    assert claim is not None and claim.search_id == running
+    next_in_turn = add_search(sessions)
+    dispatchers.beat("a", 600, None)
+
+    def reason(search_id: str) -> str | None:
+        dispatchers.explain(lives, limits)
+        return read_search(sessions, search_id).state_reason
+
+    wanted = "waiting for another search to end: 1 of this tenant may run at a time"
+    assert reason(waiting) == wanted
+    revision = read_search(sessions, waiting).revision
+    assert (reason(next_in_turn), reason(running), reason(waiting)) == (None, None, wanted)
+    assert read_search(sessions, waiting).revision == revision  # nothing new for its clients
+    with sessions.begin() as session:
+        add_worker_seconds(session, tenant, 4.0)
+        add_worker_seconds(session, tenant, 6.0)
+    assert reason(waiting) == (
+        "waiting for the next day (UTC): the 10 worker seconds of today are used"
+    )
+    dispatchers.beat("a", 600, "Ray: no answer")
+    assert reason(waiting) == "waiting for Ray: no answer"
+    dispatchers.beat("a", 600, None)
+    with sessions.begin() as session:
+        session.execute(delete(WorkerSeconds))
+    Queue(sessions).finish(claim, SearchState.SUCCEEDED)
+    assert reason(waiting) is None
 
 
 def test_an_interrupted_search_says_so_and_a_running_one_does_not(

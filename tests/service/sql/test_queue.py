@@ -5,16 +5,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from search.engine.journal import EpochReported, StaleOwnerError, TrialStarted
+from search.engine.journal import EpochReported, StaleOwnerError, TrialEnded, TrialStarted
+from search.trial import TrialState
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
+from service.sql.limits import TenantLimits
 from service.sql.queue import Ending, Queue
 from service.sql.states import ENDED, SearchState
 from service.sql.tables import Event, Search, Trial
+from service.sql.worker_seconds import worker_seconds_of
 from tests.service.support.rows import add_search, add_tenant, read_search, running_trial
 
 
@@ -71,6 +75,9 @@ def test_an_owner_holds_nothing_whose_lease_is_over(sessions: Sessions) -> None:
     expiring, lasting = Queue(sessions, lease_seconds=0.01), Queue(sessions, lease_seconds=600)
     held, lost = lasting.claim("me"), expiring.claim("me")
     assert lost is not None and held is not None
+    deadline = time.monotonic() + 60
+    while lost in expiring.held_by("me") and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert expiring.held_by("me") == {held}
     lasting.heartbeat(lost, 1.0)  # it was only late
     assert lasting.held_by("me") == {held, lost}
@@ -156,7 +163,7 @@ def test_the_tenant_with_the_fewest_running_searches_is_next(
 
 
 def test_a_tenant_runs_no_more_searches_than_it_may(sessions: Sessions) -> None:
-    limited = Queue(sessions, most_of_tenant=2)
+    limited = Queue(sessions, limits=TenantLimits(running_searches=2))
     big, small = add_tenant(sessions, "big"), add_tenant(sessions, "small")
     owner_of = {add_search(sessions, big): big for _ in range(5)}
     owner_of |= {add_search(sessions, small): small}
@@ -174,10 +181,45 @@ def test_a_tenant_runs_no_more_searches_than_it_may(sessions: Sessions) -> None:
 def test_dispatchers_that_claim_at_once_keep_to_what_a_tenant_may(sessions: Sessions) -> None:
     for _ in range(12):
         add_search(sessions)
-    limited = Queue(sessions, most_of_tenant=3)
+    limited = Queue(sessions, limits=TenantLimits(running_searches=3))
     with ThreadPoolExecutor(4) as pool:
         claims = list(pool.map(lambda n: limited.claim(str(n)), range(12)))
     assert sum(claim is not None for claim in claims) == 3
+
+
+def test_a_tenant_that_has_used_its_worker_seconds_begins_no_further_search(
+    sessions: Sessions,
+) -> None:
+    """Counted as trials end, also those that are cut off, whatever is deleted afterwards."""
+    limited = Queue(sessions, limits=TenantLimits(worker_seconds=100))
+    tenants = [add_tenant(sessions, name) for name in ("trains", "repeats", "is cut off")]
+    claims = []
+    for tenant in tenants:
+        add_search(sessions, tenant)
+        claims.append(limited.claim("me"))
+        add_search(sessions, tenant)
+    trains, repeats, cut_off = (claim for claim in claims if claim is not None)
+    ended = {"state": TrialState.COMPLETED, "fitness": (0.5,), "worker": "a"}
+    journal = SqlJournal(sessions, trains, lambda: 0.0)
+    for number, seconds in enumerate([60.0, 39.5, 0.5]):
+        journal.append(TrialStarted(running_trial(number), told=0))
+        journal.append(TrialEnded(running_trial(number, seconds=seconds, **ended)))
+    cached = running_trial(0, state=TrialState.CACHED, seconds=1e6, source=0)
+    SqlJournal(sessions, repeats, lambda: 0.0).append(TrialEnded(cached))
+    SqlJournal(sessions, cut_off, lambda: 0.0).append(TrialStarted(running_trial(0), told=0))
+    with sessions.begin() as session:
+        began = datetime.now(UTC) - timedelta(seconds=150)
+        session.execute(
+            update(Trial).where(Trial.search_id == cut_off.search_id).values(started_at=began)
+        )
+    limited.finish(cut_off, SearchState.CANCELLED)
+    with sessions.begin() as session:
+        used = [worker_seconds_of(session, tenant) for tenant in tenants]
+        session.execute(delete(Search).where(Search.id == trains.search_id))
+    assert used == [100.0, 0.0, pytest.approx(150, abs=20)]
+    last = limited.claim("me")
+    assert last is not None and read_search(sessions, last.search_id).tenant_id == "repeats"
+    assert limited.claim("me") is None
 
 
 def test_of_one_tenant_the_oldest_search_is_first(sessions: Sessions, queue: Queue) -> None:

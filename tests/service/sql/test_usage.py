@@ -30,7 +30,7 @@ def usage(sessions: Sessions, tenant: str) -> Usage:
 
 def test_what_has_ended_and_what_others_have_is_not_counted(sessions: Sessions) -> None:
     mine, theirs = add_tenant(sessions, "mine"), add_tenant(sessions, "theirs")
-    assert usage(sessions, mine) == Usage(0, 0, 0, 0)
+    assert usage(sessions, mine) == Usage(0, 0, 0, 0, 0)
     add_search(sessions, mine, "running", trials_total=8, trials_done=3)
     add_search(sessions, mine, "queued", trials_total=8, baseline_total=8)
     add_search(sessions, mine, "paused", trials_total=8, trials_done=1)
@@ -54,7 +54,7 @@ def test_what_has_ended_and_what_others_have_is_not_counted(sessions: Sessions) 
                     **values,
                 )
             )
-    assert usage(sessions, mine) == Usage(1, 2, 5 + 16 + 7, sum(sizes))
+    assert usage(sessions, mine) == Usage(1, 2, 5 + 16 + 7, 0, sum(sizes))
 
 
 def test_of_many_that_want_the_last_place_one_gets_it(sessions: Sessions) -> None:
