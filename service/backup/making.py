@@ -53,7 +53,7 @@ def make_backup(settings: ServiceSettings, file: Path) -> BackupReport:
         take_snapshot(sessions.engine, snapshot)
         with _connected(f"sqlite:///{snapshot}") as copy:
             gone = [path for path in _named(copy) if not _added(archive, store, path)]
-            missing = sorted(_named(sessions) & set(gone))
+            missing = sorted(_rows_of(sessions) & set(gone))
             _forget(copy, set(gone) - set(missing))
             for search_id in _unfinished(copy):
                 for path in store.files_under(f"{CHECKPOINTS}/{search_id}"):
@@ -84,9 +84,16 @@ def _connected(url: str) -> Iterator[Sessions]:
 
 
 def _named(sessions: Sessions) -> set[str]:
+    """Paths that rows name."""
     with sessions.read() as session:
         artifacts = select(Artifact.path).where(Artifact.removed_at.is_(None))
         return {*session.scalars(artifacts), *session.scalars(select(Dataset.path))}
+
+
+def _rows_of(sessions: Sessions) -> set[str]:
+    """The same of the service itself, whose schema may be an older one."""
+    with sessions.read() as session:
+        return {*session.scalars(select(Artifact.path)), *session.scalars(select(Dataset.path))}
 
 
 def _added(archive: ArchiveWriter, store: Store, path: str) -> bool:
