@@ -58,6 +58,13 @@ class Resources(Settings):
         description="on a GPU: only kernels that give the same bits each time, which are slower; "
         "processors give them anyway",
     )
+    trial_timeout_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=31_536_000,
+        description="without the end of an epoch, after which a trial's worker counts as frozen "
+        "and the trial is tried again; null: ten times its slowest epoch, 120 at least",
+    )
 
 
 class ProxySettings(Settings):

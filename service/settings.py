@@ -221,6 +221,7 @@ _PREFIX = "NASMITH_"
 _ELSEWHERE = (
     "API_KEY URL DEBUG INSECURE_NO_AUTH",  # of the client and the command line
     "GOLDEN CHAOS_SEED CHAOS_ROUNDS",  # of the tests
+    "OWN_RAY",  # of drivers
 )
 
 

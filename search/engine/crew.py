@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.engine.control import Action, Orders, Steering
+from search.engine.patience import SILENT_SECONDS, Patience
 from search.engine.run import SearchRun
 from search.engine.trial_actor import REPORT, TRIAL, Report, trial_to_text
 from search.spec import Resources
@@ -31,6 +32,9 @@ warm as it is, can serve another trial; then the actor is killed.
 
 MESSAGE_LENGTH = 500
 
+Tell = Callable[[str | None], object]
+"""Says what a search waits for; None: for nothing. Called about twice a second."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +50,7 @@ class Attempt:
     kill: ends the actor; None before it began.
     orphaned: when the search was seen to have ended or paused the trial.
     cause: why its actor was killed by us.
+    worker: where its last report came from.
     """
 
     trial: Trial
@@ -54,6 +59,7 @@ class Attempt:
     kill: Callable[[], object] | None = None
     orphaned: float | None = None
     cause: str | None = None
+    worker: str | None = None
 
 
 class Crew:
@@ -69,10 +75,11 @@ class Crew:
         steering: Steering,
         resources: Resources,
         capacity: Callable[[], int],
-        epoch_timeout: float,
+        tell: Tell,
     ) -> None:
         self._run, self._steering = run, steering
-        self._capacity_now, self._epoch_timeout = capacity, epoch_timeout
+        self._capacity_now, self._tell = capacity, tell
+        self._patience = Patience(resources.trial_timeout_seconds)
         self._parallel = resources.parallel_trials
         self._attempts: dict[str, Attempt] = {}
         self._retries: list[tuple[float, Attempt]] = []
@@ -113,9 +120,11 @@ class Crew:
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the actor is to let go of the trial: the search has ended or paused it."""
-        attempt = self._attempts[trial_id]
-        attempt.heard = time.monotonic()
+        attempt, now = self._attempts[trial_id], time.monotonic()
         report = Report.from_text(result[REPORT])
+        if report.epoch is not None:
+            self._patience.took(attempt.trial.number, now - attempt.heard)
+        attempt.heard, attempt.worker = now, report.worker
         try:
             self._journal(attempt, report, is_last=result["done"])
         except Exception as error:
@@ -130,7 +139,9 @@ class Crew:
 
     def ended(self, trial_id: str) -> None:
         """Tune is done with a trial, and its actor is free."""
-        self._attempts.pop(trial_id, None)
+        attempt = self._attempts.pop(trial_id, None)
+        if attempt is not None:
+            self._patience.forget(attempt.trial.number)
 
     def died(self, trial_id: str, error: str) -> None:
         """The actor of a trial is gone. Another one tries again, a little later."""
@@ -152,6 +163,7 @@ class Crew:
                 self._capacity_at = now + CAPACITY_SECONDS
                 self._capacity = max(1, self._capacity_now())
             self._look_after(now)
+            self._tell(self._obstacle(now))
         except Exception as error:
             self._crash(error)
 
@@ -180,9 +192,25 @@ class Crew:
             if attempt.orphaned is not None and now - attempt.orphaned > GRACE_SECONDS:
                 attempt.cause = "the search has ended or paused the trial"
                 attempt.kill()
-            elif now - attempt.heard > self._epoch_timeout:
-                attempt.cause = f"no epoch ended within {self._epoch_timeout:g} s"
+            elif now - attempt.heard > (limit := self._patience.limit(attempt.trial.number)):
+                attempt.cause = f"no epoch ended within {limit:g} s"
                 attempt.kill()
+
+    def _obstacle(self, now: float) -> str | None:
+        """What the search waits for, in words that stay as long as it does."""
+        silent = [a for a in self._attempts.values() if now - a.heard >= SILENT_SECONDS]
+        if not silent:
+            return None
+        attempt = min(silent, key=lambda attempt: attempt.heard)
+        number = attempt.trial.number
+        trials = f"trial {number}" + (f" and {len(silent) - 1} more" if len(silent) > 1 else "")
+        if attempt.kill is None:
+            return f"waiting for a free worker for {trials}"
+        worker = f" on {attempt.worker}" if attempt.worker else ""
+        return (
+            f"waiting for {trials}: no sign of life{worker} for {SILENT_SECONDS:g} s; after "
+            f"{self._patience.limit(number):g} s without one it is tried again"
+        )
 
     def _let_go(self, attempt: Attempt) -> None:
         if attempt.orphaned is None and not self._run.is_active(attempt.trial.number):

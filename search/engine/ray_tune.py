@@ -27,7 +27,7 @@ from ray.tune.search import Searcher
 
 from models.processes.folders import temporary_folder
 from search.engine.control import Control, Steering
-from search.engine.crew import Crew
+from search.engine.crew import Crew, Tell
 from search.engine.run import SearchRun
 from search.engine.trial_actor import TrialActor
 from search.evaluation import Evaluator
@@ -36,10 +36,10 @@ from search.spec import Resources
 TRIALS_PER_TUNER = 1000
 """Tune keeps what it knows of every trial, so a long search goes through it in several runs."""
 
-EPOCH_TIMEOUT_SECONDS = 3600.0
+CAPACITY_SECONDS = 600.0
+"""How long a search waits for a node that is big enough for its trials, where nodes may join."""
 
-CAPACITY_SECONDS = 60.0
-"""How long a search waits for a node that is big enough for its trials."""
+CAPACITY_LOOK_SECONDS = 0.5
 
 TUNE_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the old output says nothing at all
@@ -65,7 +65,8 @@ def run_ray_tune(
     control: Control | None = None,
     *,
     storage: Path | None = None,
-    epoch_timeout: float = EPOCH_TIMEOUT_SECONDS,
+    tell: Tell = lambda reason: None,
+    capacity_seconds: float = CAPACITY_SECONDS,
 ) -> None:
     """Run a search until it is finished, paused or cancelled. Ray is connected already.
 
@@ -73,8 +74,8 @@ def run_ray_tune(
         has to be importable there.
     resources: of a trial; `parallel_trials` until the control orders otherwise.
     storage: a folder for Tune's temporary files; default: one of its own.
-    epoch_timeout: seconds after which a trial without a report counts as frozen; its worker is
-        killed and the trial tried again elsewhere.
+    tell: is told what the search waits for.
+    capacity_seconds: how long it waits for a node that can hold a trial; 0 where none can join.
 
     Raises:
         search.engine.ray_tune.CapacityError: no node can hold a trial.
@@ -83,11 +84,14 @@ def run_ray_tune(
             is its failure, and a worker that dies is replaced.
     """
     _configure_tune()
-    _await_capacity(resources)
-    crew = Crew(run, Steering(run, control), resources, partial(capacity, resources), epoch_timeout)
+    steering = Steering(run, control)
+    if not _has_capacity(run, steering, resources, tell, capacity_seconds):
+        return
+    crew = Crew(run, steering, resources, partial(capacity, resources), tell)
     with temporary_folder("tune", storage) as folder:
         while not run.finished:
             _tune(crew, make_evaluator, resources, folder)
+            tell(None)
             if crew.error is not None:
                 raise crew.error
             if crew.action != "run":
@@ -247,17 +251,28 @@ def _configure_tune() -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
-def _await_capacity(resources: Resources) -> None:
-    """Wait for a node that can hold one trial: a cluster may be starting just now."""
-    deadline = time.monotonic() + CAPACITY_SECONDS
+def _has_capacity(
+    run: SearchRun, steering: Steering, resources: Resources, tell: Tell, seconds: float
+) -> bool:
+    """Wait for a node that can hold one trial: a cluster may be starting or growing just now.
+    False: somebody paused or cancelled the search meanwhile, or its time has ended.
+    """
+    deadline = time.monotonic() + seconds
     while capacity(resources) == 0:
-        if time.monotonic() > deadline:
-            nodes = [{name: node.get(name, 0.0) for name in ("CPU", "GPU")} for node in _nodes()]
-            raise CapacityError(
-                f"no worker can hold a trial with {resources.cpus_per_trial:g} CPUs and "
-                f"{resources.gpus_per_trial:g} GPUs, the nodes have {nodes}"
-            )
-        time.sleep(1.0)
+        nodes = [{name: node.get(name, 0.0) for name in ("CPU", "GPU")} for node in _nodes()]
+        a_trial = (
+            f"a trial with {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs"
+        )
+        if time.monotonic() >= deadline:
+            raise CapacityError(f"no worker can hold {a_trial}, the nodes have {nodes}")
+        tell(f"waiting for a node that can hold {a_trial}, the nodes have {nodes}")
+        action = steering.check().action
+        if action == "cancel":
+            run.cancel()
+        if action != "run" or run.finished:
+            return False
+        time.sleep(CAPACITY_LOOK_SECONDS)
+    return True
 
 
 def _fits(node: dict[str, Any], resources: Resources) -> int:

@@ -113,7 +113,7 @@ class Dispatcher:
             return
         could_run, self._can_run = self._can_run, self._has_ray()
         self._spares.check()
-        self._presence.tell(self._ray.obstacle or self._spares.obstacle)
+        self._presence.tell(self._ray.obstacle or self._spares.obstacle, self._runtime.node)
         if not self._can_run:
             return
         if not could_run:

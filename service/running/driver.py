@@ -23,7 +23,7 @@ from models.datasets.reference import load_dataset
 from models.simple import simple_results
 from search.engine.control import Orders
 from search.engine.journal import StaleOwnerError
-from search.engine.ray_tune import run_ray_tune
+from search.engine.ray_tune import CAPACITY_SECONDS, run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
 from search.request.opening import opening
@@ -35,7 +35,7 @@ from service.running.causes import cause
 from service.running.exits import Exit
 from service.running.lease_keeper import LeaseKeeper
 from service.running.publishing import Publisher
-from service.running.ray_runtime import is_connected, join, warm_up
+from service.running.ray_runtime import is_connected, join, may_grow, warm_up
 from service.running.search_trace import SearchTrace
 from service.settings import ServiceSettings
 from service.sql.batched_journal import BatchedJournal
@@ -178,7 +178,14 @@ class Driver:
             control = ClientControl(self.keeper)
             make_evaluator = source.evaluator(spec, url)
             if source.trains:
-                run_ray_tune(run, make_evaluator, spec.resources, control)
+                run_ray_tune(
+                    run,
+                    make_evaluator,
+                    spec.resources,
+                    control,
+                    tell=self.keeper.tell,
+                    capacity_seconds=CAPACITY_SECONDS if may_grow() else 0.0,
+                )
             else:
                 run_serial(run, make_evaluator(), control)
                 batches.flush()

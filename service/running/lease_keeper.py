@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.engine.journal import StaleOwnerError
+from search.engine.patience import SILENT_SECONDS
 from service.running.exits import Exit
 from service.sql.lease import Claim
 from service.sql.outages import OUTAGE_SECONDS, outlast
@@ -21,6 +22,7 @@ from service.sql.queue import Queue, Requests
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 300.0  # a turn may hold a long thought of the strategy, on a busy machine
+STILL = f"its strategy or the engine has thought for more than {SILENT_SECONDS:g} s"
 POLL_SECONDS = 0.5
 SETTLING_SECONDS = 1.0
 """Between the end of a search and `close`: a lease that is gone by then is lost."""
@@ -37,7 +39,7 @@ class Stopwatch:
 
 
 class LeaseKeeper(threading.Thread):
-    """Extends the lease, and knows what the clients of the search ask.
+    """Extends the lease, knows what the clients of the search ask, tells them what it waits for.
 
     The process ends at once, wherever its other threads are, when the lease is lost, when the
     search is cancelled, and when the process is to stop. What the others have not committed then
@@ -51,15 +53,19 @@ class LeaseKeeper(threading.Thread):
         requests: Requests,
         *,
         stall_seconds: float = STALL_SECONDS,
+        silent_seconds: float = SILENT_SECONDS,
         exit: Callable[[int], object] = os._exit,
     ) -> None:
         super().__init__(name="lease-keeper", daemon=True)
         self._queue, self._claim, self._requests = queue, claim, requests
-        self._stall_seconds, self._exit = stall_seconds, exit
+        self._stall_seconds, self._silent_seconds = stall_seconds, silent_seconds
+        self._exit = exit
         self.stopwatch = Stopwatch(requests.elapsed_seconds)
         self._wake = threading.Event()
         self._is_stopping = self._is_over = False
         self._last_turn: float | None = None
+        self._obstacle: str | None = None
+        self._told: str | None = None
         self._beaten = time.monotonic()
 
     @property
@@ -71,7 +77,7 @@ class LeaseKeeper(threading.Thread):
         while not self._is_over:
             if self._is_stopping:
                 return self._give_back()
-            if self._is_stalled():
+            if self._stands_for(self._stall_seconds):
                 log.error("no turn of the engine for %g s, stopping", self._stall_seconds)
                 faulthandler.dump_traceback(sys.stderr)
                 return self._end(Exit.STALLED)
@@ -99,6 +105,10 @@ class LeaseKeeper(threading.Thread):
         if time.monotonic() - self._beaten >= self._queue.lease_seconds / 3:
             self._queue.heartbeat(self._claim, self.stopwatch.elapsed())
             self._beaten = time.monotonic()
+        obstacle = STILL if self._stands_for(self._silent_seconds) else self._obstacle
+        if obstacle != self._told:
+            self._queue.explain(self._claim, obstacle)
+            self._told = obstacle
 
     def stop(self) -> None:
         """Give the search back and end the process. Returns at once; safe in a signal handler."""
@@ -116,11 +126,15 @@ class LeaseKeeper(threading.Thread):
 
     def rest(self) -> None:
         """The engine is done: what follows takes its own time."""
-        self._last_turn = None
+        self._last_turn = self._obstacle = None
 
-    def _is_stalled(self) -> bool:
+    def tell(self, obstacle: str | None) -> None:
+        """What the search waits for; None: for nothing. Its clients hear of it soon."""
+        self._obstacle = obstacle
+
+    def _stands_for(self, seconds: float) -> bool:
         last = self._last_turn
-        return last is not None and time.monotonic() - last > self._stall_seconds
+        return last is not None and time.monotonic() - last > seconds
 
     def _give_back(self) -> None:
         try:

@@ -9,6 +9,7 @@ SIGTERM, which it also gets when its parent ends in whatever way, or when a part
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ def main() -> None:
     node = Node(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
     try:
         stop.may_interrupt()
-        print(node.gcs_address, flush=True)
+        print(json.dumps({"address": node.gcs_address, **_resources(node)}), flush=True)
         while not node.dead_processes():  # type: ignore[no-untyped-call]  # Ray's
             if forks is not None and forks.poll() is not None:
                 break
@@ -60,6 +61,12 @@ def main() -> None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)  # a lost parent too rarely
         kill_all(members)
         shutil.rmtree(arguments.folder, ignore_errors=True)
+
+
+def _resources(node: Node) -> dict[str, float]:
+    """What trials may share of it."""
+    has = node.get_resource_and_label_spec()  # type: ignore[no-untyped-call]  # Ray's
+    return {"cpus": float(has.num_cpus or 0), "gpus": float(has.num_gpus or 0)}
 
 
 def _start_forks(folder: str) -> subprocess.Popen[bytes] | None:

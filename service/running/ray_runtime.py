@@ -7,6 +7,7 @@ the API as well.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import select
@@ -23,6 +24,7 @@ from models.processes.trees import end_tree
 from search.engine import ray_workers
 from service.log_files import open_log
 from service.settings import ServiceSettings, without_secrets
+from service.sql.dispatchers import Node
 
 START_SECONDS = 180.0  # three, where nothing else runs
 STOP_SECONDS = 5.0
@@ -36,6 +38,8 @@ LONGEST_FOLDER = 40
 SHORT_FOLDER = Path("/tmp")  # noqa: S108 - what is made there is 0700, unlike what Ray makes
 
 ADDRESS_VARIABLE = "NASMITH_RAY_ADDRESS"
+OWN_VARIABLE = "NASMITH_OWN_RAY"
+"""Set in drivers of a local head, which no other node joins."""
 
 LOOPBACK = {
     # Ray's one switch for binding to 127.0.0.1 alone. It has to be set in whoever connects, too.
@@ -52,13 +56,14 @@ class RuntimeStartError(RuntimeError):
 
 
 class RayRuntime:
-    """Starts nothing where the settings name a `cluster`."""
+    """Starts nothing where the settings name a `cluster`. `node`: what the local one has."""
 
     def __init__(self, settings: ServiceSettings, cpus: int | None = None) -> None:
         self.cluster, self._home = settings.ray_address, settings.home / "ray"
         self._log, self._cpus = settings.logs / "ray.log", cpus
         self._head: subprocess.Popen[bytes] | None = None
         self._address = ""
+        self.node: Node | None = None
         self._folder: OwnedFolder | None = None
 
     @property
@@ -90,10 +95,12 @@ class RayRuntime:
                 pass_fds=[self._folder.lock],  # the head holds it on, as long as it lives
             )
         assert self._head.stdout is not None  # noqa: S101 - made with a pipe
-        self._address = _read_line(self._head.stdout, START_SECONDS)
-        if not self._address:
+        line = _read_line(self._head.stdout, START_SECONDS)
+        if not line:
             self.stop()
             raise RuntimeStartError(f"the Ray head did not start, see {self._log}")
+        said = json.loads(line)
+        self._address, self.node = said["address"], Node(said["cpus"], said["gpus"])
 
     def is_alive(self) -> bool:
         """Whether drivers can join. Of a cluster: whether its head answers."""
@@ -105,13 +112,13 @@ class RayRuntime:
         """What a driver's environment needs to join this runtime; `os.environ` goes below it."""
         if self.cluster:
             return {**QUIET, ADDRESS_VARIABLE: self.cluster}
-        return {**self._environment(), ADDRESS_VARIABLE: self._address}
+        return {**self._environment(), ADDRESS_VARIABLE: self._address, OWN_VARIABLE: "1"}
 
     def stop(self) -> None:
         """End the local head and every process of it."""
         if self._head is not None:
             end_tree(self._head, STOP_SECONDS)  # Ray's agents would look for it for minutes
-        self._head, self._address = None, ""
+        self._head, self._address, self.node = None, "", None
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
@@ -137,6 +144,11 @@ class RayRuntime:
 def join(settings: ServiceSettings) -> None:
     """Connect this process to the runtime that its environment names."""
     ray_workers.connect(settings.ray_address)
+
+
+def may_grow() -> bool:
+    """Whether further nodes may join the runtime that this process joined."""
+    return OWN_VARIABLE not in os.environ
 
 
 def is_connected() -> bool:

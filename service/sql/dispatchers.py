@@ -30,24 +30,43 @@ _KEPT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """What trials may share of a machine; a trial lies on one."""
+
+    cpus: float
+    gpus: float
+
+    def holds(self, cpus: float, gpus: float) -> bool:
+        """Whether there is room for a trial with so many if nothing else runs."""
+        return self.cpus >= cpus and self.gpus >= gpus
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
-    """`obstacle`: what its searches wait for; None where it runs them."""
+    """`obstacle`: what its searches wait for; None where it runs them. `node`: the one that it has;
+    None where that is unknown, or others may join.
+    """
 
     owner: str
     seen_at: datetime
     obstacle: str | None
+    node: Node | None
 
 
 class Dispatchers:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def beat(self, owner: str, seconds: float, obstacle: str | None) -> None:
+    def beat(
+        self, owner: str, seconds: float, obstacle: str | None, node: Node | None = None
+    ) -> None:
         """The owner is alive, and counts as such for so many seconds."""
         values = {
             "seen_at": database_time(),
             "expires_at": database_time(seconds),
             "obstacle": obstacle,
+            "cpus": None if node is None else node.cpus,
+            "gpus": None if node is None else node.gpus,
         }
         with self._sessions.begin() as session:
             known = session.execute(
@@ -99,11 +118,25 @@ class Dispatchers:
 
 def _alive(session: Session, is_gone: IsGone) -> list[Alive]:
     rows = session.execute(
-        select(Dispatcher.owner, Dispatcher.seen_at, Dispatcher.obstacle)
+        select(
+            Dispatcher.owner,
+            Dispatcher.seen_at,
+            Dispatcher.obstacle,
+            Dispatcher.cpus,
+            Dispatcher.gpus,
+        )
         .where(Dispatcher.expires_at >= database_time())
         .order_by(Dispatcher.owner)
     )
-    return [Alive(*row) for row in rows if not is_gone(row.owner)]
+    return [
+        Alive(owner, seen_at, obstacle, _node(cpus, gpus))
+        for owner, seen_at, obstacle, cpus, gpus in rows
+        if not is_gone(owner)
+    ]
+
+
+def _node(cpus: float | None, gpus: float | None) -> Node | None:
+    return None if cpus is None or gpus is None else Node(cpus, gpus)
 
 
 def _reason(alive: Sequence[Alive]) -> str | None:

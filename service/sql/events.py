@@ -18,6 +18,7 @@ from service.sql.tables import Event, Search
 EventType = Literal[
     "search.queued",
     "search.running",
+    "search.waiting",
     "search.interrupted",
     "search.paused",
     "search.succeeded",

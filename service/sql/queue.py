@@ -110,6 +110,18 @@ class Queue:
                 elapsed_seconds=elapsed_seconds,
             )
 
+    def explain(self, claim: Claim, reason: str | None) -> None:
+        """Say in a running search, and in an event, what it waits for; None: it goes on.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.begin() as session:
+            row = change(session, claim, events=1, state_reason=reason)
+            data = {"reason": reason}
+            search_id, sequence = claim.search_id, row.event_sequence
+            session.add(event(search_id, row.tenant_id, sequence, "search.waiting", data))
+
     def requests(self, claim: Claim) -> Requests:
         """
         Raises:

@@ -338,7 +338,8 @@ class Upload(Base):
 
 class Dispatcher(Base):
     """A process that runs searches, alive until `expires_at` by the database's clock. `obstacle` is
-    what the searches wait for, null where it can run them.
+    what the searches wait for, null where it can run them. `cpus` and `gpus`: of the one node that
+    it has for trials; null where that is unknown, or other nodes may join.
     """
 
     __tablename__ = "dispatchers"
@@ -348,6 +349,8 @@ class Dispatcher(Base):
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     obstacle: Mapped[str | None] = mapped_column(HeldText)
+    cpus: Mapped[float | None]
+    gpus: Mapped[float | None]
 
 
 class IdempotencyKey(Base):

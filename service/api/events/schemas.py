@@ -38,6 +38,12 @@ class SearchInterruptedData(EventData):
     blamed: bool = Field(description="on the search itself; after a few of these it has failed")
 
 
+class SearchWaitingData(EventData):
+    """The driver of the search waits for something, as for a worker that says nothing."""
+
+    reason: str | None = Field(description="also its `state_reason`; null: it goes on")
+
+
 class SearchUpdatedData(EventData):
     """A client asked for something, or changed what is here."""
 
@@ -100,6 +106,7 @@ class BundlePublishedData(EventData):
 DATA: Mapping[EventType, type[EventData]] = {
     **dict.fromkeys(STATE_EVENTS.values(), SearchStateData),
     "search.running": SearchRunningData,
+    "search.waiting": SearchWaitingData,
     "search.interrupted": SearchInterruptedData,
     "search.updated": SearchUpdatedData,
     "trial.started": TrialStartedData,

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
+from service.api.searches.room import require_room
 from service.refusals import MAX_ERRORS, InvalidError, ProblemItem, item, pointer
 from service.sql.database import Sessions
 from service.sql.searches import Submission
@@ -41,6 +42,8 @@ def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str)
         InvalidError: everything that is wrong with the body, at once.
     """
     resolved = _resolve(body, lookup)
+    if resolved.source.trains:
+        require_room(resolved.spec.resources, sessions)
     trials = _taken_over(resolved, sessions, tenant_id)
     return Submission(
         spec=resolved.spec,
@@ -62,6 +65,8 @@ def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) ->
     from search.request.dry_run import estimate
 
     resolved = _resolve(body, lookup)
+    if resolved.source.trains:
+        require_room(resolved.spec.resources, sessions)
     trials = _taken_over(resolved, sessions, tenant_id)
     return {
         "spec": resolved.spec.to_json(),

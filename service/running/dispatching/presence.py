@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.processes.names import is_gone
-from service.sql.dispatchers import Dispatchers
+from service.sql.dispatchers import Dispatchers, Node
 from service.sql.limits import TenantLimits
 
 ABSENT_SECONDS = 30.0
@@ -14,9 +14,13 @@ class Presence:
     def __init__(self, dispatchers: Dispatchers, owner: str, limits: TenantLimits) -> None:
         self._dispatchers, self._owner, self._limits = dispatchers, owner, limits
 
-    def tell(self, obstacle: str | None, *, silent_seconds: float = 0.0) -> None:
-        """`obstacle`: what searches wait for. `silent_seconds`: it may be busy for so long now."""
-        self._dispatchers.beat(self._owner, ABSENT_SECONDS + silent_seconds, obstacle)
+    def tell(
+        self, obstacle: str | None, node: Node | None = None, *, silent_seconds: float = 0.0
+    ) -> None:
+        """`obstacle`: what searches wait for. `node`: the one for trials, where no other can join.
+        `silent_seconds`: it may be busy for so long now.
+        """
+        self._dispatchers.beat(self._owner, ABSENT_SECONDS + silent_seconds, obstacle, node)
         self._dispatchers.explain(is_gone, self._limits)
 
     def sweep(self) -> None:

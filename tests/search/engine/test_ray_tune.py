@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,7 @@ import psutil
 import pytest
 import ray
 
-from search.engine import ray_tune, ray_workers
+from search.engine import crew, ray_workers
 from search.engine.control import Orders
 from search.engine.crew import EngineError
 from search.engine.journal import (
@@ -390,7 +391,8 @@ def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path
 def test_a_frozen_trial_is_tried_again(folder: Path) -> None:
     journal = MemoryJournal()
     run = run_of(journal, trials=2)
-    run_ray_tune(run, partial(Unruly, folder, {0: "freeze once"}), TWO, epoch_timeout=3.0)
+    impatient = Resources(parallel_trials=2, trial_timeout_seconds=3)
+    run_ray_tune(run, partial(Unruly, folder, {0: "freeze once"}), impatient)
     assert run.finished and ended(journal, 0).state is TrialState.COMPLETED
     first, _ = attempts(folder, 0)
     assert is_gone(first)
@@ -519,10 +521,39 @@ def test_an_evaluator_that_cannot_be_built_ends_the_search(folder: Path) -> None
 @on_ray
 def test_a_trial_that_fits_no_node_is_refused(folder: Path) -> None:
     run, resources = run_of(MemoryJournal()), Resources(cpus_per_trial=64)
+    with pytest.raises(CapacityError, match=r"64 CPUs .* have \[\{'CPU': 2.0"):
+        run_ray_tune(run, partial(Unruly, folder), resources, capacity_seconds=0)
+
+
+@on_ray
+def test_a_search_says_at_once_that_it_waits_for_a_node_and_can_be_stopped(folder: Path) -> None:
+    run, told = run_of(MemoryJournal()), list[str | None]()
+    control = Script(lambda: Orders("cancel" if told else "run"))
+    many = Resources(gpus_per_trial=1)
+    run_ray_tune(run, partial(Unruly, folder), many, control, tell=told.append)
+    (reason,) = told
+    assert reason is not None and reason.startswith("waiting for a node that can hold a trial with")
+    assert "1 CPUs and 1 GPUs, the nodes have [{'CPU': 2.0, 'GPU': 0.0}]" in reason
+    assert run.finished and not run.trials
+
+
+@on_ray
+def test_clients_hear_of_a_worker_that_gives_no_sign_of_life(folder: Path) -> None:
+    """And no more once it has given one: what is told last is that nothing is waited for."""
+    run, told = run_of(MemoryJournal(), trials=2), list[str | None]()
+    impatient = Resources(parallel_trials=2, trial_timeout_seconds=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray_tune, "CAPACITY_SECONDS", 0.0)
-        with pytest.raises(CapacityError, match=r"64 CPUs .* have \[\{'CPU': 2.0"):
-            run_ray_tune(run, partial(Unruly, folder), resources)
+        patch.setattr(crew, "SILENT_SECONDS", 1.0)
+        evaluator = partial(Unruly, folder, {0: "stop once"})
+        run_ray_tune(run, evaluator, impatient, tell=told.append)
+    worker = f"{platform.node()}:{attempts(folder, 0)[0]}"
+    assert (
+        f"waiting for trial 0: no sign of life on {worker} for 1 s; after 3 s without one it is "
+        "tried again"
+    ) in told, told
+    assert run.finished and run.failed_reason is None and told[-1] is None
+    first, _ = attempts(folder, 0)
+    assert is_gone(first), psutil.Process(first).status()
 
 
 def test_a_trial_and_a_report_survive_the_way_to_the_worker_and_back() -> None:

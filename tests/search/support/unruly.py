@@ -18,7 +18,7 @@ class Unruly:
     """Scores 0.5 plus a hundredth of the trial's number after `epochs` of `seconds` each.
 
     `orders`: what a trial does instead, by its number: "fail", "raise", "exit", "exit once",
-    "freeze once", "long" or "poison".
+    "freeze once", "stop once" (the whole process, by a signal), "long" or "poison".
     Leaves a file in `folder` for each attempt, named after the trial, that holds the process id.
     """
 
@@ -53,6 +53,8 @@ class Unruly:
             raise ZeroDivisionError("no luck")
         if order == "exit" or (order == "exit once" and not attempts):
             os.kill(os.getpid(), signal.SIGKILL)
+        if order == "stop once" and not attempts:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if order == "long" or (order == "freeze once" and not attempts):
             time.sleep(600)
 

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from service.identifiers import is_search_id, new_search_id
+from service.sql.dispatchers import Dispatchers, Node
 from service.sql.tables import IdempotencyKey, Search
 from tests.service.support.requests import BODY, pointers, problem, submit
 
@@ -51,6 +52,36 @@ def test_a_submitted_search_is_queued_and_found(client: TestClient) -> None:
     found = client.get(response.headers["location"])
     assert found.status_code == 200
     assert found.json() == search
+
+
+def test_a_trial_that_no_node_can_hold_is_refused_where_no_other_may_join(
+    app: FastAPI, client: TestClient
+) -> None:
+    body = {**BODY, "resources": {"gpus_per_trial": 1}}
+    dispatchers = Dispatchers(app.state.sessions)
+    dispatchers.leave("elsewhere/1/0.00")
+    assert (
+        client.post("/v1/searches", json=body).status_code == 202
+    )  # nobody has said what is there
+    dispatchers.beat("a/1/0.00", 3600, None, Node(4, 0))
+    for path in ("/v1/searches", "/v1/searches?dry_run=true"):
+        refusal = problem(client.post(path, json=body), 422)
+        assert [(error["pointer"], error["detail"]) for error in refusal["errors"]] == [
+            (
+                "/resources/gpus_per_trial",
+                "no node can hold a trial with 1 GPUs, they have 4 CPUs and 0 GPUs",
+            )
+        ]
+    large = {**BODY, "resources": {"cpus_per_trial": 5, "gpus_per_trial": 1}}
+    cpus, gpus = "/resources/cpus_per_trial", "/resources/gpus_per_trial"
+    assert pointers(client.post("/v1/searches", json=large)) == {cpus, gpus}
+    dispatchers.beat("b/1/0.00", 3600, None, Node(1, 1))  # each is there, but not on one node
+    assert pointers(client.post("/v1/searches", json=large)) == {cpus}
+    apart = {**BODY, "resources": {"cpus_per_trial": 4, "gpus_per_trial": 1}}
+    assert pointers(client.post("/v1/searches", json=apart)) == {cpus, gpus}
+    assert client.post("/v1/searches", json=body).status_code == 202
+    dispatchers.beat("c/1/0.00", 3600, None)  # of a cluster that may grow
+    assert client.post("/v1/searches", json=large).status_code == 202
 
 
 def test_a_resolved_spec_is_a_request_for_the_same_search(client: TestClient) -> None:

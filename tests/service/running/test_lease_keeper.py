@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from service.running.exits import Exit
-from service.running.lease_keeper import LeaseKeeper
+from service.running.lease_keeper import STILL, LeaseKeeper
 from service.sql.database import Sessions, connect
 from service.sql.lease import Claim
 from service.sql.queue import Queue
-from service.sql.tables import Search
+from service.sql.tables import Event, Search
 from tests.service.support.rows import add_search, read_search
 
 
@@ -91,6 +91,31 @@ def test_a_cancel_ends_the_search_and_the_process_whatever_else_it_does(
     until(lambda: ends)
     assert ends == [Exit.DONE]
     assert read_search(sessions, claim.search_id).state == "cancelled"
+
+
+def test_clients_hear_what_a_search_waits_for(
+    sessions: Sessions, queue: Queue, claim: Claim
+) -> None:
+    def reason() -> str | None:
+        return read_search(sessions, claim.search_id).state_reason
+
+    keeper, ends = owned(queue, claim, silent_seconds=0.2)
+    keeper.tell("waiting for a node")
+    until(lambda: reason() == "waiting for a node")
+    keeper.turn()  # and none after it
+    until(lambda: reason() == STILL)
+    keeper.rest()
+    until(lambda: reason() is None)
+    keeper.close()
+    keeper.join()
+    assert ends == []
+    with sessions.read() as session:
+        query = select(Event.data).where(Event.type == "search.waiting").order_by(Event.sequence)
+        assert [data["reason"] for data in session.scalars(query)] == [
+            "waiting for a node",
+            STILL,
+            None,
+        ]
 
 
 def test_an_engine_that_stands_still_ends_the_process(queue: Queue, claim: Claim) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete
 
 from service.sql.database import Sessions, connect
-from service.sql.dispatchers import NOBODY, Dispatchers
+from service.sql.dispatchers import NOBODY, Dispatchers, Node
 from service.sql.limits import TenantLimits
 from service.sql.queue import Queue
 from service.sql.states import SearchState
@@ -50,6 +50,14 @@ def test_a_dispatcher_is_alive_until_it_is_silent_for_too_long(dispatchers: Disp
     dispatchers.beat("b", 600, None)
     (again,) = dispatchers.alive(lives)
     assert again.obstacle is None and again.seen_at > first[1].seen_at
+
+
+def test_a_dispatcher_says_what_its_node_has(dispatchers: Dispatchers) -> None:
+    dispatchers.beat("a", 600, None, Node(16, 1))
+    dispatchers.beat("b", 600, None)
+    assert [d.node for d in dispatchers.alive(lives)] == [Node(16, 1), None]
+    dispatchers.beat("a", 600, "Ray: it is starting")  # what it had is gone
+    assert [d.node for d in dispatchers.alive(lives)] == [None, None]
 
 
 def test_a_process_that_has_ended_is_not_waited_for(dispatchers: Dispatchers) -> None:

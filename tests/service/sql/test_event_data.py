@@ -51,6 +51,8 @@ def test_the_data_of_events_are_those_recorded(sessions: Sessions) -> None:
     queue, first = Queue(sessions), add_search(sessions)
     queue.interrupt(claimed(queue), "its driver was killed", blamed=True, limit=3)
     claim = claimed(queue)
+    queue.explain(claim, "waiting for a node")
+    queue.explain(claim, None)
     journal, trial = SqlJournal(sessions, claim, lambda: 1.0), running_trial(0)
     derived = Architecture("cnn_cell", {"channels": 4})
     result = {"state": TrialState.COMPLETED, "metrics": {"val_accuracy": 0.5}, "fitness": (0.5,)}
