@@ -12,8 +12,8 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    op.add_column("dispatchers", sa.Column("cpus", sa.Float(), nullable=True))
-    op.add_column("dispatchers", sa.Column("gpus", sa.Float(), nullable=True))
+    op.add_column("dispatchers", sa.Column("cpus", sa.Double(), nullable=True))
+    op.add_column("dispatchers", sa.Column("gpus", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:

@@ -45,6 +45,7 @@ OLDER: dict[str, Any] = {
         "cpus_per_trial": 1.0,
         "gpus_per_trial": 0.0,
         "deterministic": False,
+        "trial_timeout_seconds": None,
     },
     "final": {"top": 1, "seeds": 3, "epochs": 24, "data": "train"},
     "seed": 0,

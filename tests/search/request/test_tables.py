@@ -39,6 +39,7 @@ STORED: dict[str, Any] = {
         "cpus_per_trial": 1.0,
         "gpus_per_trial": 0.0,
         "deterministic": False,
+        "trial_timeout_seconds": None,
     },
     "final": {
         "top": 1,
