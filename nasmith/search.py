@@ -176,6 +176,22 @@ class Search:
         response = self._connection.request("GET", f"{self._path}/best")
         return list(response.json()["items"])
 
+    def picture(self, trial: int | None = None, *, beside: int | None = None) -> str:
+        """The picture of a trial's network as SVG, of the best without `trial`; `beside`: another
+        trial that is drawn beside it, with what differs marked.
+
+        Raises:
+            ConflictError: there is no such network (yet).
+        """
+        if trial is None:
+            trial = next((item["trial"] for item in self.best()), 0)
+        return self._connection.request(
+            "GET",
+            f"{self._path}/trials/{trial}/architecture.svg",
+            params=None if beside is None else {"beside": beside},
+            headers={"Accept": "image/svg+xml"},
+        ).text
+
     def report(self) -> dict[str, Any]:
         """For each objective: the best so far by trial, the comparison with the baseline, and
         which decisions mattered; with how well zero-cost scores ranked the networks.

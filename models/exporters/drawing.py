@@ -24,7 +24,8 @@ class ArchitecturePicture:
     def write(folder: Path, export: Export) -> None:
         model = export.checkpoint
         if isinstance(model, Ensemble):
-            text = ensemble_picture(model)
+            parts = [(one.checkpoint.architecture, one.checkpoint.recipe) for one in model.members]
+            text = ensemble_picture(parts, model.shares, model.task)
         else:
             text = picture(model.architecture, model.task, model.recipe)
         (folder / "architecture.svg").write_text(text, "utf-8")

@@ -123,10 +123,30 @@ def _watch(search: Search, patience: float, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED_SEARCH)
 
 
-def show(search_id: SearchId, url: Url = None, as_json: Json = False) -> None:
+def show(
+    search_id: SearchId,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write the picture of the best network here, and no more.")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="With --svg: of this trial instead.")
+    ] = None,
+    beside: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --svg: and this trial beside it, what differs marked."),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
     """Show a search: its state, its progress and its best networks so far."""
+    if svg is None and (trial, beside) != (None, None):
+        raise typer.BadParameter("--trial and --beside are of a picture: say --svg FILE too")
     with client_at(url) as client:
         search = client.searches.get(search_id)
+        if svg is not None:
+            svg.write_text(search.picture(trial, beside=beside), encoding="utf-8")
+            print_json({"picture": str(svg)}) if as_json else print(svg)
+            return
         best = search.best()
     if as_json:
         print_json({**search.document, "best_items": best})

@@ -18,6 +18,7 @@ from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
 from service.api.datasets.intake import Intake, give_up_lost_uploads
 from service.api.datasets.router import router as datasets
+from service.api.drawings.router import router as drawings
 from service.api.events.revisions import Revisions
 from service.api.events.router import NothingLeftError
 from service.api.events.router import router as events
@@ -78,6 +79,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for router in (
         searches,
         trials,
+        drawings,
         reports,
         artifacts,
         predictions,

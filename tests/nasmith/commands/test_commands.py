@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from models.architecture import Architecture
+from models.domains import Scalar
+from models.recipe import Recipe
 from nasmith import Client
+from search.trial import Candidate
 from service.running.driver import Driver as SearchDriver
 from service.running.exits import Exit
 from service.server.local_server import LocalServer, running_server
@@ -26,6 +30,7 @@ from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.sql.queue import Queue
 from service.sql.tables import Search
+from tests.service.support.requests import Driver as ByHand
 from tests.service.support.tables import table_file
 from tests.support.command_line import REQUEST, Nasmith
 
@@ -136,6 +141,9 @@ def test_a_search_of_a_table_has_scores_and_no_model(
     assert page.lstrip().startswith("<!doctype html>") and escape(said.splitlines()[0]) in page
     shown = nasmith("show", search_id).out.splitlines()
     assert any(line.split()[-2:] == ["baseline", "1000"] for line in shown)
+    refused = nasmith("show", search_id, "--svg", "network.svg")
+    assert refused.code == 2 and "built no network" in refused.err
+    assert not Path("network.svg").exists()
 
 
 def test_no_server(nasmith: Nasmith) -> None:
@@ -276,3 +284,28 @@ def test_a_folder_is_added_without_what_the_system_left_in_it(
     (ignored,) = (w for w in added.data["warnings"] if w["code"] == "files_ignored")
     assert ignored["where"] == "notes.txt" and ignored["count"] == 1
     assert nasmith("datasets", "delete", "signs").code == 0
+
+
+def test_the_picture_of_a_network(nasmith: Nasmith, server: LocalServer, url: str) -> None:
+    request = {"dataset": "wine", "space": {"family": "mlp"}, "budget": {"trials": 5}}
+    with Client(url) as client:
+        for search in client.searches.list(state="queued"):
+            search.cancel()
+        search_id = client.searches.create(request).id
+    sessions = connect(ServiceSettings(home=server.home).database_url)
+    driver = ByHand(sessions, search_id)
+    for number, depth in enumerate((0, 1)):
+        values: dict[str, Scalar] = {"depth": depth}
+        if depth:
+            values |= {"layer_1_activation": "silu", "layer_1_residual": False, "layer_1_width": 8}
+            values |= {"norm": "none", "dropout": 0.0}
+        network = Candidate(Architecture("mlp", values), Recipe())
+        driver.run(number, 0.5 + number / 10, proposal=network)
+    sessions.engine.dispose()
+    assert nasmith("show", search_id, "--svg", "best.svg").out == "best.svg\n"
+    assert "linear \N{RIGHTWARDS ARROW} SiLU" in Path("best.svg").read_text("utf-8")
+    two = nasmith("show", search_id, "--svg", "two.svg", "--trial", "0", "--beside", "1", "--json")
+    assert two.data == {"picture": "two.svg"}
+    assert "trial 0: mlp" in Path("two.svg").read_text("utf-8")
+    alone = nasmith("show", search_id, "--trial", "0")
+    assert alone.code == 2 and "--svg FILE" in alone.err
