@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Literal
 
@@ -33,6 +34,7 @@ from models.family import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, ReLUConvNorm
 from models.operations.identity import FactorizedReduce
+from models.repeated import repeated
 from models.task import Task
 from models.writing import module_text
 
@@ -56,6 +58,11 @@ class CellPlan:
     channels: int
     reduce_first: bool
     shape: tuple[int, int, int]
+
+    @property
+    def construction(self) -> tuple[Kind, int, bool, tuple[tuple[int, int], ...]]:
+        """What two cells of a network that are built alike have in common."""
+        return self.kind, self.channels, self.reduce_first, tuple(self.in_channels.items())
 
 
 class Cell(nn.Module):
@@ -115,7 +122,8 @@ class Network(nn.Module):
         stride = frame.stem_stride
         self.stem = ConvNorm(task.input_shape[0], stem_channels, 3, batch_norm, stride)
         for index, plan in plans.items():
-            self.add_module(f"cell_{index}", Cell(cells[plan.kind], plan, batch_norm))
+            make = partial(Cell, cells[plan.kind], plan, batch_norm)
+            self.add_module(f"cell_{index}", repeated((Cell, plan.construction), make))
         if frame.head_pool > 1:
             self.pool = nn.AdaptiveAvgPool2d(frame.head_pool)
         self.dropout = nn.Dropout(dropout)

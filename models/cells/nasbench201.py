@@ -8,6 +8,7 @@ block of stride 2 between stages, batch normalisation and ReLU before the poolin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,6 +30,7 @@ from models.family import Body, Definition, InfeasibleError
 from models.operations import allowed, operations
 from models.operations.convolution import ConvNorm, norm
 from models.operations.residual import ResidualReduction
+from models.repeated import repeated
 from models.task import Task
 from models.writing import module_text
 
@@ -89,7 +91,8 @@ class Network(nn.Module):
                 self.add_module(
                     f"reduction_{stage}", ResidualReduction(width // 2, width, batch_norm)
                 )
-            stack = nn.Sequential(*(Cell(nodes, width, batch_norm) for _ in range(cells)))
+            make = partial(Cell, nodes, width, batch_norm)
+            stack = nn.Sequential(*(repeated((Cell, width), make) for _ in range(cells)))
             self.add_module(f"stage_{stage}", stack)
         self.norm = norm(width, batch_norm)
         if frame.head_pool > 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -27,6 +28,7 @@ from models.family import Body, Definition, FamilySettings, InfeasibleError, Rec
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.blocks import BLOCKS
 from models.recipe import Recipe
+from models.repeated import repeated
 from models.settings import Searchable
 from models.task import Task
 from models.writing import Call, call_lines, module_text
@@ -194,7 +196,10 @@ class Network(nn.Module):
         channels = task.input_shape[0]
         for number, stage in enumerate(stages, 1):
             make = BLOCKS[stage.block].module
-            blocks = [make(*given, **named) for given, named in stage.calls(channels, batch_norm)]
+            blocks = [
+                repeated((make, *given, *named.items()), partial(make, *given, **named))
+                for given, named in stage.calls(channels, batch_norm)
+            ]
             pool = POOLS[stage.pool]
             pooling = [pool.module()] if pool else []
             self.add_module(f"stage_{number}", nn.Sequential(*blocks, *pooling))

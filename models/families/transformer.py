@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -42,6 +43,7 @@ from models.operations.attention import (
 from models.operations.window_view import WindowView
 from models.recipe import Recipe
 from models.remarks import Remark
+from models.repeated import repeated
 from models.settings import Searchable
 from models.task import Task
 from models.writing import Call, call_lines, module_text
@@ -183,17 +185,20 @@ class Network(nn.Module):
         self.embedding_dropout = nn.Dropout(plan.dropout)
         self.blocks = [f"block_{number}" for number in range(1, len(plan.mixers) + 1)]
         for name, (mixer, arguments) in zip(self.blocks, plan.mixers, strict=True):
-            block = Block(
-                MIXERS[mixer](*arguments, **self.flags(mixer)),
-                width,
-                plan.inner,
-                ACTIVATIONS[plan.activation],
-                plan.pre_norm,
-                plan.dropout,
-            )
-            self.add_module(name, block)
+            make = partial(self._block, mixer, arguments)
+            self.add_module(name, repeated((Block, mixer, *arguments), make))
         self.dropout = nn.Dropout(output_dropout)
         self.output = nn.Linear(width, task.outputs, bias=task.name != "language_modeling")
+
+    def _block(self, mixer: str, arguments: Sequence[int | str]) -> Block:
+        return Block(
+            MIXERS[mixer](*arguments, **self.flags(mixer)),
+            self.plan.width,
+            self.plan.inner,
+            ACTIVATIONS[self.plan.activation],
+            self.plan.pre_norm,
+            self.plan.dropout,
+        )
 
     @property
     def length(self) -> int:

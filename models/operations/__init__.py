@@ -14,6 +14,7 @@ from typing import TypeVar
 from torch import nn
 
 from models.registry import Registry
+from models.repeated import repeated
 
 M = TypeVar("M", bound=type[nn.Module])
 
@@ -52,7 +53,8 @@ class Operation:
         module = self.strided if stride > 1 and self.strided else self.module
         if module is None:
             raise ValueError(f"{self.name} has no module")
-        return module(channels, stride, batch_norm)
+        given = (channels, stride, batch_norm)
+        return repeated((module, *given), lambda: module(*given))
 
 
 def _check(entry: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +14,9 @@ from models.architecture import Architecture
 from models.cost import cost
 from models.family import InfeasibleError, families
 from models.recipe import Recipe
+from models.repeated import each_once
 from models.task import Task
-from tests.models.support.sampling import cells
+from tests.models.support.sampling import cells, draw
 from tests.support.instructions import instructions
 
 DIGITS = Task("image_classification", (1, 8, 8), 10)
@@ -63,6 +66,39 @@ def test_the_cost_is_that_of_the_real_network(topology: str, batch_norm: bool) -
             "parameters": sum(p.numel() for p in network.parameters()),
             "flops": counter.get_total_flops(),
         }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"family": "cnn_cell", "cells": 9, "nodes": 2, "channels": 4},
+        {"family": "cnn_cell", "topology": "nasbench201", "cells": 4, "channels": 4},
+        {"family": "cnn_stages", "stages": 3, "depth": {"low": 2, "high": 4}, "width": 8},
+    ],
+    ids=["darts", "nasbench201", "stages"],
+)
+def test_parts_that_are_alike_count_as_often_as_they_are_there(settings: dict[str, Any]) -> None:
+    family = families[settings["family"]]
+    decisions = family.decisions(family.Settings.model_validate(settings), CIFAR)
+    for seed in range(3):
+        architecture = draw(settings["family"], decisions, Random(seed))
+        network = family.build(architecture, CIFAR, Recipe()).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, 32, 32))
+        assert cost(architecture, CIFAR, Recipe()) == {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "flops": counter.get_total_flops(),
+        }
+
+
+def test_a_deep_network_is_made_of_no_more_parts_than_a_shallow_one() -> None:
+    made = []
+    for count in (12, 63):
+        architecture = cells(CIFAR, 0, cells=count, nodes=4, channels=4)
+        with torch.device("meta"), each_once() as parts:
+            families["cnn_cell"].build(architecture, CIFAR, Recipe())
+        made.append(set(parts))
+    assert made[0] == made[1]
 
 
 def test_what_is_too_large_to_build_is_counted_all_the_same() -> None:
