@@ -111,12 +111,30 @@ def clock_of(text: str) -> float | None:
     )
 
 
+def unmarked(text: str) -> str:
+    """A cell without what people and spreadsheets put around a number: the mark of a footnote, as
+    in 680* or 680[1], or a formula for a text, as in ="680" or '680. Arabic decimal and thousands
+    marks become a point and nothing.
+    """
+    text = text.strip()
+    found = re.fullmatch(r"""=?\s*"(.*)"|[='](.*)""", text)
+    if found is not None:
+        text = (found[1] or found[2] or "").strip()
+    text = text.replace("\u066b", ".").replace("\u066c", "")
+    raised = r"[\u00b9\u00b2\u00b3\u2070-\u2079\u1d43-\u1d9c]+"
+    note = rf"\*+|[\u2020\u2021\u00a7]+|\[[^\W_*]{{1,3}}\]|{raised}"
+    return re.sub(rf"(?<=[\d%.)])\s*(?:{note})$", "", text)
+
+
 def amount_of(text: str, column: Mapping[str, Any]) -> float | None:
     """The number of a cell of a column, as `preprocessing.json` says that it is written: `decimal`,
-    and either `clock` or `units`, what one of each is worth; that of no unit is called "".
+    and one of `clock`, `marked` and `units`, what one of each is worth; that of no unit is called
+    "".
     """
     if column.get("clock"):
         return clock_of(text)
+    if column.get("marked"):
+        text = unmarked(text)
     decimal, units = column.get("decimal", "."), column.get("units", {})
     number, unit = number_of(text, decimal), ""
     if number is None and units and (parts := parted(text)):

@@ -54,8 +54,14 @@ def text_of(value: Any) -> str:
 
 
 def composed(text: str) -> str:
-    """In NFC: an accent is part of its letter, as not all systems write it."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    """In NFC, where an accent is part of its letter, as not all systems write it; without blanks
+    and marks that nobody sees around it.
+    """
+    if text.isascii():
+        return text
+    unseen = " \t\r\n\u00a0\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff"
+    text = unicodedata.normalize("NFC", text)
+    return re.sub(rf"^[{unseen}]+|[{unseen}]+$", "", text)
 
 
 def boolean_of(text: str) -> float | None:

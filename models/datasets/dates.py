@@ -57,12 +57,17 @@ def tidied_date(text: str) -> str:
     """
     text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
     text = re.sub(r"^(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일] ?", r"\1-\2-\3 ", text).strip()
+    text = re.sub(r"^(\d{4})\. ?(\d{1,2})\. ?(\d{1,2})\.?(?=\s|$)", r"\1-\2-\3", text)
     text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
     text = re.sub(r"^(\d{1,2})/(\d{4})$|^(0\d|1[0-2])\.((?:19|20)\d\d)$", r"\2\4-\1\3-1", text)
     text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(?!\d)", r"\1 \2:\3", text)
     text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2})(?!\d)", r"\1 \2:\3:\4", text)
-    if part := re.fullmatch(r"(?i)(\d{4})[- ]?q([1-4])|q([1-4])[-/ ]?(\d{4})", text):
-        text = f"{part[1] or part[4]}-{3 * int(part[2] or part[3]) - 2}-1"
+    text = re.sub(r"^((?:19|20)\d{6})[T ]?(\d{2})$", r"\1 \2:00", text)
+    text = re.sub(r"(?i)^(?:q([1-4])|([1-4])q)[-/ ]?'?(\d{4})$", r"\3-q\1\2", text)
+    if short := re.fullmatch(r"(?i)(?:q([1-4])|([1-4])q)[-/ ]?'?(\d{2})", text):
+        text = f"{19 if int(short[3]) > 68 else 20}{short[3]}-q{short[1] or short[2]}"
+    if part := re.fullmatch(r"(?i)(\d{4})[- ]?q([1-4])", text):
+        text = f"{part[1]}-{3 * int(part[2]) - 2}-1"
     if part := re.fullmatch(r"(?i)(\d{4})[- ]?[hs]([12])|[hs]([12])[-/ ]?(\d{4})", text):
         text = f"{part[1] or part[4]}-{6 * int(part[2] or part[3]) - 5}-1"
     text = re.sub(r"(?i)^(\d{4})-?m(\d\d)$", r"\1-\2-1", text)
@@ -100,7 +105,8 @@ def named_date(text: str) -> tuple[str, str, str, str | None] | None:
     day = r"(\d{1,2})(?:st|nd|rd|th|er|re|[ºª°])?"
     behind = r"(?:[T ,:]+(.+))?"
     if found := re.fullmatch(
-        rf"(?i){day}\.?[-/ ]*(?:de |d'|of )?{month}[-/, ]*(?:del? )?(\d{{4}}|\d{{2}}){behind}", text
+        rf"(?i){day}\.?[-/ ]*(?:de |d'|of )?{month}[-/,' ]*(?:del? )?(\d{{4}}|\d{{2}}){behind}",
+        text,
     ):
         number, word, year, clock = found.groups()
     elif found := re.fullmatch(rf"(?i){month} +{day},? +(\d{{4}}){behind}", text):

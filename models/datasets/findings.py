@@ -12,7 +12,7 @@ from models.datasets import Dataset
 from models.datasets.inputs import Booleans, Input, Numbers
 from models.datasets.spellings import similar
 from models.datasets.splits import PARTS
-from models.remarks import Remark
+from models.remarks import Remark, in_number
 
 FEW_SAMPLES = 200
 FOLDED = frozenset(
@@ -92,7 +92,8 @@ def _of_rare(names: Sequence[Any], counts: Sequence[Array]) -> Iterator[Remark]:
     for index in np.flatnonzero((whole < RARE) | lacking)[:20]:
         missing = [name for name, known in zip(_SPLITS, counts, strict=True) if not known[index]]
         nowhere = f", none of them in {' and '.join(missing)}" if missing else ""
-        message = f"{names[index]!r} has {whole[index]} samples{nowhere}"
+        samples = in_number(int(whole[index]), "sample", "samples")
+        message = f"{names[index]!r} has {samples}{nowhere}"
         code = "rare_class" if whole[index] < RARE else "class_missing_from_split"
         yield Remark(code, message, str(names[index]), int(whole[index]))
 

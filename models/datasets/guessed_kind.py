@@ -50,7 +50,8 @@ _ENGLISH = frozenset("true t yes y 1 1.0 on .t. false f no n 0 0.0 off .f.".spli
 something else in the next one, and directions and languages are called like them.
 """
 DATE_LIKE_NUMBER = re.compile(
-    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
+    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    r"(?:(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d)?)?)?"
 )
 _MONTH_LIKE_NUMBER = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d{2}")
 

@@ -40,7 +40,7 @@ from models.datasets.many_cells import dates_of, numbered_dates
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.spellings import of_categories
 from models.datasets.written_numbers import as_written, of_writing
-from models.remarks import Column, Kind, Remark, Role
+from models.remarks import Column, Kind, Remark, Role, in_number
 
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 """A number that needs no interpretation, which `pyarrow` reads at once."""
@@ -331,11 +331,11 @@ def _bad_cells(cells: Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark,
         return ()
     count, row = int(cells.counts[bad].sum()), cells.first_row(bad)
     text = cells.distinct[int(cells.places[row - FIRST_ROW])]
-    are = "cell" if count == 1 else "cells"
-    message = (
-        f"{count} {are} of {cells.name!r} show no {kind} and count as missing; the first is "
-        f"{shown(text)} in row {row}"
+    of = f"of {cells.name!r}"
+    are = in_number(
+        count, f"cell {of} shows no {kind} and counts", f"cells {of} show no {kind} and count"
     )
+    message = f"{are} as missing; the first is {shown(text)} in row {row}"
     return (Remark("bad_cells", message, f"row {row}, column {cells.name!r}", count),)
 
 

@@ -39,6 +39,8 @@ LAST_ROWS = 10
 """At the end of a table that are looked at: notes, and sums of the others."""
 _HEADERS = 4
 """Rows that may name or explain columns, the header among them."""
+_TITLES = 20
+"""Rows among which the header is, where titles stand above it."""
 _RULE = re.compile(r"(?::?-{2,}:?|=+)?")
 _LINE = re.compile(r"[-+=|: ]{3,}")
 """Drawn between rows, by programs that show tables."""
@@ -184,6 +186,12 @@ def head_of(
     filled = [place for place, row in enumerate(rows) if any(map(str.strip, row))]
     if not filled:
         return Head([], 0, [])
+    told: list[tuple[str, str]] = []
+    if header is None and (titles := _titles(rows, filled)):
+        shown = next(cell.strip() for cell in rows[filled[0]] if cell.strip())[:40]
+        above = "row above the header is" if titles == 1 else "rows above the header are"
+        told = [("lines_skipped", f"{titles} {above} left out, the first is {shown!r}")]
+        filled = filled[titles:]
     first, below = filled[0], [rows[place] for place in filled[1:]]
     width = _width(below) or len(rows[first])
     if header is False or isinstance(header, Sequence):
@@ -199,7 +207,6 @@ def head_of(
             "column_1, column_2 and so on, header as a list names them, and header=true says that "
             "the first row does"
         )
-    told: list[tuple[str, str]] = []
     whole = [row for row in below if len(row) == width]
     if len(cells) + 1 == width:
         if not any(row[-1].strip() for row in whole):
@@ -216,7 +223,7 @@ def head_of(
             )
     while len(cells) > width and not cells[-1]:
         cells.pop()
-    skipped = first + 1
+    skipped, of_units = first + 1, list[tuple[str, str]]()
     for count in range(1, _HEADERS):
         units = [_second_header([row, *below[count:]], len(cells)) for row in below[:count]]
         if len(units) == count < len(below) and all(units):
@@ -224,12 +231,29 @@ def head_of(
             what = (
                 "a second row of names, with" if count == 1 else f"{count} more rows of names, with"
             )
-            told = [("second_header", f"{what} {units[0]!r}, is left out")]
+            of_units = [("second_header", f"{what} {units[0]!r}, is left out")]
+    told += of_units
     names = _each_once(cells)
     for old, new in zip(cells, names, strict=True):
         if old != new:
             told.append(("repeated_name", f"{old!r} names several columns; one is called {new!r}"))
     return Head(names, skipped, told)
+
+
+def _titles(rows: Sequence[Sequence[str]], filled: Sequence[int]) -> int:
+    """How many of the `filled` rows are titles above the header, padded with empty cells as a
+    spreadsheet writes them: at most half of the first one's cells are filled, and each has an empty
+    one; the header has none, and below it are no more such rows than others.
+    """
+    width = len(rows[filled[0]])
+    counts = [sum(bool(cell.strip()) for cell in rows[place]) for place in filled[:_TITLES]]
+    if width < 3 or counts[0] > width // 2 or not rows[filled[0]][0].strip():
+        return 0
+    count = next((number for number, known in enumerate(counts) if known == width), 0)
+    if not count or any(len(rows[place]) != width for place in filled[: count + 1]):
+        return 0
+    names, below = rows[filled[count]], [rows[place] for place in filled[count + 1 :]]
+    return 0 if is_data([name.strip() for name in names], below) else count
 
 
 def _of_names_in_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[str, str]]:

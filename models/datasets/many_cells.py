@@ -65,7 +65,7 @@ def amounts_of(texts: TextArray, column: Mapping[str, Any]) -> NDArray[np.float6
     else:
         numbers = numbers_of(texts, column.get("decimal", "."))
         numbers *= column.get("units", {}).get("", 1.0)
-    if column.get("clock") or column.get("units"):
+    if column.get("clock") or column.get("units") or column.get("marked"):
         left = np.flatnonzero(np.isnan(numbers))
         for place in left[matches(texts.take(left), DIGIT)]:
             number = amount_of(texts[int(place)].as_py(), column)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from models.datasets.amounts import amount_of, clock_of, number_of, parted
+from models.datasets.amounts import amount_of, clock_of, number_of, parted, unmarked
 from models.datasets.cells import (
     boolean_of,
     bucket_of,
@@ -199,12 +199,13 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
     -1 for a place.
     """
     kind, text = column["kind"], text_of(value)
+    if kind != "category" or text not in column["values"]:  # older datasets know other spellings
+        text = composed(text)
     missing = text.lower() in column.get("missing", ("",))
     if missing:
         text = ""
     if kind == "category":
         known, buckets = column["values"], column.get("buckets", 0)
-        text = text if text in known else composed(text)  # older datasets know others
         if text in known:
             return [float(known.index(text))]
         return [float(len(known) + bucket_of(text, buckets)) if text and buckets else -1.0]
@@ -281,6 +282,7 @@ def source(task_name: str) -> str:
             number_of,
             parted,
             clock_of,
+            unmarked,
             amount_of,
             boolean_of,
             bucket_of,

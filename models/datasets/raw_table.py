@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.datasets.cells import EMPTY_WORDS
 from models.datasets.decimals import sign_of
 from models.datasets.dialect import Dialect
-from models.remarks import Kind, Remark
+from models.remarks import Kind, Remark, in_number
 
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 20_000_000, 10_000, 500_000_000
 FIRST_ROW = 2
@@ -82,7 +82,11 @@ def labels_of(name: str, values: Array, rows: NDArray[Any] | None = None) -> Arr
     rows = np.arange(FIRST_ROW, FIRST_ROW + len(values)) if rows is None else rows
     wrong = np.flatnonzero(is_missing(values))
     if len(wrong):
-        raise ValueError(f"row {rows[wrong[0]]}, column {name!r}: the class is missing")
+        raise ValueError(
+            f"row {rows[wrong[0]]}, column {name!r}: the class is missing, in "
+            f"{in_number(len(wrong), 'row', 'rows')} of {len(values)}; the option unlabelled takes "
+            "such rows as samples without a class, or the file leaves them out"
+        )
     return values
 
 
@@ -91,13 +95,15 @@ def shown(text: str) -> str:
 
 
 def stripped(column: Any) -> Texts:
-    """Without blanks around them, and in NFC."""
+    """Without blanks around them, in NFC: as `cells.composed` has them."""
     import pyarrow.compute as pc
 
     column = pc.utf8_trim_whitespace(column)
     if pc.all(pc.string_is_ascii(column)).as_py():
         return column
-    return pc.utf8_normalize(column, form="NFC")
+    unseen = " \t\r\n\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+    unseen += "\u202a\u202b\u202c\u202d\u202e"
+    return pc.utf8_trim(pc.utf8_normalize(column, form="NFC"), characters=unseen)
 
 
 def named(table: Any) -> Any:

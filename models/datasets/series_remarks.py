@@ -80,7 +80,7 @@ def of_times(rows: Rows, time: str, crossing: int) -> list[Remark]:
         remarks.append(Remark("newest_first", message, time, rows.turned))
     if rows.copied:
         are = in_number(rows.copied, "row is", "rows are")
-        message = f"{are} there already, word for word, and count once"
+        message = f"{are} there already, word for word, counted once"
         remarks.append(Remark("repeated_rows", message, time, rows.copied))
     if rows.put_back:
         message = (
@@ -131,8 +131,9 @@ def of_other_steps(rows: Rows, options: Options) -> Iterator[Remark]:
     ]
     if other:
         more = " and others" if len(other) > 5 else ""
+        have = in_number(len(other), "series has", "series have")
         message = (
-            f"{len(other)} series have other steps than {in_words(usual, rows.times.unit)}: "
+            f"{have} other steps than {in_words(usual, rows.times.unit)}: "
             f"{', '.join(other[:5])}{more}; options.frequency brings all to one"
         )
         yield Remark("other_steps", message, ", ".join(options.series_columns), len(other))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from models.datasets.raw_table import shown
-from models.remarks import Remark
+from models.remarks import Remark, in_number
 
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?")
 """Without zeros in front: 01 is no 1."""
@@ -26,8 +26,9 @@ def of_categories(name: str, values: Sequence[str], counts: Sequence[int]) -> It
         places = max(several, key=lambda found: sum(counts[place] for place in found))
         ordered = sorted(places, key=lambda place: -counts[place])
         spelled = ", ".join(f"{shown(values[p])} ({counts[p]} rows)" for p in ordered[:10])
+        count = in_number(len(several), "value", "values")
         message = (
-            f"{len(several)} values of {name!r} are written in several ways, as {spelled}, and "
+            f"{count} of {name!r} in several spellings, as {spelled}; "
             "each counts as one of its own; if they mean one, the file should spell it in one way"
         )
         rarer = sum(

@@ -13,10 +13,10 @@ from models.datasets import sentinels
 from models.datasets.amounts import parted
 from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
 from models.datasets.formats import FormatError
-from models.datasets.guessed_kind import Cells, cells_of
+from models.datasets.guessed_kind import MOST, Cells, cells_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.written_numbers import as_written, currencies_of, of_writing
-from models.remarks import Column, Kind, Remark, Role
+from models.remarks import Column, Kind, Remark, Role, in_number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,14 @@ def target_values(
         text = texts[place].as_py()
         is_empty = empty[cells.places[place]] or text.lower() in EMPTY_WORDS
         what = f"{shown(text)} is no number that can be predicted"
-        what = "the number is missing" if is_empty else what
+        if np.isnan(values).mean() > MOST:
+            what += "; classes are predicted by tabular_classification"
+        if is_empty:
+            rows = in_number(int(np.isnan(values).sum()), "row", "rows")
+            what = (
+                f"the number is missing, in {rows} of {len(values)}; the option unlabelled takes "
+                "such rows as samples without one, or the file leaves them out"
+            )
         raise FormatError(f"row {place + FIRST_ROW}, column {name!r}: {what}", "target")
     if len(values) and (values == values[0]).all():
         raise FormatError(f"column {name!r} is {values[0]:g} in every row", "target")

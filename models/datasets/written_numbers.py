@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.amounts import clock_of
+from models.datasets.amounts import clock_of, number_of, unmarked
 from models.datasets.decimals import of_own_sign
 from models.datasets.guessed_kind import CODE, Cells
 from models.datasets.many_cells import DIGIT, matches
@@ -26,8 +26,8 @@ def as_written(
     cells: Cells, missing: NDArray[np.bool_], kind: Kind, wanted: str | None
 ) -> tuple[Cells, Kind]:
     """The cells with the form that most of them have, and what they are then: numbers, where nine
-    of ten have a unit, or are times of day and durations; or any, where somebody says that the
-    column is one of numbers.
+    of ten have a unit, are times of day and durations, or have marks of notes; or any, where
+    somebody says that the column is one of numbers.
 
     kind: what they seem to be; wanted: what a person calls them, `ignore` included.
 
@@ -48,6 +48,10 @@ def as_written(
         forms.append({"units": units})
     if sum(clock_of(text) is not None for text in texts[:500]) > 0.5 * len(texts[:500]):
         forms.append({"clock": True})
+    plain = [unmarked(text) for text in texts[:500]]
+    are_read = [number_of(text, cells.decimal) is not None for text in plain]
+    if sum(are_read) > 0.5 * len(plain) and not any(map(CODE.fullmatch, plain)):
+        forms.append({"marked": True})
     least = 0.0 if wanted == "number" else 0.9
     for form in forms:
         other = replace(cells, form=form)
@@ -83,6 +87,8 @@ def _of_marks(cells: Cells) -> Iterator[Remark]:
     where, what = f"row {row}, column {cells.name!r}", ("number_marks", "thousands marks and signs")
     if cells.form.get("clock"):
         what = ("clock_times", "a time of day or a duration, read in seconds")
+    elif cells.form.get("marked"):
+        what = ("footnote_marks", "the mark of a note, or of a spreadsheet, beside the number")
     elif cells.form:
         what = ("units", "a unit")
     code, has = what

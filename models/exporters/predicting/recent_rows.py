@@ -76,9 +76,10 @@ class _Channel:
 
     def value(self, cell: Any) -> float | None:
         """None where it is missing, or shows none."""
-        text = text_of(cell)
+        written = text_of(cell)
+        text = composed(written)
         if self.word is not None:
-            return float(self.word in (text, composed(text)))
+            return float(self.word in (text, written))
         if text.lower() in self.missing:
             return None
         if self.kind == "boolean":

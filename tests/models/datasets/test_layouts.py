@@ -70,6 +70,12 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
     ),
     "comments": ("# made by me, today\n# again\n" + lines(), {"lines_skipped"}),
     "a header behind a number sign": ("# x n label\n" + lines(" ", "x")[2:], {"separator_guessed"}),
+    "titles of a spreadsheet": (
+        "A report,,\nMade on,3 May 2026,\n,,\n" + lines(), {"lines_skipped"}
+    ),
+    "a title above units": (
+        "A report,,\n" + lines(header="x,n,label\nkg,m/s,"), {"lines_skipped", "second_header"}
+    ),
     "blank lines": ("\n\n" + lines().replace("\n", "\n\n"), set()),
     "empty rows": (lines() + ",,\n,,\n", {"empty_rows"}),
     "separators at the end": (lines(";", end=";"), {"empty_column", "separator_guessed"}),

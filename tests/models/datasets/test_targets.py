@@ -149,7 +149,7 @@ def test_values_of_an_input_that_differ_in_spelling_alone_are_told(tmp_path: Pat
     dataset = read(tmp_path, csv(columns), "tabular_classification", target="y")
     (remark,) = [r for r in dataset.remarks if r.code == "similar_categories"]
     assert (remark.where, remark.count) == ("city", 2 * ROWS // 6)
-    assert "1 values of 'city' are written in several ways, as 'Rome' (50 rows)" in remark.message
+    assert "1 value of 'city' in several spellings, as 'Rome' (50 rows)" in remark.message
     assert len(dataset.preprocessing["columns"][0]["values"]) == 5, "they are not merged"
 
 

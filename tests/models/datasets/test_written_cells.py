@@ -14,13 +14,14 @@ import pytest
 
 from models.datasets.kinds import ReadColumn, read_column
 from models.datasets.preprocess import encode
+from models.datasets.raw_table import stripped
 from models.remarks import Kind
 
 Cells = list[str]
 
 
 def column(texts: Cells, name: str = "c", **options: Any) -> ReadColumn:
-    array = pa.chunked_array([pa.array([text.strip() for text in texts], pa.string())])
+    array = stripped(pa.chunked_array([pa.array(texts, pa.string())]))
     return read_column(name, array, decimal=options.pop("decimal", "."), **options)
 
 
@@ -94,6 +95,61 @@ def test_numbers_with_a_unit_are_numbers(texts: Cells, values: list[float]) -> N
     found = column(texts)
     assert (found.column.kind, told(found)) == ("number", {"units"})
     assert served(found, texts)[:, 0] == pytest.approx(values)
+
+
+NOTED: list[tuple[Cells, list[float]]] = [
+    (["6806*", "-353*", "41", "7.5 **"], [6806, -353, 41, 7.5]),
+    (["1,234[1]", "56[b]", "78 [12]", "9"], [1234, 56, 78, 9]),
+    (["12\u00b2", "3\u2020", "4.5 \u2021", "6"], [12, 3, 4.5, 6]),
+    (['="12.5"', '="7"', '="-3"'], [12.5, 7, -3]),
+    (["'12.5", "'7", "=3"], [12.5, 7, 3]),
+    (["\u0661\u0662\u066b\u0665", "\u0661\u066c\u0662\u0663\u0664"], [12.5, 1234]),
+]
+
+
+@pytest.mark.parametrize(("texts", "values"), NOTED)
+def test_marks_of_notes_and_spreadsheets_are_no_part_of_a_number(
+    texts: Cells, values: list[float]
+) -> None:
+    found = column(texts)
+    assert (found.column.kind, told(found)) == ("number", {"footnote_marks"})
+    assert served(found, texts)[:, 0] == pytest.approx(values)
+    assert column([*texts, *"abcdefgh"]).column.kind != "number", "as most cells are words"
+
+
+@pytest.mark.parametrize("texts", [['="05057"', '="00012"'] * 3, ["A*", "B*", "A"] * 3])
+def test_codes_and_grades_with_marks_stay_words(texts: Cells) -> None:
+    assert column(texts).column.kind == "category"
+
+
+@pytest.mark.parametrize(
+    ("texts", "days"),
+    [
+        (["2024. 1. 5.", "2024. 11. 20."], ["2024-01-05", "2024-11-20"]),
+        (["2024.01.05.", "2024.11.20."], ["2024-01-05", "2024-11-20"]),
+        (["2024. 1. 5. 13:30", "2024. 11. 20. 7:00"], ["2024-01-05T13:30", "2024-11-20T07:00"]),
+        (["5 Jan '24", "20 Nov '24"], ["2024-01-05", "2024-11-20"]),
+        (["1Q24", "4Q98"], ["2024-01-01", "1998-10-01"]),
+        (["Q1 '24", "Q4-98"], ["2024-01-01", "1998-10-01"]),
+        (["1Q2024", "q4/1998"], ["2024-01-01", "1998-10-01"]),
+        (["2024010500", "2024112023", "2024112007"],
+         ["2024-01-05T00", "2024-11-20T23", "2024-11-20T07"]),
+    ],
+)  # fmt: skip
+def test_dates_of_other_countries_and_reports(texts: Cells, days: list[str]) -> None:
+    found = column(texts)
+    assert found.column.kind == "date" and found.entry is not None
+    expected = [np.datetime64(day, "s") for day in days]
+    assert found.entry.values.tolist() == [day.astype(object) for day in expected]
+    served(found, texts)
+
+
+def test_marks_that_nobody_sees_are_no_part_of_a_cell() -> None:
+    words = ["Rome\u200b", "Rome", "\ufeffOslo", "Oslo", "\u200eRome\u00a0"]
+    cities = column(words)
+    assert served(cities, words)[:, 0].tolist() == [1, 1, 0, 0, 1]
+    numbers = ["\u200e12", "7\u200f", "\u2060-3"]
+    assert served(column(numbers), numbers)[:, 0].tolist() == [12, 7, -3]
 
 
 def test_another_unit_at_prediction_is_no_number() -> None:
