@@ -7,6 +7,7 @@ recipe. They take a quarter of the budget at most, the simple ones first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from models.family import InfeasibleError
@@ -46,13 +47,14 @@ def asked(resolved: Resolved) -> Iterator[Suggestion]:
 
 def known_networks(resolved: Resolved) -> list[Suggestion]:
     """Distinct ones that can be trained and keep the limits on the cost: points of the space as
-    they are, then neighbours, each from the smallest on. None where nothing is trained, or nothing
-    but supernets and what they derive.
+    they are, then neighbours, each from the smallest on, by the magnitude of their work and then by
+    their weights: a table of n-grams is large, and is looked into at one place. None where nothing
+    is trained, or nothing but supernets and what they derive.
     """
     spec, source = resolved.spec, resolved.source
     if spec.opening != "known" or not source.trains or isinstance(spec.strategy, OneShotSettings):
         return []
-    found: dict[tuple[str, str], tuple[bool, float, Suggestion]] = {}
+    found: dict[tuple[str, str], tuple[bool, int, float, Suggestion]] = {}
     for known in _for_the_task(resolved):
         candidate, alike = _nearest(resolved, known)
         if alike < ALIKE:
@@ -63,10 +65,14 @@ def known_networks(resolved: Resolved) -> list[Suggestion]:
             continue
         if violation(cost, spec.cost_limits) is None:
             suggestion = Suggestion(candidate, f"preset:{known.name}")
-            rank = (alike < 1, cost["parameters"], suggestion)
+            rank = (alike < 1, _magnitude(cost["flops"]), cost["parameters"], suggestion)
             found.setdefault(resolved.space.keys(candidate), rank)
-    ranked = sorted(found.values(), key=lambda entry: entry[:2])
+    ranked = sorted(found.values(), key=lambda entry: entry[:3])
     return [suggestion for *_, suggestion in ranked[: spec.budget.trials // SHARE]]
+
+
+def _magnitude(flops: float) -> int:
+    return round(math.log10(max(flops, 1)))
 
 
 def _for_the_task(resolved: Resolved) -> list[Preset]:

@@ -26,6 +26,7 @@ TASKS = {
     "gnn": Task("node_classification", (5,), 3, graph=GraphSize(12, 30, None)),
     "linear": Task("sequence_classification", (12, 3), 4),
     "mlp": Task("tabular_classification", (5,), 3),
+    "ngram": Task("language_modeling", (9,), 30, 30),
     "rnn": Task("sequence_classification", (12, 3), 4),
     "rocket": Task("sequence_classification", (12, 3), 4),
     "text_cnn": Task("text_classification", (9,), 2, 30),

@@ -180,11 +180,12 @@ def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> No
 @pytest.mark.parametrize("family", families)
 def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
     known = {"mlp": "wine", "rnn": "waves", "linear": "waves", "gnn": "rings"}
-    known |= {"bag": "words", "text_cnn": "words", "rocket": "strokes"}
+    known |= {"bag": "words", "text_cnn": "words", "rocket": "strokes", "ngram": "play"}
     dataset = known.get(family, "digits")
     tasks = {
         "waves": Task("forecasting", (12, 2), 4, targets=(0, 1)),
         "strokes": Task("sequence_classification", (12, 2), 3),
+        "play": Task("language_modeling", (12,), 7, vocabulary=7),
         "words": Task("text_classification", (12,), 3, vocabulary=7),
         "rings": Task("node_classification", (5,), 3, graph=GraphSize(8, 20)),
     }
