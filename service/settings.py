@@ -41,7 +41,9 @@ def normal_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-API_PATHS = frozenset({"docs", "healthz", "metrics", "openapi.json", "readyz", "v1", "version"})
+API_PATHS = frozenset(
+    {"dashboard", "docs", "healthz", "metrics", "openapi.json", "readyz", "v1", "version"}
+)
 """How the paths of the API begin."""
 
 

@@ -16,6 +16,10 @@ from service.api.artifacts.router import router as artifacts
 from service.api.callers import Callers
 from service.api.catalog.content import catalog
 from service.api.catalog.router import router as catalog_router
+from service.api.dashboard.assets import router as dashboard_assets
+from service.api.dashboard.browsing import router as browsing
+from service.api.dashboard.searching import router as searching
+from service.api.dashboard.signing_in import router as signing_in
 from service.api.datasets.intake import Intake, give_up_lost_uploads
 from service.api.datasets.router import router as datasets
 from service.api.drawings.router import router as drawings
@@ -91,6 +95,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         health,
         root,
         docs,
+        dashboard_assets,
+        signing_in,
+        searching,
+        browsing,
     ):
         app.include_router(router)
     install_openapi(app)

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from service.api.callers import Callers
+from service.api.cookies import authorization_of, check_token
 from service.api.quota.quotas import Quotas
 from service.refusals import ProblemError
 from service.sql.api_keys import Caller, Scope
@@ -68,7 +69,9 @@ async def guard(request: Request) -> Caller | None:
     if need is None:
         return None
     callers: Callers = request.app.state.callers
-    caller = await callers.of(request.headers.get("authorization"))
+    caller = await callers.of(authorization_of(request))
+    if callers.asks:
+        check_token(request)
     if caller.key_id is not None:
         structlog.contextvars.bind_contextvars(tenant=caller.tenant_id, key=caller.key_id)
     quotas: Quotas = request.app.state.quotas

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from service.api.callers import BELIEVED_SECONDS, Callers
+from service.api.cookies import authorization_of
 from service.api.events.watcher import Watcher
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute, get_sessions
@@ -100,7 +101,7 @@ async def _while_known(
         async for event in events:
             yield event
         return
-    key = request.headers.get("authorization")
+    key = authorization_of(request)
     coming = asyncio.ensure_future(anext(events, None))
     try:
         while await callers.still_know(key):

@@ -76,6 +76,10 @@ class Watcher:
         for watch in self._watches.values():
             watch.notify()
 
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing
+
     async def change(self, search_id: str, revision: int, seconds: float) -> None:
         """Return when the search has a newer revision than `revision`, is deleted, or `seconds` are
         over.

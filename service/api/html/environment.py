@@ -16,7 +16,7 @@ from service.api.charts import svg
 from service.api.charts.figures import Cell, Figure
 from service.api.charts.scales import written
 
-_PACKAGES = ("service.api.html", "service.api.reports")
+_PACKAGES = ("service.api.html", "service.api.reports", "service.api.dashboard")
 _NOTHING = "-"
 
 

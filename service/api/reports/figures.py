@@ -40,7 +40,7 @@ def _progress(shown: Shown, objective: Document, index: int) -> Figure | None:
     if not series:
         return None
     return Chart(
-        name=f"progress-{metric}",
+        name=_named("progress", metric, index),
         title=f"Best {metric} so far",
         says=f"The best {metric} after each trial, as the search saw it. Lines across: what it is "
         "compared with; a band is one standard deviation over seeds on both sides.",
@@ -49,6 +49,11 @@ def _progress(shown: Shown, objective: Document, index: int) -> Figure | None:
         series=tuple(series),
         references=tuple(_references(shown, objective)),
     )
+
+
+def _named(form: str, metric: str, index: int) -> str:
+    """Of the first objective by the form alone."""
+    return f"{form}-{metric}" if index else form
 
 
 def _course(name: str, course: Document) -> Series:
@@ -111,7 +116,7 @@ def _trials(shown: Shown, objective: Document, index: int) -> Figure | None:
         return None
     metric = objective["metric"]
     return Chart(
-        name=f"trials-{metric}",
+        name=_named("trials", metric, index),
         title=f"{metric} of every trial",
         says="Each mark is a trial that was trained to a result.",
         x="number of the trial",
@@ -136,7 +141,7 @@ def _scores(shown: Shown, objective: Document, index: int) -> Figure | None:
         for line in (_spread("", final),)
     ]
     return Chart(
-        name=f"scores-{metric}",
+        name=_named("scores", metric, index),
         title=f"{metric}: search score against final score",
         says="To the right what the search saw, upwards the mean of the retrainings from scratch, "
         "with one standard deviation over seeds. On the dotted line both are the same; below it "
@@ -169,7 +174,7 @@ def _test(shown: Shown, objective: Document, index: int) -> Figure | None:
     if not bars:
         return None
     return Bars(
-        name=f"test-{metric}",
+        name=_named("test", metric, index),
         title=f"{metric}: the honest comparison",
         says="On the test split, scored once, after everything had been chosen. Intervals are one "
         "standard deviation over seeds on both sides.",
@@ -196,7 +201,7 @@ def _importance(shown: Shown, objective: Document, index: int) -> Figure | None:
         return None
     metric = objective["metric"]
     return Bars(
-        name=f"importance-{metric}",
+        name=_named("importance", metric, index),
         title=f"Which decisions mattered for {metric}",
         says="The share of the variance of the score that each decision explains by itself "
         "(functional ANOVA); what is missing to 1 are interactions.",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from service.api.charts.csv import as_csv
+from service.api.charts.svg import style, svg
+from service.api.html.environment import source_of
 from service.api.html.negotiation import prefers_html
 from service.api.problems import problems
+from service.api.reports.figures import figures
 from service.api.reports.page import page, policy
 from service.api.reports.shown import read
 from service.api.requests import SearchId, StrictRoute, get_sessions
@@ -15,6 +19,7 @@ from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.api.trials.reporting import Reports
 from service.api.trials.schemas import ReportRead
+from service.refusals import ProblemError
 
 router = APIRouter(prefix="/v1/searches/{search_id}", tags=["trials"], route_class=StrictRoute)
 
@@ -22,6 +27,46 @@ Format = Annotated[
     Literal["json", "html"] | None,
     Query(description="html: a page, whole in one file; left out: as Accept says, else JSON"),
 ]
+
+
+@router.get(
+    "/charts/{name}",
+    operation_id="getChart",
+    summary="A chart of the report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The picture, or its data",
+            "content": {
+                "image/svg+xml": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        },
+        **problems(404, 422, 503),
+    },
+)
+def read_chart(
+    search_id: SearchId,
+    name: Annotated[str, Path(description="`progress`, `scores`, `test`, `pareto` and others")],
+    request: Request,
+    tenant: TenantDep,
+    root: RootPath,
+    format: Annotated[
+        Literal["svg", "csv"], Query(description="csv: every point of it as a table")
+    ] = "svg",
+) -> Response:
+    """One that the search has: `trials`, `importance`, `curves` and `proxies` too. Those of a
+    second objective have its metric behind their name: `progress-parameters`.
+    """
+    shown = read(get_sessions(request), request.app.state.reports, tenant, search_id, root)
+    known = {figure.name: figure for figure in figures(shown)}
+    if name not in known:
+        names = ", ".join(known) or "none so far"
+        raise ProblemError(404, f"there is no chart {name[:100]!r}; the search has {names}")
+    if format == "csv":
+        return Response(as_csv(known[name]), media_type="text/csv")
+    headers = {"Content-Security-Policy": f"default-src 'none'; style-src {source_of(style())}"}
+    return Response(svg(known[name], alone=True), media_type="image/svg+xml", headers=headers)
 
 
 @router.get(

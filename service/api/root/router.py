@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
+from service.api.html.negotiation import prefers_html
 from service.api.problems import problems
 from service.api.requests import StrictRoute
 from service.api.root_path import RootPath
@@ -16,6 +20,7 @@ router = APIRouter(tags=["health"], route_class=StrictRoute)
 class RootLinks(BaseModel):
     """Paths on this server."""
 
+    dashboard: str = Field(description="for people, in a browser")
     docs: str = Field(description="the API, to read and to try")
     openapi: str = Field(description="the API as a document")
     catalog: str
@@ -36,13 +41,28 @@ class Root(BaseModel):
     links: RootLinks
 
 
-@router.get("/", operation_id="getRoot", summary="What is here", responses=problems(422))
+@router.get(
+    "/",
+    operation_id="getRoot",
+    summary="What is here",
+    response_model=Root,
+    responses={303: {"description": "Browsers are led to the dashboard"}, **problems(422)},
+)
 @open_to_all
-async def read_root(request: Request, root: RootPath) -> Root:
+async def read_root(
+    request: Request,
+    response: Response,
+    root: RootPath,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Root | Response:
+    response.headers["Vary"] = "Accept"
+    if prefers_html(accept):
+        return RedirectResponse(f"{root}/dashboard", 303, headers={"Vary": "Accept"})
     return Root(
         name=request.app.title,
         version=request.app.version,
         links=RootLinks(
+            dashboard=f"{root}/dashboard",
             docs=f"{root}/docs",
             openapi=f"{root}/openapi.json",
             catalog=f"{root}/v1/catalog",

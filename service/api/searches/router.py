@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from models.architecture import sha256_of
 from service.api.callers import Callers
+from service.api.cookies import authorization_of
 from service.api.datasets.lookup import lookup_of
 from service.api.etags import IfNoneMatch, is_held, weak
 from service.api.events.revisions import Revisions
@@ -176,7 +177,7 @@ async def read_search(
         watcher: Watcher = request.app.state.watcher
         await watcher.change(search_id, revision.number, wait)
         callers: Callers = request.app.state.callers
-        await callers.of(request.headers.get("authorization"))  # the key may be revoked by now
+        await callers.of(authorization_of(request))  # the key may be revoked by now
         revision = await revisions.of(tenant, search_id)
     if is_held(if_none_match, weak(revision.number)):
         return Response(status_code=304, headers=_headers(revision.number))

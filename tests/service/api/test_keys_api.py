@@ -31,10 +31,18 @@ OPEN = {
     "/docs/swagger-ui.css",
     "/docs/swagger-ui-bundle.js",
     "/openapi.json",
+    "/dashboard/login",
+    "/dashboard/htmx.min.js",
+    "/dashboard/sse.min.js",
+    "/dashboard/dashboard.css",
 }
 """All that anybody may call."""
 
-READING = {"/v1/search-spaces/validate", "/v1/searches/{search_id}/best/predict"}
+READING = {
+    "/v1/search-spaces/validate",
+    "/v1/searches/{search_id}/best/predict",
+    "/dashboard/logout",
+}
 """Posts that change nothing."""
 
 
@@ -102,7 +110,12 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 def filled(path: str, search_id: str, key_id: str) -> str:
     return path.format(
-        search_id=search_id, other_id=search_id, number=0, name="mine", key_id=key_id
+        search_id=search_id,
+        other_id=search_id,
+        number=0,
+        name="mine",
+        key_id=key_id,
+        action="cancel",
     )
 
 
