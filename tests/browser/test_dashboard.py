@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from search.trial import FailureKind
+from models.recipe import Recipe
+from search.trial import Candidate, FailureKind
 from tests.browser.conftest import AXE, Site, Window
-from tests.service.support.requests import SMALL, Driver
+from tests.service.support.requests import SMALL, Driver, derived
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +30,8 @@ def told(site: Site) -> str:
     search_id = submitted(site, name=HOSTILE, budget={"trials": 6})
     driver = Driver(site.sessions, search_id)
     for number, accuracy in enumerate((0.5, 0.9, 0.7)):
-        driver.run(number, accuracy)
+        network = Candidate(derived(str(number)), Recipe(epochs=2))
+        driver.run(number, accuracy, proposal=network)
     driver.start(3)
     driver.fail(3, FailureKind.ERROR, f"broke at {HOSTILE}")
     driver.retrain(4, 1, 0.85, seed=0)
@@ -53,7 +55,7 @@ def serious(page: Page) -> list[tuple[str, str]]:
 def test_everybody_can_use_every_page(window: Window, site: Site, told: str) -> None:
     """In dark colours too, where a page has all of them."""
     page, path = window.page, f"/dashboard/searches/{told}"
-    own = [path, f"{path}/trials", f"{path}/trials/1", f"{path}/trials/3"]
+    own = [path, f"{path}/trials", f"{path}/trials/1"]
     others = [f"/dashboard{end}" for end in ("", "/datasets", "/datasets/digits", "/catalog")]
     report = f"/v1/searches/{told}/report?format=html"
     for address in [*own, *others, "/dashboard/keys", "/dashboard/login", report]:
@@ -75,6 +77,14 @@ def test_texts_are_shown_and_do_not_run(window: Window, site: Site, told: str) -
     page.goto(f"{site.url}/v1/searches/{told}/report?format=html")
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
     assert page.evaluate("getComputedStyle(document.querySelector('svg')).display") == "block"
+
+
+def test_a_trial_has_its_picture(window: Window, site: Site, told: str) -> None:
+    page = window.page
+    page.goto(f"{site.url}/dashboard/searches/{told}/trials/1")
+    picture = page.locator("img.drawing")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('img.drawing').naturalWidth > 0")
 
 
 def test_a_search_is_followed_as_it_goes(window: Window, site: Site) -> None:
