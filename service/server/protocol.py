@@ -19,7 +19,7 @@ class _TooLargeError(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Answers 431 where the head of a request is too large, and closes what stays half-sent."""
+    """Answers 431 where the head of a request is too large, and 408 where one stays half-sent."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -70,7 +70,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._is_too_large:
             super().send_400_response(msg)
             return
-        self.transport.write(STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self._refuse(431)
+
+    def _refuse(self, status: int) -> None:
+        """Without a body: there is no request that an answer could tell of."""
+        nothing = b"content-length: 0\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + nothing)
         self.transport.close()
 
     def _count(self, size: int) -> None:
@@ -91,5 +96,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def _end_silence(self) -> None:
         if self.flow.read_paused:  # it is we who do not read
             self._listen()
+        elif self._is_half_sent():
+            self._refuse(408)
         else:
             self.transport.close()
+
+    def _is_half_sent(self) -> bool:
+        """Whether there is the beginning of a request, and none of its answer."""
+        if self._is_in_head:
+            return self._head_bytes > 0
+        return self.cycle is not None and not self.cycle.response_started

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
+from copy import deepcopy
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -52,6 +54,18 @@ _API_KEY = {
 _NO_KEY = " This server asks nobody for one."
 _REFUSALS = (401, 403, 429)
 """Of every route that is not open to all."""
+
+_BEFORE_ROUTES = {
+    **{
+        str(status): {"description": f"{HTTPStatus(status).phrase}: {why}; without a body"}
+        for status, why in (
+            (408, "it stayed half-sent for 15 seconds"),
+            (431, "64 KiB and 200 fields at most"),
+        )
+    },
+    "421": problems(421)[421],
+}
+"""Of every route: the server gives them before it looks for one."""
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -108,6 +122,7 @@ def _say_who_may(paths: dict[str, Any], app: FastAPI) -> None:
             continue
         for method in route.methods or ():
             operation, need = paths[route.path][method.lower()], need_of(route.endpoint, method)
+            operation["responses"] |= deepcopy(_BEFORE_ROUTES)
             if need is None:
                 operation["security"] = []
                 continue

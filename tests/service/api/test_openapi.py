@@ -72,7 +72,8 @@ def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
 def test_every_refusal_is_documented_as_a_problem(document: dict[str, Any]) -> None:
     for path, _, operation in operations(document):
         refusals = {s: r for s, r in operation["responses"].items() if s >= "400"}
-        assert {"422", "500"} <= refusals.keys(), path
+        assert {"408", "421", "422", "431", "500"} <= refusals.keys(), path
+        assert not any("content" in refusals.pop(status) for status in ("408", "431")), path
         for status, response in refusals.items():
             content = response["content"]
             assert list(content) == ["application/problem+json"], (path, status)

@@ -74,9 +74,10 @@ def test_a_body_may_be_longer_than_a_head(port: int) -> None:
     assert answer(port, given, body[:1], body[1:]).endswith(b"\r\n\r\n500000")
 
 
-def test_what_stays_half_sent_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stays_half_sent_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "SILENT_SECONDS", 0.1)
-    assert answer(port) == b""
-    assert answer(port, b"GET / HTTP/1.1\r\nHost: local") == b""
+    assert answer(port) == b"", "nothing was asked"
+    assert answer(port, b"GET / HTTP/1.1\r\nHost: local").startswith(b"HTTP/1.1 408 ")
     given = head(b"Content-Length: 10", method=b"POST")
-    assert b"200" not in answer(port, given, b"12345")
+    refused = answer(port, given, b"12345")
+    assert refused.startswith(b"HTTP/1.1 408 ") and refused.count(b"HTTP/1.1") == 1
