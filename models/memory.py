@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from models.meta import FusedAttention, unroll_at_once
+from models.processes.memory import resident_bytes, room
 from models.recipe import Recipe
 from models.task import Task
 
@@ -83,20 +83,17 @@ class Kept(saved_tensors_hooks):
 
 
 def available_bytes(device: torch.device) -> int:
-    """What a process here may use at most: of the GPU what torch's allocator may take there
-    (`models.accelerator.use_card`), else of RAM, control group and rlimit.
+    """What a process here may hold at most: of the GPU what torch's allocator may take there
+    (`models.accelerator.use_card`), else what it holds already and what no other process uses, of
+    the machine or of the control groups around it, and no more than its rlimit.
     """
     if device.type == "cuda":
         whole = int(torch.cuda.get_device_properties(device).total_memory)
         return int(whole * torch.cuda.get_per_process_memory_fraction(device))
-    limits = [int(psutil.virtual_memory().total)]
-    group = Path("/sys/fs/cgroup/memory.max")
-    if group.exists() and (text := group.read_text().strip()).isdigit():
-        limits.append(int(text))
+    here = room()
+    most = min(here.total, here.free + resident_bytes())
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        limits.append(soft)
-    return min(limits)
+    return most if soft == resource.RLIM_INFINITY else min(most, soft)
 
 
 class PeakMemory:

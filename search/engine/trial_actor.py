@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -15,6 +15,7 @@ import torch
 from ray import tune
 
 from models.accelerator import place_of
+from models.processes.memory import growth_bytes, limit_growth
 from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement, PoisonedError
 from search.trial import Candidate, Failure, FailureKind, Trial
 
@@ -99,6 +100,7 @@ class TrialActor(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        growth = self._keep_room()
         try:
             measured = self._next()
         except BrokenEvaluatorError as error:
@@ -106,13 +108,15 @@ class TrialActor(tune.Trainable):
         except EvaluationError as error:
             self._measured = Measurement(error.metrics)
             is_poisoned = isinstance(error, PoisonedError)
+            failure = _with_limit(error.failure, growth)
             # Not done: Tune would keep the actor for the next trial. The engine ends it.
-            return self._result(
-                done=not is_poisoned, failure=error.failure, is_poisoned=is_poisoned
-            )
+            return self._result(done=not is_poisoned, failure=failure, is_poisoned=is_poisoned)
         except Exception as error:  # whatever a trial raises is its own failure
             self._measured = NOTHING
-            failure = Failure(FailureKind.ERROR, f"{type(error).__name__}: {error}")
+            is_out = isinstance(error, MemoryError)
+            kind = FailureKind.OUT_OF_MEMORY if is_out else FailureKind.ERROR
+            said = f"{type(error).__name__}: {error}".removesuffix(": ")
+            failure = _with_limit(Failure(kind, said), growth)
             return self._result(done=True, failure=failure)
         if measured is None:
             return self._result(done=True)
@@ -156,6 +160,16 @@ class TrialActor(tune.Trainable):
             return measured
         return next(self._epochs, None)
 
+    def _keep_room(self) -> int | None:
+        """Let the next epoch grow by what is left on this machine now, in bytes, so that a trial
+        that wants more fails and its neighbours go on. None on a GPU: CUDA maps more than it has.
+        """
+        if _cards():
+            return None
+        growth = growth_bytes()
+        limit_growth(growth)
+        return growth
+
     def _is_over(self) -> bool:
         """Whether the epoch just evaluated was the last. Asks the evaluator after the last epoch
         of the recipe, so that most trials end without one more step.
@@ -181,10 +195,22 @@ class TrialActor(tune.Trainable):
         return {REPORT: report.to_text(), "done": done}
 
 
+def _cards() -> list[str]:
+    """The cards that Ray gave this actor."""
+    return [str(name) for name in ray.get_runtime_context().get_accelerator_ids().get("GPU", [])]
+
+
+def _with_limit(failure: Failure, growth: int | None) -> Failure:
+    """Of a trial that wanted more memory: with what it might have had."""
+    if failure.kind is not FailureKind.OUT_OF_MEMORY or growth is None:
+        return failure
+    left = f"beside others there were {growth / 2**20:,.0f} MiB for it"
+    return replace(failure, message=f"{failure.message} ({left})")
+
+
 def _take_card() -> None:
     """Compute on the card that Ray gave this actor, whatever else this process sees."""
-    given = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-    place = place_of([str(name) for name in given], os.environ)
+    place = place_of(_cards(), os.environ)
     if place is not None:
         torch.cuda.set_device(place)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -372,7 +373,9 @@ def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path
     run = run_of(journal, trials=7)
     run_ray_tune(run, partial(Unruly, folder, orders), TWO)
     assert run.finished and run.failed_reason is None
-    assert ended(journal, 0).failure == Failure(FailureKind.OUT_OF_MEMORY, "3 GB are not there")
+    said = ended(journal, 0).failure
+    assert said is not None and said.kind is FailureKind.OUT_OF_MEMORY
+    assert said.message.startswith("3 GB are not there (beside others there were ")
     assert ended(journal, 1).failure == Failure(FailureKind.ERROR, "ZeroDivisionError: no luck")
     assert (ended(journal, 0).metrics, ended(journal, 1).metrics) == ({"latency_ms": 7.0}, {})
     died = ended(journal, 2)
@@ -385,6 +388,25 @@ def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path
         expected = 0.5 + number / 100
         assert trial.metrics["val_accuracy"] == expected
     assert all(len(attempts(folder, number)) == 1 for number in (0, 1, 4, 5, 6, 7))
+
+
+@on_ray
+def test_a_trial_that_wants_all_memory_fails_and_its_worker_and_neighbour_go_on(
+    folder: Path,
+) -> None:
+    journal = MemoryJournal()
+    run = run_of(journal, trials=5)
+    run_ray_tune(run, partial(Unruly, folder, {0: "hog"}), TWO)
+    assert run.finished and run.failed_reason is None
+    hog = ended(journal, 0)
+    assert hog.failure is not None and hog.failure.kind is FailureKind.OUT_OF_MEMORY
+    assert re.fullmatch(
+        r"MemoryError \(beside others there were [\d,]+ MiB for it\)", hog.failure.message
+    )
+    others = [trial for trial in run.trials if trial.number]
+    assert all(trial.state is TrialState.COMPLETED for trial in others)
+    assert all(len(attempts(folder, trial.number)) == 1 for trial in run.trials)
+    assert attempts(folder, 0)[0] in [pid for t in others for pid in attempts(folder, t.number)]
 
 
 @on_ray

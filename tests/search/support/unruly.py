@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from search.evaluation import EvaluationError, Measurement, PoisonedError
 from search.trial import FailureKind, Trial
 
@@ -18,7 +20,7 @@ class Unruly:
     """Scores 0.5 plus a hundredth of the trial's number after `epochs` of `seconds` each.
 
     `orders`: what a trial does instead, by its number: "fail", "raise", "exit", "exit once",
-    "freeze once", "stop once" (the whole process, by a signal), "long" or "poison".
+    "freeze once", "stop once" (the whole process, by a signal), "long", "hog" or "poison".
     Leaves a file in `folder` for each attempt, named after the trial, that holds the process id.
     """
 
@@ -49,6 +51,9 @@ class Unruly:
             )
         if order == "poison":
             raise PoisonedError(FailureKind.ERROR, "CUDA error: device-side assert triggered")
+        if order == "hog":
+            whole = psutil.virtual_memory().total
+            self.held = [bytes(2**28) for _ in range(whole // 2**28)]  # zeros cost no memory
         if order == "raise":
             raise ZeroDivisionError("no luck")
         if order == "exit" or (order == "exit once" and not attempts):
