@@ -7,6 +7,7 @@ has no environment of ours, little memory, little time for an answer, and ends w
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -24,9 +25,15 @@ from models.processes.cage import allow, environment, restrict
 from models.processes.children import child_command
 from models.processes.conversation import Conversation, EndedError, answering
 from models.processes.folders import OwnedFolder
+from models.processes.walls import enclose
 
 _TOLD = ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
 """By every `predict.py`."""
+
+_OF_ROWS = frozenset({"columns", "series", "vocabulary"})
+"""What the preprocessing of tables, series and texts has: other models would take a text for the
+path of a file, and would read it.
+"""
 
 _ERROR_BYTES = 2**20
 """Of what a child may write: its last words."""
@@ -75,6 +82,11 @@ class _Child:
             unpack(self._bundle)
             if not (self._bundle / "predict.py").is_file():
                 raise NoPredictorError("its model predicts no rows")
+            if _OF_ROWS.isdisjoint(json.loads((self._bundle / "preprocessing.json").read_bytes())):
+                raise NoPredictorError(
+                    "its model predicts from pictures, arrays or graphs, and not from rows: "
+                    "download it, and its predict.py does"
+                )
             command, env = child_command("models.asking"), environment(self._home.path)
             self._talk = Conversation.begin(command, self._home.path, env, self._home.path)
         except BaseException:
@@ -247,6 +259,7 @@ def _loaded(folder: str, memory_bytes: int) -> tuple[Any, Any]:
     predict = importlib.import_module("predict")
     model = predict.load(folder)
     restrict(memory_bytes, None, _ERROR_BYTES)
+    enclose([Path(folder)], [])
     return predict, model
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from models.asking import Limits, NoPredictorError, RowsError, TooMuchError, WarmModels
+from models.exporters.prediction import text
 from tests.models.support.bundles import files_of
-from tests.models.support.uploads import csv, people, read
+from tests.models.support.uploads import csv, npz, people, read
 
 ROW = {"age": 41.5, "income": "1000", "city": "Rome", "score": 3}
 
@@ -67,3 +70,21 @@ def test_a_model_that_nobody_asks_ends_and_so_does_one_that_takes_too_long(
     finally:
         models.close()
         hasty.close()
+
+
+def test_a_model_of_pictures_opens_no_file_that_a_row_names(tmp_path: Path) -> None:
+    """Neither says whether there is one: it does not begin."""
+    pictures = npz(x=np.arange(640, dtype=np.uint8).reshape(40, 4, 4), y=np.arange(40) % 2)
+    dataset = read(tmp_path, pictures, "image_classification")
+
+    def unpack(target: Path) -> None:
+        (target / "predict.py").write_text(text(dataset.task.form))
+        (target / "preprocessing.json").write_text(json.dumps(dataset.preprocessing))
+
+    models = WarmModels()
+    try:
+        with pytest.raises(NoPredictorError, match="from pictures, arrays or graphs, and not"):
+            models.ask("pictures", unpack, [str(tmp_path / "file")], "error")
+        assert children() == set()
+    finally:
+        models.close()

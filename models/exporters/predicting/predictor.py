@@ -139,10 +139,9 @@ class Predictor:
         named = [name for name in found if (inputs[name] or "").startswith("x")]
         named = [name for name in named if inputs[name] == "x"] or named
         if len(named) != 1:
-            what = f"several, {', '.join(named)}" if named else "no array 'x'"
+            what = f"are several, {', '.join(named)}" if named else "is no array 'x'"
             raise PredictionError(
-                f"{path}: one array of samples is needed, there is {what}; it "
-                f"has {', '.join(found)}"
+                f"{path}: one array of samples is needed, there {what}; it has {', '.join(found)}"
             )
         return found[named[0]]
 

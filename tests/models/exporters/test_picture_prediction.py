@@ -94,6 +94,10 @@ def test_arrays_of_samples_are_known_by_their_usual_names(models: Any, tmp_path:
         if names in (("test_images",), ("Images", "train_images")):
             np.testing.assert_array_equal(model.read([str(file)]), FIRST[:3])
             continue
-        what = "several, xTest, xVal" if len(names) > 1 else "no array 'x'; it has X_new, test_la"
-        with pytest.raises(ValueError, match=f"one array of samples is needed, there is {what}"):
+        what = (
+            "are several, xTest, xVal"
+            if len(names) > 1
+            else "is no array 'x'; it has X_new, test_la"
+        )
+        with pytest.raises(ValueError, match=f"one array of samples is needed, there {what}"):
             model.read([str(file)])
