@@ -43,7 +43,14 @@ EMPTY_WORDS = ("", "#n/a", "(null)", "<na>", "<null>", "[null]", "\\n", "nan", "
 
 
 def text_of(value: Any) -> str:
-    """A cell as a table in text would show it: without blanks around it, `True` as true."""
+    """A cell as a table in text would show it: without blanks around it, `True` as true; the same
+    of numbers and truth values of other libraries.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind and kind in "biuf" and not value.shape:
+        value = value.item() if kind != "f" or float(value).is_integer() else value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -51,6 +58,15 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value).strip()
+
+
+def real_of(value: Any) -> float | None:
+    """The number that a value of whatever library is; None of texts, truth values and others."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        return None
+    if getattr(getattr(value, "dtype", None), "kind", "f") not in "fiu":
+        return None
+    return None if getattr(value, "shape", ()) else float(value)
 
 
 def composed(text: str) -> str:

@@ -20,6 +20,7 @@ from models.datasets.cells import (
     bucket_of,
     composed,
     is_unspaced,
+    real_of,
     subwords,
     text_of,
     tokens_of,
@@ -201,6 +202,9 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
     kind, text = column["kind"], text_of(value)
     if kind != "category" or text not in column["values"]:  # older datasets know other spellings
         text = composed(text)
+        if not isinstance(value, str):  # True, where a file says TRUE
+            known = [word for word in column.get("values", ()) if word.lower() == text]
+            text = known[0] if known and text in ("true", "false") else text
     missing = text.lower() in column.get("missing", ("",))
     if missing:
         text = ""
@@ -218,9 +222,9 @@ def encode_cell(value: Any, column: Mapping[str, Any]) -> list[float]:
         number = boolean_of(text)
     else:
         number = amount_of(text, column)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and not column.get("clock"):
-            number = float(value) * column.get("units", {}).get("", 1.0)
+        real = None if column.get("clock") else real_of(value)
+        if real is not None:
+            number = real * column.get("units", {}).get("", 1.0)
             number = number if abs(number) < 3e38 else None
     return [float("nan") if missing or number is None else number]
 
@@ -278,6 +282,7 @@ def source(task_name: str) -> str:
     if task_name.startswith("tabular"):
         of_cells = (
             text_of,
+            real_of,
             composed,
             number_of,
             parted,

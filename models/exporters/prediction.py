@@ -24,7 +24,7 @@ from models.datasets import (
     separators,
     steps,
 )
-from models.datasets.cells import boolean_of, composed, text_of
+from models.datasets.cells import boolean_of, composed, real_of, text_of
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.predicting import (
     command_line,
@@ -80,7 +80,7 @@ if __name__ == "__main__":
 '''
 
 _Source = ModuleType | Callable[..., Any]
-_OF_CELLS = (text_of, boolean_of, amounts, dates)
+_OF_CELLS = (text_of, real_of, boolean_of, amounts, dates)
 _ROWS = (composed, encodings, separators, layout, text_files, rows)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from models.datasets.amounts import amount_of, clock_of, number_of
-from models.datasets.cells import boolean_of, composed, text_of
+from models.datasets.cells import boolean_of, composed, real_of, text_of
 from models.datasets.steps import (
     TOLERANCE,
     beginning_of,
@@ -84,9 +84,9 @@ class _Channel:
             return None
         if self.kind == "boolean":
             return boolean_of(text)
-        is_number = isinstance(cell, (int, float)) and not isinstance(cell, bool)
-        if is_number and not self._of.get("clock"):
-            return _number(cell * float(self._of.get("units", {}).get("", 1.0)), ".")
+        real = None if self._of.get("clock") else real_of(cell)
+        if real is not None:
+            return _number(real * float(self._of.get("units", {}).get("", 1.0)), ".")
         return amount_of(text, self._of)
 
 
@@ -275,8 +275,9 @@ def _check_zone(number: int, text: str, preprocessing: Mapping[str, Any]) -> Non
 
 
 def _number(cell: Any, decimal: str) -> float | None:
-    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return float(cell) if abs(cell) < 3e38 else None
+    real = real_of(cell)
+    if real is not None:
+        return real if abs(real) < 3e38 else None
     return number_of(text_of(cell), decimal)
 
 

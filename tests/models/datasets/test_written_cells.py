@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -115,6 +117,30 @@ def test_marks_of_notes_and_spreadsheets_are_no_part_of_a_number(
     assert (found.column.kind, told(found)) == ("number", {"footnote_marks"})
     assert served(found, texts)[:, 0] == pytest.approx(values)
     assert column([*texts, *"abcdefgh"]).column.kind != "number", "as most cells are words"
+
+
+VALUES = (1.5, np.float64(1.5), np.float32(1.5), np.float16(1.5), Decimal("1.50"), Fraction(3, 2))
+
+
+@pytest.mark.parametrize("texts", [["1,5", "2,25", "7,5"], ["1.5", "2.25"], ["1.5 kg", "7 kg"]])
+def test_a_number_of_any_library_is_one_whatever_sign_the_file_had(texts: Cells) -> None:
+    found = column(texts)
+    assert found.entry is not None
+    spec = {"name": "c", **found.entry.describe(), **found.extra}
+    rows = [{"c": value} for value in (*VALUES, np.int8(3), np.float32(np.inf), True, np.True_)]
+    values = encode(rows, {"columns": [spec]})[:, 0].tolist()
+    assert values[:7] == [1.5] * 6 + [3] and all(map(math.isnan, values[7:]))
+
+
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("TRUE", "FALSE"), ("true", "false")])
+def test_a_truth_value_is_the_word_that_the_file_has_for_it(yes: str, no: str) -> None:
+    found = column([yes, no, "Unknown"] * 4)
+    assert found.column.kind == "category" and found.entry is not None
+    spec = {"name": "c", **found.entry.describe(), **found.extra}
+    places = {word: float(place) for place, word in enumerate(spec["values"])}
+    rows = [{"c": value} for value in (True, np.True_, False, np.False_, "tRUE")]
+    expected = [places[yes]] * 2 + [places[no]] * 2 + [-1]
+    assert encode(rows, {"columns": [spec]})[:, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("texts", [['="05057"', '="00012"'] * 3, ["A*", "B*", "A"] * 3])
