@@ -19,7 +19,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.commands import compare, datasets, init, keys, predictions, reports, searches, version
+from nasmith.commands import (
+    compare,
+    datasets,
+    init,
+    keys,
+    predictions,
+    reports,
+    searches,
+    version,
+    webhooks,
+)
 from nasmith.commands.output import UsageError, end_with, note
 
 GROUP = "nasmith.commands"
@@ -97,6 +107,7 @@ def application() -> typer.Typer:
             app.command(name, rich_help_panel=panel)(command)
     app.add_typer(datasets.app, name="datasets", rich_help_panel="Searches")
     app.add_typer(keys.app, name="keys", rich_help_panel="Access")
+    app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Access")
     for entry in entry_points(group=GROUP):
         try:
             entry.load()(app)

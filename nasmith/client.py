@@ -13,6 +13,7 @@ from nasmith.dataset import Datasets
 from nasmith.errors import ServerError
 from nasmith.keys import Keys
 from nasmith.search import Search
+from nasmith.webhooks import Webhooks
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -41,6 +42,7 @@ class Client:
         self.searches = Searches(self._connection)
         self.datasets = Datasets(self._connection)
         self.keys = Keys(self._connection)
+        self.webhooks = Webhooks(self._connection)
 
     def __enter__(self) -> Self:
         return self

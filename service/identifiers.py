@@ -12,11 +12,15 @@ import time
 import uuid
 
 SEARCH_PREFIX, DATASET_PREFIX, KEY_PREFIX = "srch_", "data_", "key_"
+WEBHOOK_PREFIX, MESSAGE_PREFIX = "hook_", "msg_"
 _UUID7_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 SEARCH_ID_PATTERN = rf"^{SEARCH_PREFIX}{_UUID7_PATTERN}$"
 KEY_ID_PATTERN = rf"^{KEY_PREFIX}{_UUID7_PATTERN}$"
+WEBHOOK_ID_PATTERN = rf"^{WEBHOOK_PREFIX}{_UUID7_PATTERN}$"
+MESSAGE_ID_PATTERN = rf"^{MESSAGE_PREFIX}{_UUID7_PATTERN}$"
 
 _search_id, _key_id = re.compile(SEARCH_ID_PATTERN), re.compile(KEY_ID_PATTERN)
+_webhook_id, _message_id = re.compile(WEBHOOK_ID_PATTERN), re.compile(MESSAGE_ID_PATTERN)
 _lock = threading.Lock()
 _last_tick = 0
 
@@ -45,6 +49,15 @@ def new_key_id() -> str:
     return f"{KEY_PREFIX}{uuid7()}"
 
 
+def new_webhook_id() -> str:
+    return f"{WEBHOOK_PREFIX}{uuid7()}"
+
+
+def new_message_id() -> str:
+    """Of a delivery to a webhook, the same at each attempt."""
+    return f"{MESSAGE_PREFIX}{uuid7()}"
+
+
 def age_seconds(identifier: str) -> float:
     """Since it was made; 0 where it is none of ours."""
     try:
@@ -60,3 +73,11 @@ def is_search_id(text: str) -> bool:
 
 def is_key_id(text: str) -> bool:
     return _key_id.fullmatch(text) is not None
+
+
+def is_webhook_id(text: str) -> bool:
+    return _webhook_id.fullmatch(text) is not None
+
+
+def is_message_id(text: str) -> bool:
+    return _message_id.fullmatch(text) is not None

@@ -142,6 +142,12 @@ class ServiceSettings(BaseSettings):
     quota_requests_per_minute: int | None = Field(
         None, ge=1, description="of a tenant, to one API process"
     )
+    webhooks: Literal["off", "public", "any"] = Field(
+        "off",
+        description="whether tenants may be told of the end of a search by webhooks: public, by "
+        "https on the internet alone; any, also in the networks of this machine, which tenants "
+        "then reach from here",
+    )
     otel_endpoint: str = Field(
         "",
         repr=False,

@@ -48,6 +48,7 @@ from service.api.searches.router import router as searches
 from service.api.security import guard
 from service.api.trials.reporting import Reports
 from service.api.trials.router import router as trials
+from service.api.webhooks.router import router as webhooks
 from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.store.store import Store
@@ -92,6 +93,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         catalog_router,
         keys,
         quota,
+        webhooks,
         health,
         root,
         docs,

@@ -20,6 +20,7 @@ from models.processes.names import process_name
 from service.backoff import Backoff
 from service.home import own_home
 from service.logs import configure_logs
+from service.running.dispatching.announcing import Announcer
 from service.running.dispatching.claims import Claims
 from service.running.dispatching.drivers import Drivers
 from service.running.dispatching.frozen import Frozen
@@ -68,6 +69,7 @@ class Dispatcher:
         self._outages = Outages(self._frozen)
         self._sweeping = Sweeping(Leftovers(self._sessions, settings.store_url))
         self._presence = Presence(Dispatchers(self._sessions), owner, limits)
+        self._announcer = Announcer(settings)
         self._ray = RayKeeper(runtime)
         self._migration = Backoff(1.0, 30.0)
         self._is_stopping = self._can_run = False
@@ -111,6 +113,7 @@ class Dispatcher:
         if not self._is_migrated():
             self._can_run = False
             return
+        self._announcer.start()
         could_run, self._can_run = self._can_run, self._has_ray()
         self._spares.check()
         self._presence.tell(self._ray.obstacle or self._spares.obstacle, self._runtime.node)
@@ -166,6 +169,7 @@ class Dispatcher:
             self._sweeping.end()
         except SQLAlchemyError as error:
             log.error("files were left behind: %s", error)
+        self._announcer.stop()
         self._drivers.close()
         self._sessions.engine.dispose()
 

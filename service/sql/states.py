@@ -1,4 +1,4 @@
-"""The states of a search, and which follows which; the states of a dataset."""
+"""The states of a search, and which follows which; those of a dataset, and of what is sent."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ class DatasetState(StrEnum):
     READING = "reading"
     READY = "ready"
     FAILED = "failed"
+
+
+class DeliveryState(StrEnum):
+    """Of what is sent to a webhook; `dead` was tried for the last time."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
 
 
 ENDED = frozenset({SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED})

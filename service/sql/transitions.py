@@ -13,6 +13,7 @@ from service.sql.events import STATE_EVENTS, event
 from service.sql.lease import Claim, holds
 from service.sql.states import ENDED, NEXT, IllegalStateError, SearchState
 from service.sql.tables import Search
+from service.sql.webhooks import announce
 
 
 def change_state(
@@ -63,6 +64,8 @@ def change_state(
     if state is SearchState.RUNNING:
         data["claim"] = row.lease_token
     session.add(event(search_id, row.tenant_id, row.event_sequence, STATE_EVENTS[state], data))
+    if state in ENDED:
+        announce(session, search_id, row.tenant_id, state, reason)
     return row.lease_token, row.tenant_id
 
 

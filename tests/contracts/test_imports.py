@@ -55,6 +55,7 @@ SERVICE = {
     "tracing": 1,
     "sql": 1,
     "store": 1,
+    "webhooks": 1,
     "api": 2,
     "running": 2,
     "backup": 2,

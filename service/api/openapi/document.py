@@ -21,6 +21,7 @@ from service.api.openapi.examples import REQUESTS, RESPONSES
 from service.api.predictions.schemas import PredictionRequest
 from service.api.problems import MEDIA_TYPE, Problem, problems
 from service.api.security import need_of
+from service.api.webhooks.schemas import WebhookRequest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,6 +34,7 @@ _TAGS = [
     {"name": "events", "description": "What happens, as it happens"},
     {"name": "datasets", "description": "Your own data"},
     {"name": "keys", "description": "Who may come in"},
+    {"name": "webhooks", "description": "Whom to tell of the end of a search"},
     {"name": "catalog", "description": "What a request can name"},
     {"name": "health", "description": "For operators"},
 ]
@@ -136,7 +138,8 @@ def _bodies() -> tuple[type[BaseModel], ...]:
     from search.spec import SearchSpec
     from service.api.searches.validation import patch_model
 
-    return SearchSpec, SpaceRequest, patch_model(), PredictionRequest, ApiKeyRequest
+    bodies = (PredictionRequest, ApiKeyRequest, WebhookRequest)
+    return SearchSpec, SpaceRequest, patch_model(), *bodies
 
 
 def _say_tasks(schemas: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from search.engine.stages.candidates import CANDIDATE
 from search.trial import TrialState
-from service.sql.states import SearchState
+from service.sql.states import DeliveryState, SearchState
+from service.sql.webhooks import EVENTS
 
 _SMALL: dict[str, Any] = {
     "dataset": "digits",
@@ -228,7 +229,45 @@ def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> di
     }
 
 
+_WEBHOOK: dict[str, Any] = {
+    "id": "hook_019aab3c-5d1e-7c40-8f00-2b1d5a9c7e12",
+    "url": "https://example.org/nasmith",
+    "events": list(EVENTS),
+    "created_at": "2026-11-22T12:00:00Z",
+}
+
+_DELIVERY: dict[str, Any] = {
+    "id": "msg_019aab3c-5d1e-7c40-8f00-2b1d5a9c7e13",
+    "type": EVENTS[0],
+    "search": _ID,
+    "state": DeliveryState.PENDING,
+    "attempts": 2,
+    "status": 503,
+    "error": "answered 503",
+    "payload": {
+        "type": EVENTS[0],
+        "timestamp": "2026-11-22T13:05:00+00:00",
+        "data": {
+            "id": _ID,
+            "name": "digits-cnn",
+            "state": SearchState.SUCCEEDED,
+            "state_reason": None,
+            "best": {"trial": 9, "metrics": {"val_accuracy": 0.9805}},
+        },
+    },
+    "created_at": "2026-11-22T13:05:00Z",
+    "next_at": "2026-11-22T13:05:35Z",
+    "ended_at": None,
+}
+
 REQUESTS: dict[str, dict[str, Any]] = {
+    "createWebhook": {
+        "ends": {"summary": "Of every end", "value": {"url": "https://example.org/nasmith"}},
+        "failures": {
+            "summary": "Of failures alone",
+            "value": {"url": "https://example.org/nasmith", "events": [EVENTS[1]]},
+        },
+    },
     "createSearch": {
         "smallest": {"summary": "Everything else has a default", "value": _SMALL},
         "full": {"summary": "Architecture and recipe, searched jointly", "value": _SEARCH},
@@ -326,6 +365,10 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
             }
         ],
     },
+    ("createWebhook", "201"): {**_WEBHOOK, "secret": "whsec_c2VjcmV0IG9mIGFuIGV4YW1wbGU="},
+    ("getWebhook", "200"): _WEBHOOK,
+    ("listWebhooks", "200"): {"items": [_WEBHOOK]},
+    ("listWebhookDeliveries", "200"): {"items": [_DELIVERY], "next_page_token": None},
     ("predictBest", "200"): {
         "trial": 31,
         "predictions": [

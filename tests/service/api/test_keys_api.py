@@ -115,6 +115,7 @@ def filled(path: str, search_id: str, key_id: str) -> str:
         number=0,
         name="mine",
         key_id=key_id,
+        webhook_id=f"hook_{search_id.removeprefix('srch_')}",
         action="cancel",
     )
 

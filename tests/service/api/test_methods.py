@@ -29,6 +29,7 @@ def filled(path: str, search_id: str) -> str:
     """A path of the document with the values of things that exist."""
     values = {"search_id": search_id, "other_id": search_id, "number": "0", "name": "digits"}
     values["key_id"] = "none"  # of which there are none where nobody is asked for one
+    values["webhook_id"] = "none"  # by default, too
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
 
 

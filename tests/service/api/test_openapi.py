@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.api.openapi.examples import REQUESTS, RESPONSES
 from service.api.predictions.schemas import PredictionRequest
 from service.api.searches import validation
+from service.api.webhooks.schemas import WebhookRequest
 from tests.service.support.requests import submit
 
 
@@ -66,7 +67,7 @@ def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
         assert re.fullmatch(r"[a-z]+[A-Za-z]+", operation["operationId"]), path
         assert len(operation["tags"]) == 1 and set(operation["tags"]) <= tags, path
         assert operation.get("summary") and operation["responses"], (path, method)
-    assert len(names) == len(set(names)) == 35
+    assert len(names) == len(set(names)) == 40
 
 
 def test_every_refusal_is_documented_as_a_problem(document: dict[str, Any]) -> None:
@@ -240,6 +241,8 @@ def test_every_example_of_a_request_is_accepted(client: TestClient) -> None:
                 assert client.patch(path, json=body).status_code == 200
             elif name == "predictBest":  # read, of a search that has no model yet
                 assert PredictionRequest.model_validate(body).rows == body["rows"]
+            elif name == "createWebhook":  # read, by a server that sends none
+                assert WebhookRequest.model_validate(body).url == body["url"]
             else:
                 assert client.post("/v1/search-spaces/validate", json=body).status_code == 200
 

@@ -1,0 +1,1 @@
+"""Webhooks: whom to tell of the end of a search."""

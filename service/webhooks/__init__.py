@@ -1,0 +1,1 @@
+"""What tells a tenant's own server that a search has ended."""
