@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,7 +79,7 @@ class Client:
     def predict(
         self,
         search: Search | str,
-        rows: Sequence[Mapping[str, Any] | str],
+        rows: Iterable[Mapping[str, Any] | str],
         *,
         missing: str = "error",
     ) -> dict[str, Any]:

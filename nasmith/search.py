@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,7 @@ from nasmith.connection import (
     path_part,
 )
 from nasmith.errors import NasmithError, ProblemError, ServerError, UnreachableError
+from nasmith.rows import rows_of
 from nasmith.states import ENDED, SearchState
 
 _LONG_POLL_SECONDS = 25
@@ -268,9 +269,10 @@ class Search:
                 backoff.wait(error)
 
     def predict(
-        self, rows: Sequence[Mapping[str, Any] | str], *, missing: str = "error"
+        self, rows: Iterable[Mapping[str, Any] | str], *, missing: str = "error"
     ) -> dict[str, Any]:
-        """What the best model says of rows as people write them, or of texts; the server asks it.
+        """What the best model says of rows as people write them, of texts, or of a data frame; the
+        server asks it. Dates, NumPy's numbers and NaN are cells too.
 
         Returns:
             `predictions`, one a row; and what there is to say of the rows: `unknown`,
@@ -283,12 +285,12 @@ class Search:
         Raises:
             ConflictError: there is no model (yet).
             InvalidRequestError: rows that it cannot take; names row and column.
+            TypeError, ValueError: no JSON holds a cell; names row and column.
         """
         response = self._connection.request(
             "POST",
             f"{self._path}/best/predict",
-            json={"rows": [row if isinstance(row, str) else dict(row) for row in rows]}
-            | {"missing": missing},
+            json={"rows": rows_of(rows), "missing": missing},
             read_timeout=180.0,
         )
         return dict(response.json())

@@ -43,8 +43,7 @@ def decoded(content: bytes, encoding: str) -> str:
     without one are known by their zeros, and Latin-1 may be that of Windows.
 
     Raises:
-        PredictionError: there is no such encoding.
-        UnicodeDecodeError: a byte is none of it.
+        PredictionError: there is no such encoding, or a byte is none of it.
     """
     try:
         codecs.lookup(encoding)
@@ -55,7 +54,14 @@ def decoded(content: bytes, encoding: str) -> str:
         encoding = known
     if codecs.lookup(encoding).name == "iso8859-1" and is_windows_1252([content]):
         encoding = "cp1252"
-    return content.decode(encoding).removeprefix("\ufeff")
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeError as error:
+        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise PredictionError(
+            f"the text is no {encoding}{at}; say how it is written, as encoding='latin-1' "
+            "(--encoding latin-1) of older programs"
+        ) from None
 
 
 def check_is_table(path: str, head: bytes) -> None:

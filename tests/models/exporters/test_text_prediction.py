@@ -96,6 +96,7 @@ def parquet() -> bytes:
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
+        ("caf\u00e9\n".encode("latin-1"), "new.txt", "no utf-8 at byte 3; .*--encoding latin-1"),
         (parquet(), "new.parquet", "is a Parquet file, no texts; save the table as CSV"),
         (
             gzip.compress(table().encode(), mtime=0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -94,6 +95,8 @@ def test_the_client_asks_the_best_model(
         by_id = person.predict(search_id, [ROW, {**ROW, "city": "Atlantis"}])
         assert by_id == person.predict(person.searches.get(search_id), [ROW, ROW | {"city": "A"}])
         assert len(by_id["predictions"]) == 2 and by_id["unknown"] == {"city": 1}
+        frame = pd.DataFrame([ROW, {**ROW, "age": None}])  # whose cells are NumPy's, and a NaN
+        assert person.predict(search_id, frame)["empty"] == {"age": 1}
         filled = person.predict(search_id, [{"age": 40}], missing="fill")
         assert filled["filled"] == ["income", "city", "score"]
         with pytest.raises(InvalidRequestError) as caught:
