@@ -22,7 +22,11 @@ from nasmith.connection import (
 )
 from nasmith.errors import NasmithError, ProblemError, ServerError, UnreachableError
 from nasmith.rows import rows_of
+from nasmith.shown import Plot, Table, Trials, best_table, search_html
 from nasmith.states import ENDED, SearchState
+
+NETWORK = "network"
+"""The plot that is no chart."""
 
 _LONG_POLL_SECONDS = 25
 _SILENCE_SECONDS = 60.0  # the server sends a comment every 15 s
@@ -155,13 +159,17 @@ class Search:
             raise SearchFailedError(self)
         return self
 
-    def trials(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """The trials in the order of their numbers, a page at a time.
+    def _repr_html_(self) -> str:
+        return search_html(self)
+
+    def trials(self, **filters: Any) -> Trials:
+        """The trials in the order of their numbers, a page at a time; `.to_pandas()` has them as a
+        data frame, and a notebook shows the first.
 
         `filters` are query parameters of `GET /v1/searches/{id}/trials`: `state`, `kind`.
         """
         params = {"page_size": 100, **{k: v for k, v in filters.items() if v is not None}}
-        yield from pages(self._connection, f"{self._path}/trials", params)
+        return Trials(lambda: pages(self._connection, f"{self._path}/trials", params))
 
     def trial(self, number: int) -> dict[str, Any]:
         """One trial with its learning curve.
@@ -192,6 +200,24 @@ class Search:
             params=None if beside is None else {"beside": beside},
             headers={"Accept": "image/svg+xml"},
         ).text
+
+    def best_table(self) -> Table:
+        """The best of the search with its search, final and test scores, as a notebook shows it."""
+        objectives = [objective["metric"] for objective in self.spec["objectives"]]
+        return best_table(self.best(), objectives)
+
+    def plot(self, name: str = "progress") -> Plot:
+        """A chart of the report: `progress`, `trials`, `scores`, `test`, `importance`, `curves`,
+        `pareto`, `proxies`; or `network`, the picture of the best one.
+
+        Raises:
+            NotFoundError: the search has no such chart (yet); it says which it has.
+        """
+        if name == NETWORK:
+            return Plot(name, self.picture())
+        path = f"{self._path}/charts/{path_part(name)}"
+        headers = {"Accept": "image/svg+xml"}
+        return Plot(name, self._connection.request("GET", path, headers=headers).text)
 
     def report(self) -> dict[str, Any]:
         """For each objective: the best so far by trial, the comparison with the baseline, and

@@ -39,8 +39,9 @@ class Window:
     elsewhere: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Ended before another file begins: while it lives, no loop of asyncio runs on this thread."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt install chromium)")
@@ -50,7 +51,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = Path(tmp_path_factory.mktemp("home"))
     settings = ServiceSettings(home=home, auth="keys")

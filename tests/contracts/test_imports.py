@@ -107,7 +107,8 @@ def test_what_a_part_never_imports(part: str) -> None:
 
 def test_the_client_imports_what_its_distribution_names() -> None:
     project = tomllib.loads((ROOT / "nasmith" / "pyproject.toml").read_text())["project"]
-    named = {re.split("[^A-Za-z0-9_]", name)[0] for name in project["dependencies"]}
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    named = {re.split("[^A-Za-z0-9_]", name)[0] for name in (*project["dependencies"], *extras)}
     known = {other.split(".")[0] for _, other in imports_under("nasmith")}
     assert known - sys.stdlib_module_names - {"nasmith"} == named
 

@@ -13,12 +13,15 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from service.server.local_server import LocalServer, running_server
 from service.settings import ServiceSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
 OF_THE_COMMAND_LINE = {"NASMITH_API_KEY", "NASMITH_URL", "NASMITH_INSECURE_NO_AUTH"}
 
 
@@ -73,6 +76,29 @@ def test_the_python_session(server: LocalServer, tmp_path: Path) -> None:
     assert "succeeded" in done.stderr
     assert "'mean': " in done.stdout
     assert (tmp_path / "best-model" / "model.py").is_file()
+
+
+@pytest.mark.slow
+def test_the_notebook(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NASMITH_URL", server.url)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(DOCS / "first-search.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "it is kept without outputs"
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+    shown = [
+        output["data"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output["output_type"] == "execute_result"
+    ]
+    created, ended, best, progress, test, network, frame, files = shown
+    assert "of 4 trials" in created["text/html"] and "succeeded" in ended["text/html"]
+    assert " ± " in best["text/html"] and "test_accuracy, retrained" in best["text/html"]
+    for picture in (progress, test, network):
+        assert picture["text/html"].count("data:image/svg+xml;base64,") == 1
+    assert {"candidate", "final"} <= set(frame["text/plain"].split())
+    assert "'model.py'" in files["text/plain"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nasmith import Client
+from nasmith import Client, NotFoundError
 from search.engine.serial import run_serial
 from service.server.local_server import LocalServer, running_server
 from service.sql.database import connect
@@ -109,6 +109,15 @@ def test_looking_back_at_searches(nasmith: Nasmith, server: LocalServer, url: st
                 driver = Driver(sessions, search_id)
                 run_serial(driver.resume(), Hashed())
                 driver.finish()
+        search = client.searches.get(ids[0])
+        assert "<svg" in search.plot().svg and "<svg" in search.plot("network").svg
+        with pytest.raises(NotFoundError, match="progress, trials, scores, test"):
+            search.plot("nothing")
+        best = [item["trial"] for item in search.best()]
+        assert [row[0] for row in search.best_table().rows] == best
+        frame, progress = search.trials(kind="candidate").to_pandas(), search.progress
+        assert len(frame) == sum(1 for _ in search.trials(kind="candidate"))
+        assert f"{progress['trials_done']} of 12 trials" in search._repr_html_()
     sessions.engine.dispose()
 
     shown = nasmith("report", ids[1]).out
