@@ -63,6 +63,11 @@ class Input(ABC):
             return _distinct(self.values)[1].astype(np.uint64)
         return self.values.astype(self.values.dtype.newbyteorder("=")).view(np.uint64)
 
+    @property
+    @abstractmethod
+    def is_mute(self) -> bool:
+        """Whether these rows leave nothing to learn from: all say the same number, or none."""
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The column fitted to these rows, as JSON; without its name."""
@@ -84,6 +89,11 @@ class Input(ABC):
 class Numbers(Input):
     """Floats of 64 bits, NaN where one is missing."""
 
+    @property
+    def is_mute(self) -> bool:
+        present = self.values[~np.isnan(self.values)]
+        return not len(present) or bool(np.ptp(present) <= 1e-12 * np.abs(present).max())
+
     def describe(self) -> dict[str, Any]:
         return {"kind": "number"}
 
@@ -104,6 +114,10 @@ class Booleans(Numbers):
 
 class Categories(Input):
     """Strings, empty where one is missing."""
+
+    @property
+    def is_mute(self) -> bool:
+        return not any(self.values)
 
     def describe(self) -> dict[str, Any]:
         counts = Counter(value for value in self.values.tolist() if value)
@@ -131,6 +145,11 @@ class Categories(Input):
 
 class Dates(Input):
     """`datetime64[s]`, NaT where one is missing."""
+
+    @property
+    def is_mute(self) -> bool:
+        present = self.values[~np.isnat(self.values)]
+        return not len(present) or bool((present == present[0]).all())
 
     def describe(self) -> dict[str, Any]:
         present = self.values[~np.isnat(self.values)]
@@ -165,6 +184,10 @@ class Dates(Input):
 
 class LongTexts(Input):
     """Strings of many words, hashed."""
+
+    @property
+    def is_mute(self) -> bool:
+        return not any(self.values)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "text", "buckets": TEXT_BUCKETS, "tokens": "unicode_words"}

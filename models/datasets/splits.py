@@ -67,6 +67,8 @@ def part_of(word: str, known: Mapping[str, str] = WORDS) -> str | None:
     `test_set` and `val2017`. None of any other.
     """
     letters = re.sub(r"[\W_]", "", composed(word.lower()))
+    if known is CELL_WORDS:
+        letters = re.sub(r"^(\d+|[xy](?=t|v))|(?<=[^\W\d_])(v?\d{1,3})$", "", letters)
     return known.get(letters) or known.get(re.sub(_THING, "", letters))
 
 

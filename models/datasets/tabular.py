@@ -49,7 +49,8 @@ def classification(
 
     A column is an `Input`, or an array: floats are a number each, NaN where it is missing; strings
     a category, empty where it is missing. Numbers become (value - mean) / deviation, categories
-    one-hot, all fitted on the train split: a category that it lacks is zeros. Equal rows go to one
+    one-hot, all fitted on the train split: a category that it lacks is zeros, and a column that is
+    the same, or empty, in all of it is left out. Equal rows go to one
     split, as far as `division` does not say otherwise. `unlabelled` has the columns of more samples
     of it, without a class. `reading` says of a column how a person's cells are read, and `cells`
     are its texts in the file, of `pyarrow`: those of the test split are kept, for the check of a
@@ -156,10 +157,12 @@ def _dataset(
         key: input_of(unlabelled[key]) if unlabelled else entry.take(np.arange(0))
         for key, entry in inputs.items()
     }
-    described = [
-        _described(key, entry.take(sets[0]).joined(more[key]), (reading or {}).get(key, {}))
-        for key, entry in inputs.items()
-    ]
+    trained = {key: entry.take(sets[0]).joined(more[key]) for key, entry in inputs.items()}
+    inputs = {key: entry for key, entry in inputs.items() if not trained[key].is_mute}
+    if not inputs:
+        raise ValueError("each column is the same, or empty, in all rows of the train split")
+    more = {key: more[key] for key in inputs}
+    described = [_described(key, trained[key], (reading or {}).get(key, {})) for key in inputs]
     fitted = _raw(described, inputs, sets[0])
     if unlabelled is not None:
         fitted = np.concatenate([fitted, _raw(described, more)])
@@ -167,7 +170,7 @@ def _dataset(
     preprocessing = {**_fitted(described, fitted), **extra}
     if cells:
         first = int(sets[0][0])
-        preprocessing["example"] = {key: texts[first].as_py() for key, texts in cells.items()}
+        preprocessing["example"] = {key: cells[key][first].as_py() for key in inputs}
     x = [_features(described, inputs, preprocessing, chosen) for chosen in sets]
     train, val, held_out = (
         Split(part, torch.from_numpy(y[chosen])) for part, chosen in zip(x, sets, strict=True)
@@ -189,7 +192,7 @@ def _dataset(
         fingerprint=fingerprint(content),
         unlabelled=None if unlabelled is None else _features(described, more, preprocessing),
         numbers=_numbers(inputs, more if unlabelled is not None else None, sets),
-        raw_rows={key: texts.take(sets[2]).to_pylist() for key, texts in (cells or {}).items()},
+        raw_rows={key: cells[key].take(sets[2]).to_pylist() for key in inputs if cells},
         folds=tuple(_fold(described, inputs, fit, *cut) for cut in cuts),
     )
 
@@ -253,10 +256,7 @@ def _options(column: Mapping[str, Any]) -> list[int]:
 
 def _described(name: str, entry: Input, reading: Mapping[str, Any]) -> dict[str, Any]:
     """A column as `preprocessing.json` has it; categories are those of the train split."""
-    spec = entry.describe()
-    if spec.get("values") == []:
-        raise ValueError(f"column {name!r} is empty in every row of the train split")
-    return {"name": name, **spec, **reading}
+    return {"name": name, **entry.describe(), **reading}
 
 
 def _raw(

@@ -18,6 +18,7 @@ from models.datasets.cells import MISSING_WORDS
 from models.datasets.columns import is_text, read_table
 from models.datasets.division import DIVIDING, read_division, told_of_division
 from models.datasets.formats import FormatError, Options, Upload, formats
+from models.datasets.inputs import Input
 from models.datasets.kinds import ReadColumn, WrongKindError, read_column
 from models.datasets.labels import are_missing, label_columns, read_labels
 from models.datasets.parquet import is_parquet
@@ -100,18 +101,42 @@ class Tabular:
             of_target = np.unique(classes.y, return_inverse=True, axis=0)[1].reshape(-1)
             own, remarks = dict(classes.columns), [*remarks, *classes.remarks]
         equal = tabular.groups_of(inputs)
+        inputs, mute, of_mute = learnable(inputs, dataset, read)
+        remarks += of_mute
         remarks += told_of_division(divided, dataset, equal)
         remarks += findings.of_contradictions(equal, of_rows, "rows")
         remarks += findings.of_tails(inputs)
         remarks += leaks.of_leaks(inputs, of_target, equal)
         remarks += findings.of_samples(dataset)
-        told = {name: found.column for name, found in read.items()} | dict(divided.columns) | own
+        told = (
+            {name: found.column for name, found in read.items()}
+            | dict(divided.columns)
+            | own
+            | mute
+        )
         return replace(
             dataset,
             columns=tuple(told[name] for name in table.texts),
             remarks=tuple(remarks),
             preprocessing={**dataset.preprocessing, **unnamed(table, targets)},
         )
+
+
+def learnable(
+    inputs: Mapping[str, Input], dataset: Dataset, read: Mapping[str, ReadColumn]
+) -> tuple[dict[str, Input], dict[str, Column], list[Remark]]:
+    """The inputs that the dataset has, and the others as they are told: in its train split each of
+    them is the same everywhere, or empty.
+    """
+    known = {column["name"] for column in dataset.preprocessing["columns"]}
+    note = "left out: the same, or empty, in all rows of the train split"
+    mute = {
+        name: replace(read[name].column, role=Role.IGNORED, note=note)
+        for name in inputs
+        if name not in known
+    }
+    remarks = [Remark("constant_column", f"{name!r} is {note}", name) for name in mute]
+    return {name: entry for name, entry in inputs.items() if name in known}, mute, remarks
 
 
 def unnamed(table: RawTable, targets: Sequence[str]) -> dict[str, Any]:

@@ -494,3 +494,28 @@ def test_an_accent_is_part_of_its_letter_however_a_system_writes_it(tmp_path: Pa
     assert encode_column(names, city).tolist() == [[2.0], [2.0]]
     old = {**city, "values": ["Oslo", "Rome", names[1]]}  # of a dataset from before
     assert encode_column([names[1]], old).tolist() == [[2.0]]
+
+
+def test_a_column_that_the_train_split_cannot_tell_from_a_constant_is_left_out(
+    tmp_path: Path,
+) -> None:
+    parts = ["train"] * 80 + ["val", "test"] * 20
+    late = {
+        "word": ["", "a"],
+        "number": ["7", "1000000"],
+        "rare": ["", "3"],
+        "day": ["2026-01-01", "2026-05-05"],
+    }
+    columns = {name: [values[row >= 100] for row in range(ROWS)] for name, values in late.items()}
+    found = read(tmp_path, table(part=parts, **columns), TASK, target="label", split_column="part")
+    assert [spec["name"] for spec in found.preprocessing["columns"]] == ["x"]
+    told = {column.name: column for column in found.columns}
+    for name in late:
+        assert told[name].role == "ignored" and "all rows of the train" in (told[name].note or "")
+    assert codes(found).count("constant_column") == len(late)
+    assert set(found.raw_rows or ()) == {"x"} and found.task.input_shape == (1,)
+    only = table(part=parts, **columns).replace(b"x,", b"part_of,", 1)
+    with pytest.raises(ValueError, match="each column is the same, or empty, in all rows of the"):
+        read(
+            tmp_path, only, TASK, target="label", split_column="part", columns={"part_of": "ignore"}
+        )
