@@ -86,11 +86,11 @@ def test_a_table_is_standardised_on_train_alone() -> None:
     y = rng.normal(-2, 4, (50, 2))
     columns = dict(zip("ab", x.T, strict=True))
     dataset = tabular.regression("t", columns, dict(zip("cd", y.T, strict=True)))
-    for part in (dataset.train.x[:, :1], dataset.train.y):
+    assert dataset.task.input_shape == (1,), "b is the same in every row"
+    for part in (dataset.train.x, dataset.train.y):
         assert part.mean(dim=0).abs().max() < 1e-6
         assert (part.std(dim=0, correction=0) - 1).abs().max() < 1e-6
     assert dataset.test.x[:, 0].mean().abs() > 1e-3
-    assert dataset.test.x[:, 1].unique().tolist() == [0.0]
     moved = y.copy()
     moved[np.isin(x[:, 0], dataset.raw_test.x[:, 0])] += 100
     again = tabular.regression("t", columns, dict(zip("cd", moved.T, strict=True)))
