@@ -112,13 +112,35 @@ def _is_plain(name: str, own: str) -> bool:
 def converted_classes(
     arrays: Mapping[str, NDArray[Any]],
 ) -> tuple[dict[str, NDArray[Any]], list[Remark]]:
-    """With one class a sample in those whose names begin with y (`array_forms.as_classes`)."""
+    """With one class a sample in those whose names begin with y (`array_forms.as_classes`).
+
+    Raises:
+        ValueError: a number stands for no class.
+    """
     found, remarks = dict(arrays), []
     for name in (name for name in arrays if name.startswith("y")):
         found[name], told = as_classes(name, arrays[name])
+        _check_classes(name, found[name])
         remarks += told
     remarks += _of_odd_classes(found["y"])
     return found, remarks
+
+
+def _check_classes(name: str, y: NDArray[Any]) -> None:
+    if y.dtype.kind != "f" or y.ndim != 1 or not y.size:
+        return
+    if (missing := np.isnan(y)).any():
+        raise ValueError(
+            f"{name} is NaN for {int(missing.sum())} of {len(y)} samples, first for sample "
+            f"{int(missing.argmax())}; samples without a class stand in x_unlabelled, or are left "
+            "out"
+        )
+    odd = y[np.mod(y, 1) != 0]
+    shown = odd[0] if odd.size else y[np.abs(y).argmax()]
+    raise ValueError(
+        f"{name} holds numbers that are no classes, as {shown:g}; classes are whole "
+        "numbers or strings"
+    )
 
 
 def _of_odd_classes(y: NDArray[Any]) -> list[Remark]:

@@ -88,8 +88,8 @@ def test_a_class_that_a_program_wrote_as_a_float_is_a_whole_number(
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (Y / 2, "y holds integers or strings, got float64"),
-        (np.where(Y == 0, np.nan, Y), "y holds integers or strings, got float64"),
+        (Y / 2, "y holds numbers that are no classes, as 0.5"),
+        (np.where(Y == 0, np.nan, Y), "y holds numbers that are no classes, as 0.5"),
         (np.stack([Y > 0, Y > 1], 1), "one label a sample"),
         (WORDS.astype(object), r"y holds object; .*y.astype\(str\)"),
         (np.array([b"\xff"] * 60), "y holds bytes that are no UTF-8"),
@@ -293,6 +293,36 @@ def test_minus_one_is_a_class_of_samples_and_told(task: str, tmp_path: Path) -> 
     found = read(tmp_path, npz(y=y, **arrays_of(task)), task)
     assert found.preprocessing["classes"] == [-1, 0, 1]
     assert "minus_one_is_a_class" in codes(found)
+
+
+@pytest.mark.parametrize("task", ["image_classification", "sequence_classification"])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            np.where(Y == 1, np.nan, Y),
+            "y is NaN for 20 of 60 samples, first for sample 1; samples w",
+        ),
+        (np.where(Y == 1, np.inf, Y), "y holds numbers that are no classes, as inf"),
+        (np.where(Y == 1, 1e300, Y), r"y holds numbers that are no classes, as 1e\+300"),
+    ],
+)
+def test_numbers_that_are_no_classes_are_named(
+    y: Any, message: str, task: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, npz(y=y, **arrays_of(task)), task)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_a_weight_that_all_edges_have_is_told(weight: float, tmp_path: Path) -> None:
+    """A matrix without weights has 1 everywhere, of which nobody needs to hear."""
+    arrays = {"x": NODES, "y": Y, "edge_index": EDGES, "edge_weight": np.full(90, weight)}
+    found = read(tmp_path, npz(**arrays), "node_classification")
+    told = [r.message for r in found.remarks if r.code == "edge_weights_ignored"]
+    alike = f"edge_weight is {weight:g} for every edge: all count the same, as 1"
+    assert told == ([] if weight == 1 else [alike])
+    assert "weights" not in found.preprocessing["input"]
 
 
 def test_edges_may_be_whole_floats(tmp_path: Path) -> None:
