@@ -15,7 +15,7 @@ COPY models models
 COPY search search
 COPY service service
 COPY migrations migrations
-RUN /opt/nasmith/bin/pip install -c constraints.txt ./nasmith '.[s3,otel]'
+RUN /opt/nasmith/bin/pip install -c constraints.txt ./nasmith '.[s3,otel,onnx]'
 
 ENV PATH=/opt/nasmith/bin:$PATH
 RUN useradd --create-home --uid 10001 nasmith \

@@ -114,11 +114,29 @@ class Final(Settings):
         "anew on both for the epochs that were best; default: train, and train+val of forecasting, "
         "where validation is the newest data",
     )
+    formats: Items[str] = Field(
+        (),
+        max_length=16,
+        description="other forms of the model in its bundle, like onnx and pt2; each takes some "
+        "seconds to make, and may be had later by asking for the bundle as it",
+    )
     ties: Literal["loss", "number"] = Field(
         "loss",
         description="which of equal scores comes first; loss: that of the smaller validation loss; "
         "number: the earlier one, as in searches that do not say it",
     )
+
+    @field_validator("formats")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from models.exporters import formats
+
+        known = formats()
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"unknown formats {unknown}, known are {', '.join(known)}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"each format is listed once, got {list(names)}")
+        return names
 
 
 class Ensemble(Settings):

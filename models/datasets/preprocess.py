@@ -57,7 +57,7 @@ def apply(raw: torch.Tensor, preprocessing: Mapping[str, Any]) -> torch.Tensor:
     x = raw.to(torch.float64 if exact else torch.float32)
     for step in preprocessing["steps"]:
         if step["op"] == "reshape":
-            x = x.reshape(len(x), *step["shape"])
+            x = x.reshape(x.shape[0], *step["shape"])
         elif step["op"] == "permute":
             x = x.permute(0, *(axis + 1 for axis in step["order"]))
         elif step["op"] == "scale":

@@ -36,10 +36,12 @@ class Turn(IntEnum):
 
     NETWORK = 0
     """What runs, and what is known of it."""
-    CARD = 1
+    FORMAT = 1
+    """The same for other runtimes: only what is asked for, by the exporter's name."""
+    CARD = 2
     """What tells people of the files above."""
-    MANIFEST = 2
-    SUMS = 3
+    MANIFEST = 3
+    SUMS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +98,11 @@ exporters: Registry[Exporter] = Registry(
     plugins="nasmith.exporters",
     check=lambda entry: require(entry, "files", "card", "is_required", "turn", "write", "check"),
 )
+
+
+def formats() -> list[str]:
+    """Exporters whose files are made where they are asked for."""
+    return [name for name, entry in exporters.items() if entry.turn is Turn.FORMAT]
 
 
 def what_checks(exporter: Exporter) -> str:

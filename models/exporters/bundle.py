@@ -6,7 +6,7 @@ import io
 import logging
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from models.datasets import Dataset
 from models.datasets.input_transform import with_inputs
 from models.ensemble import Ensemble
 from models.exporters import BundleError, Export, Exporter, Turn, exporters
+from models.exporters import formats as known_formats
 from models.exporters.report import BundleReport
 from models.exporters.verification import FreshProcess, score_bundle, verify_bundle
 from models.processes.folders import temporary_folder
@@ -41,10 +42,16 @@ log = logging.getLogger(__name__)
 
 
 def write_bundle(
-    directory: Path, checkpoint: Checkpoint | Ensemble, dataset: Dataset, report: BundleReport
+    directory: Path,
+    checkpoint: Checkpoint | Ensemble,
+    dataset: Dataset,
+    report: BundleReport,
+    formats: Collection[str] = (),
 ) -> None:
     """Write every file of the bundle into a new folder, each checked in a fresh process. What is
     not required may be missing, as `manifest.json` says; else the folder is whole or not there.
+
+    formats: names of exporters, of those that wait to be asked.
 
     Raises:
         FileExistsError: the folder is there already.
@@ -52,7 +59,7 @@ def write_bundle(
         BundleError: a required file cannot be written, or is not what it should be; that the
             bundle does not give the recorded score, too.
     """
-    missing: dict[str, str] = {}
+    missing = dict(_not_asked_for(formats))
     export = export_of(checkpoint, dataset, report, missing)
     directory.mkdir()
     try:
@@ -93,7 +100,11 @@ def zip_bundle(directory: Path) -> bytes:
 
 
 def publish_bundle(
-    url: str, checkpoint: Checkpoint | Ensemble, dataset: Dataset, report: BundleReport
+    url: str,
+    checkpoint: Checkpoint | Ensemble,
+    dataset: Dataset,
+    report: BundleReport,
+    formats: Collection[str] = (),
 ) -> StoredFile:
     """Write, verify in a fresh process and store the zip at `url`: whole, verified, or not at all.
 
@@ -102,7 +113,7 @@ def publish_bundle(
     """
     with temporary_folder("bundle") as folder:
         directory = folder / "bundle"
-        write_bundle(directory, checkpoint, dataset, report)
+        write_bundle(directory, checkpoint, dataset, report, formats)
         content = zip_bundle(directory)
     return write_file(url, content)
 
@@ -117,6 +128,13 @@ def _decision(dataset: Dataset, report: BundleReport) -> Mapping[str, Any]:
     shares = None if task.name == MULTILABEL else log_shares(dataset.train.y, task.outputs)
     offsets = offsets_of(chosen, task.outputs, shares)
     return {"decision": {"temperature": chosen.get(TEMPERATURE, 1.0), "offsets": offsets}}
+
+
+def _not_asked_for(wanted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The files that are left out, and how to have them."""
+    for name in sorted({*known_formats()} - {*wanted}):
+        for file in exporters[name].files:
+            yield file, f"not asked for: {name} among final.formats of the search"
 
 
 def _write_turn(

@@ -89,7 +89,7 @@ class SeriesMap(nn.Module):
         if self.maps.groups == 1:
             rows = rows.reshape(-1, 1, x.shape[1])
         outputs: Tensor = self.maps(rows)
-        return outputs.reshape(len(x), x.shape[2], self.horizon).transpose(1, 2).flatten(1)
+        return outputs.reshape(x.shape[0], x.shape[2], self.horizon).transpose(1, 2).flatten(1)
 
 
 class Network(nn.Module):

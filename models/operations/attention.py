@@ -132,7 +132,7 @@ class ClassToken(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.weight.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+        return torch.cat([self.weight.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
 
 
 class Patches(nn.Module):

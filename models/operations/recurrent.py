@@ -45,7 +45,7 @@ class DartsCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = list(self.input(x).unbind(dim=1))
-        state = x.new_zeros(len(x), self.hidden)
+        state = x.new_zeros(x.shape[0], self.hidden)
         states = []
         for step in reversed(steps) if self.reverse else steps:
             state = self.next(step, state)

@@ -38,6 +38,7 @@ class Publisher:
     ) -> None:
         self._ledger, self._claim, self._store_url = ledger, claim, store_url.rstrip("/")
         self._spec, self._search_name, self._dataset = spec, search_name, dataset
+        self._formats = spec.final.formats if spec.final is not None else ()
 
     def publish(self, trials: Sequence[Trial]) -> str | None:
         """One bundle for each candidate that was retrained: of the final run with the best
@@ -99,7 +100,9 @@ class Publisher:
             errors_in=self._spec.errors_in,
             objective=self._spec.objectives[0].metric,
         )
-        return publish_bundle(f"{self._store_url}/{path}", ensemble, self._dataset, report)
+        return publish_bundle(
+            f"{self._store_url}/{path}", ensemble, self._dataset, report, self._formats
+        )
 
     def _path(self, trial: Trial) -> str:
         return f"artifacts/{self._claim.search_id}/{trial.number}-{self._claim.token}.zip"
@@ -150,4 +153,5 @@ class Publisher:
             self._weights(final.number),
             self._dataset,
             report,
+            self._formats,
         )
