@@ -49,6 +49,7 @@ from service.api.security import guard
 from service.api.trials.reporting import Reports
 from service.api.trials.router import router as trials
 from service.api.webhooks.router import router as webhooks
+from service.api.turns import Dear
 from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.store.store import Store
@@ -81,6 +82,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.intake = Intake(settings, app.state.sessions, app.state.store, app.state.quotas)
     app.state.metrics = Metrics(app.state.sessions)
     app.state.models = WarmModels()
+    app.state.dear = Dear()
     for router in (
         searches,
         trials,

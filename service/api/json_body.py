@@ -1,4 +1,4 @@
-"""JSON bodies: read as they come, parsed in a thread, so that nobody waits for another's."""
+"""JSON bodies: read as they come, large ones parsed in turns: nobody waits for another's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from service.api.strict_json import parse_json
+from service.api.strict_json import MAX_VALUES, parse_json
+from service.api.turns import dear
 from service.refusals import ProblemError
 
 MAX_ROW_VALUES = 150_000
 """In rows to predict from, which are many and flat."""
+
+_SMALL_BYTES = 16 * 1024
+"""Which take a millisecond or two at the worst."""
 
 _DRAINED_BYTES = 16 * 1024 * 1024
 
@@ -32,20 +36,26 @@ async def json_bytes(request: Request) -> bytes:
 _Bytes = Annotated[bytes, Depends(json_bytes)]
 
 
-def json_body(data: _Bytes) -> object:
+async def json_body(request: Request, data: _Bytes) -> object:
     """The JSON of the body, refused where it is too much, or not JSON to the letter: doubled keys,
     NaN and infinity, lone surrogates, NUL.
     """
-    return parse_json(data)
+    return await _parsed(request, data, MAX_VALUES)
 
 
-def json_rows(data: _Bytes) -> object:
+async def json_rows(request: Request, data: _Bytes) -> object:
     """The same, of more values."""
-    return parse_json(data, MAX_ROW_VALUES)
+    return await _parsed(request, data, MAX_ROW_VALUES)
 
 
 JsonBody = Annotated[Any, Depends(json_body)]
 JsonRows = Annotated[Any, Depends(json_rows)]
+
+
+async def _parsed(request: Request, data: bytes, most: int) -> object:
+    if len(data) <= _SMALL_BYTES:
+        return parse_json(data, most)
+    return await dear(request).parsing.take(parse_json, data, most)
 
 
 async def _body(request: Request) -> bytes:

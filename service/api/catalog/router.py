@@ -17,6 +17,7 @@ from service.api.requests import StrictRoute
 from service.api.searches.schemas import SpaceDryRun
 from service.api.searches.validation import dry_run_of_space
 from service.api.security import TenantDep, needs
+from service.api.turns import dear
 from service.sql.api_keys import Scope
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
@@ -48,9 +49,12 @@ def read_catalog(tenant: TenantDep, if_none_match: IfNoneMatch = None) -> Respon
     openapi_extra={"requestBody": {"$ref": "SpaceRequest"}},
 )
 @needs(Scope.READ)
-def validate_space(body: JsonBody, request: Request, tenant: TenantDep) -> SpaceDryRun:
+async def validate_space(body: JsonBody, request: Request, tenant: TenantDep) -> SpaceDryRun:
     """How many networks a space holds, and three of them with their cost. Stores nothing."""
-    return SpaceDryRun.model_validate(dry_run_of_space(body, lookup_of(request, tenant)))
+    lookup = lookup_of(request, tenant)
+    return SpaceDryRun.model_validate(
+        await dear(request).trying.take(dry_run_of_space, body, lookup)
+    )
 
 
 @lru_cache(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -25,16 +27,18 @@ from service.api.pages import (
     invalid_token,
 )
 from service.api.problems import problems
-from service.api.quota.quotas import quotas_of
+from service.api.quota.quotas import Quotas, quotas_of
 from service.api.requests import ReadingDep, SearchId, SessionDep, StrictRoute, get_sessions
 from service.api.root_path import RootPath
 from service.api.searches import actions, validation
 from service.api.searches.schemas import DryRun, SearchPage, SearchRead
 from service.api.security import TenantDep
+from service.api.turns import dear
 from service.identifiers import is_search_id
 from service.refusals import InvalidError, item
+from service.sql.database import Sessions
 from service.sql.datasets import DatasetRepository
-from service.sql.searches import KeyTakenError, SearchRepository, trials_of
+from service.sql.searches import KeyTakenError, SearchRepository, Submission, trials_of
 from service.sql.states import SearchState
 from service.sql.tables import Search
 from service.store.store import Store
@@ -67,7 +71,7 @@ IdempotencyKey = Annotated[
     },
     openapi_extra={"requestBody": {"$ref": "SearchSpec"}},
 )
-def create_search(
+async def create_search(
     body: JsonBody,
     request: Request,
     tenant: TenantDep,
@@ -77,40 +81,61 @@ def create_search(
 ) -> Response:
     """Queue a search. With `dry_run`, nothing is stored and the answer is its size and cost."""
     sessions, lookup = get_sessions(request), lookup_of(request, tenant)
+    given = (body, lookup, sessions, tenant)
     if dry_run:
-        return JSONResponse(validation.dry_run(body, lookup, sessions, tenant))
-    digest = sha256_of(body)
-    try:
-        search = None
-        if idempotency_key is not None:
-            with sessions.read() as session:
-                search = SearchRepository(session, tenant).submitted(idempotency_key, digest)
-        if search is None:
-            accepted = validation.submission(body, lookup, sessions, tenant)
-            with sessions.begin() as session:
-                if accepted.names_upload:
-                    DatasetRepository(session, tenant).hold(
-                        accepted.spec.dataset, accepted.dataset_fingerprint
-                    )
-                quotas_of(request).admit_search(session, tenant, trials_of(accepted.spec))
-                repository = SearchRepository(session, tenant)
-                search, is_new = repository.submit(accepted, idempotency_key, digest)
-                if is_new and accepted.taken_over:
-                    from service.sql.warm_start import take_over  # imports torch
-
-                    take_over(session, search, accepted.taken_over)
-    except KeyTakenError:
-        raise InvalidError(
-            [
-                item(
-                    "header",
-                    "/Idempotency-Key",
-                    f"{idempotency_key!r} belongs to a search that was posted with another body; "
-                    "another search needs another key",
-                )
-            ]
-        ) from None
+        return JSONResponse(await dear(request).trying.take(validation.dry_run, *given))
+    search, digest = await run_in_threadpool(_earlier, sessions, tenant, idempotency_key, body)
+    if search is None:
+        accepted = await dear(request).submitting.take(validation.submission, *given)
+        search = await run_in_threadpool(
+            _queued, accepted, sessions, tenant, quotas_of(request), idempotency_key, digest
+        )
     return _accepted(search, root)
+
+
+def _earlier(
+    sessions: Sessions, tenant: str, key: str | None, body: object
+) -> tuple[Search | None, str]:
+    """What was posted with this key before, and what tells the body from others."""
+    digest = sha256_of(body)
+    if key is None:
+        return None, digest
+    with sessions.read() as session, _one_body_a_key(key):
+        return SearchRepository(session, tenant).submitted(key, digest), digest
+
+
+def _queued(
+    accepted: Submission,
+    sessions: Sessions,
+    tenant: str,
+    quotas: Quotas,
+    key: str | None,
+    digest: str,
+) -> Search:
+    with _one_body_a_key(key), sessions.begin() as session:
+        if accepted.names_upload:
+            DatasetRepository(session, tenant).hold(
+                accepted.spec.dataset, accepted.dataset_fingerprint
+            )
+        quotas.admit_search(session, tenant, trials_of(accepted.spec))
+        search, is_new = SearchRepository(session, tenant).submit(accepted, key, digest)
+        if is_new and accepted.taken_over:
+            from service.sql.warm_start import take_over  # imports torch
+
+            take_over(session, search, accepted.taken_over)
+    return search
+
+
+@contextmanager
+def _one_body_a_key(key: str | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyTakenError:
+        message = (
+            f"{key!r} belongs to a search that was posted with another body; "
+            "another search needs another key"
+        )
+        raise InvalidError([item("header", "/Idempotency-Key", message)]) from None
 
 
 @router.get(
