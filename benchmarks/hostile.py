@@ -120,6 +120,8 @@ class Probes:
 def _cancelled(client: httpx2.Client) -> httpx2.Response:
     """The cancel alone counts."""
     search = client.post("/v1/searches", json=REQUEST)
+    if search.is_error:
+        return search
     started = time.perf_counter()
     response = client.post(f"/v1/searches/{search.json()['id']}/cancel")
     response.headers["X-Took"] = str((time.perf_counter() - started) * 1000)
@@ -160,6 +162,7 @@ def send_uploads(url: str, count: int) -> dict[str, Any]:
     """All at once; one that is refused is sent again when it may be."""
 
     async def one(client: httpx2.AsyncClient, number: int, refused: Counter[int]) -> str:
+        spread = 0.5 + number / count  # they do not all come at once
         fields = {"name": f"table-{number}", "task": "tabular_classification",
                   "options": '{"target": "label"}'}  # fmt: skip
         while True:
@@ -168,12 +171,12 @@ def send_uploads(url: str, count: int) -> dict[str, Any]:
             if response.status_code not in (429, 503):
                 break
             refused[response.status_code] += 1
-            await asyncio.sleep(float(response.headers["Retry-After"]))
+            await asyncio.sleep(float(response.headers["Retry-After"]) * spread)
         if response.status_code >= 400:
             return str(response.status_code)
         dataset = response.json()
         while dataset.get("state") == "reading" or response.status_code == 503:
-            await asyncio.sleep(1)
+            await asyncio.sleep(float(response.headers["Retry-After"]) * spread)
             response = await client.get(f"/v1/datasets/table-{number}")
             dataset = response.json()
         return str(dataset.get("state", response.status_code))

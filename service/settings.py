@@ -92,7 +92,9 @@ class ServiceSettings(BaseSettings):
         Path("~/.nasmith"), description="embedded database, artifacts, datasets, logs"
     )
     database_url: str = Field("", repr=False, description="sqlite:///FILE or postgresql://...")
-    database_connections: int = Field(20, ge=2, le=1000, description="largest pool of the API")
+    database_connections: int = Field(
+        40, ge=2, le=1000, description="largest pool of the API; 12 fewer threads answer requests"
+    )
     store_url: str = Field("", repr=False, description="fsspec URL of the artifacts")
     ray_address: str = Field("", description="a running Ray cluster; empty: a local one")
     max_running_searches: int = Field(2, ge=1, le=1000, description="at a time, of a dispatcher")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
+from anyio import to_thread
 from fastapi import Depends, FastAPI, Request, Response
 
 from models.asking import WarmModels
@@ -54,6 +55,11 @@ from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.store.store import Store
 from service.tracing import Traces, of_requests
+
+_OTHER_CONNECTIONS = 12
+"""Of the pool: for uploads, dear work and what looks around. As many threads as there are others
+answer requests: a thread that waits for a connection is overtaken by those that come later.
+"""
 
 log = structlog.get_logger("nasmith.api")
 
@@ -117,6 +123,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: ServiceSettings = app.state.settings
+    to_thread.current_default_thread_limiter().total_tokens = max(
+        settings.database_connections - _OTHER_CONNECTIONS, 1
+    )
     watcher = Watcher(app.state.sessions)
     app.state.watcher = watcher
     app.state.revisions = Revisions(app.state.sessions)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.catalog.content import catalog
 from service.api.dashboard.views import PageRoute, render
-from service.api.datasets.router import DatasetName, list_datasets, read_dataset
+from service.api.datasets.router import DatasetName, dataset_of, list_datasets
 from service.api.keys.router import list_keys
 from service.api.pages import LARGEST_SIZE, PageToken
 from service.api.quota.quotas import quotas_of
@@ -29,7 +29,7 @@ def show_datasets(
 def show_dataset(
     name: DatasetName, request: Request, session: ReadingDep, tenant: TenantDep
 ) -> Response:
-    dataset = read_dataset(name, session, tenant)
+    dataset = dataset_of(name, session, tenant)
     return render(request, "dataset.html", dataset=dataset, here="datasets")
 
 

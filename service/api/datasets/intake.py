@@ -45,6 +45,9 @@ MAX_WAITING = 1024
 LOOK_SECONDS = 30.0
 _CHUNK_BYTES = 1024 * 1024
 _RETRY_AFTER_SECONDS = 30
+_READ_A_SECOND = 10
+"""Small files, at a guess."""
+
 _STOPPED = "the server was stopped before it had read the file; upload it again"
 
 log = structlog.get_logger("nasmith.datasets")
@@ -118,6 +121,13 @@ class Intake:
         if job.exception() is not None:
             await self._do(self._forget, upload.id)  # who asked is told now
         return Taken(job.result(), True)
+
+    @property
+    def look_again_seconds(self) -> int:
+        """When it is worth while to ask for an upload that is being read: many that ask every
+        second are more work than the files.
+        """
+        return 1 + len(self._sizes) // _READ_A_SECOND
 
     async def close(self) -> None:
         """End what is being read, and say so."""

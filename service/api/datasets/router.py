@@ -26,6 +26,7 @@ from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.refusals import NotFoundError
 from service.sql.datasets import DatasetRepository
+from service.sql.states import DatasetState
 from service.sql.tables import Dataset, Upload
 from service.sql.uploads import UploadRepository
 from service.store.store import Store
@@ -64,16 +65,18 @@ async def create_dataset(
     """A file as multipart/form-data, with a `name`, the `task` that it is for, and `options` as
     JSON. It is read, checked, split once, and stored as searches will use it. Rows count as in a
     spreadsheet: the header of a CSV is row 1. A large file is answered before it has been read,
-    with 202: ask for the dataset until its `state` is `ready`, or `failed` with a `reason`.
+    with 202: ask for the dataset, after as many seconds as `Retry-After` says, until its `state`
+    is `ready`, or `failed` with a `reason`.
     """
     intake: Intake = request.app.state.intake
     taken = await intake.take(form, tenant)
     status = 202 if isinstance(taken.found, Upload) else 201 if taken.is_new else 200
+    later = _later(intake) if status == 202 else {}
     return Response(
         DatasetRead.of(taken.found).model_dump_json(),
         status_code=status,
         media_type="application/json",
-        headers={"Location": f"{root}/v1/datasets/{taken.found.name}"},
+        headers={"Location": f"{root}/v1/datasets/{taken.found.name}", **later},
     )
 
 
@@ -112,13 +115,18 @@ def list_datasets(
     summary="One dataset",
     responses=problems(404, 422, 503),
 )
-def read_dataset(name: DatasetName, session: ReadingDep, tenant: TenantDep) -> DatasetRead:
-    row = _found(session, tenant, name)
-    if row is not None:
-        return DatasetRead.of(row)
-    if (entry := _named().get(name)) is None:
-        raise NotFoundError("dataset", name)
-    return entry
+def read_dataset(
+    name: DatasetName,
+    session: ReadingDep,
+    tenant: TenantDep,
+    request: Request,
+    response: Response,
+) -> DatasetRead:
+    """While its file is being read, `Retry-After` says when to ask again."""
+    dataset = dataset_of(name, session, tenant)
+    if dataset.state == DatasetState.READING:
+        response.headers.update(_later(request.app.state.intake))
+    return dataset
 
 
 @router.delete(
@@ -141,6 +149,23 @@ def delete_dataset(name: DatasetName, request: Request, tenant: TenantDep) -> Re
     store: Store = request.app.state.store
     store.remove([path, path.rpartition("/")[0]])
     return Response(status_code=204)
+
+
+def dataset_of(name: str, session: Session, tenant: str) -> DatasetRead:
+    """
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    row = _found(session, tenant, name)
+    if row is not None:
+        return DatasetRead.of(row)
+    if (entry := _named().get(name)) is None:
+        raise NotFoundError("dataset", name)
+    return entry
+
+
+def _later(intake: Intake) -> dict[str, str]:
+    return {"Retry-After": str(intake.look_again_seconds)}
 
 
 def _found(session: Session, tenant: str, name: str) -> Dataset | Upload | None:

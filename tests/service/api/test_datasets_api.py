@@ -192,6 +192,7 @@ def test_an_upload_that_takes_longer_is_told_while_it_is_read(
     taken = add(client)
     assert broken.status_code == taken.status_code == 202
     assert taken.headers["location"] == "/v1/datasets/mine"
+    assert int(taken.headers["retry-after"]) == 1, "two files wait"
     assert (taken.json()["state"], taken.json()["format"]) == ("reading", None)
     assert add(client).status_code == 202, "the same upload again is the same"
     problem(add(client, task="sequence_classification"), 409)
@@ -201,6 +202,7 @@ def test_an_upload_that_takes_longer_is_told_while_it_is_read(
     ready, failed = (read_to_the_end(client, name) for name in ("mine", "broken"))
     assert (ready["state"], ready["format"], ready["reason"]) == ("ready", "image_arrays", None)
     assert failed["state"] == "failed"
+    assert "retry-after" not in client.get("/v1/datasets/mine").headers
     assert "squares.npz: not a file for image_classification" in failed["reason"]
     listed = {d["name"]: d["state"] for d in client.get("/v1/datasets").json()["items"]}
     assert listed["mine"] == "ready" and listed["broken"] == "failed"
@@ -237,13 +239,14 @@ def upload_row(app: FastAPI, name: str, **columns: Any) -> None:
 def test_what_nobody_reads_any_more_has_failed(app: FastAPI, client: TestClient) -> None:
     machine, pid, started = process_name().rsplit("/", 2)
     mine = new_dataset_id()
-    app.state.intake._sizes[mine] = 1
+    app.state.intake._sizes |= {mine: 1, **dict.fromkeys(map(str, range(99)), 1)}
     upload_row(app, "here", id=mine)
     upload_row(app, "ended", reader=process_name())
     upload_row(app, "elsewhere", reader="another-machine/1/0.00")
     upload_row(app, "killed", reader=f"{machine}/{pid}/{float(started) - 3600:.2f}")
     upload_row(app, "lost", reader="another/1/0.00", created_at=datetime(2026, 1, 1, tzinfo=UTC))
     app.state.intake.give_up_lost()
+    assert client.get("/v1/datasets/here").headers["retry-after"] == "11", "100 wait"
     states = {name: client.get(f"/v1/datasets/{name}").json() for name in ("here", "elsewhere")}
     assert {name: read["state"] for name, read in states.items()} == dict.fromkeys(
         states, "reading"

@@ -19,6 +19,9 @@ def other(app: FastAPI, client: TestClient) -> str:
     return add_tenant(app.state.sessions, "other")
 
 
+PLACES = {"number": 1, "name": "progress", "action": "cancel"}
+
+
 def become(app: FastAPI, tenant: str) -> None:
     async def tenant_of_request() -> str:
         return tenant
@@ -50,7 +53,7 @@ def test_every_route_of_a_search_is_closed_to_others(
     for method, path in routes(app):
         if "{search_id}" not in path:
             continue
-        url = path.format(search_id=search_id, other_id=search_id, number=1)
+        url = path.format(search_id=search_id, other_id=search_id, **PLACES)
         needs_body = method == "PATCH" or path.endswith("/predict")
         problem(client.request(method, url, json=bodies[method] if needs_body else None), 404)
         tried += 1
@@ -81,6 +84,8 @@ def test_two_tenants_may_use_the_same_key(app: FastAPI, client: TestClient, othe
 def test_every_route_of_the_api_asks_who_comes(app: FastAPI) -> None:
     """Those that anybody may call are listed here; a new route is closed or it is not merged."""
     public = {"/", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json"}
+    pages = ("login", "logout", "dashboard.css", "htmx.min.js", "sse.min.js")
+    public |= {f"/dashboard/{page}" for page in pages}
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if (
@@ -89,7 +94,7 @@ def test_every_route_of_the_api_asks_who_comes(app: FastAPI) -> None:
             or route.path.startswith("/docs")
         ):
             continue
-        assert route.path.startswith("/v1/"), route.path
+        assert route.path.startswith(("/v1/", "/dashboard")), route.path
         calls, left = set(), [route.dependant]
         while left:
             dependant = left.pop()
