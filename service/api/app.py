@@ -49,8 +49,8 @@ from service.api.searches.router import router as searches
 from service.api.security import guard
 from service.api.trials.reporting import Reports
 from service.api.trials.router import router as trials
-from service.api.webhooks.router import router as webhooks
 from service.api.turns import Dear
+from service.api.webhooks.router import router as webhooks
 from service.settings import ServiceSettings
 from service.sql.database import connect
 from service.store.store import Store
