@@ -53,6 +53,7 @@ DATE_LIKE_NUMBER = re.compile(
     r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     r"(?:(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d)?)?)?"
 )
+_DOUBLE_YEAR = re.compile(r"((?:19|20)\d\d)[-/](\d\d)")
 _MONTH_LIKE_NUMBER = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d{2}")
 
 
@@ -196,12 +197,20 @@ def _is_identifier(cells: Cells, numbers: NDArray[np.float64], counts: NDArray[n
     return _NAME_OF_A_ROW.fullmatch(name) is not None and bool((np.diff(numbers) == 1).all())
 
 
+def are_double_years(texts: Sequence[str]) -> bool:
+    """Whether all are a year and the next one, as 2004/05, which each by itself may be a month."""
+    years = [_DOUBLE_YEAR.fullmatch(text) for text in texts]
+    return len(texts) > 2 and all(
+        year is not None and (int(year[1]) + 1) % 100 == int(year[2]) for year in years
+    )
+
+
 def _dates_in(cells: Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
     """Whether most cells are dates, those of eight digits included if all are."""
     for pattern in (DATE_LIKE_NUMBER, _MONTH_LIKE_NUMBER):
         if len(known) > 2 and all(map(pattern.fullmatch, known)):
             return True
-    if all(text.isdecimal() for text in known):
+    if all(text.isdecimal() for text in known) or are_double_years(known):
         return False
     sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
     texts = cells.texts.take(sample)

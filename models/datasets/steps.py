@@ -99,13 +99,18 @@ def instant_of(text: str, order: str | None, *, is_zoned: bool = False) -> datet
     return date + fraction_of(text) - offset
 
 
-def joined(cells: Sequence[str]) -> str:
-    """A time that stands in several cells, as one text: a date, or year, month and day; behind it a
-    clock, the number of an hour (24 ends the day), or of hour, minute and second.
+def joined(cells: Sequence[str], names: Sequence[str]) -> str:
+    """A time that stands in several cells, as one text: a date, or year, month and day, or year and
+    week by the `names` of their columns; behind it a clock, the number of an hour (24 ends the
+    day), or of hour, minute and second.
     """
     cells = [re.sub(r"^(\d+)\.0+$", r"\1", cell.strip()) for cell in cells]
     date, clock = cells[0], cells[1:]
-    if re.fullmatch(r"\d{4}", date) and ":" not in cells[1]:
+    of_weeks = r"(?:week|wk|kw|woche|semaine|semana)(?:_?(?:no|nr|number|num))?"
+    week = rf"(?i)(?:.*[_\s.-])?(?:iso_?)?{of_weeks}"
+    if re.fullmatch(r"\d{4}", date) and re.fullmatch(week, names[1].strip()):
+        date, clock = f"{date}-W{cells[1].upper().lstrip('KW'):0>2}", clock[1:]
+    elif re.fullmatch(r"\d{4}", date) and ":" not in cells[1]:
         month, day, clock = cells[1], (cells[2:3] or ["1"])[0], cells[3:]
         is_number = month.isdecimal()
         date = f"{date}-{month:0>2}-{day:0>2}" if is_number else f"{day} {month} {date}"

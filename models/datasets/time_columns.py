@@ -10,7 +10,7 @@ from models.datasets.raw_table import RawTable, Texts
 from models.datasets.steps import joined
 
 _PART = re.compile(
-    r"(?i)(?:.*[_\s.-])?(?:year|yr|month|mon|mo|mnth|day|date|hour|hr|he|hrs|hrmn|minute|min|second|"
+    r"(?i)(?:.*[_\s.-])?(?:year|yr|week|wk|kw|month|mon|mo|mnth|day|date|hour|hr|he|hrs|hrmn|minute|min|second|"
     r"time|clock|jahr|monat|tag|datum|stunde|std|uhrzeit|zeit|année|annee|mois|jour|heure|año|mes|"
     r"día|hora|fecha)"
 )
@@ -26,7 +26,7 @@ def with_time(table: RawTable, columns: Sequence[str]) -> tuple[RawTable, str]:
     if len(columns) == 1:
         return table, columns[0]
     cells = zip(*(table.texts[name].to_pylist() for name in columns), strict=True)
-    texts: Texts = pa.chunked_array([[joined(parts) for parts in cells]], pa.string())
+    texts: Texts = pa.chunked_array([[joined(parts, columns) for parts in cells]], pa.string())
     name = " + ".join(columns)
     return replace(table, texts={**table.texts, name: texts}), name
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.amounts import clock_of, number_of
-from models.datasets.guessed_kind import DATE_LIKE_NUMBER
+from models.datasets.guessed_kind import DATE_LIKE_NUMBER, are_double_years
 from models.datasets.inputs import Dates
 from models.datasets.kinds import WrongKindError, read_column
 from models.datasets.many_cells import dates_of
@@ -92,6 +92,11 @@ def _beginnings(name: str, texts: Texts) -> tuple[Texts, list[Remark]]:
 def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Times:
     written = strings(texts)
     distinct = np.unique(written).tolist()
+    if are_double_years(distinct):
+        raise ValueError(
+            f"the times {name!r} are two years each, as {shown(distinct[0])}, or months; a year is "
+            f"written as {distinct[0][:4]}, a month as {distinct[0][:4]}-01-31"
+        )
     if are_dates or all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
         return _local(name, texts, decimal, written)
     if _are_months(distinct):

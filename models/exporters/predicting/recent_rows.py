@@ -240,8 +240,9 @@ def _step(
     if "time" in preprocessing:
         name, unit = preprocessing["time"]["name"], preprocessing["time"]["unit"]
         usual = preprocessing.get("decimal", ".")  # of datasets from before columns were read apart
-        parts = [text_of(row.get(part)) for part in time_columns(preprocessing)]
-        text = joined(parts) if len(parts) > 1 else parts[0]
+        columns = time_columns(preprocessing)
+        parts = [text_of(row.get(part)) for part in columns]
+        text = joined(parts, columns) if len(parts) > 1 else parts[0]
         if preprocessing["time"].get("clock"):
             at = clock_of(text)
         elif unit == "number":

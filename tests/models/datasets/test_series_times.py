@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from models.datasets.formats import FormatError
+from models.datasets.kinds import read_column
 from models.datasets.steps import beginning_of, instant_of, joined, offset_of
 from models.datasets.times import read_times
 from models.exporters.predicting.recent_rows import recent_of
@@ -158,7 +159,35 @@ def test_day_and_month_are_as_steps_are_even(form: str, order: str) -> None:
     ],
 )
 def test_parts_of_a_time_are_one_text(cells: list[str], time: str) -> None:
-    assert joined(cells) == time
+    assert joined(cells, ["part"] * len(cells)) == time
+
+
+@pytest.mark.parametrize("name", ["week", "KW", "iso_week", "Week_Nr", "semaine"])
+def test_a_year_and_a_week_are_its_monday(name: str, tmp_path: Path) -> None:
+    mondays = pd.date_range("2023-11-06", periods=120, freq="7D")
+    weeks = mondays.isocalendar()
+    columns = {"year": weeks.year.astype(str).tolist(), name: weeks.week.astype(str).tolist()}
+    content = csv({**columns, "v": [str(row % 7) for row in range(120)]})
+    found = read(tmp_path, content, "forecasting", **{**OPTIONS, "time": ["year", name]})
+    assert not {"gaps", "irregular_steps"} & set(codes(found))
+    rows = [
+        {"year": int(year), name: int(week), "v": 1}
+        for year, week in zip(weeks.year[40:60], weeks.week[40:60], strict=True)
+    ]
+    (recent,) = recent_of(rows, found.preprocessing)
+    assert recent.times is not None and recent.times[0] == f"{mondays[60]:%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("sign", ["/", "-"])
+def test_two_years_are_no_year_and_month(sign: str, tmp_path: Path) -> None:
+    """Each of 2000/01 to 2011/12 by itself may be a month, which would be 13 months apart."""
+    years = [f"{2000 + row}{sign}{row + 1:02d}" for row in range(12)]
+    with pytest.raises(ValueError, match=f"are two years each, as '2000{sign}01', or months"):
+        read(tmp_path, file(years), "forecasting", **OPTIONS)
+    column = read_column("c", pa.chunked_array([years * 9]), decimal=".")
+    assert column.column.kind == "category"
+    months = [f"2000{sign}{row + 1:02d}" for row in range(12)]
+    assert read_column("c", pa.chunked_array([months * 9]), decimal=".").column.kind == "date"
 
 
 PARTS: dict[str, Callable[[pd.DatetimeIndex], list[str]]] = {
