@@ -64,6 +64,7 @@ bench: install
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/first_result.py
 	$(BIN)/python benchmarks/polling.py
+	$(BIN)/python benchmarks/dashboard.py
 	$(BIN)/python benchmarks/asks.py
 	$(BIN)/python benchmarks/searches.py
 	$(BIN)/python benchmarks/fidelities.py

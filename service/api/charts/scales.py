@@ -13,13 +13,14 @@ _LOG_FROM = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From `low`..`high` to `start`..`end`, in pixels."""
+    """From `low`..`high` to `start`..`end`, in pixels. `is_whole`: of values that are counted."""
 
     low: float
     high: float
     start: float
     end: float
     is_log: bool = False
+    is_whole: bool = False
 
     @classmethod
     def of(cls, values: Iterable[float], start: float, end: float, *, zero: bool = False) -> Scale:
@@ -56,6 +57,7 @@ class Scale:
             every = max(1, round((last - first) / TICKS))
             return [10.0**power for power in range(first, last + 1, every)]
         step = _round_step((self.high - self.low) / TICKS)
+        step = max(1.0, step) if self.is_whole else step
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [count * step for count in range(first, last + 1)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -71,7 +72,8 @@ def _chart(chart: Chart) -> Element:
     ys += [value for line in chart.references for value in _extent(line)]
     if chart.diagonal:
         xs = ys = [*xs, *ys]
-    x = Scale.of(xs, _LEFT, WIDTH - _RIGHT)
+    is_whole = all(value.is_integer() for value in map(float, xs))
+    x = replace(Scale.of(xs, _LEFT, WIDTH - _RIGHT), is_whole=is_whole)
     y = Scale.of(ys, HEIGHT - _BOTTOM, _TOP)
     first = len(series)
     legend = [

@@ -54,6 +54,14 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     assert Scale(low, high, 0.0, 100.0).ticks() == pytest.approx(ticks)
 
 
+def test_what_is_counted_has_whole_ticks() -> None:
+    drawn = parsed(svg(chart(Point(1.0, 0.25), Point(2.0, 0.75))))
+    said = [
+        element.text for element in drawn.iter("text") if element.get("text-anchor") == "middle"
+    ]
+    assert said == ["1", "2", "trials", "score"]
+
+
 def test_values_over_three_powers_of_ten_have_a_logarithmic_scale() -> None:
     scale = Scale.of([1.0, 1e4], 0.0, 100.0)
     assert scale.is_log and scale.ticks() == [1.0, 10.0, 100.0, 1000.0, 10000.0]
