@@ -36,7 +36,7 @@ def as_classes(name: str, y: Array) -> tuple[Array, list[Remark]]:
         y = y.argmax(axis=1)
     elif y.dtype.kind == "b":
         reason, y = f"{name} is true and false, which are the classes 1 and 0", y.astype(np.int64)
-    elif y.dtype.kind == "f" and y.size and np.isin(np.mod(y, 1), 0).all() and _fits(y):
+    elif y.dtype.kind == "f" and y.size and are_whole(y):
         reason, y = f"{name} is {y.dtype} of whole numbers, which are the classes", y.astype(int)
     return y, [] if reason is None else [Remark("classes_converted", reason, name, len(y))]
 
@@ -81,9 +81,10 @@ def _is_one_hot(y: Array) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
-def _fits(y: Array) -> bool:
-    """Whether the numbers are exact."""
-    return bool((np.abs(y) <= 2**53).all())
+def are_whole(values: Array) -> bool:
+    """Whether floats are whole numbers, none so large that it is not exact."""
+    is_exact = np.abs(values) <= 2**53  # which NaN and infinity are not
+    return bool(is_exact.all() and (np.mod(values, 1) == 0).all())
 
 
 def as_pixels(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[Remark]]:

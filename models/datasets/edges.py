@@ -72,9 +72,8 @@ def weights_in(
         if wrong := np.argwhere(~np.isfinite(flat)).tolist():
             raise ValueError(f"{name} is not finite in float32, first at {wrong[0]}")
         if not count or (flat == flat[0]).all():
-            if count and (flat != 1).any():
-                shown = ", ".join(f"{value:g}" for value in flat[0, :5])
-                message = f"{name} is {shown} for every edge: all count the same, as 1"
+            if count and not flat.any():
+                message = f"{name} is not used: it is 0 for every edge, and all count the same"
                 remarks.append(Remark("edge_weights_ignored", message, name, count))
             continue
         if reason := _no_weight(flat, used):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.archive import BROKEN, names_in
-from models.datasets.array_forms import as_classes, of_odd_classes
+from models.datasets.array_forms import are_whole, as_classes, of_odd_classes
 from models.datasets.array_names import OF_SAMPLES, samples_name
 from models.remarks import Remark
 
@@ -135,8 +135,7 @@ def _check_classes(name: str, y: NDArray[Any]) -> None:
             f"{int(missing.argmax())}; samples without a class stand in x_unlabelled, or are left "
             "out"
         )
-    odd = y[np.mod(y, 1) != 0]
-    shown = odd[0] if odd.size else y[np.abs(y).argmax()]
+    shown = next(value for value in y if not are_whole(value))
     raise ValueError(
         f"{name} holds numbers that are no classes, as {shown:g}; classes are whole "
         "numbers or strings"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.datasets import Dataset, graphs, masks
 from models.datasets.adjacency import FORMAT, MATRIX, POINTERS, PREFIXES, with_edges
+from models.datasets.array_forms import are_whole
 from models.datasets.array_names import OF_GRAPHS, graph_names
 from models.datasets.edges import WEIGHTS
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
@@ -65,7 +64,7 @@ class GraphArrays:
         if edges is not None and edges.shape == (2, 2) and (edges != edges.T).any():
             message = "of two edges, (2, 2), the first row is read as where they begin"
             remarks.append(Remark("edges_by_columns", message, "edge_index", 2))
-        if edges is not None and edges.dtype.kind == "f" and _are_whole(edges):
+        if edges is not None and edges.dtype.kind == "f" and are_whole(edges):
             arrays["edge_index"] = arrays["edge_index"].astype(np.int64)
             if edges.size:
                 message = f"edge_index is {edges.dtype} of whole numbers, which are the nodes"
@@ -76,8 +75,3 @@ class GraphArrays:
         found = graphs.of_nodes(upload.name, arrays, undirected=undirected, **upload.shares)
         known = {**found.preprocessing, "edges": "by_rows"} if is_by_rows else found.preprocessing
         return replace(found, remarks=(*remarks, *found.remarks), preprocessing=known)
-
-
-def _are_whole(edges: NDArray[Any]) -> bool:
-    """Whether they are whole numbers, none beyond what a float holds exactly."""
-    return bool((np.mod(edges, 1) == 0).all() and (np.abs(edges) <= 2**53).all())
