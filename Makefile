@@ -1,4 +1,4 @@
-.PHONY: install generators demo test test-gpu format lint types bench bench-gpu clean
+.PHONY: install generators demo test test-gpu format lint types audit sbom bench bench-gpu clean
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -57,6 +57,24 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+# Known holes in what constraints.txt pins, that is in everything that is installed. An exception is
+# `--ignore-vuln ID` in AUDIT_EXCEPTIONS, with its reason in a comment above it. There is none.
+# AUDIT_FLAGS='-s osv' asks another database.
+AUDIT_EXCEPTIONS :=
+
+audit: install
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip --strict $(AUDIT_EXCEPTIONS) $(AUDIT_FLAGS)
+
+# What is installed, with versions, licences and who needs whom, as CycloneDX: sbom.json. The tool has
+# an environment of its own, so that it is not in its list.
+sbom: install .sbom/installed
+	.sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.json $(BIN)/python
+
+.sbom/installed: constraints.txt
+	$(PYTHON) -m venv .sbom
+	.sbom/bin/pip install $(PIP_FLAGS) -q -c constraints.txt cyclonedx-bom
+	touch .sbom/installed
+
 # DATA is a folder with fashion_mnist.npz, cora.npz, MUTAG.zip, tinyshakespeare.txt and ETTh1.csv;
 # TABLES is one with tables of known results (*.npz).
 bench: install
@@ -85,4 +103,4 @@ bench-gpu: install
 	$(BIN)/python benchmarks/gpu.py
 
 clean:
-	rm -rf .venv .generators build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .generators .sbom sbom.json build dist nasmith/build nasmith/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
