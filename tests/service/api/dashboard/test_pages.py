@@ -207,3 +207,27 @@ class TestKeys:
         header = {"Authorization": f"Bearer {key}"}
         client.cookies.set(COOKIE, key)
         assert client.post("/v1/search-spaces/validate", json={}, headers=header).status_code == 422
+
+
+class TestUnderAPrefix:
+    @pytest.fixture
+    def settings(self, settings: ServiceSettings) -> ServiceSettings:
+        return settings.model_copy(update={"auth": "keys", "root_path": "/nas"})
+
+    def test_every_link_and_the_cookie_stay_under_it(
+        self, app: FastAPI, client: TestClient
+    ) -> None:
+        key = new_key()
+        with app.state.sessions.begin() as session:
+            add_key(session, DEFAULT_TENANT, key, "mine", [Scope.READ])
+        closed = client.get("/nas/dashboard/keys", headers=BROWSER, follow_redirects=False)
+        assert closed.headers["location"] == "/nas/dashboard/login?next=/dashboard/keys"
+        form = {"key": key, "next": "/dashboard/keys"}
+        entered = client.post("/nas/dashboard/login", data=form, follow_redirects=False)
+        assert entered.headers["location"] == "/nas/dashboard/keys"
+        assert "Path=/nas;" in entered.headers["set-cookie"]
+        for path in ("", "/datasets", "/catalog", "/keys"):
+            page = client.get(f"/nas/dashboard{path}", headers=BROWSER)
+            assert page.status_code == 200
+            links = re.findall(r"(?:src|href|hx-get|hx-post)=\"([^\"]+)\"", page.text)
+            assert links and all(link.startswith(("/nas/", "#", "data:")) for link in links), links
