@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx2
 
-from nasmith.bundle import save_bundle
+from nasmith.bundle import BundleError, save_bundle
 from nasmith.connection import (
     Backoff,
     Connection,
@@ -293,6 +293,40 @@ class Search:
                 if not is_outage(error):
                     raise
                 backoff.wait(error)
+
+    def download_as(
+        self,
+        form: str,
+        directory: str | Path = ".",
+        *,
+        trial: int | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write `model.onnx` or `model.pt2`, by `form`, of the best model or of a trial that has a
+        bundle into the directory; the server makes it where it has not, which takes some seconds.
+
+        Raises:
+            ConflictError: there is no bundle (yet), or the model has no such form.
+            FileExistsError: the file is there and `overwrite` is off.
+        """
+        target = Path(directory) / f"model.{form}"
+        if target.exists() and not overwrite:
+            raise FileExistsError(f"{target} exists")
+        if trial is None:
+            trial = next((item["trial"] for item in self.best() if item["bundle"]), 0)
+        path = f"{self._path}/trials/{trial}/model/{path_part(form)}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            with self._connection.stream(path, {"Accept": "*/*"}, 400.0) as response:
+                with partial.open("wb") as file:
+                    file.writelines(response.iter_bytes())
+                if partial.stat().st_size != int(response.headers["Content-Length"]):
+                    raise BundleError(f"{target.name} did not come whole")
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
 
     def predict(
         self, rows: Iterable[Mapping[str, Any] | str], *, missing: str = "error"

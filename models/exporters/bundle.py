@@ -134,7 +134,7 @@ def _not_asked_for(wanted: Collection[str]) -> Iterator[tuple[str, str]]:
     """The files that are left out, and how to have them."""
     for name in sorted({*known_formats()} - {*wanted}):
         for file in exporters[name].files:
-            yield file, f"not asked for: {name} among final.formats of the search"
+            yield file, f"not asked for: nasmith download --format {name}, or final.formats"
 
 
 def _write_turn(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from models.exporters import CannotExportError, Export, Turn, exporters
 from models.exporters.whole import INPUT, OUTPUT, program, quietly
@@ -24,12 +26,16 @@ class Onnx:
 
     @staticmethod
     def write(folder: Path, export: Export) -> None:
+        Onnx.convert(folder, export.network, export.dataset.preprocessing)
+
+    @staticmethod
+    def convert(folder: Path, network: nn.Module, preprocessing: Mapping[str, Any]) -> None:
         if lacking := [n for n in ("onnx", "onnxscript", "onnxruntime") if find_spec(n) is None]:
             raise CannotExportError(
-                f"{' and '.join(lacking)} are not installed where the model was published: "
+                f"{' and '.join(lacking)} are not installed where it is made: "
                 "pip install 'nasmith-server[onnx]'"
             )
-        exported = program(export.network, export.dataset.preprocessing)
+        exported = program(network, preprocessing)
         with quietly():
             made = torch.onnx.export(
                 exported, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from models.exporters import Export, Turn, exporters
 from models.exporters.whole import program, quietly
@@ -25,7 +27,11 @@ class Pt2:
 
     @staticmethod
     def write(folder: Path, export: Export) -> None:
-        exported = program(export.network, export.dataset.preprocessing)
+        Pt2.convert(folder, export.network, export.dataset.preprocessing)
+
+    @staticmethod
+    def convert(folder: Path, network: nn.Module, preprocessing: Mapping[str, Any]) -> None:
+        exported = program(network, preprocessing)
         with quietly():
             torch.export.save(exported, folder / "model.pt2")
 

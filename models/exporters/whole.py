@@ -7,7 +7,8 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,18 @@ from models.exporters import CannotExportError
 INPUT, OUTPUT, BATCH = "input", "output", "batch"
 _EXAMPLES = 2
 """Samples of which it is traced: fewer than any other size would be taken for a constant."""
+
+
+@runtime_checkable
+class Convertible(Protocol):
+    """An exporter that needs no more than a network and its preprocessing, at any time."""
+
+    @staticmethod
+    def convert(folder: Path, network: nn.Module, preprocessing: Mapping[str, Any]) -> None:
+        """As `Exporter.write`."""
+
+    @staticmethod
+    def check(bundle: Any) -> None: ...
 
 
 class Whole(nn.Module):

@@ -230,6 +230,13 @@ def download(
     trial: Annotated[
         int | None, typer.Option(min=0, help="A final trial; default: the best.")
     ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx or pt2: only model.onnx or model.pt2, into the folder, by default this one; "
+            "the server makes it where it has not."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older bundle.")] = False,
     url: Url = None,
     as_json: Json = False,
@@ -237,6 +244,10 @@ def download(
     """Download the best model as a folder that runs without Nasmith."""
     with client_at(url) as client:
         search = client.searches.get(search_id)
+        if format is not None:
+            file = search.download_as(format, directory or ".", trial=trial, overwrite=force)
+            print_json({"file": str(file)}) if as_json else print(file)
+            return
         folder = search.download(directory or Path(search.id), trial=trial, overwrite=force)
     if as_json:
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())

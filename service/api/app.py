@@ -13,6 +13,7 @@ from anyio import to_thread
 from fastapi import Depends, FastAPI, Request, Response
 
 from models.asking import WarmModels
+from models.converting import Conversions
 from service.api.artifacts.router import router as artifacts
 from service.api.callers import Callers
 from service.api.catalog.content import catalog
@@ -89,6 +90,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.metrics = Metrics(app.state.sessions)
     app.state.models = WarmModels()
     app.state.dear = Dear()
+    app.state.conversions = Conversions()
     for router in (
         searches,
         trials,
@@ -148,6 +150,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.intake.close()
         await app.state.callers.close()
         await asyncio.to_thread(app.state.models.close)
+        await asyncio.to_thread(app.state.conversions.close)
         await asyncio.to_thread(warming.join)
         await asyncio.to_thread(app.state.traces.close)
         app.state.sessions.engine.dispose()

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import IO, Any
+import zipfile
+from pathlib import Path
+from typing import IO, Any, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from models.converting import (
+    Conversions,
+    ConversionsBusyError,
+    NoSuchFormError,
+    TooSlowError,
+)
 from service.api.etags import IfNoneMatch, is_held
 from service.api.problems import problems
 from service.api.requests import (
@@ -28,6 +36,8 @@ from service.sql.states import SearchState
 from service.sql.tables import Artifact, Search
 from service.sql.trials import TrialRepository
 from service.store.store import DamagedError, MissingError, Store, chunks
+
+Form = Literal["onnx", "pt2"]
 
 router = APIRouter(
     prefix="/v1/searches/{search_id}",
@@ -91,6 +101,59 @@ def download_trial(
     if artifact is None:
         raise _missing(search, number)
     return _send(request, artifact, if_none_match)
+
+
+@router.get(
+    "/trials/{number}/model/{form}",
+    operation_id="downloadTrialAs",
+    summary="The model of one of the best trials for another runtime",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "`model.onnx` or `model.pt2`",
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        },
+        **problems(404, 409, 410, 422, 503),
+    },
+)
+def download_as(
+    search_id: SearchId, number: TrialNumber, form: Form, request: Request, tenant: TenantDep
+) -> Response:
+    """From raw samples to outputs, for any number of samples. What its bundle lacks is made of it,
+    which takes some seconds, checked against `model.py`, and kept for a while.
+    """
+    with get_sessions(request).read() as session:
+        search = SearchRepository(session, tenant).get(search_id)
+        TrialRepository(session, tenant, search_id).get(number)
+        artifact = ArtifactRepository(session, tenant).bundles(search_id).get(number)
+    if artifact is None:
+        raise _missing(search, number)
+    conversions: Conversions = request.app.state.conversions
+
+    def unpack(folder: Path) -> None:
+        with read_artifact(request, artifact) as file, zipfile.ZipFile(file) as archive:
+            archive.extractall(folder)
+
+    try:
+        made = conversions.open(artifact.sha256, unpack, form, f"model.{form}")
+    except NoSuchFormError as error:
+        raise ProblemError(409, f"the model has no form {form}: {error}") from None
+    except TooSlowError as error:
+        raise ProblemError(503, str(error)) from None
+    except ConversionsBusyError as error:
+        raise ProblemError(503, str(error), headers={"Retry-After": "10"}) from None
+    size = os.fstat(made.fileno()).st_size
+    return _Download(
+        made,
+        media_type="application/octet-stream",
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="model.{form}"',
+            "Cache-Control": "no-cache",
+        },
+    )
 
 
 def best_artifact(request: Request, tenant: str, search_id: str) -> Artifact:

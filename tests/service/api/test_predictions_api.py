@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import shutil
+import sys
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from safetensors.torch import load_file
 
 from nasmith import Client, InvalidRequestError
 from service.settings import ServiceSettings
@@ -77,6 +84,42 @@ def test_the_best_model_predicts_rows(
     refused = client.post(path, json={"rows": lacking})
     assert pointers(refused) == {"/rows/1/city"}
     assert "row 1 has no column 'city': it has 'City'" in refused.json()["detail"]
+
+
+def test_the_model_is_had_in_a_form_that_its_bundle_lacks(
+    client: TestClient,
+    search_id: str,
+    driver: Driver,
+    settings: ServiceSettings,
+    bundle: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Made of the published bundle alone, it gives what `model.py` of it gives for raw samples."""
+    driver.run(0, 0.9)
+    path = f"/v1/searches/{search_id}/trials/0/model"
+    assert "is running" in problem(client.get(f"{path}/pt2"), 409)["detail"]
+    driver.publish(0, bundle, settings.home)
+    driver.finish()
+    problem(client.get(f"{path}/tflite"), 422)
+    with Client(str(client.base_url)) as person:
+        monkeypatch.setattr(person._connection, "_http", client)
+        search = person.searches.get(search_id)
+        file = search.download_as("pt2", tmp_path)
+        assert file == tmp_path / "model.pt2"
+        with pytest.raises(FileExistsError):
+            search.download_as("pt2", tmp_path)
+    folder = tmp_path / "bundle"
+    ZipFile(BytesIO(bundle)).extractall(folder)
+    preprocessing = json.loads((folder / "preprocessing.json").read_text())
+    monkeypatch.syspath_prepend(str(folder))
+    model = importlib.import_module("model")
+    network = model.build().eval()
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    raw = torch.rand(5, *preprocessing["input"]["shape"], dtype=torch.float64)
+    found = torch.export.load(file).module()(raw)
+    torch.testing.assert_close(found, network(model.preprocess(raw, preprocessing)))
+    monkeypatch.delitem(sys.modules, "model")
 
 
 def test_the_client_asks_the_best_model(
