@@ -1,4 +1,4 @@
-.PHONY: install generators demo test test-gpu format lint types audit sbom bench bench-gpu clean
+.PHONY: install generators demo test test-gpu chaos format lint types audit sbom bench bench-gpu clean
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -45,6 +45,13 @@ test: install generators
 # On a machine with a CUDA device. None is skipped: without a device they fail.
 test-gpu: install
 	$(BIN)/python -m pytest -m gpu tests/models tests/search
+
+# The promises of docs/reliability.md under many faults; renews its table. About an hour and a half
+# on two cores. NASMITH_CHAOS_SEED repeats a schedule.
+NASMITH_CHAOS_ROUNDS ?= 100
+chaos: install
+	NASMITH_CHAOS_ROUNDS=$(NASMITH_CHAOS_ROUNDS) NASMITH_CHAOS_TABLE=docs/reliability.md \
+		$(BIN)/python -m pytest tests/chaos -q --capture=tee-sys
 
 format: install
 	$(BIN)/ruff format .

@@ -101,6 +101,9 @@ class ServiceSettings(BaseSettings):
     max_driver_crashes: int = Field(
         3, ge=1, le=1000, description="in a row without progress, then the search has failed"
     )
+    disk_reserve_bytes: int = Field(
+        256 * 2**20, ge=0, description="free space below which searches are paused until there is"
+    )
     lease_seconds: float = Field(
         15.0, ge=1, le=3600, description="a search whose driver is silent this long is taken over"
     )
@@ -230,7 +233,7 @@ class ServiceSettings(BaseSettings):
 _PREFIX = "NASMITH_"
 _ELSEWHERE = (
     "API_KEY URL DEBUG INSECURE_NO_AUTH",  # of the client and the command line
-    "GOLDEN CHAOS_SEED CHAOS_ROUNDS",  # of the tests
+    "GOLDEN CHAOS_SEED CHAOS_ROUNDS CHAOS_TABLE",  # of the tests
     "OWN_RAY",  # of drivers
 )
 

@@ -31,6 +31,7 @@ from service.running.dispatching.spares import Spares
 from service.running.dispatching.sweeping import Sweeping
 from service.running.exits import Exit
 from service.running.ray_runtime import START_SECONDS, RayRuntime
+from service.running.space import Space
 from service.settings import ServiceSettings, environment
 from service.sql.database import BUSY_SECONDS, connect, is_migrated
 from service.sql.dispatchers import Dispatchers
@@ -71,6 +72,7 @@ class Dispatcher:
         self._presence = Presence(Dispatchers(self._sessions), owner, limits)
         self._announcer = Announcer(settings)
         self._ray = RayKeeper(runtime)
+        self._space = Space(settings)
         self._migration = Backoff(1.0, 30.0)
         self._is_stopping = self._can_run = False
         self._upkeep_at = 0.0
@@ -104,7 +106,7 @@ class Dispatcher:
             self._sweeping.later(search_id)
         if not self._can_run:
             return
-        if self._outages.are_over:
+        if self._outages.are_over and self._space.shortage() is None:
             self._claims.take()
         self._spares.keep({**environment(self._settings), **self._runtime.environment()})
 
@@ -116,7 +118,9 @@ class Dispatcher:
         self._announcer.start()
         could_run, self._can_run = self._can_run, self._has_ray()
         self._spares.check()
-        self._presence.tell(self._ray.obstacle or self._spares.obstacle, self._runtime.node)
+        shortage = self._space.shortage()
+        obstacle = shortage or self._ray.obstacle or self._spares.obstacle
+        self._presence.tell(obstacle, self._runtime.node)
         if not self._can_run:
             return
         if not could_run:
@@ -124,6 +128,8 @@ class Dispatcher:
             self._sweeping.all()
         if self._outages.are_over:
             self._claims.check()
+            if shortage is None:
+                self._claims.go_on()
         self._sweeping.turn()
 
     def _is_migrated(self) -> bool:

@@ -37,6 +37,7 @@ from service.running.lease_keeper import LeaseKeeper
 from service.running.publishing import Publisher
 from service.running.ray_runtime import is_connected, join, may_grow, warm_up
 from service.running.search_trace import SearchTrace
+from service.running.space import Space
 from service.settings import ServiceSettings
 from service.sql.batched_journal import BatchedJournal
 from service.sql.database import Sessions, connect
@@ -75,8 +76,9 @@ class ClientControl:
     has what was not spent before and is not needed to publish.
     """
 
-    def __init__(self, keeper: LeaseKeeper) -> None:
-        self._keeper, self._before = keeper, keeper.stopwatch.elapsed()
+    def __init__(self, keeper: LeaseKeeper, space: Space) -> None:
+        self._keeper, self._space = keeper, space
+        self._before = keeper.stopwatch.elapsed()
 
     def orders(self) -> Orders:
         self._keeper.turn()
@@ -87,8 +89,9 @@ class ClientControl:
         publishing = min(bundles * PUBLISHING_SECONDS, seconds / 4)
         if SIMPLE in spec.baselines:
             publishing += min(SIMPLE_SECONDS, seconds / 10)
+        is_to_pause = requests.action == "pause" or self._space.shortage() is not None
         return Orders(
-            "pause" if requests.action == "pause" else "run",  # a cancel ends the process
+            "pause" if is_to_pause else "run",  # a cancel ends the process
             trials=spec.budget.trials,
             seconds=seconds if seconds == math.inf else seconds - publishing - self._before,
             parallel_trials=spec.resources.parallel_trials,
@@ -106,6 +109,7 @@ class Driver:
         self._requests = self._queue.requests(claim)
         self.keeper = LeaseKeeper(self._queue, claim, self._requests, exit=self._leave)
         self._trace = SearchTrace(settings, claim)
+        self._space = Space(settings)
 
     def run(self) -> Exit:
         if self._requests.action is None:  # else there is nothing to watch over, only to settle
@@ -134,7 +138,7 @@ class Driver:
         try:
             reason = None if self._requests.action else self._search()
             if reason is None:
-                state = self._queue.settle(self._claim)
+                state = self._settle()
             else:
                 self._queue.finish(self._claim, state := SearchState.SUCCEEDED, reason or None)
         except (StaleOwnerError, SQLAlchemyError):
@@ -153,9 +157,18 @@ class Driver:
         self._trace.settled(state, reason)
         return Exit.DONE
 
+    def _settle(self) -> SearchState:
+        """Of a search that is not finished: what a client asked for, else a pause for want of
+        space, until there is.
+        """
+        shortage = self._space.shortage()
+        if shortage is None or self.keeper.requests.action is not None:
+            return self._queue.settle(self._claim)
+        return self._queue.pause(self._claim, f"waiting for {shortage}")
+
     def _search(self) -> str | None:
         """Search, train the finals, publish. Why the search stage ended early, if it did; None
-        where a client paused the search.
+        where a client, or a full disk, paused the search.
         """
         resolved = self._resolved()
         spec, source = resolved.spec, resolved.source
@@ -175,7 +188,7 @@ class Driver:
         )
         if not run.finished:
             run.prepare()
-            control = ClientControl(self.keeper)
+            control = ClientControl(self.keeper, self._space)
             make_evaluator = source.evaluator(spec, url)
             if source.trains:
                 run_ray_tune(

@@ -197,6 +197,32 @@ class Queue:
             change_state(session, claim.search_id, SearchState.PAUSED, claim=claim)
             return SearchState.PAUSED
 
+    def pause(self, claim: Claim, reason: str) -> SearchState:
+        """Have the search wait until what it lacks is there, see `go_on`.
+
+        Raises:
+            search.engine.journal.StaleOwnerError: the claim no longer holds.
+        """
+        with self._sessions.begin() as session:
+            change_state(session, claim.search_id, SearchState.PAUSED, reason, claim)
+        return SearchState.PAUSED
+
+    def go_on(self, beginning: str) -> list[str]:
+        """Queue the searches again that are paused for a reason that begins so; their identifiers.
+        A pause that a client asked for has no reason.
+        """
+        paused = (Search.state == SearchState.PAUSED) & Search.state_reason.startswith(
+            beginning, autoescape=True
+        )
+        with self._sessions.read() as session:
+            if session.scalar(select(Search.id).where(paused).limit(1)) is None:
+                return []
+        with self._sessions.begin() as session:
+            found = session.scalars(select(Search.id).where(paused).with_for_update()).all()
+            for search_id in found:
+                change_state(session, search_id, SearchState.QUEUED)
+        return list(found)
+
     def held_by(self, owner: str) -> set[Claim]:
         """The claims of an owner that still hold, and whose lease is not over: who lets it expire
         may stand still for ever, and would keep the place that the next owner needs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -12,6 +13,7 @@ import pytest
 
 from service.settings import normal_url
 from service.sql.database import migrate
+from tests.chaos.figures import Figures
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -35,3 +37,13 @@ def chaos_database_url(
     yield url
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[Figures]:
+    """What was measured; `NASMITH_CHAOS_TABLE` names the page that keeps it."""
+    figures = Figures()
+    yield figures
+    print(figures.table())
+    if page := os.environ.get("NASMITH_CHAOS_TABLE"):
+        figures.write(Path(page))

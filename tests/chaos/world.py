@@ -67,6 +67,10 @@ class World:
             )
 
     @property
+    def dialect(self) -> str:
+        return self.sessions.engine.dialect.name
+
+    @property
     def dispatcher(self) -> subprocess.Popen[bytes]:
         assert self._dispatcher is not None
         return self._dispatcher
@@ -202,8 +206,8 @@ class World:
                 raise AssertionError(f"waited {seconds:g} s in vain; {self.describe()}")
             time.sleep(0.02)
 
-    def until_ended(self, search_id: str) -> None:
-        self.until(lambda: self.has_ended(search_id))
+    def until_ended(self, search_id: str, seconds: float = 300.0) -> None:
+        self.until(lambda: self.has_ended(search_id), seconds)
 
     def until_taken_after(self, search_id: str, token: int) -> None:
         """Until there is a claim after the one with `token`, or nothing left to claim."""

@@ -80,6 +80,11 @@ class Claims:
             self._left.pop(0)
             yield claim.search_id
 
+    def go_on(self) -> None:
+        """There is space: queue those again that waited for it."""
+        for search_id in self._queue.go_on("waiting for space"):
+            log.info("%s goes on, there is space again", search_id)
+
     def check(self) -> None:
         """Take over from owners that are gone, and end drivers whose claim no longer holds."""
         for search_id in self._queue.release_owners(is_gone):

@@ -22,6 +22,7 @@ from search.trial import Candidate, Trial, TrialState
 from service.running.driver import PUBLISHING_SECONDS, ClientControl, Driver
 from service.running.exits import Exit
 from service.running.lease_keeper import LeaseKeeper
+from service.running.space import Space
 from service.settings import ServiceSettings
 from service.sql.database import Sessions, connect
 from service.sql.journal import SqlJournal
@@ -176,6 +177,33 @@ def test_the_time_budget_counts_what_earlier_owners_used(
     assert search.elapsed_seconds > 100
 
 
+@pytest.mark.slow
+def test_a_search_is_paused_for_want_of_space_and_goes_on_when_there_is(
+    local_ray: None, settings: ServiceSettings, sessions: Sessions
+) -> None:
+    search_id = submit(sessions)
+    settings.home.mkdir()
+    full = settings.model_copy(update={"disk_reserve_bytes": 2**60})  # no disk has so much
+    assert Space(full).shortage() is not None and Space(settings).shortage() is None
+    code, search = drive(full, sessions)
+    assert (code, search.state, search.lease_owner) == (Exit.DONE, "paused", None)
+    reason = f"waiting for space: {settings.home} has less than 1,099,511,627,776 MiB free"
+    assert search.state_reason == reason
+    queue = Queue(sessions)
+    assert queue.go_on("waiting for a miracle") == [] and queue.claim("me") is None
+    assert queue.go_on("waiting for space") == [search_id]
+    claim = queue.claim("me")
+    assert claim is not None and claim.search_id == search_id
+    with sessions.read() as session:
+        types = session.scalars(select(Event.type).order_by(Event.sequence)).all()
+    assert [t for t in types if t.startswith("search.")] == [
+        "search.running",
+        "search.paused",
+        "search.queued",
+        "search.running",
+    ]
+
+
 def test_a_cancel_that_came_before_the_driver_needs_no_engine(
     settings: ServiceSettings, sessions: Sessions
 ) -> None:
@@ -220,7 +248,7 @@ def test_orders_follow_what_clients_change(settings: ServiceSettings, sessions: 
     queue.heartbeat(claim, elapsed_seconds=20.0)
     keeper = LeaseKeeper(queue, claim, queue.requests(claim))
     before = keeper.stopwatch.elapsed()
-    control = ClientControl(keeper)
+    control = ClientControl(keeper, Space(settings))
     seconds = control.orders().seconds
     assert seconds is not None and before >= 20, "of an earlier owner"
     assert keeper.stopwatch.elapsed() >= 60 - PUBLISHING_SECONDS - 60 / 10 - seconds >= before
