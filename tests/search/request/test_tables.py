@@ -47,6 +47,7 @@ STORED: dict[str, Any] = {
         "epochs": None,
         "patience": None,
         "data": "train",
+        "formats": [],
         "ties": "loss",
     },
     "force": False,
