@@ -35,13 +35,14 @@ import torch
 from torch import Tensor
 
 from models import checkpoint
+from models.averaging import average_for
 from models.datasets import Dataset, datasets, series
 from models.datasets.formats.graph_zip import read_arrays
 from models.datasets.graphs import of_graphs
 from models.datasets.input_transform import with_inputs
 from models.datasets.reference import StoredDataset
 from models.datasets.stored import save
-from models.ensemble import average_for, picked
+from models.ensemble import picked
 from models.selection import selected
 from models.storage import sha256_of_file
 from models.training.baseline import baseline

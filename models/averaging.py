@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from models.recipe import VALUE_TASKS
+from models.task import MULTILABEL, Task
+
+Average = Callable[[list[Tensor], list[float]], Tensor]
 
 
 def mean_of_classes(outputs: list[Tensor], shares: list[float]) -> Tensor:
@@ -42,3 +48,10 @@ def mean_of_values(outputs: list[Tensor], shares: list[float]) -> Tensor:
     """
     parts = [share * output for output, share in zip(outputs, shares, strict=True)]
     return torch.stack(parts).sum(dim=0)
+
+
+def average_for(task: Task) -> Average:
+    """Of probabilities where there are classes, tokens or labels, else of values."""
+    if task.name in VALUE_TASKS:
+        return mean_of_values
+    return mean_of_labels if task.name == MULTILABEL else mean_of_classes

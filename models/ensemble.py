@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,23 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
-from models.averaging import mean_of_classes, mean_of_labels, mean_of_values
+from models.averaging import Average, average_for
 from models.checkpoint import Checkpoint
 from models.domains import Scalar
-from models.recipe import VALUE_TASKS, Recipe
-from models.task import MULTILABEL, Task
+from models.recipe import Recipe
+from models.task import Task
 
 ENSEMBLE = "ensemble"
 """In the place of a family."""
-
-Average = Callable[[list[Tensor], list[float]], Tensor]
-
-
-def average_for(task: Task) -> Average:
-    """Of probabilities where there are classes, tokens or labels, else of values."""
-    if task.name in VALUE_TASKS:
-        return mean_of_values
-    return mean_of_labels if task.name == MULTILABEL else mean_of_classes
 
 
 class Averaged(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.architecture import Architecture, Decision, When
 from models.plugins import require
@@ -96,6 +96,22 @@ class Pretrainable(Protocol):
     """A network whose body can learn without labels, `models.training.pretraining`."""
 
     def body(self) -> Body: ...
+
+
+@runtime_checkable
+class OfMembers(Protocol):
+    """A network of several members, each of which is trained to be right by itself; `forward` says
+    what they say together.
+    """
+
+    members: int
+
+    def each(self, x: Any) -> Tensor:
+        """What each member says of samples.
+
+        Shapes:
+            (N, *task.input_shape) -> (N, members, task.outputs)
+        """
 
 
 RecipeWhen = Mapping[str, When | None]

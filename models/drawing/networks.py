@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
+from models.averaging import average_for
 from models.cost import SHAPE_PRESERVING
 from models.drawing.cells import cell_of
 from models.drawing.graph import Drawing, Edge, Graph, Node
 from models.drawing.names import TENSOR_OPERATIONS, is_invisible, is_whole, name_of
 from models.drawing.repeats import collapsed
 from models.drawing.tracing import INPUT, OUTPUT, Step, tensors_in, traced
-from models.ensemble import Averaged, average_for
+from models.ensemble import Averaged
 from models.family import families
 from models.meta import unroll_at_once
 from models.recipe import Recipe

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Decision
+from models.averaging import average_for
 from models.decisions import Values, condition, domain_values, flag, integer, option, share
-from models.domains import Choice, Range, as_domain
+from models.domains import Choice, Domain, Range, as_domain
 from models.family import Body, Definition, FamilySettings, InfeasibleError, RecipeWhen, families
 from models.operations.activation import ACTIVATIONS, ActivationName
+from models.operations.members import OwnLinear, SharedLayer, SharedLinear
 from models.operations.numeric_embedding import Periodic, Piecewise
 from models.recipe import Recipe
 from models.settings import Searchable
@@ -22,6 +25,7 @@ from models.writing import Call, call_lines, module_text, output_lines
 MAX_DEPTH = 32
 MAX_WIDTH = 16_384
 MAX_EMBEDDING = 256
+MAX_MEMBERS = 64
 NORMS = ("none", "batch", "layer")
 EMBEDDINGS: Mapping[str, type[Periodic] | type[Piecewise]] = {
     "periodic": Periodic,
@@ -40,6 +44,11 @@ class MlpSettings(FamilySettings):
     )
     embedding_size: Searchable[Annotated[int, Field(ge=1, le=MAX_EMBEDDING)]] = Field(
         Choice((4, 8, 16)), description="values that a number becomes"
+    )
+    members: Searchable[Annotated[int, Field(ge=1, le=MAX_MEMBERS)]] = Field(
+        1,
+        description="perceptrons of hidden layers that share their weights, but for scales, and "
+        "answer together (TabM). Left open it is 1 or 16, but 1 where weights are shared",
     )
     depth: Searchable[Annotated[int, Field(ge=0, le=MAX_DEPTH)]] = Field(
         Range(1, 4),
@@ -68,7 +77,11 @@ class MlpSettings(FamilySettings):
     def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
         if shares_weights:
             return self
-        found = {"depth": Range(0, 4), "embedding": Choice(("none", *EMBEDDINGS))}
+        found: dict[str, Domain] = {
+            "depth": Range(0, 4),
+            "embedding": Choice(("none", *EMBEDDINGS)),
+            "members": Choice((1, 16)),
+        }
         said = self.model_fields_set
         return self.model_copy(update={n: value for n, value in found.items() if n not in said})
 
@@ -105,7 +118,8 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Layers and a linear map, of numbers as they are or of what `embedding` makes of them.
+    """Layers and a linear map, of numbers as they are or of what `embedding` makes of them. Several
+    members answer by the mean of their probabilities, or values.
 
     Shapes:
         (N, features) -> (N, task.outputs) logits or values
@@ -113,32 +127,50 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[nn.Module],
         features: int,
-        outputs: int,
+        width: int,
+        task: Task,
         dropout: float,
         embedding: tuple[str, int] | None = None,
+        members: int = 1,
     ) -> None:
-        """embedding: one of `EMBEDDINGS`, and its size."""
+        """width: of what enters the last map. embedding: one of `EMBEDDINGS`, and its size."""
         super().__init__()
-        self.features, self.embedded = features, embedding
-        width = features
+        self.task, self.members, self.average = task, members, average_for(task)
+        self.features, self.width, self.embedded = features, width, embedding
         if embedding is not None:
             name, size = embedding
             self.embedding = EMBEDDINGS[name](features, size)
-            width = features * size
         self.layers = [f"layer_{number}" for number in range(1, len(layers) + 1)]
         for name, layer in zip(self.layers, layers, strict=True):
             self.add_module(name, layer)
         self.dropout = nn.Dropout(dropout)
-        width = layers[-1].linear.out_features if layers else width
-        self.output = nn.Linear(width, outputs)
+        several = members > 1
+        self.output = (
+            OwnLinear(members, width, task.outputs) if several else nn.Linear(width, task.outputs)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
+        outputs = self.each(x)
+        if self.members == 1:
+            return outputs
+        return self.average(list(outputs.unbind(1)), [1 / self.members] * self.members)
+
+    def each(self, x: Tensor) -> Tensor:
+        """What each of several members says.
+
+        Shapes:
+            (N, features) -> (N, members, task.outputs), (N, task.outputs) of one
+        """
         if self.embedded is not None:
             x = self.embedding(x)
+        if self.members > 1:
+            x = x.unsqueeze(1).expand(-1, self.members, -1)
         for name in self.layers:
             x = self.get_submodule(name)(x)
+        if self.members > 1:
+            x = x.flatten(1)
         outputs: Tensor = self.output(self.dropout(x))
         return outputs
 
@@ -149,8 +181,8 @@ class Network(nn.Module):
 @families.register("mlp")
 class Mlp:
     """Decisions: `embedding`, where it is not left at none, and its `embedding_size`; `depth`,
-    `norm`, `dropout`, and for each layer from 1 on `layer_{i}_width`,
-    `layer_{i}_activation` and `layer_{i}_residual`.
+    `members` of hidden layers, where it is not left at 1, `norm`, `dropout`, and for each layer
+    from 1 on `layer_{i}_width`, `layer_{i}_activation` and `layer_{i}_residual`.
     """
 
     Settings = MlpSettings
@@ -171,6 +203,9 @@ class Mlp:
                 Decision("norm", as_domain(settings.norm), hidden),
                 Decision("dropout", as_domain(settings.dropout), hidden),
             ]
+            members = as_domain(settings.members)
+            if members.values() != (1,):
+                decisions.append(Decision("members", members, hidden, absent=1))
         for layer in range(1, max(depths) + 1):
             deep = condition("depth", settings.depth, [depth for depth in depths if depth >= layer])
             for name in ("width", "activation", "residual"):
@@ -182,24 +217,28 @@ class Mlp:
     def build(architecture: Architecture, task: Task, recipe: Recipe) -> nn.Module:
         _check_task(task)
         values, width = architecture.decisions, task.input_shape[0]
-        layers: list[Layer] = []
+        layers: list[nn.Module] = []
         embedding = _embedding(values)
         if embedding is not None:
             width *= embedding[1]
-        for number in range(1, integer(values, "depth", low=0) + 1):
-            layer = _layer(values, number, width, recipe.batch_norm)
-            width = layer.linear.out_features
-            layers.append(layer)
-        return Network(layers, task.input_shape[0], task.outputs, recipe.dropout, embedding)
+        depth = integer(values, "depth", low=0)
+        members = integer(values, "members") if depth and "members" in values else 1
+        for number in range(1, depth + 1):
+            layers.append(_layer(values, number, width, recipe.batch_norm, members))
+            width = integer(values, f"layer_{number}_width")
+        features = task.input_shape[0]
+        return Network(layers, features, width, task, recipe.dropout, embedding, members)
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
         """The architecture itself, but that a dropout of 0 is the number 0.0, and that no embedding
-        is none.
+        is none and no members are one.
         """
         values = dict(architecture.decisions)
         if values.get("embedding") == "none":
             del values["embedding"]
+        if values.get("members") == 1:
+            del values["members"]
         if "dropout" in values:
             values["dropout"] = share(values, "dropout")
         return Architecture("mlp", values)
@@ -208,8 +247,13 @@ class Mlp:
     def definition(network: nn.Module, architecture: Architecture) -> Definition:
         if not isinstance(network, Network):
             raise TypeError(f"expected a network of the family mlp, got {type(network).__name__}")
-        layers = [network.get_submodule(name) for name in network.layers]
-        used: list[type[nn.Module]] = [Layer] if layers else []
+        used: list[type[nn.Module] | FunctionType] = []
+        if network.members > 1:
+            used += [SharedLayer, OwnLinear]
+            if isinstance(network.average, FunctionType):
+                used.append(network.average)
+        elif network.layers:
+            used.append(Layer)
         if network.embedded is not None:
             used.append(type(network.embedding))
         return Definition(tuple(used), _text(network))
@@ -231,7 +275,9 @@ def _embedding(values: Values) -> tuple[str, int] | None:
     return option(values, "embedding", EMBEDDINGS), integer(values, "embedding_size")
 
 
-def _layer(values: Values, number: int, inputs: int, batch_norm: bool) -> Layer:
+def _layer(
+    values: Values, number: int, inputs: int, batch_norm: bool, members: int
+) -> Layer | SharedLayer:
     prefix = f"layer_{number}"
     width = integer(values, f"{prefix}_width")
     activation = ACTIVATIONS[option(values, f"{prefix}_activation", ACTIVATIONS)]
@@ -241,8 +287,10 @@ def _layer(values: Values, number: int, inputs: int, batch_norm: bool) -> Layer:
         norm = nn.LayerNorm(width)
     elif kind == "batch" and batch_norm:
         norm = nn.BatchNorm1d(width)
-    residual = flag(values, f"{prefix}_residual")
-    return Layer(inputs, width, activation(), norm, share(values, "dropout"), residual)
+    after = (activation(), norm, share(values, "dropout"), flag(values, f"{prefix}_residual"))
+    if members == 1:
+        return Layer(inputs, width, *after)
+    return SharedLayer(SharedLinear(members, inputs, width, number == 1), *after)
 
 
 def _text(network: Network) -> str:
@@ -252,15 +300,23 @@ def _text(network: Network) -> str:
         made = f"{EMBEDDINGS[name].__name__}({network.features}, {size})"
         constructor.append(f"self.embedding = {made}")
         forward.append("x = self.embedding(x)")
+    members, outputs = network.members, network.task.outputs
+    kind = "Layer" if members == 1 else "SharedLayer"
+    if members > 1:
+        forward.append(f"x = x.unsqueeze(1).expand(-1, {members}, -1)")
     for name in network.layers:
-        call = Call("Layer", _arguments(network.get_submodule(name)))
+        call = Call(kind, _arguments(network.get_submodule(name)))
         constructor += call_lines(f"self.{name} = ", call)
         forward.append(f"x = self.{name}(x)")
-    output = network.output
-    ending, returned = output_lines("x", network.dropout.p, output.in_features, output.out_features)
+    features = "x" if members == 1 else "x.flatten(1)"
+    ending, returned = output_lines(features, network.dropout.p, network.width, outputs)
+    if members > 1:
+        ending[-1] = f"self.output = OwnLinear({members}, {network.width}, {outputs})"
+        forward.append(f"outputs = list({returned}.unbind(1))")
+        returned = f"{network.average.__name__}(outputs, [1 / {members}] * {members})"
     return module_text(
         "Network",
-        [f"(N, {network.features}) -> (N, {output.out_features})."],
+        [f"(N, {network.features}) -> (N, {outputs})."],
         [],
         [*constructor, *ending],
         ["x"],
@@ -268,12 +324,15 @@ def _text(network: Network) -> str:
     )
 
 
-def _arguments(layer: nn.Module) -> list[str]:
+def _arguments(layer: nn.Module) -> list[str | Call]:
     """Of the constructor of `layer`; what is the default is left out."""
-    if not isinstance(layer, Layer):
+    if not isinstance(layer, Layer | SharedLayer):
         raise TypeError(f"expected a layer, got {type(layer).__name__}")
-    width = layer.linear.out_features
-    arguments = [str(layer.linear.in_features), str(width)]
+    linear = layer.linear.linear if isinstance(layer.linear, SharedLinear) else layer.linear
+    width = linear.out_features
+    arguments: list[str | Call] = [str(linear.in_features), str(width)]
+    if isinstance(layer.linear, SharedLinear):
+        arguments = [Call("SharedLinear", [str(len(layer.linear.r)), *map(str, arguments)])]
     arguments.append(f"nn.{type(layer.activation).__name__}()")
     if not isinstance(layer.norm, nn.Identity):
         arguments.append(f"nn.{type(layer.norm).__name__}({width})")

@@ -52,6 +52,10 @@ class MlpRelaxation:
             raise InfeasibleError(
                 "embedding", "networks that share weights have the embedding none, got another"
             )
+        if as_domain(settings.members).values() != (1,):
+            raise InfeasibleError(
+                "members", "networks that share weights have 1 of the members, got others"
+            )
         if (count := as_domain(settings.width).size) > MAX_WIDTHS:
             raise InfeasibleError(
                 "width",

@@ -2,7 +2,8 @@
 
 They apply to weights alone: parameters with two or more axes outside normalisation layers. Biases
 and the scales and shifts of normalisation are left free, as in He et al., CVPR 2019,
-https://arxiv.org/abs/1812.01187, section 3.1 ("no bias decay").
+https://arxiv.org/abs/1812.01187, section 3.1 ("no bias decay"), and so are those of the members of
+a network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from models.operations.members import SharedLinear
 
 NORMALISATION = (
     nn.modules.batchnorm._NormBase,  # batch and instance normalisation of any rank
@@ -25,7 +28,7 @@ def weights(network: nn.Module) -> list[nn.Parameter]:
     free = {
         id(parameter)
         for module in network.modules()
-        if isinstance(module, NORMALISATION)
+        if isinstance(module, (*NORMALISATION, SharedLinear))
         for parameter in module.parameters(recurse=False)
     }
     return [

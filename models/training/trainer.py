@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.accelerator import numbered
 from models.datasets import Dataset, Samples
 from models.datasets.input_transform import with_inputs
+from models.family import OfMembers
 from models.quiet import give_way
 from models.recipe import Recipe
 from models.streams import TrainingPurpose, seed_for, seeded
@@ -333,19 +334,26 @@ class _Loop:
     def _backward(self, x: Samples, y: Tensor) -> Tensor:
         """Gradients of the mean loss, which it gives."""
         if self._micro_batches == 1:
-            with self._autocast():
-                outputs = self._network(x)
-            loss = self._loss(outputs.float(), y)
+            loss = self._loss_of(x, y)
             torch.autograd.backward(loss)
             return loss.detach()
         total = torch.zeros((), device=self._device)
         for low, high in _parts(len(y), self._micro_batches):
-            with self._autocast():
-                outputs = self._network(x[low:high])
-            loss = self._loss(outputs.float(), y[low:high]) * ((high - low) / len(y))
+            loss = self._loss_of(x[low:high], y[low:high]) * ((high - low) / len(y))
             torch.autograd.backward(loss)
             total += loss.detach()
         return total
+
+    def _loss_of(self, x: Samples, y: Tensor) -> Tensor:
+        """The mean loss of the network, or of its members."""
+        network = self._network
+        if isinstance(network, OfMembers) and network.members > 1:
+            with self._autocast():
+                outputs = network.each(x).flatten(0, 1)
+            return self._loss(outputs.float(), y.repeat_interleave(network.members, dim=0))
+        with self._autocast():
+            outputs = network(x)
+        return self._loss(outputs.float(), y)
 
     def _read(self, number: int, total: Tensor, health: Sequence[Tensor]) -> dict[str, float]:
         """Of an epoch: the one time that its pass waits for the device."""

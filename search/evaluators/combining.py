@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from models import tensor_file
+from models.averaging import average_for
 from models.checkpoint import Checkpoint
 from models.datasets import Dataset
-from models.ensemble import Chosen, Ensemble, Member, average_for, picked
+from models.ensemble import Chosen, Ensemble, Member, picked
 from models.recipe import Recipe
 from models.selection import selected
 from models.training.criterion import Scoring

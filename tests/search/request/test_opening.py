@@ -49,16 +49,18 @@ def proposals(resolved: Resolved, number: int) -> list[tuple[str | None, Any]]:
 
 
 def test_the_known_networks_of_a_space_come_first_and_the_simple_one_before_all() -> None:
-    found = proposals(resolve(WINE), 3)
+    found = proposals(resolve(WINE), 4)
     assert found[0][0] == "preset:linear"
     assert FAMILY.canonical(found[0][1]) == LINEAR, "it says that numbers have no embedding"
-    origin, neighbour = found[1]  # widths are 16 to 256 here, norms and dropout are searched
+    assert found[1][0] == "preset:tabm" and found[1][1].decisions["members"] == 16
+    origin, neighbour = found[2]  # widths are 16 to 256 here, norms and dropout are searched
     assert origin == "preset:mlp-100" and neighbour.decisions["depth"] == 1
-    assert found[2][0] is None
+    assert neighbour.decisions["members"] == 1, "it says that it is one"
+    assert found[3][0] is None
 
 
 def test_they_take_a_quarter_of_the_budget_at_most() -> None:
-    for trials, count in ((3, 0), (4, 1), (8, 2), (50, 2)):
+    for trials, count in ((3, 0), (4, 1), (8, 2), (50, 3)):
         assert len(names({**WINE, "budget": {"trials": trials}})) == count
 
 
@@ -102,7 +104,7 @@ def test_the_architectures_of_a_person_come_before_the_known_ones() -> None:
     resolved = resolve(body)
     assert resolve(resolved.spec.to_json()).spec == resolved.spec
     first, second = proposals(resolved, 2)
-    own["decisions"]["embedding"] = "none"  # which is what it meant by saying nothing
+    own["decisions"] |= {"embedding": "none", "members": 1}  # what it meant by saying nothing
     assert first[0] == OF_REQUEST and first[1].to_json() == own
     assert second[0] == "preset:linear" and FAMILY.canonical(second[1]) == LINEAR
 
