@@ -35,7 +35,7 @@ Numbers = Any
 """An array."""
 
 SMALL: Mapping[str, Any] = {
-    "space": {"family": "mlp", "depth": 1, "width": {"choice": [8, 16, 32]}},
+    "space": {"family": "mlp", "depth": 1, "members": 1, "width": {"choice": [8, 16, 32]}},
     "training": {"epochs": 2},
     "strategy": {"name": "random"},
     "opening": "none",
