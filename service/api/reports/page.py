@@ -4,6 +4,7 @@ script, and its policy forbids the browser to load anything.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -29,11 +30,13 @@ def style() -> str:
 def policy() -> str:
     """Of the page as an answer, and inside of it for who opens the file."""
     return (
-        f"default-src 'none'; style-src {source_of(style())}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src {source_of(style())}; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
-def page(shown: Shown) -> str:
+def page(shown: Shown, drawing: str | None = None) -> str:
+    """`drawing`: the winner's network as SVG, which stands in an image, with a style of its own."""
     return (
         environment()
         .get_template("report.html")
@@ -48,6 +51,7 @@ def page(shown: Shown) -> str:
             cost=list(cost(shown)),
             failures=failures(shown),
             figures=figures(shown),
+            drawing=None if drawing is None else b64encode(drawing.encode()).decode(),
         )
     )
 

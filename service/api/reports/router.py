@@ -8,18 +8,21 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from service.api.charts.csv import as_csv
 from service.api.charts.svg import style, svg
+from service.api.datasets.lookup import lookup_of
+from service.api.drawings.pictures import Networks, drawn
 from service.api.html.environment import source_of
 from service.api.html.negotiation import prefers_html
 from service.api.problems import problems
 from service.api.reports.figures import figures
 from service.api.reports.page import page, policy
-from service.api.reports.shown import read
+from service.api.reports.shown import Shown, read
 from service.api.requests import SearchId, StrictRoute, get_sessions
 from service.api.root_path import RootPath
 from service.api.security import TenantDep
 from service.api.trials.reporting import Reports
 from service.api.trials.schemas import ReportRead
 from service.refusals import ProblemError
+from service.sql.trials import TrialRepository
 
 router = APIRouter(prefix="/v1/searches/{search_id}", tags=["trials"], route_class=StrictRoute)
 
@@ -96,6 +99,20 @@ def read_report(
     if format == "html" or (format is None and prefers_html(accept)):
         shown = read(get_sessions(request), reports, tenant, search_id, root)
         headers = {"Content-Security-Policy": policy(), "Vary": "Accept"}
-        return Response(page(shown), media_type="text/html", headers=headers)
+        drawing = _drawing(request, tenant, shown)
+        return Response(page(shown, drawing), media_type="text/html", headers=headers)
     response.headers["Vary"] = "Accept"
     return ReportRead.model_validate(reports.of(tenant, search_id))
+
+
+def _drawing(request: Request, tenant: str, shown: Shown) -> str | None:
+    """Of the winner; None where there is none, or nothing to draw it by."""
+    if not shown.best:
+        return None
+    try:
+        with get_sessions(request).read() as session:
+            trials = TrialRepository(session, tenant, shown.search.id)
+            winner = Networks.of(trials, shown.best[0]["trial"])
+        return drawn([winner], shown.search.spec["dataset"], lookup_of(request, tenant)).text
+    except ProblemError:
+        return None

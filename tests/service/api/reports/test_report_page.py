@@ -11,10 +11,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from search.trial import FailureKind
+from models.recipe import Recipe
+from search.trial import Candidate, FailureKind
 from service.api.charts.scales import written
 from service.api.html.negotiation import prefers_html
-from tests.service.support.requests import SMALL, Driver, problem, run_search, submit
+from tests.service.support.requests import SMALL, Driver, derived, problem, run_search, submit
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -72,10 +73,13 @@ def test_the_page_of_a_search(app: FastAPI, client: TestClient) -> None:
     )
     page = page_of(client, search_id)
 
-    assert not {"script", "img", "link", "iframe", "object", "base"} & set(page.tags)
-    loading = {"src", "href", "action", "srcdoc", "style"}
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    loading = {"href", "action", "srcdoc", "style"}
     assert not [name for name, _ in page.attributes if name in loading or name.startswith("on")]
     assert HOSTILE in page.text, "it is shown"
+    (drawing,) = [value for name, value in page.attributes if name == "src"]
+    kind, _, content = drawing.partition(",")
+    assert kind == "data:image/svg+xml;base64" and b"<svg" in base64.b64decode(content)
 
     report = client.get(f"/v1/searches/{search_id}/report").json()
     best = client.get(f"/v1/searches/{search_id}/best").json()["items"]
@@ -97,7 +101,7 @@ def test_the_page_of_a_search(app: FastAPI, client: TestClient) -> None:
 def test_failures_and_final_scores_that_are_no_better(app: FastAPI, client: TestClient) -> None:
     search_id = submit(client, **SMALL, budget={"trials": 4})
     driver = Driver(app.state.sessions, search_id)
-    driver.run(0, 0.9)
+    driver.run(0, 0.9, proposal=Candidate(derived("0"), Recipe(epochs=2)))
     driver.start(1)
     driver.fail(1, FailureKind.ERROR, f"it broke at {HOSTILE}")
     driver.retrain(2, 0, 0.5, seed=0)
