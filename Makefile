@@ -1,4 +1,4 @@
-.PHONY: install generators demo test test-gpu chaos format lint types audit sbom bench bench-gpu clean
+.PHONY: install generators demo test fuzz test-gpu chaos format lint types audit sbom bench bench-gpu clean
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -41,6 +41,10 @@ test: install generators
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+# The space language, at length: `make test` draws fifteen.
+fuzz: install
+	FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest tests/search/request/test_validation.py -k any_space
 
 # On a machine with a CUDA device. None is skipped: without a device they fail.
 test-gpu: install

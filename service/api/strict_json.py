@@ -20,6 +20,7 @@ objects and arrays than that; an empty one counts as two values.
 """
 
 _LARGEST_INTEGER = 2**63
+_TEXTS_AT_A_TIME = 500
 _TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -33,7 +34,7 @@ def parse_json(data: bytes, most: int = MAX_VALUES) -> object:
         ProblemError: 400 where `data` is not JSON; 422 where it is, with values that have no
             place in a request, or with too many.
     """
-    outline = _TEXTS.sub(b"", data)
+    outline = _outline(data)
     brackets = outline.translate(_AS_SQUARE, _NO_BRACKETS)
     if _is_deeper(brackets, 2 * MAX_DEPTH):
         raise _malformed(f"it is nested deeper than {MAX_DEPTH} levels")
@@ -52,6 +53,19 @@ def parse_json(data: bytes, most: int = MAX_VALUES) -> object:
         if told := [item("body", pointer(p), why) for p, why in islice(problems, MAX_ERRORS)]:
             raise InvalidError(told, len(told) + sum(1 for _ in problems))
     return value
+
+
+def _outline(data: bytes) -> bytes:
+    """Without its texts. They are taken out some at a time: while a regular expression looks at a
+    mebibyte, 45 ms long, no other thread runs.
+    """
+    parts: list[bytes] = []
+    rest = data
+    while True:
+        *found, rest = _TEXTS.split(rest, _TEXTS_AT_A_TIME)
+        parts += found
+        if len(found) < _TEXTS_AT_A_TIME:
+            return b"".join([*parts, rest])
 
 
 def _is_deeper(brackets: bytes, levels: int) -> bool:

@@ -1,11 +1,13 @@
 import json
 import math
+import os
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.family import families
 from search.problems import MAX_PROBLEMS
 from search.request.dry_run import estimate
 from search.request.resolve import SpecError, SpecProblem, resolve
@@ -343,3 +345,40 @@ def test_presets_to_compare_with_must_be_networks_for_the_dataset() -> None:
     assert len(found) == 4
     wine = {**MINIMAL, "dataset": "wine", "space": {"family": "mlp"}, "baselines": ["linear"]}
     assert estimate(resolve(wine))["baseline_trials"] == 1
+
+
+_ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63) + 1, 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+)
+_DOMAINS = st.one_of(
+    _ODD,
+    st.fixed_dictionaries({"choice": st.lists(_ODD, max_size=200)}),
+    st.fixed_dictionaries({"low": _ODD, "high": _ODD}, optional={"log": _ODD, "step": _ODD}),
+    st.recursive(_ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.text(max_size=5), inner, max_size=4), max_leaves=300),
+)  # fmt: skip
+_FIELDS = {name: list(entry.Settings.model_fields) for name, entry in families.items()}
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> dict[str, Any]:
+    """Of a family that there is, whatever its fields are given: of any kind, size and depth."""
+    family = draw(st.sampled_from(sorted(_FIELDS)))
+    names = st.sampled_from(_FIELDS[family]) | st.text(max_size=10)
+    return {**draw(st.dictionaries(names, _DOMAINS, max_size=20)), "family": family}
+
+
+@given(space=spaces() | st.lists(spaces(), max_size=12))
+@settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "15")), deadline=None)
+def test_any_space_is_taken_or_told_what_is_wrong_with_it(space: object) -> None:
+    try:
+        resolved = resolve({"dataset": "digits", "space": space})
+    except SpecError as error:
+        assert 0 < len(error.problems) <= MAX_PROBLEMS <= max(error.count, MAX_PROBLEMS)
+        assert all(found.pointer.startswith("/space") for found in error.problems)
+    else:
+        assert resolve(resolved.spec.to_json()).spec == resolved.spec

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.api.app import create_app
 from service.api.strict_json import MAX_DEPTH, parse_json
+from service.refusals import InvalidError
 from service.settings import ServiceSettings
 from service.sql.tables import Search
 from tests.service.support.requests import BODY, pointers, problem, submit
@@ -334,3 +335,16 @@ def test_connections_that_died_are_replaced(client: TestClient, database_url: st
     for _ in range(3):
         assert client.get(path).status_code == 200
         assert client.patch(path, json={"name": "again"}).status_code == 200
+
+
+@pytest.mark.parametrize("texts", [0, 1, 499, 500, 501, 1000, 1001])
+def test_brackets_within_texts_are_none(texts: int) -> None:
+    """However many texts there are, and whatever escapes they hold."""
+    members = [f'[{{,{n}\\"' for n in range(texts)]
+    document = {"a": members, "b": {"[": [1, 2]}}
+    body, values = json.dumps(document).encode(), 7 + max(texts - 1, 0)
+    assert parse_json(body, values) == document
+    with pytest.raises(InvalidError) as refused:
+        parse_json(body, values - 1)
+    (told,) = refused.value.errors or ()
+    assert told.detail == f"holds {values} values, allowed are {values - 1}"
