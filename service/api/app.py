@@ -22,6 +22,7 @@ from service.api.dashboard.assets import router as dashboard_assets
 from service.api.dashboard.browsing import router as browsing
 from service.api.dashboard.searching import router as searching
 from service.api.dashboard.signing_in import router as signing_in
+from service.api.datasets import intake
 from service.api.datasets.intake import Intake, give_up_lost_uploads
 from service.api.datasets.router import router as datasets
 from service.api.drawings.router import router as drawings
@@ -161,6 +162,7 @@ def _warm_up() -> None:
     try:
         validation.warm_up()
         catalog()
+        intake.warm_up()
     except Exception:
         log.exception("the server could not warm up")
 

@@ -297,6 +297,14 @@ class Intake:
         return dataset
 
 
+def warm_up() -> None:
+    """Import what the first upload would hold up everybody for."""
+    import models.sandbox  # noqa: F401 - for its effect
+    from models.datasets.formats import uploadable_tasks
+
+    uploadable_tasks()
+
+
 async def give_up_lost_uploads(intake: Intake) -> None:
     """Look until cancelled."""
     while True:
