@@ -170,6 +170,7 @@ def test_every_call_names_a_purpose() -> None:
 def test_nothing_draws_from_a_stream_without_a_purpose() -> None:
     """But for what is given a seed of its own, and the first weights of a network."""
     seeded_by_their_caller = {
+        "models/converting.py",  # the samples that a form of a model is held to
         "models/datasets/splits.py",  # by the dataset's own seed
         "models/proxies/__init__.py",
         "models/training/initialization.py",

@@ -140,6 +140,8 @@ def download_as(
         made = conversions.open(artifact.sha256, unpack, form, f"model.{form}")
     except NoSuchFormError as error:
         raise ProblemError(409, f"the model has no form {form}: {error}") from None
+    except zipfile.BadZipFile:
+        raise ProblemError(409, "the stored bundle of the model is no zip") from None
     except TooSlowError as error:
         raise ProblemError(503, str(error)) from None
     except ConversionsBusyError as error:

@@ -117,6 +117,7 @@ def filled(path: str, search_id: str, key_id: str) -> str:
         key_id=key_id,
         webhook_id=f"hook_{search_id.removeprefix('srch_')}",
         action="cancel",
+        form="pt2",
     )
 
 

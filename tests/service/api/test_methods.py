@@ -28,6 +28,7 @@ def document(client: TestClient) -> dict[str, Any]:
 def filled(path: str, search_id: str) -> str:
     """A path of the document with the values of things that exist."""
     values = {"search_id": search_id, "other_id": search_id, "number": "0", "name": "digits"}
+    values["form"] = "pt2"
     values["key_id"] = "none"  # of which there are none where nobody is asked for one
     values["webhook_id"] = "none"  # by default, too
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)

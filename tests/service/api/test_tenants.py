@@ -19,7 +19,7 @@ def other(app: FastAPI, client: TestClient) -> str:
     return add_tenant(app.state.sessions, "other")
 
 
-PLACES = {"number": 1, "name": "progress", "action": "cancel"}
+PLACES = {"number": 1, "name": "progress", "action": "cancel", "form": "pt2"}
 
 
 def become(app: FastAPI, tenant: str) -> None:
