@@ -6,6 +6,7 @@ long edges, are those of the library fast-sugiyama, stretched to the sizes of th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,9 @@ import fast_sugiyama
 
 LAYER_GAP, NODE_GAP = 26.0, 22.0
 """Pixels between layers, and between neighbours."""
+
+for _library in ("rust-sugiyama", "connected_components"):  # they tell of each of their steps
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 Size = tuple[float, float]
 Point = tuple[float, float]

@@ -141,7 +141,7 @@ def test_frozen_drivers_lose_their_searches_and_write_nothing_more(
     """All of them at once, so that no place is free for their successors, and at any moment: in
     the middle of a transaction too, whose locks everybody waits for.
     """
-    searches = [world.submit(tiny_search(trials=6, seed=seed)) for seed in range(2)]
+    searches = [world.submit(tiny_search(trials=1000, seed=seed)) for seed in range(2)]
     for search_id in searches:
         world.until(lambda search_id=search_id: world.search(search_id).trials_done >= 1)
     time.sleep(rng.uniform(0, 1))
@@ -158,6 +158,7 @@ def test_frozen_drivers_lose_their_searches_and_write_nothing_more(
     figures.add("R9", world.dialect, text)
     assert psutil.wait_procs(frozen, timeout=20)[1] == []
     for search_id in searches:
+        world.shorten(search_id)
         world.until_ended(search_id)
         assert world.search(search_id).state == "succeeded"
         assert proposals_are_those_of_an_undisturbed_run(world, search_id)

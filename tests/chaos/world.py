@@ -15,6 +15,8 @@ import psutil
 from sqlalchemy import select, text
 
 from search.request.resolve import resolve
+from service.api.searches.actions import update
+from service.api.searches.validation import patched
 from service.settings import ServiceSettings, environment
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
 from service.sql.searches import SearchRepository, Submission
@@ -112,6 +114,13 @@ class World:
         with self.sessions.begin() as session:
             search = SearchRepository(session, DEFAULT_TENANT).get(search_id, lock=True)
             change_state(session, search.id, SearchState.QUEUED)
+
+    def shorten(self, search_id: str) -> None:
+        """Have it end after the next few trials, by a change of its budget as the API makes it."""
+        with self.sessions.begin() as session:
+            search = SearchRepository(session, DEFAULT_TENANT).get(search_id, lock=True)
+            before, spec = patched(search.spec, {"budget": {"trials": search.trials_done + 4}})
+            update(session, search, before, spec)
 
     def settle(self) -> None:
         """Cancel whatever a test left, and wait until the dispatcher has cleaned up."""

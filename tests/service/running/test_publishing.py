@@ -52,7 +52,7 @@ BODY = {
 
 TOGETHER = {
     "dataset": "diabetes",
-    "space": {"family": "mlp", "depth": 1, "width": 8},
+    "space": {"family": "mlp", "depth": 1, "width": 8, "members": 1},
     "ensemble": {"size": 4},
     "training": {"epochs": 2, "batch_size": 64},
 }
