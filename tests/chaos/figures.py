@@ -70,7 +70,9 @@ class Figures:
             "|---|---|---|---|",
         ]
         for name, (promise, asked) in PROMISES.items():
-            found = self._found.get(name) or [OPEN.get(name, "**no figure: its test has failed or did not run**")]
+            found = self._found.get(name) or [
+                OPEN.get(name, "**no figure: its test did not pass**")
+            ]
             lines.append(f"| {name} | {promise} | {asked} | {'; '.join(found)} |")
         return "\n".join(lines) + "\n"
 
