@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 
+from service.api.problems import invalid_items
 from service.api.strict_json import MAX_VALUES, parse_json
 from service.api.turns import dear
-from service.refusals import ProblemError
+from service.refusals import InvalidError, ProblemError
+
+M = TypeVar("M", bound=BaseModel)
 
 MAX_ROW_VALUES = 150_000
 """In rows to predict from, which are many and flat."""
@@ -50,6 +54,18 @@ async def json_rows(request: Request, data: _Bytes) -> object:
 
 JsonBody = Annotated[Any, Depends(json_body)]
 JsonRows = Annotated[Any, Depends(json_rows)]
+
+
+def validated(model: type[M], body: object) -> M:
+    """
+    Raises:
+        InvalidError: everything that is wrong with the body, at once.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        found = [{**wrong, "loc": ("body", *wrong["loc"])} for wrong in error.errors()]
+        raise InvalidError(invalid_items(found)) from None
 
 
 async def _parsed(request: Request, data: bytes, most: int) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, LiteralString
 
 from fastapi import Query
@@ -63,6 +63,22 @@ def decode_token(token: str, filters: Mapping[str, str | None]) -> str | int:
     position, given = _read(token)
     if given != _set(filters):
         raise _invalid(f"a token of other filters: {given}")
+    return position
+
+
+def decode_id(
+    token: str | None, filters: Mapping[str, str | None], is_id: Callable[[str], bool]
+) -> str | None:
+    """The same where the position is an identifier; None of no token.
+
+    Raises:
+        InvalidError: it is one of other filters, or of another list.
+    """
+    if token is None:
+        return None
+    position = decode_token(token, filters)
+    if not (isinstance(position, str) and is_id(position)):
+        raise invalid_token()
     return position
 
 

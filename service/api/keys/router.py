@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator
 
 from service.api.callers import Callers
-from service.api.json_body import JsonBody
+from service.api.json_body import JsonBody, validated
 from service.api.keys.schemas import ApiKeyCreated, ApiKeyPage, ApiKeyRead, ApiKeyRequest
 from service.api.pages import (
     DEFAULT_SIZE,
     PageSize,
     PageToken,
-    decode_token,
+    decode_id,
     encode_token,
-    invalid_token,
 )
-from service.api.problems import invalid_items, problems
+from service.api.problems import problems
 from service.api.requests import ReadingDep, SessionDep, StrictRoute, get_sessions
 from service.api.root_path import RootPath
 from service.api.security import CallerDep, needs
 from service.identifiers import KEY_ID_PATTERN, is_key_id
-from service.refusals import InvalidError, NotFoundError, ProblemError
+from service.refusals import NotFoundError, ProblemError
 from service.sql.api_keys import Caller, KeyRepository, Scope, add_key, new_key
 
 router = APIRouter(prefix="/v1/api-keys", tags=["keys"], route_class=StrictRoute)
@@ -65,11 +64,7 @@ def create_key(
             "this; start it with NASMITH_AUTH=keys, which writes the first key of an admin",
             kind="no-authentication",
         )
-    try:
-        wanted = ApiKeyRequest.model_validate(body)
-    except ValidationError as error:
-        found = [{**wrong, "loc": ("body", *wrong["loc"])} for wrong in error.errors()]
-        raise InvalidError(invalid_items(found)) from None
+    wanted = validated(ApiKeyRequest, body)
     tenant = wanted.tenant or caller.tenant_id
     if tenant != caller.tenant_id and not caller.is_of_operator:
         raise ProblemError(403, f"keys of another tenant than {caller.tenant_id!r} are not yours")
@@ -98,12 +93,7 @@ def list_keys(
     page_token: PageToken = None,
 ) -> ApiKeyPage:
     """Those that have expired or were revoked too. Who runs the server sees the keys of all."""
-    before = None
-    if page_token is not None:
-        position = decode_token(page_token, {})
-        if not (isinstance(position, str) and is_key_id(position)):
-            raise invalid_token()
-        before = position
+    before = decode_id(page_token, {}, is_key_id)
     rows = KeyRepository(session, _whose(caller)).page(page_size + 1, before=before)
     shown = rows[:page_size]
     return ApiKeyPage(

@@ -22,9 +22,8 @@ from service.api.pages import (
     DEFAULT_SIZE,
     PageSize,
     PageToken,
-    decode_token,
+    decode_id,
     encode_token,
-    invalid_token,
 )
 from service.api.problems import problems
 from service.api.quota.quotas import Quotas, quotas_of
@@ -153,12 +152,7 @@ def list_searches(
     page_token: PageToken = None,
 ) -> SearchPage:
     filters = {"state": state}
-    before = None
-    if page_token is not None:
-        position = decode_token(page_token, filters)
-        if not (isinstance(position, str) and is_search_id(position)):
-            raise invalid_token()
-        before = position
+    before = decode_id(page_token, filters, is_search_id)
     rows = SearchRepository(session, tenant).page(page_size + 1, before=before, state=state)
     shown = rows[:page_size]
     return SearchPage(

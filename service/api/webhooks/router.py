@@ -6,18 +6,17 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator
 
-from service.api.json_body import JsonBody
+from service.api.json_body import JsonBody, validated
 from service.api.pages import (
     DEFAULT_SIZE,
     PageSize,
     PageToken,
-    decode_token,
+    decode_id,
     encode_token,
-    invalid_token,
 )
-from service.api.problems import invalid_items, problems
+from service.api.problems import problems
 from service.api.requests import ReadingDep, SessionDep, StrictRoute
 from service.api.root_path import RootPath
 from service.api.security import TenantDep
@@ -76,11 +75,7 @@ def create_webhook(
             "this server sends no webhooks; who runs it allows them with NASMITH_WEBHOOKS=public",
             kind="webhooks-off",
         )
-    try:
-        wanted = WebhookRequest.model_validate(body)
-    except ValidationError as error:
-        found = [{**wrong, "loc": ("body", *wrong["loc"])} for wrong in error.errors()]
-        raise InvalidError(invalid_items(found)) from None
+    wanted = validated(WebhookRequest, body)
     if settings.webhooks == "public":
         _refuse_private(wanted.url)
     row = WebhookRepository(session, tenant).add(wanted.url, wanted.events)
@@ -148,12 +143,7 @@ def list_deliveries(
 ) -> DeliveryPage:
     """Those that have ended stay for 30 days."""
     filters = {"state": state, "webhook": webhook_id}
-    before = None
-    if page_token is not None:
-        position = decode_token(page_token, filters)
-        if not (isinstance(position, str) and is_message_id(position)):
-            raise invalid_token()
-        before = position
+    before = decode_id(page_token, filters, is_message_id)
     repository = WebhookRepository(session, tenant)
     rows = repository.deliveries(webhook_id, page_size + 1, before=before, state=state)
     shown = rows[:page_size]
