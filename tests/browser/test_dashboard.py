@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,6 +16,7 @@ from tests.service.support.requests import SMALL, Driver, derived
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<script>alert('x')</script>"
+SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 SERIOUS = {"serious", "critical"}
 
 
@@ -62,8 +64,8 @@ def test_everybody_can_use_every_page(window: Window, site: Site, told: str) -> 
         page.goto(site.url + address)
         if address == path:
             page.locator("svg").first.wait_for()
-        for scheme in ("light", "dark") if address in (path, report) else ("light",):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES if address in (path, report) else SCHEMES[:1]:
+            page.emulate_media(color_scheme=scheme)
             assert serious(page) == [], (address, scheme)
         assert page.evaluate("document.querySelectorAll('main script').length") == 0
 

@@ -5,7 +5,7 @@ script, and its policy forbids the browser to load anything.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -97,12 +97,12 @@ def found(shown: Shown) -> Iterator[dict[str, Any]]:
 def cost(shown: Shown) -> Iterator[tuple[str, str, int, float]]:
     """(kind, state, trials, seconds that workers had them)."""
     counts: Counter[tuple[str, str]] = Counter()
-    seconds: Counter[tuple[str, str]] = Counter()
+    seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
     for trial in shown.trials:
         counts[trial.kind, trial.state.value] += 1
-        seconds[trial.kind, trial.state.value] += trial.seconds  # type: ignore[assignment]
+        seconds[trial.kind, trial.state.value] += trial.seconds
     for (kind, state), count in counts.items():
-        yield kind, state, count, float(seconds[kind, state])
+        yield kind, state, count, seconds[kind, state]
 
 
 def failures(shown: Shown) -> list[tuple[str, int, int]]:

@@ -18,7 +18,7 @@ from service.store.holds import held
 from service.store.orphans import find_orphans
 from service.store.store import Store
 from tests.service.support.requests import Driver, problem, submit
-from tests.support.command_line import Nasmith
+from tests.support.command_line import Nasmith, Outcome
 
 LONG_AGO = "01890a5d-ac96-774b-bcce-b302099a8057"  # a UUIDv7 of June 2023
 
@@ -50,10 +50,10 @@ def ended(app: FastAPI, client: TestClient, settings: ServiceSettings) -> Iterat
 def prune(nasmith: Nasmith, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> Nasmith:
     monkeypatch.setenv("NASMITH_DATABASE_URL", settings.database_url)
 
-    def run(*arguments: str, stdin: str = "") -> object:
+    def run(*arguments: str) -> Outcome:
         return nasmith("prune", "--home", str(settings.home), *arguments)
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def test_old_bundles_go_and_say_so(

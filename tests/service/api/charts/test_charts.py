@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,8 +16,8 @@ from service.api.charts.svg import DRAWN_POINTS, TONES, style, svg, thinned
 HOSTILE = '<script>alert(1)</script>"\x00&'
 
 
-def chart(*points: Point, **changes: object) -> Chart:
-    given: dict[str, object] = {
+def chart(*points: Point, **changes: Any) -> Chart:
+    given: dict[str, Any] = {
         "name": "a",
         "title": "A",
         "says": "how",
@@ -25,7 +26,7 @@ def chart(*points: Point, **changes: object) -> Chart:
         "series": (Series("one", points, "points"),),
         **changes,
     }
-    return Chart(**given)  # type: ignore[arg-type]
+    return Chart(**given)
 
 
 def parsed(text: str) -> ElementTree.Element:
