@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.engine.control import Action, Orders, Steering
-from search.engine.patience import SILENT_SECONDS, Patience
+from search.engine.patience import SILENT_SECONDS, STARTING_SECONDS, Patience
 from search.engine.run import SearchRun
 from search.engine.trial_actor import REPORT, TRIAL, Report, trial_to_text
 from search.spec import Resources
@@ -46,8 +46,9 @@ class EngineError(RuntimeError):
 class Attempt:
     """A trial in Tune's hands.
 
-    heard: when it was given to Tune, its actor began, or the last epoch was reported.
-    kill: ends the actor; None before it began.
+    heard: when it was given to Tune, its actor was made, or began, or the last epoch was reported.
+    kill: ends the actor; None before it is made, while there is no free worker.
+    has_begun: the actor has come to life.
     orphaned: when the search was seen to have ended or paused the trial.
     cause: why its actor was killed by us.
     worker: where its last report came from.
@@ -57,6 +58,7 @@ class Attempt:
     count: int
     heard: float
     kill: Callable[[], object] | None = None
+    has_begun: bool = False
     orphaned: float | None = None
     cause: str | None = None
     worker: str | None = None
@@ -114,9 +116,15 @@ class Crew:
         last_epoch = self._run.last_epoch_of(attempt.trial)
         return {TRIAL: trial_to_text(attempt.trial, last_epoch)}
 
+    def starting(self, trial_id: str, kill: Callable[[], object]) -> None:
+        """An actor is being made for a trial, or taken over; again it changes nothing."""
+        attempt = self._attempts[trial_id]
+        if attempt.kill is None:
+            attempt.kill, attempt.heard = kill, time.monotonic()
+
     def started(self, trial_id: str, kill: Callable[[], object]) -> None:
         attempt = self._attempts[trial_id]
-        attempt.kill, attempt.heard = kill, time.monotonic()
+        attempt.kill, attempt.has_begun, attempt.heard = kill, True, time.monotonic()
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the actor is to let go of the trial: the search has ended or paused it."""
@@ -189,7 +197,11 @@ class Crew:
             self._let_go(attempt)
             if attempt.kill is None or attempt.cause is not None:
                 continue
-            if attempt.orphaned is not None and now - attempt.orphaned > GRACE_SECONDS:
+            if not attempt.has_begun:
+                if now - attempt.heard > STARTING_SECONDS:
+                    attempt.cause = f"it did not begin within {STARTING_SECONDS:g} s"
+                    attempt.kill()
+            elif attempt.orphaned is not None and now - attempt.orphaned > GRACE_SECONDS:
                 attempt.cause = "the search has ended or paused the trial"
                 attempt.kill()
             elif now - attempt.heard > (limit := self._patience.limit(attempt.trial.number)):
@@ -207,9 +219,12 @@ class Crew:
         if attempt.kill is None:
             return f"waiting for a free worker for {trials}"
         worker = f" on {attempt.worker}" if attempt.worker else ""
+        limit = self._patience.limit(number)
+        if not attempt.has_begun:
+            worker, limit = " of the worker that starts for it", STARTING_SECONDS
         return (
             f"waiting for {trials}: no sign of life{worker} for {SILENT_SECONDS:g} s; after "
-            f"{self._patience.limit(number):g} s without one it is tried again"
+            f"{limit:g} s without one it is tried again"
         )
 
     def _let_go(self, attempt: Attempt) -> None:

@@ -7,6 +7,11 @@ SILENT_SECONDS = 60.0
 one.
 """
 
+STARTING_SECONDS = 180.0
+"""A worker that has not begun so long after it was made is frozen; from a cold disk one takes a
+minute.
+"""
+
 EPOCHS, LEAST_SECONDS = 10, 120.0
 """A worker is frozen after so many times the trial's slowest epoch, and at least so long."""
 

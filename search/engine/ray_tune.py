@@ -13,13 +13,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import ray
 from ray import tune
+from ray.actor import ActorHandle
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
@@ -169,10 +170,17 @@ class PatientScheduler(FIFOScheduler):
     that was being made for it. Where trials are shorter than the start of an actor, this one would
     never be made. Without a choice of ours Tune gives a free actor to the newest trial, and to a
     waiting one where there is no other.
+
+    Tells the crew which actors are being made: Tune says so only when they have begun.
     """
 
+    def __init__(self, crew: Crew) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Tune's
+        self._crew = crew
+
     def choose_trial_to_run(self, tune_controller: object) -> None:
-        return None
+        for trial, actor in _being_made(tune_controller):
+            self._crew.starting(trial.trial_id, partial(ray.kill, actor))
 
 
 class CrewStopper(tune.Stopper):
@@ -215,7 +223,7 @@ def _tune(
             num_samples=-1,
             search_alg=RunSearcher(crew, TRIALS_PER_TUNER),
             callbacks=[CrewCallback(crew)],
-            scheduler=PatientScheduler(),  # type: ignore[no-untyped-call]  # Tune's
+            scheduler=PatientScheduler(crew),
             stop=CrewStopper(crew),
             reuse_actors=True,
             raise_on_failed_trial=False,
@@ -229,6 +237,16 @@ def _tune(
         crew.close()
         _remove_leftovers(analysis.trials if analysis else (), name)
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _being_made(controller: Any) -> Iterator[tuple[TuneTrial, ActorHandle[Any]]]:
+    """Trials that wait for an actor which Ray has begun to make, and its handle, for which Tune has
+    no public name. Those that wait for a free worker have none yet.
+    """
+    made = controller._actor_manager._live_actors_to_ray_actors_resources
+    for trial, actor in controller._trial_to_actor.items():
+        if trial.status == TuneTrial.PENDING and actor in made:
+            yield trial, made[actor][0]
 
 
 def _trial_directory(trial: TuneTrial) -> str:

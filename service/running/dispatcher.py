@@ -108,7 +108,8 @@ class Dispatcher:
             return
         if self._outages.are_over and self._space.shortage() is None:
             self._claims.take()
-        self._spares.keep({**environment(self._settings), **self._runtime.environment()})
+        surroundings = {**environment(self._settings), **self._runtime.environment()}
+        self._spares.keep(surroundings, self._frozen.busy)
 
     def _upkeep(self) -> None:
         self._frozen.check()  # first: one may hold the lock that the rest would wait for

@@ -90,10 +90,11 @@ class Queue:
             search_id = self._interrupted(session) or self._queued(session)
             return None if search_id is None else self._take(session, search_id, owner)
 
-    def has_waiting(self) -> bool:
-        """Whether a search is up for a claim; takes no lock."""
+    def has_waiting(self, more_than: int = 0) -> bool:
+        """Whether so many searches are up for a claim; takes no lock."""
+        query = select(Search.id).where(waiting()).limit(1).offset(max(0, more_than))
         with self._sessions.read() as session:
-            return session.execute(select(Search.id).where(waiting()).limit(1)).first() is not None
+            return session.execute(query).first() is not None
 
     def heartbeat(self, claim: Claim, elapsed_seconds: float) -> None:
         """Extend the lease.

@@ -36,9 +36,10 @@ class Claims:
         """Since a search was given to a driver."""
         return time.monotonic() - self._last
 
-    def has_waiting(self) -> bool:
-        """Whether a search is up for a claim."""
-        return self._queue.has_waiting()
+    def have_room(self, spares: int) -> bool:
+        """Whether more searches than `spares` are up for a claim, and have a place."""
+        places = self._most - self._drivers.busy
+        return places > spares and self._queue.has_waiting(more_than=spares)
 
     def take(self) -> None:
         """Give searches to drivers that wait for one."""

@@ -19,6 +19,11 @@ class Frozen:
         self._drivers, self._lease_seconds = drivers, lease_seconds
         self._since: dict[int, float] = {}
 
+    @property
+    def busy(self) -> int:
+        """How many of them have a search, as of the last check."""
+        return sum(d.pid in self._since for d in self._drivers if d.claim is not None)
+
     def check(self) -> None:
         """End those that have stood still for too long."""
         now = time.monotonic()

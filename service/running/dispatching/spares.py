@@ -1,8 +1,11 @@
-"""One warm driver in reserve, because a fresh one takes seconds to import what a search needs."""
+"""Warm drivers in reserve, because a fresh one takes seconds to import what a search needs: one,
+and one more for each that is frozen and for each search that waits and has a place.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,8 @@ log = logging.getLogger(__name__)
 WARM_UP_SECONDS = 180.0
 CALM_SECONDS = 4.0
 """A search that has just begun needs the cores more than the next spare driver does."""
+STARTING_AT_A_TIME = max(1, (os.cpu_count() or 1) // 2)
+"""More would only keep each other from getting ready."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
@@ -29,12 +34,16 @@ class Spares:
         self._next = 0.0
         self.obstacle: str | None = None
 
-    def keep(self, environment: Mapping[str, str]) -> None:
-        """Start one where there is none, and nothing more urgent."""
-        if any(driver.claim is None for driver in self._drivers) or time.monotonic() < self._next:
+    def keep(self, environment: Mapping[str, str], frozen: int) -> None:
+        """Start one where too few wait for a search. `frozen`: drivers that stand still, and will
+        be ended: their searches are to find successors that are ready.
+        """
+        idle = [driver for driver in self._drivers if driver.claim is None]
+        starting = sum(not driver.is_ready for driver in idle)
+        if starting >= STARTING_AT_A_TIME or time.monotonic() < self._next:
             return
         is_calm = self._claims.seconds_since_last >= CALM_SECONDS
-        if is_calm or (self._claims.has_waiting() and not self._claims.is_full):
+        if len(idle) < frozen + is_calm or self._claims.have_room(len(idle) - frozen):
             self._drivers.add(DriverProcess(environment, self._log_file))
 
     def check(self) -> None:

@@ -51,7 +51,7 @@ from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 from tests.search.support.mortal import Mortal, steps_of_attempts
 from tests.search.support.spaces import letters, spec_of
-from tests.search.support.unruly import Late, Unbuildable, Unruly, attempts
+from tests.search.support.unruly import Late, StoppedAtStart, Unbuildable, Unruly, attempts
 
 pytestmark = pytest.mark.slow
 TWO = Resources(parallel_trials=2)
@@ -418,6 +418,34 @@ def test_a_frozen_trial_is_tried_again(folder: Path) -> None:
     assert run.finished and ended(journal, 0).state is TrialState.COMPLETED
     first, _ = attempts(folder, 0)
     assert is_gone(first)
+
+
+@on_ray
+def test_a_worker_that_freezes_while_it_starts_is_replaced(folder: Path) -> None:
+    """Its trial goes to another one, and its clients have heard of it. Time is up for the frozen
+    one alone: a healthy start may take long on a busy machine.
+    """
+    journal, told, first = MemoryJournal(), list[str | None](), folder / "first"
+    run = run_of(journal, trials=2)
+    (folder / "attempts").mkdir()
+    limits = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "SILENT_SECONDS", 0.0)
+
+        def tell(reason: str | None) -> None:
+            told.append(reason)
+            is_frozen = first.exists() and bool(limits)
+            patch.setattr(crew, "STARTING_SECONDS", limits.pop() if is_frozen else 180.0)
+
+        run_ray_tune(run, StoppedAtStart(folder), Resources(parallel_trials=1), tell=tell)
+    assert run.finished and run.failed_reason is None and told[-1] is None
+    assert all(trial.state is TrialState.COMPLETED for trial in run.trials)
+    assert all(len(attempts(folder / "attempts", trial.number)) == 1 for trial in run.trials)
+    assert (
+        "waiting for trial 0: no sign of life of the worker that starts for it for 0 s; after "
+        "180 s without one it is tried again"
+    ) in told, told
+    assert is_gone(int(first.read_text()))
 
 
 @on_ray

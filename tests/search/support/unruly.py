@@ -78,17 +78,27 @@ class Late:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if os.getpid() == self._home or self._is_first():
+        if os.getpid() == self._home or _is_first(self._folder):
             return
         _wait_until(lambda: len(list(self._folder.glob("*-0"))) >= self._trials)
         (self._folder / "second").touch()
 
-    def _is_first(self) -> bool:
-        """Whether no other process was here before."""
-        first = self._folder / "first"
-        with contextlib.suppress(FileExistsError), first.open("x") as file:
-            file.write(str(os.getpid()))
-        return first.read_text() == str(os.getpid())
+
+class StoppedAtStart:
+    """Makes well-behaved evaluators, but stops the first process that it arrives in, by a signal,
+    while the actor there is being made. `folder / "first"` holds its number.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._home = folder, os.getpid()
+
+    def __call__(self) -> Unruly:
+        return Unruly(self._folder / "attempts")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if os.getpid() != self._home and _is_first(self._folder):
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class _Waiting(Unruly):
@@ -100,6 +110,14 @@ class _Waiting(Unruly):
         yield from super().evaluate(trial)
         if len(list(self._folder.glob("*-0"))) > self._trials:
             _wait_until((self._folder / "second").exists)
+
+
+def _is_first(folder: Path) -> bool:
+    """Whether no other process was here before."""
+    first = folder / "first"
+    with contextlib.suppress(FileExistsError), first.open("x") as file:
+        file.write(str(os.getpid()))
+    return first.read_text() == str(os.getpid())
 
 
 def _wait_until(is_so: Callable[[], bool]) -> None:
