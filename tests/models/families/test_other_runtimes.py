@@ -27,8 +27,10 @@ TASKS = {
     "linear": Task("sequence_classification", (12, 3), 4),
     "mlp": Task("tabular_classification", (5,), 3),
     "ngram": Task("language_modeling", (9,), 30, 30),
+    "patchtst": Task("forecasting", (12, 3), 4, targets=(0, 2)),
     "rnn": Task("sequence_classification", (12, 3), 4),
     "rocket": Task("sequence_classification", (12, 3), 4),
+    "tcn": Task("sequence_classification", (12, 3), 4),
     "text_cnn": Task("text_classification", (9,), 2, 30),
     "transformer": Task("text_classification", (9,), 2, 30),
 }

@@ -181,6 +181,7 @@ def test_resolving_what_was_resolved_changes_nothing(body: dict[str, Any]) -> No
 def test_the_search_of_every_family_travels_to_workers(family: str) -> None:
     known = {"mlp": "wine", "rnn": "waves", "linear": "waves", "gnn": "rings"}
     known |= {"bag": "words", "text_cnn": "words", "rocket": "strokes", "ngram": "play"}
+    known |= {"tcn": "strokes", "patchtst": "waves"}
     dataset = known.get(family, "digits")
     tasks = {
         "waves": Task("forecasting", (12, 2), 4, targets=(0, 1)),
