@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator
@@ -43,7 +43,7 @@ LAYERS: Mapping[str, type[nn.Module]] = {
 
 
 class RnnSettings(FamilySettings):
-    """Recurrent layers of one cell. A text is read through an embedding as wide as the state."""
+    """Recurrent layers of one cell. Tokens are read through an embedding as wide as the state."""
 
     cell: Searchable[Literal["rnn", "lstm", "gru", "darts"]] = Field(
         Choice(tuple(LAYERS)), description="rnn: tanh of Elman; darts: a graph of gated nodes"
@@ -79,6 +79,14 @@ class RnnSettings(FamilySettings):
         description="what a node of the cell darts may apply",
     )
 
+    def for_task(self, task: Task, *, shares_weights: bool = False) -> Self:
+        """Of texts with the gated cells that torch has: they are long, a plain one has forgotten
+        their beginning, and darts goes through them step by step.
+        """
+        if "cell" in self.model_fields_set or task.form != "text_classification":
+            return self
+        return self.model_copy(update={"cell": Choice(("lstm", "gru"))})
+
     @field_validator("activations")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,8 +99,9 @@ class RnnSettings(FamilySettings):
 
 class Network(nn.Module):
     """Recurrent layers and a linear map: of every state for a language model, else of the last
-    one in each direction; the way back ends at the first step. `view` is how a forecast sees
-    its window, None: as it is.
+    one in each direction; the way back ends at the first step. The last state of a text is that
+    of its last token; the way back comes to it through zeros, where nothing stands any more. `view`
+    is how a forecast sees its window, None: as it is.
 
     Shapes:
         (N, *task.input_shape) -> (N, task.outputs), (N, length, vocabulary) of a language model
@@ -139,17 +148,31 @@ class Network(nn.Module):
 
     def outputs(self, x: Tensor) -> Tensor:
         states, _ = self.recurrent(self.embedded(x))
-        return self.read(states)
+        return self.read(states, x)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether samples are texts, which the token 0 fills up."""
+        return self.task.form == "text_classification"
 
     def embedded(self, x: Tensor) -> Tensor:
-        return x if self.embedding is None else self.embedding(x)
+        if self.embedding is None:
+            return x
+        embedded: Tensor = self.embedding(x)
+        return embedded * (x != 0)[..., None] if self.is_padded else embedded
 
-    def read(self, states: Tensor) -> Tensor:
-        """The outputs for the states of the last layer, both directions of a step side by side."""
-        if self.task.name != "language_modeling" and "bidirectional" in self.options:
-            states = torch.cat([states[:, -1, : self.hidden], states[:, 0, self.hidden :]], dim=1)
-        elif self.task.name != "language_modeling":
-            states = states[:, -1]
+    def read(self, states: Tensor, x: Tensor) -> Tensor:
+        """The outputs for the states of the last layer, both directions of a step side by side, of
+        the samples `x`.
+        """
+        if self.task.name != "language_modeling":
+            last = states[:, -1]
+            if self.is_padded:  # an empty text is read at its first place
+                place = (x != 0).sum(dim=1).sub(1).clamp(min=0)[:, None, None]
+                last = states.gather(1, place.expand(-1, 1, states.shape[2]))[:, 0]
+            if "bidirectional" in self.options:
+                last = torch.cat([last[:, : self.hidden], states[:, 0, self.hidden :]], dim=1)
+            states = last
         outputs: Tensor = self.output(self.dropout(states))
         return outputs
 
@@ -163,7 +186,9 @@ class Rnn:
     """
 
     Settings = RnnSettings
-    tasks = frozenset({"forecasting", "sequence_classification", "language_modeling"})
+    tasks = frozenset(
+        {"forecasting", "sequence_classification", "text_classification", "language_modeling"}
+    )
     pretrainable = False
     recipe_when: ClassVar[RecipeWhen] = {"batch_norm": None}
 
@@ -295,14 +320,19 @@ def _text(network: Network) -> str:
         before, after = network.view.lines(task.outputs)
     if task.vocabulary is not None:
         constructor.append(f"self.embedding = nn.Embedding({task.vocabulary}, {network.inputs})")
-        sequence = "self.embedding(x)"
+        sequence = "self.embedding(x)" + (" * (x != 0)[..., None]" if network.is_padded else "")
     constructor += call_lines("self.recurrent = ", Call(function, arguments))
     forward, features = [*before, f"states, _ = self.recurrent({sequence})"], "states"
+    last = f"states[:, -1, :{network.hidden}]"
+    if network.is_padded:
+        forward.append("place = (x != 0).sum(dim=1).sub(1).clamp(min=0)[:, None, None]")
+        forward.append("last = states.gather(1, place.expand(-1, 1, states.shape[2]))[:, 0]")
+        last, features = f"last[:, :{network.hidden}]", "last"
     if task.name != "language_modeling" and "bidirectional" in network.options:
-        ends = f"states[:, -1, :{network.hidden}], states[:, 0, {network.hidden}:]"
+        ends = f"{last}, states[:, 0, {network.hidden}:]"
         forward.append(f"last = torch.cat([{ends}], dim=1)")
         features = "last"
-    elif task.name != "language_modeling":
+    elif task.name != "language_modeling" and not network.is_padded:
         features = "states[:, -1]"
     made, returned = output_lines(
         features, network.dropout.p, output.in_features, output.out_features
@@ -328,11 +358,11 @@ def _looks_ahead() -> InfeasibleError:
 
 
 def _check_task(task: Task) -> None:
-    axes = 1 if task.name == "language_modeling" else 2
-    if task.name not in Rnn.tasks or len(task.input_shape) != axes:
+    axes = 2 if task.vocabulary is None else 1
+    if task.form not in Rnn.tasks or len(task.input_shape) != axes:
         raise InfeasibleError(
             "family",
             f"rnn needs one of the tasks {', '.join(sorted(Rnn.tasks))} with an input of "
-            "(steps, channels), or (length,) for a language model, "
+            "(steps, channels), or (length,) of tokens, "
             f"got {task.name} with {task.input_shape}",
         )

@@ -82,7 +82,7 @@ class RnnSupernet(Supernet):
     def _outputs(self, x: Tensor, mix: Mix) -> Tensor:
         recurrent = self.network.recurrent
         assert isinstance(recurrent, DartsRNN)  # noqa: S101 - for the type checker
-        x = self.network.embedded(x)
+        tokens, x = x, self.network.embedded(x)
         for first in range(0, len(recurrent.cells), recurrent.directions):
             x = recurrent.dropout(x) if first else x
             states = []
@@ -91,7 +91,7 @@ class RnnSupernet(Supernet):
                 mixed = MixedCell(cell, self.activations, mix["cell"])
                 states.append(mixed.states(x, self.part))
             x = torch.cat(states, dim=-1)
-        return self.network.read(x)
+        return self.network.read(x, tokens)
 
     def derive(self, mix: Mix) -> Architecture:
         """Section 2.4 with one edge a node, as for the recurrent cell of the paper: where any

@@ -19,6 +19,7 @@ from models.training.initialization import initialize
 FAMILY = families["rnn"]
 SERIES = Task("forecasting", (9, 3), 4)
 TEXT = Task("language_modeling", (9,), 7, vocabulary=7)
+LABELLED = Task("text_classification", (9,), 3, vocabulary=7)
 
 DARTS_V2 = [
     ("sigmoid", 0),
@@ -66,6 +67,38 @@ def test_a_standard_cell_is_read_at_its_last_state(cell: str, direction: str) ->
     final = final[0] if cell == "lstm" else final
     ends = torch.cat([final[-2], final[-1]], dim=1) if direction == "bidirectional" else final[-1]
     torch.testing.assert_close(network(x), network.output(ends))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "darts"])
+def test_a_text_is_read_at_its_last_token_whatever_follows_it(cell: str) -> None:
+    nodes = [("tanh", 0), ("relu", 1)] if cell == "darts" else None
+    network: Any = FAMILY.build(rnn(cell, 2, dropout=0.0, nodes=nodes), LABELLED, Recipe())
+    tokens = [[3], [1, 4, 1, 5, 6], [2, 6, 5, 3, 5, 4, 6, 1, 3]]
+    padded = torch.tensor([text + [0] * (9 - len(text)) for text in tokens])
+    for text, found in zip(tokens, network(padded), strict=True):
+        states, _ = network.recurrent(network.embedding(torch.tensor([text])))
+        torch.testing.assert_close(found, network.output(states[0, -1]))
+    empty = network(torch.zeros(1, 9, dtype=torch.long))
+    states, _ = network.recurrent(torch.zeros(1, 1, 5))
+    torch.testing.assert_close(empty, network.output(states[:, 0]))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_way_back_comes_to_a_text_through_zeros(cell: str) -> None:
+    network: Any = FAMILY.build(rnn(cell, direction="bidirectional"), LABELLED, Recipe())
+    found = network(torch.tensor([[3, 1, 4, 0, 0, 0, 0, 0, 0]]))
+    text = network.embedding(torch.tensor([[3, 1, 4]]))
+    _, there = network.recurrent(text)
+    _, back = network.recurrent(torch.cat([text, torch.zeros(1, 6, 5)], dim=1))
+    there, back = (end[0] if cell == "lstm" else end for end in (there, back))
+    torch.testing.assert_close(found, network.output(torch.cat([there[0], back[1]], dim=1)))
+
+
+def test_cells_that_are_left_open_are_gated_ones_for_texts() -> None:
+    assert FAMILY.Settings().for_task(LABELLED).model_dump()["cell"] == {"choice": ["lstm", "gru"]}
+    asked = FAMILY.Settings.model_validate({"cell": "darts"})
+    assert asked.for_task(LABELLED) is asked
+    assert FAMILY.Settings().for_task(TEXT) == FAMILY.Settings()
 
 
 def test_the_darts_cell_is_that_of_its_authors() -> None:

@@ -49,6 +49,7 @@ CASES: dict[str, tuple[Task, dict[str, Any]]] = {
         SEQUENCE,
         CELL | {"layers": 1, "direction": "forward", "activations": ["relu", "tanh"]},
     ),
+    "cell on texts": (TEXT, CELL | {"layers": 1, "direction": "bidirectional"}),
     "blocks in a language model": (LANGUAGE, BLOCKS | {"positions": "rotary", "dropout": 0.2}),
     "blocks on texts": (TEXT, BLOCKS | {"dropout": 0.0, "readout": "token"}),
     "blocks on series": (SERIES, BLOCKS | {"dropout": 0.0, "norm": "post"}),
@@ -204,7 +205,7 @@ def test_the_mixed_cell_is_that_of_its_authors(mixed: Callable[[Mix], Mix]) -> N
     parameters = [*alphas.values(), *network.parameters()]
     found = [
         (outputs, torch.autograd.grad(outputs.square().sum(), parameters, retain_graph=True))
-        for outputs in (network(x, mix), network.network.read(states))
+        for outputs in (network(x, mix), network.network.read(states, x))
     ]
     assert found[0][1][0].any(dim=1).sum() >= 5  # every row but that of none
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)

@@ -100,6 +100,7 @@ LABELLED = {
     "mlp": Task(MULTILABEL, (5,), 3),
     "cnn_cell": _PICTURES,
     "cnn_stages": _PICTURES,
+    "rnn": Task(MULTILABEL, (16,), 3, vocabulary=9),
     "text_cnn": Task(MULTILABEL, (16,), 3, vocabulary=9),
     "transformer": Task(MULTILABEL, (16,), 3, vocabulary=9),
 }
