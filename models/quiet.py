@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,8 @@ from time import monotonic, sleep
 from typing import TypeVar
 
 import torch
+
+from models.processes.folders import WorkFolder
 
 T = TypeVar("T")
 
@@ -199,7 +200,7 @@ def _working() -> Iterator[None]:
 @contextmanager
 def _locks() -> Iterator[tuple[_Lock, _Lock]]:
     """Door and room, opened; closing them is leaving them."""
-    stem = Path(tempfile.gettempdir(), f"nasmith-{os.getuid()}-quiet")
+    stem = WorkFolder.outside() / f"nasmith-{os.getuid()}-quiet"
     door, room = (_opened(stem.with_suffix(suffix)) for suffix in (".door", ".room"))
     try:
         yield door, room

@@ -116,7 +116,7 @@ def _unreadable(ended: EndedError, limits: Limits) -> str:
     if ended.code == -signal.SIGXCPU:
         return f"reading it takes more than {limits.cpu_seconds} s of a processor"
     if ended.code == -signal.SIGXFSZ:
-        return f"it becomes more than {limits.output_bytes:,} bytes of samples"
+        return f"it becomes a file of more than {limits.output_bytes:,} bytes"
     memory = ("MemoryError", "bad_alloc", "can't allocate memory", "malloc", "realloc")
     if ended.code == -signal.SIGKILL or any(word in ended.errors for word in memory):
         return f"reading it takes more than {limits.memory_bytes:,} bytes of memory"
@@ -140,6 +140,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         Options.model_validate(request["options"]),
     )
     restrict(*request["limits"])
+    # Python ignores it, and each library that writes has another word for the error it gets then.
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     enclose([upload.path.parent], [Path(request["target"]).parent, Path.cwd()])
     try:
         name = format_of(upload)

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 _NAME = re.compile(r"nasmith-[a-z]+-[a-z0-9_]{8}\.tmp")
 
@@ -39,6 +40,33 @@ class OwnedFolder:
         os.close(self.lock)
 
 
+class WorkFolder(OwnedFolder):
+    """Stands for the system's temporary folder, in this process and in what it starts, until it is
+    removed with all that was left in it. One at a time.
+    """
+
+    _outside: ClassVar[str | None] = None
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__(purpose)
+        self._variable = os.environ.get("TMPDIR")
+        WorkFolder._outside = tempfile.gettempdir()
+        tempfile.tempdir = os.environ["TMPDIR"] = str(self.path)
+
+    def remove(self) -> None:
+        tempfile.tempdir, WorkFolder._outside = WorkFolder._outside, None
+        if self._variable is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = self._variable
+        super().remove()
+
+    @classmethod
+    def outside(cls) -> Path:
+        """The temporary folder of the system, which processes share."""
+        return Path(cls._outside or tempfile.gettempdir())
+
+
 @contextlib.contextmanager
 def temporary_folder(purpose: str, within: Path | None = None) -> Iterator[Path]:
     """A folder for the length of the block; `purpose` is a word of its name."""
@@ -51,7 +79,7 @@ def temporary_folder(purpose: str, within: Path | None = None) -> Iterator[Path]
 
 def sweep(within: Path | None = None) -> None:
     """Remove the folders whose owners have ended; those of other users stay."""
-    for path in (within or Path(tempfile.gettempdir())).glob("nasmith-*.tmp"):
+    for path in (within or WorkFolder.outside()).glob("nasmith-*.tmp"):
         if _NAME.fullmatch(path.name) is None:
             continue
         with contextlib.suppress(OSError):

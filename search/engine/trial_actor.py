@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import time
@@ -15,6 +16,7 @@ import torch
 from ray import tune
 
 from models.accelerator import place_of
+from models.processes.folders import WorkFolder
 from models.processes.memory import growth_bytes, limit_growth
 from search.evaluation import NOTHING, EvaluationError, Evaluator, Measurement, PoisonedError
 from search.trial import Candidate, Failure, FailureKind, Trial
@@ -28,6 +30,9 @@ REPORT = "report"
 """The one key of a result beside Tune's own. JSON text too, because Tune keeps running averages of
 every number that it sees, for every trial, for as long as it runs.
 """
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class TrialActor(tune.Trainable):
         self._evaluator: Evaluator | None = None
         self._worker = f"{platform.node()}:{os.getpid()}"
         self._epochs: Iterator[Measurement] | None = None
+        self._folder: WorkFolder | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -137,13 +143,22 @@ class TrialActor(tune.Trainable):
         self._trial, self._last_epoch = trial_from_text(config[TRIAL])
         self._ahead: Measurement | None = None
         self._measured = NOTHING
+        try:
+            self._folder = WorkFolder("trial")
+        except OSError as error:  # it can train without one
+            log.warning("temporary files of trial %d will stay: %s", self._trial.number, error)
         self._started = time.monotonic()
 
     def _close(self) -> None:
-        """Tell an evaluator that is in the middle of a trial to let go of it."""
+        """Tell an evaluator that is in the middle of a trial to let go of it; what the trial has
+        left among temporary files goes.
+        """
         if isinstance(self._epochs, Generator):
             self._epochs.close()
         self._epochs = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
 
     def _next(self) -> Measurement | None:
         """The measurement after the next epoch; None after the last."""
@@ -191,6 +206,8 @@ class TrialActor(tune.Trainable):
         is_poisoned: bool = False,
     ) -> dict[str, Any]:
         seconds = time.monotonic() - self._started
+        if done:
+            self._close()
         report = Report(epoch, self._measured, seconds, self._worker, failure, broken, is_poisoned)
         return {REPORT: report.to_text(), "done": done}
 

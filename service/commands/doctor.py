@@ -20,7 +20,15 @@ import typer
 
 from nasmith.commands.options import Json
 from nasmith.commands.output import EXIT_FAILED_SEARCH, UsageError, print_json
-from service.commands.findings import Finding, dispatcher, leftovers, store, traces, variables
+from service.commands.findings import (
+    Finding,
+    admin_key,
+    dispatcher,
+    leftovers,
+    store,
+    traces,
+    variables,
+)
 from service.commands.options import Home, settings_of
 from service.own_packages import PACKAGES, ForeignPackageError, refuse_foreign_packages
 
@@ -76,6 +84,7 @@ def examine(home: Path | None) -> Iterator[Finding]:
     yield from _guarded("disk", lambda: _disk(settings.home))
     yield from _guarded("sqlite", lambda: _sqlite(settings))
     yield from _guarded("database", lambda: _database(settings))
+    yield from _guarded("admin-key", lambda: admin_key(settings))
     yield from _guarded("store", lambda: store(settings))
     yield from _guarded("leftovers", lambda: leftovers(settings))
     yield from _guarded("traces", lambda: traces(settings))

@@ -37,6 +37,20 @@ def variables() -> Finding:
     return Finding("variables", "ok", "every NASMITH_... is known")
 
 
+def admin_key(settings: ServiceSettings) -> Finding:
+    """No wall stands around trials: what they run has the rights of who started the server."""
+    file = settings.admin_key
+    if not os.access(file, os.R_OK):
+        return Finding("admin-key", "ok", f"no key of an admin can be read at {file}")
+    return Finding(
+        "admin-key",
+        "warn",
+        f"what a trial runs can read the key of an admin in {file}",
+        "Keep the key elsewhere and remove the file, which nobody needs again; or have it where "
+        "the API alone reads: NASMITH_ADMIN_KEY_FILE.",
+    )
+
+
 def store(settings: ServiceSettings) -> Finding:
     from service.store.store import Store, StoreError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.datasets.formats import FormatError
-from models.sandbox import facts_in
+from models.datasets.formats import FormatError, Options, Upload
+from models.sandbox import Limits, facts_in, parse
 
 PARSE = """
 import sys
@@ -34,6 +34,16 @@ def test_a_parser_ends_with_who_asked(tmp_path: Path) -> None:
             time.sleep(0.02)
         server.kill()
     assert psutil.wait_procs(children, 30)[1] == []
+
+
+def test_a_file_that_becomes_too_large_is_refused_in_words(tmp_path: Path) -> None:
+    """800 bytes of CSV are 100 samples of four float32, which no kilobyte holds."""
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,c,d,label\n" + "".join(f"{n},1,2,3,{n % 2}\n" for n in range(100)))
+    upload = Upload(table, "mine", "tabular_classification", Options(target="label"))
+    with pytest.raises(FormatError) as refused:
+        parse(upload, tmp_path / "target", Limits(output_bytes=1000))
+    assert str(refused.value) == "it becomes a file of more than 1,000 bytes"
 
 
 def test_text_that_no_database_holds_leaves_the_cage_in_no_form() -> None:

@@ -4,11 +4,12 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from models.processes.folders import OwnedFolder, sweep, temporary_folder
+from models.processes.folders import OwnedFolder, WorkFolder, sweep, temporary_folder
 
 HOLD = """
 import sys, time
@@ -29,6 +30,25 @@ def test_a_folder_is_there_for_the_block_and_for_its_owner_alone(tmp_path: Path)
         sweep(tmp_path)
         assert (folder / "file").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_work_folder_stands_for_the_one_of_the_system_until_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    folder = WorkFolder("test")
+    code = "import tempfile; print(tempfile.mkdtemp())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    left = [Path(child.stdout.strip()), Path(tempfile.mkdtemp())]
+    assert [path.parent for path in left] == [folder.path] * 2
+    assert WorkFolder.outside() == folder.path.parent == tmp_path
+    sweep()
+    assert folder.path.exists()
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path) and "TMPDIR" not in os.environ
+    assert WorkFolder.outside() == tmp_path
 
 
 def test_what_a_killed_owner_left_is_swept(tmp_path: Path) -> None:

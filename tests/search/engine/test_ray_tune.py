@@ -17,6 +17,7 @@ import psutil
 import pytest
 import ray
 
+from models.processes.folders import sweep
 from search.engine import crew, ray_workers
 from search.engine.control import Orders
 from search.engine.crew import EngineError
@@ -51,7 +52,14 @@ from service.running.ray_runtime import RayRuntime
 from service.settings import ServiceSettings
 from tests.search.support.mortal import Mortal, steps_of_attempts
 from tests.search.support.spaces import letters, spec_of
-from tests.search.support.unruly import Late, StoppedAtStart, Unbuildable, Unruly, attempts
+from tests.search.support.unruly import (
+    Late,
+    StoppedAtStart,
+    Unbuildable,
+    Unruly,
+    attempts,
+    temporary_files,
+)
 
 pytestmark = pytest.mark.slow
 TWO = Resources(parallel_trials=2)
@@ -388,6 +396,11 @@ def test_a_trial_that_fails_or_takes_its_worker_down_hurts_no_other(folder: Path
         expected = 0.5 + number / 100
         assert trial.metrics["val_accuracy"] == expected
     assert all(len(attempts(folder, number)) == 1 for number in (0, 1, 4, 5, 6, 7))
+    left = [path for number in (0, 1, 3, 4, 5, 6, 7) for path in temporary_files(folder, number)]
+    assert len(left) == 8 and len({path.parent for path in left}) == 8
+    assert [path for path in left if path.exists()] == [left[2]], "the one of a killed worker"
+    sweep(left[2].parents[1])
+    assert not left[2].exists()
 
 
 @on_ray

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,8 @@ class Unruly:
 
     `orders`: what a trial does instead, by its number: "fail", "raise", "exit", "exit once",
     "freeze once", "stop once" (the whole process, by a signal), "long", "hog" or "poison".
-    Leaves a file in `folder` for each attempt, named after the trial, that holds the process id.
+    Leaves a file in `folder` for each attempt, named after the trial, that holds the process id,
+    and one that holds the path of a temporary file, which it leaves, too.
     """
 
     def __init__(
@@ -37,6 +39,9 @@ class Unruly:
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         attempts = sum(path.name.startswith(f"{trial.number}-") for path in self._folder.iterdir())
         (self._folder / f"{trial.number}-{attempts}").write_text(str(os.getpid()))
+        descriptor, left = tempfile.mkstemp()
+        os.close(descriptor)
+        (self._folder / f"temporary {trial.number}.{attempts}").write_text(left)
         score = 0.5 + trial.number / 100
         for epoch in range(1, self._epochs + 1):
             yield Measurement({"epoch": float(epoch), "val_accuracy": score})
@@ -134,6 +139,11 @@ class Unbuildable:
 
     def evaluate(self, trial: Trial) -> Iterator[Measurement]:
         raise AssertionError("never built")
+
+
+def temporary_files(folder: Path, number: int) -> list[Path]:
+    """Of the attempts at a trial; they may be gone."""
+    return [Path(path.read_text()) for path in sorted(folder.glob(f"temporary {number}.*"))]
 
 
 def attempts(folder: Path, number: int) -> list[int]:

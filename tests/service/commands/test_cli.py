@@ -14,7 +14,9 @@ import pytest
 
 from nasmith import Client, NotFoundError
 from search.engine.serial import run_serial
+from service.commands.findings import admin_key
 from service.server.local_server import LocalServer, running_server
+from service.settings import ServiceSettings
 from service.sql.database import connect
 from tests.service.support.requests import SMALL, Driver, Hashed
 from tests.support.command_line import REQUEST, Nasmith
@@ -203,6 +205,15 @@ def test_doctor_finds_this_machine_able(nasmith: Nasmith, tmp_path: Path) -> Non
     assert all(finding["status"] != "fail" for finding in findings.values())
     assert findings["sqlite"]["status"] == "ok"
     assert not (tmp_path / "home").exists()  # a doctor changes nothing
+
+
+def test_doctor_tells_of_a_key_that_trials_can_read(tmp_path: Path) -> None:
+    settings = ServiceSettings(home=tmp_path)
+    assert admin_key(settings).status == "ok"
+    settings.admin_key.write_text("nas_secret")
+    found = admin_key(settings)
+    assert (found.status, str(settings.admin_key) in found.message) == ("warn", True)
+    assert "nas_secret" not in found.message + found.advice
 
 
 def test_doctor_says_what_is_wrong(
