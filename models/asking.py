@@ -139,7 +139,7 @@ class WarmModels:
         self, key: str, unpack: Callable[[Path], None], rows: Sequence[Any], missing: str
     ) -> dict[str, Any]:
         """What a model predicts of the rows, and what it tells of them: `predictions`, `unknown`,
-        `unreadable`, `empty`, `filled`, `ignored`, `turned`, `no_forecast`.
+        `unreadable`, `empty`, `unsigned`, `filled`, `ignored`, `turned`, `no_forecast`.
 
         key: of the bundle's content; unpack: writes its files into a folder, if no child has it.
 
@@ -248,7 +248,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error), "row": error.row, "column": error.column}
     told = {name: getattr(model, name) for name in _TOLD}
     without = getattr(model, "no_forecast", {})  # bundles of before refused all series for one
-    return {"predictions": predictions, **told, "no_forecast": without}
+    unsigned = getattr(model, "unsigned", {})
+    return {"predictions": predictions, **told, "unsigned": unsigned, "no_forecast": without}
 
 
 @cache

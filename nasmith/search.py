@@ -336,7 +336,8 @@ class Search:
 
         Returns:
             `predictions`, one a row; and what there is to say of the rows: `unknown`,
-            `unreadable` and `empty`, cells by column, `filled` and `ignored`, columns;
+            `unreadable`, `empty` and `unsigned` (numbers without the percent sign that training
+            had), cells by column, `filled` and `ignored`, columns;
             `turned`, whether the rows of a series came newest first; `no_forecast`, series of which
             there is none, and why.
 

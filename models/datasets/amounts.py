@@ -10,9 +10,9 @@ from typing import Any
 
 
 def number_of(text: str, decimal: str = ".") -> float | None:
-    """The finite number that a cell shows, with thousands marks, a currency, a percent sign, a
-    minus behind it or accountants' parentheses; None where it shows none, or one beyond what
-    float32 holds.
+    """The finite number that a cell shows, with thousands marks, a currency, a sign of percent or
+    per mille, a minus behind it or accountants' parentheses; None where it shows none, or one
+    beyond what float32 holds.
     """
     text = text.strip()
     point = re.escape(decimal)
@@ -25,14 +25,15 @@ def number_of(text: str, decimal: str = ".") -> float | None:
             ("%", "\uff05"),
         ):
             text = re.sub(f"[{others}]", sign, text)
-    negative = percent = False
+    negative, whole = False, 1
     if not re.fullmatch(plain, text):
         if inner := re.fullmatch(r"([^()\d]*)\(([^()]*\d[^()]*)\)([^()\d]*)", text):
             text, negative = inner[1] + inner[2].strip() + inner[3], True
-        percent = text[:1] == "%" or text[-1:] == "%"
+        ends = text[:1] + text[-1:]
+        whole = 100 if "%" in ends else 1000 if "\u2030" in ends else 1
         money = (
-            r"(?:us|ca|au?|nz|hk|mx|nt|s|r)?\$|[£-¥\u0e3f\u20a0-\u20cf%]|usd|eur|gbp|chf|jpy|cny|rmb|"
-            r"inr|cad|aud|nzd|hkd|sgd|twd|krw|brl|mxn|ars|clp|cop|zar|try|aed|sar|ils|rs\.?|kr\.?|"
+            r"(?:us|ca|au?|nz|hk|mx|nt|s|r)?\$|[£-¥\u0e3f\u20a0-\u20cf%\u2030]|usd|eur|gbp|chf|jpy|"
+            r"cny|rmb|inr|cad|aud|nzd|hkd|sgd|twd|krw|brl|mxn|ars|clp|cop|zar|try|aed|sar|ils|rs\.?|kr\.?|"
             r"fr\.?"
         )
         behind = rf"{money}|sek|nok|dkk|isk|pln|czk|huf|ron|bgn|rub|uah|euro|zł|kč|ft|lei|[元円원]"
@@ -54,7 +55,7 @@ def number_of(text: str, decimal: str = ".") -> float | None:
     value = float(text.replace(decimal, "."))
     if not abs(value) < 3e38:
         return None
-    value = value / 100 if percent else value
+    value = value / whole
     return -value if negative else value
 
 
@@ -113,8 +114,8 @@ def clock_of(text: str) -> float | None:
 
 def unmarked(text: str) -> str:
     """A cell without what people and spreadsheets put around a number: the mark of a footnote, as
-    in 680* or 680[1], or a formula for a text, as in ="680" or '680. Arabic decimal and thousands
-    marks become a point and nothing.
+    in 680* or 680[1], the flags of statistical offices, as in 680 e or 680 bp, or a formula for a
+    text, as in ="680" or '680. Arabic decimal and thousands marks become a point and nothing.
     """
     text = text.strip()
     found = re.fullmatch(r"""=?\s*"(.*)"|[='](.*)""", text)
@@ -123,7 +124,7 @@ def unmarked(text: str) -> str:
     text = text.replace("\u066b", ".").replace("\u066c", "")
     raised = r"[\u00b9\u00b2\u00b3\u2070-\u2079\u1d43-\u1d9c]+"
     note = rf"\*+|[\u2020\u2021\u00a7]+|\[[^\W_*]{{1,3}}\]|{raised}"
-    return re.sub(rf"(?<=[\d%.)])\s*(?:{note})$", "", text)
+    return re.sub(rf"(?<=[\d%.)])(?:\s*(?:{note})|\s+[bcdefinprsuz]{{1,3}})$", "", text)
 
 
 def amount_of(text: str, column: Mapping[str, Any]) -> float | None:

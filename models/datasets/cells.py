@@ -15,10 +15,18 @@ MISSING_WORDS = (
     "-",
     "--",
     ".",
+    "..",
+    "...",
+    ":",
     "?",
+    "#div/0!",
     "#n/a",
     "#na",
+    "#name?",
+    "#null!",
+    "#num!",
     "#nv",
+    "#ref!",
     "#value!",
     "(null)",
     "<na>",
@@ -35,6 +43,7 @@ MISSING_WORDS = (
     "null",
     "\N{EN DASH}",
     "\N{EM DASH}",
+    "\N{HORIZONTAL ELLIPSIS}",
 )
 """Of a column whose other cells are numbers, dates or booleans; in lower case."""
 

@@ -13,19 +13,25 @@ import unicodedata
 def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     """The local time that a cell shows: ISO 8601, or day, month and year in `order` (`dmy`, `mdy`,
     `ymd`), or with the month's name; a month alone is its first day, and so is a quarter, a week
-    its Monday. An order may say instead that dates are numbers: `seconds`, `milliseconds`,
-    `microseconds` or `nanoseconds` since 1970, or `excel`, days as a spreadsheet counts them. None
-    where it shows none. A zone is left out.
+    its Monday. `buddhist_` before an order: years of four digits are 543 more. An order may say
+    instead that dates are numbers: `seconds`, `milliseconds`, `microseconds` or `nanoseconds` since
+    1970, or `excel`, days as a spreadsheet counts them. None where it shows none. A zone is left
+    out.
     """
     text = text.strip()
+    era = 543 if order.startswith("buddhist_") else 0
+    order = order.removeprefix("buddhist_")
     if order == "excel" or order.endswith("seconds"):
         return numbered_date(text, order)
     usual = r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ,]+(.+))?"
     match = re.fullmatch(usual, text)
     if match is None:
         text = tidied_date(text)
-        compact = r"(\d{4})()(\d{2})(\d{2})(?:[T ]+(.+))?"
-        match = re.fullmatch(usual, text) or re.fullmatch(compact, text)
+        if order == "ymd":
+            text = day_of_year(re.sub(r"^((?:19|20)\d{2})(\d{3})$", r"\1-\2", text))
+        match = re.fullmatch(usual, text)
+        for compact in (r"(\d{1,2})()(\d{2})((?:19|20)\d{2})", r"(\d{4})()(\d{2})(\d{2})"):
+            match = match or re.fullmatch(rf"{compact}(?:[T ]+(.+))?", text)
     if match:
         first, middle, last = match.group(1), match.group(3), match.group(4)
         if len(first) == 4 or (order == "ymd" and len(first) == len(last) == 2):
@@ -43,7 +49,7 @@ def date_of(text: str, order: str = "dmy") -> datetime.datetime | None:
     seconds = seconds_of_day(clock) if clock else 0
     if seconds is None:
         return None
-    years = int(year) + (0 if len(year) == 4 else 1900 if int(year) > 68 else 2000)
+    years = int(year) + (-era if len(year) == 4 else 1900 if int(year) > 68 else 2000)
     try:
         midnight = datetime.datetime(years, int(month), int(day_of))
         return midnight + datetime.timedelta(seconds=seconds)
@@ -60,6 +66,7 @@ def tidied_date(text: str) -> str:
     text = re.sub(r"^(\d{4})\. ?(\d{1,2})\. ?(\d{1,2})\.?(?=\s|$)", r"\1-\2-\3", text)
     text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)
     text = re.sub(r"^(\d{1,2})/(\d{4})$|^(0\d|1[0-2])\.((?:19|20)\d\d)$", r"\2\4-\1\3-1", text)
+    text = day_of_year(re.sub(r"^(\d{7,8})\.0$", r"\1", text))
     text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(?!\d)", r"\1 \2:\3", text)
     text = re.sub(r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2})(?!\d)", r"\1 \2:\3:\4", text)
     text = re.sub(r"^((?:19|20)\d{6})[T ]?(\d{2})$", r"\1 \2:00", text)
@@ -81,6 +88,15 @@ def tidied_date(text: str) -> str:
             return text
         text = day.isoformat()
     return text
+
+
+def day_of_year(text: str) -> str:
+    """A date that begins as 2024-035 does, with its month and day; any other text as it is."""
+    found = re.match(r"(\d{4})-(\d{3})(?=[T ]|$)", text)
+    if found is None or not 1 <= int(found[2]) <= 366 or found[1] == "0000":
+        return text
+    date = datetime.date(int(found[1]), 1, 1) + datetime.timedelta(days=int(found[2]) - 1)
+    return date.isoformat() + text[found.end() :] if date.year == int(found[1]) else text
 
 
 def numbered_date(text: str, order: str) -> datetime.datetime | None:

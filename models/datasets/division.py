@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, findings
 from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS, boolean_of
-from models.datasets.formats import FormatError, Options
+from models.datasets.formats import LEFT_OUT, FormatError, Options
 from models.datasets.kinds import read_column
 from models.datasets.raw_table import FIRST_ROW, RawTable, Texts, shown
 from models.datasets.spellings import of_categories
@@ -86,7 +86,7 @@ def _check(table: RawTable, options: Options, others: tuple[str, ...]) -> None:
         return
     if options.split_column == options.group_column:
         raise FormatError("is the split_column as well; two columns are needed", "group_column")
-    if options.columns.get(options.split_column, "ignore") != "ignore":
+    if options.columns.get(options.split_column, "ignore") not in LEFT_OUT:
         raise FormatError(f"{options.split_column!r} divides the rows and is no input", "columns")
     if options.unlabelled:
         raise FormatError(

@@ -51,8 +51,21 @@ something else in the next one, and directions and languages are called like the
 """
 DATE_LIKE_NUMBER = re.compile(
     r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-    r"(?:(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d)?)?)?"
+    r"(?:(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d)?)?|\.0)?"
 )
+_DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
+DAY_FIRST_NUMBER = re.compile(
+    rf"(?:{_DAY}{_MONTH}|{_MONTH}{_DAY}|[1-9]{_MONTH}|[1-9]{_DAY})(?:19|20)\d{{2}}(?:\.0)?"
+)
+"""A day, a month and a year, the zero in front of a spreadsheet's numbers left out."""
+_NO_DATES = frozenset({"99991231", "99991231.0"})
+"""What programs write that have no end, beside zeros of those that have no date."""
+_DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}")
+_NAME_OF_A_PAPER = re.compile(
+    r"(?i).*(?:invoice|order|ticket|case|ref(?:erence)?|code|rechnung|beleg|auftrag|akte|faktura)"
+    r"(?:[_\s.-]?(?:id|nr|no|num|number|nummer))?\.?"
+)
+"""Of a column whose cells, as 2024-035, may be numbers of papers in their year."""
 _DOUBLE_YEAR = re.compile(r"((?:19|20)\d\d)[-/](\d\d)")
 _MONTH_LIKE_NUMBER = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d{2}")
 
@@ -205,12 +218,30 @@ def are_double_years(texts: Sequence[str]) -> bool:
     )
 
 
-def _dates_in(cells: Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
-    """Whether most cells are dates, those of eight digits included if all are."""
-    for pattern in (DATE_LIKE_NUMBER, _MONTH_LIKE_NUMBER):
-        if len(known) > 2 and all(map(pattern.fullmatch, known)):
+def _are_dates_in_digits(known: Sequence[str], counts: NDArray[np.int64]) -> bool:
+    """Whether nine of ten are dates without marks, those that stand for none left out."""
+    for pattern in (DATE_LIKE_NUMBER, DAY_FIRST_NUMBER):
+        sample = known[:: max(1, len(known) // 200)]
+        if sum(pattern.fullmatch(text) is not None for text in sample) < 0.4 * len(sample):
+            continue
+        own = [place for place, text in enumerate(known) if pattern.fullmatch(text)]
+        none = [place for place, t in enumerate(known) if not t.strip("0.") or t in _NO_DATES]
+        if len(own) > 2 and counts[own].sum() >= 0.9 * (counts.sum() - counts[none].sum()):
             return True
+    return False
+
+
+def _dates_in(cells: Cells, known: Sequence[str], missing: NDArray[np.bool_]) -> bool:
+    """Whether most cells are dates, those without marks included if nearly all are."""
+    if len(known) > 2 and all(map(_MONTH_LIKE_NUMBER.fullmatch, known)):
+        return True
+    if _are_dates_in_digits(known, cells.counts[~missing]):
+        return True
     if all(text.isdecimal() for text in known) or are_double_years(known):
+        return False
+    name = cells.name.strip()
+    are_papers = _NAME_OF_AN_IDENTIFIER.fullmatch(name) or _NAME_OF_A_PAPER.fullmatch(name)
+    if are_papers and all(map(_DAY_OF_YEAR.fullmatch, known)):
         return False
     sample = np.flatnonzero(~missing)[:: max(1, len(known) // 500)]
     texts = cells.texts.take(sample)

@@ -21,6 +21,7 @@ from models.datasets.cells import (
 from models.datasets.guessed_kind import (
     CODE,
     DATE_LIKE_NUMBER,
+    DAY_FIRST_NUMBER,
     MIXED,
     MOST,
     Cells,
@@ -36,10 +37,10 @@ from models.datasets.inputs import (
     LongTexts,
     Numbers,
 )
-from models.datasets.many_cells import dates_of, numbered_dates
+from models.datasets.many_cells import dates_in, dates_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.spellings import of_categories
-from models.datasets.written_numbers import as_written, of_writing
+from models.datasets.written_numbers import are_shares, as_written, of_writing
 from models.remarks import Column, Kind, Remark, Role, in_number
 
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -49,6 +50,10 @@ _ZONE = re.compile(
     r"(?i):\d\d(?:\.\d+)?\s*(z|utc|gmt|[a-z]{2,5}|(?:gmt|utc)?[-+]\d\d:?(?:\d\d)?)\b"
 )
 _LONG_YEAR = re.compile(r"\d{4}")
+_DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}(?!\d).*|(?:19|20)\d{5}")
+_BUDDHIST = (2443, 2643)
+"""Years that are 1900 to 2100."""
+_USUAL_YEARS = (1600, 2200)
 
 
 class WrongKindError(ValueError):
@@ -86,10 +91,16 @@ def read_column(
     """
     words = None if missing is None else ("", *(word.strip().lower() for word in missing))
     cells = cells_of(name, texts, decimal, words or MISSING_WORDS)
-    found = _read(cells, decimal, of_file, wanted, words)
-    if wanted == "ignore":
-        column = replace(found.column, role=Role.IGNORED, note="left out, as the options say")
+    guessed = wanted in ("identifier", "constant")
+    found = _read(cells, decimal, of_file, None if guessed else wanted, words)
+    if wanted in ("ignore", "identifier"):
+        kind = found.column.kind if wanted == "ignore" else Kind.IDENTIFIER
+        note = "left out, as the options say"
+        column = replace(found.column, kind=kind, role=Role.IGNORED, note=note)
         return ReadColumn(column, None, {})
+    if wanted == "constant" and found.column.kind is not Kind.CONSTANT:
+        values = ", ".join(map(shown, [text for text in cells.distinct if text][:3]))
+        raise WrongKindError(f"{name!r} is not constant: it has {values} and so on")
     return found
 
 
@@ -206,6 +217,8 @@ def _number(cells: Cells, missing: NDArray[np.bool_], decimal: str) -> ReadColum
         raise WrongKindError(f"{cells.name!r} has no cell that is a number")
     finite = numbers[np.isfinite(numbers)]
     extra = {"decimal": cells.decimal, "missing": list(cells.words), **cells.form}
+    if are_shares(cells):
+        extra["shares"] = True
     remarks = (*_bad_cells(cells, bad, "number"), *of_writing(cells, decimal))
     count = int(cells.counts[missing | bad].sum())
     if float(finite.std()) <= 1e-12 * float(np.abs(finite).max()) and not count:
@@ -234,21 +247,27 @@ def _boolean(cells: Cells, missing: NDArray[np.bool_]) -> ReadColumn:
 def _date(cells: Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadColumn:
     remarks: list[Remark] = []
     if is_wanted and (order := _order_of_numbers(cells, missing)) is not None:
-        dates, is_guess = {order: numbered_dates(cells.texts, order)}, False
+        dates, is_guess = {order: dates_in(cells.texts, order)}, False
         since = "as days of a spreadsheet" if order == "excel" else f"as {order} since 1970"
         remarks.append(Remark("date_numbers", f"{cells.name!r} is read {since}", cells.name))
     else:
         dates = dates_of(cells.texts)
-        order, is_guess = _order(cells, dates, missing)
+        era = ""
+        if told_of_era := list(_of_era(cells, dates, missing)):
+            era, remarks = "buddhist_", told_of_era
+            dates = {order: dates_in(cells.texts, f"buddhist_{order}") for order in dates}
+        written, is_guess = _order(cells, dates, missing)
+        order = era + written
+        dates[order] = dates[written]
     values = np.where(missing, np.datetime64("NaT", "s"), dates[order])
     bad = ~missing & np.isnat(values)
     if np.isnat(values).all():
         raise WrongKindError(f"{cells.name!r} has no cell that is a date")
-    remarks += [*_bad_cells(cells, bad, "date"), *_of_dates(cells, ~missing & ~bad)]
+    remarks += [*_bad_cells(cells, bad, "date"), *_of_dates(cells, values)]
     remarks += sentinels.of_dates(cells, values)
     if is_guess:
         letters = {"d": "day", "m": "month", "y": "year"}
-        words = ", ".join(letters[letter] for letter in order)
+        words = ", ".join(letters[letter] for letter in order.removeprefix("buddhist_"))
         message = f"the dates of {cells.name!r} can be read in two ways; read as {words}"
         remarks.append(Remark("date_order_guessed", message, cells.name))
     column = _column(cells, Kind.DATE, missing | bad, "year, days, season, weekday and time of day")
@@ -256,11 +275,35 @@ def _date(cells: Cells, missing: NDArray[np.bool_], *, is_wanted: bool) -> ReadC
     return ReadColumn(column, Dates(cells.spread(values)), extra, tuple(remarks))
 
 
+def _of_era(
+    cells: Cells, dates: Mapping[str, NDArray[np.datetime64]], missing: NDArray[np.bool_]
+) -> Iterator[Remark]:
+    """That years count from the Buddha's death, 543 years earlier, as nearly all are such today.
+
+    Shapes:
+        dates (by order), missing: (distinct texts,)
+    """
+    read = max(dates.values(), key=lambda found: int((~np.isnat(found)).sum()))
+    known = ~missing & ~np.isnat(read)
+    years = _years(read[known])
+    if len(years) and np.mean((years >= _BUDDHIST[0]) & (years <= _BUDDHIST[1])) > 0.9:
+        first = cells.distinct[int(known.argmax())]
+        message = (
+            f"the years of {cells.name!r} are read as those of the Buddhist calendar, 543 more: "
+            f"{shown(first)} is in {years[0] - 543}"
+        )
+        yield Remark("buddhist_years", message, cells.name, int(cells.counts[known].sum()))
+
+
+def _years(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    return dates.astype("datetime64[Y]").astype(np.int64) + 1970
+
+
 def _order_of_numbers(cells: Cells, missing: NDArray[np.bool_]) -> str | None:
     """What numbers that are dates count, by their size; None where they are none."""
     known = [text for text, empty in zip(cells.distinct, missing, strict=True) if not empty]
     numbers = np.abs(cells.numbers[np.isfinite(cells.numbers)])
-    if len(numbers) <= MOST * len(known) or all(map(DATE_LIKE_NUMBER.fullmatch, known)):
+    if len(numbers) <= MOST * len(known) or _are_days(known):
         return None
     if any(re.match(r"0\d", text) for text in known):
         return None
@@ -272,14 +315,43 @@ def _order_of_numbers(cells: Cells, missing: NDArray[np.bool_]) -> str | None:
     return order or ("excel" if 1 <= middle < 110_000 else None)
 
 
-def _of_dates(cells: Cells, is_date: NDArray[np.bool_]) -> Iterator[Remark]:
-    """What dates leave open."""
+def _are_days(known: Sequence[str]) -> bool:
+    """Whether all are dates in digits, or a year and a day of it."""
+    patterns = (DATE_LIKE_NUMBER, DAY_FIRST_NUMBER, _DAY_OF_YEAR)
+    return any(all(map(pattern.fullmatch, known)) for pattern in patterns)
+
+
+def _of_dates(cells: Cells, values: NDArray[np.datetime64]) -> Iterator[Remark]:
+    """What dates leave open.
+
+    Shapes:
+        values: (distinct texts,), NaT of those that are none
+    """
+    is_date = ~np.isnat(values)
     texts = [cells.distinct[place] for place in np.flatnonzero(is_date)]
     short = np.array([_LONG_YEAR.search(text) is None for text in cells.distinct]) & is_date
     if short.any():
         count = int(cells.counts[short].sum())
         message = f"years of two digits in {cells.name!r} are read as 1969 to 2068"
         yield Remark("short_years", message, cells.name, count)
+    for pattern, as_what in (
+        (DAY_FIRST_NUMBER, "dates in digits"),
+        (_DAY_OF_YEAR, "years and days of the year"),
+    ):
+        own = np.array([pattern.fullmatch(text) is not None for text in cells.distinct]) & is_date
+        if own.any():
+            place = int(own.argmax())
+            message = f"{shown(cells.distinct[place])} of {cells.name!r} is read as {values[place]}"
+            count = int(cells.counts[own].sum())
+            yield Remark("date_numbers", f"{message[:-9]}, all as {as_what}", cells.name, count)
+            break
+    middle = float(np.median(_years(values[is_date])))
+    if not _USUAL_YEARS[0] <= middle <= _USUAL_YEARS[1]:
+        message = (
+            f"most dates of {cells.name!r} are of years such as {middle:.0f}: they are taken as of "
+            "our calendar, and weekdays and seasons are others if they are of another"
+        )
+        yield Remark("unusual_years", message, cells.name, len(texts))
     zones = {zone[1].lower() for text in texts if (zone := _ZONE.search(text))}
     if len(zones - {"am", "pm"}) > 1:
         shown_zones = ", ".join(sorted(zones)[:5])

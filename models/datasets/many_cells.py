@@ -31,7 +31,7 @@ _DATE = (
     r"(?:[T ,]+(?P<hour>[01]?\d|2[0-3]):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
     r" ?(?:[zZ]|UTC|[-+]\d{2}:?(?:\d{2})?)?)?$"
 )
-_DAY_AND_MONTH = re.compile(r"\s*\d{1,2}[-/. ]")
+_DAY_AND_MONTH = re.compile(r"\s*(?:\d{1,2}[-/. ]|\d{7,8}(?!\d))")
 DIGIT = r"\p{Nd}"
 _NO_NUMBER = r"[/:_#&@!?;=]|\p{L}{6}"
 """What no number holds, with whatever currency."""
@@ -73,8 +73,8 @@ def amounts_of(texts: TextArray, column: Mapping[str, Any]) -> NDArray[np.float6
     return numbers
 
 
-def numbered_dates(texts: TextArray, order: str) -> NDArray[np.datetime64]:
-    """`date_of` each text in an order of numbers, NaT where it is none.
+def dates_in(texts: TextArray, order: str) -> NDArray[np.datetime64]:
+    """`date_of` each text, NaT where it is none, in whichever order, of numbers too.
 
     Shapes:
         (N,) seconds

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from models.datasets.formats import Options
+from models.datasets.formats import LEFT_OUT, Options
 from models.datasets.raw_table import (
     RawTable,
     Texts,
@@ -57,7 +57,7 @@ def read_parquet(path: Path, options: Options) -> RawTable:
         if name in options.targets and _is_list(column.type):
             texts[name], separators[name] = _joined(name, column, options.labels_separator)
             continue
-        if options.columns.get(name) == "ignore" and _is_nested(column.type):
+        if options.columns.get(name) in LEFT_OUT and _is_nested(column.type):
             texts[name] = pa.chunked_array([[""] * len(column)], type=pa.string())
             continue
         texts[name], kind = _of_arrow(name, column)

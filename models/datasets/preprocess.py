@@ -30,6 +30,7 @@ from models.datasets.cells import (
 from models.datasets.dates import (
     date_of,
     date_parts,
+    day_of_year,
     is_weekday,
     month_of,
     named_date,
@@ -292,7 +293,15 @@ def source(task_name: str) -> str:
             boolean_of,
             bucket_of,
         )
-        of_dates = (date_of, tidied_date, numbered_date, named_date, month_of, is_weekday)
+        of_dates = (
+            date_of,
+            tidied_date,
+            day_of_year,
+            numbered_date,
+            named_date,
+            month_of,
+            is_weekday,
+        )
         all_of = (*of_cells, *of_dates, seconds_of_day, date_parts)
         parts = [_renamed(part, part.__name__) for part in all_of]
         parts += of_texts

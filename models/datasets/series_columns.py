@@ -21,7 +21,7 @@ from models.remarks import Column, Remark, Role
 MAX_WORDS = 64
 """Values of a category; a column with more is no input."""
 
-KINDS = ("number", "boolean", "category", "ignore")
+KINDS = ("number", "boolean", "category", "identifier", "ignore")
 """What `options.columns` may say of a column of a series."""
 
 

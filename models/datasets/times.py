@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.amounts import clock_of, number_of
-from models.datasets.guessed_kind import DATE_LIKE_NUMBER, are_double_years
+from models.datasets.guessed_kind import DATE_LIKE_NUMBER, DAY_FIRST_NUMBER, are_double_years
 from models.datasets.inputs import Dates
 from models.datasets.kinds import WrongKindError, read_column
-from models.datasets.many_cells import dates_of
+from models.datasets.many_cells import ORDERS, dates_in, dates_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown, strings
 from models.datasets.steps import (
     MONTH_NUMBERS,
@@ -34,6 +34,8 @@ _INTERVAL = r"(?s)\d.*(/|\s(-|\x{2013}|\x{2014}|to|bis)\s).*(:\d\d|\d[./-]\d)"
 """What every interval has, and few other times."""
 _FRACTION = r"\d:\d\d:\d\d[.,]\d"
 _LONG_YEAR = r"^(\d{4}|$)"
+_BUDDHIST = r"^2[45]\d\d-"
+"""Years that `kinds` has to look at."""
 _DAY = 86_400.0
 _MONTH_NUMBER = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])")
 """A year and a month in six digits."""
@@ -97,7 +99,10 @@ def _read_times(name: str, texts: Texts, decimal: str, *, are_dates: bool) -> Ti
             f"the times {name!r} are two years each, as {shown(distinct[0])}, or months; a year is "
             f"written as {distinct[0][:4]}, a month as {distinct[0][:4]}-01-31"
         )
-    if are_dates or all(DATE_LIKE_NUMBER.fullmatch(text) for text in distinct):
+    in_digits = any(
+        all(map(pattern.fullmatch, distinct)) for pattern in (DATE_LIKE_NUMBER, DAY_FIRST_NUMBER)
+    )
+    if are_dates or in_digits:
         return _local(name, texts, decimal, written)
     if _are_months(distinct):
         return _months(name, written)
@@ -155,7 +160,8 @@ def _iso(
     """
     import pyarrow.compute as pc
 
-    if not pc.all(pc.match_substring_regex(texts, _LONG_YEAR)).as_py():
+    is_near = not pc.any(pc.match_substring_regex(texts, _BUDDHIST)).as_py()
+    if not is_near or not pc.all(pc.match_substring_regex(texts, _LONG_YEAR)).as_py():
         return None  # numpy would have 26-01-31 in the year 26
     try:
         if not pc.any(pc.match_substring_regex(texts, _ZONED)).as_py():
@@ -216,7 +222,10 @@ def _by_steps(
     """The order of day and month by which most steps are like the usual one, and the times in it:
     hours of one day go on on the next, and not a month later.
     """
-    read = {order: dates for order, dates in dates_of(texts.combine_chunks()).items()}
+    if guess.startswith("buddhist_"):
+        read = {f"buddhist_{order}": dates_in(texts, f"buddhist_{order}") for order in ORDERS}
+    else:
+        read = dates_of(texts.combine_chunks())
     read = {guess: values} | {o: dates for o, dates in read.items() if not np.isnat(dates).any()}
     shares = {}
     for order, dates in read.items():
@@ -229,7 +238,8 @@ def _by_steps(
 
 
 def _of_order(name: str, order: str) -> Remark:
-    words = ", ".join({"d": "day", "m": "month", "y": "year"}[letter] for letter in order)
+    letters = order.removeprefix("buddhist_")
+    words = ", ".join({"d": "day", "m": "month", "y": "year"}[letter] for letter in letters)
     message = (
         f"the dates of {name!r} can be read in two ways; read as {words}, which has even steps"
     )

@@ -19,6 +19,7 @@ from models.datasets.units import units_of
 from models.remarks import Kind, Remark, in_number
 
 _DIGIT_AT = re.compile(r"\d")
+_SHARE = re.compile("[%\u2030\uff05]")
 _CURRENCY = re.compile(r"[$£-¥\u20a0-\u20cf]|[^\W\d_]{2,}")
 
 
@@ -44,7 +45,9 @@ def as_written(
         return cells, kind
     counts = cells.counts[bad].tolist()
     forms: list[dict[str, Any]] = []
-    if units := units_of(texts, counts, int(cells.counts[np.isfinite(cells.numbers)].sum())):
+    plain_rows = int(cells.counts[np.isfinite(cells.numbers)].sum())
+    has_flags = any(text.startswith(":") for text in cells.distinct)  # of a statistical office
+    if not has_flags and (units := units_of(texts, counts, plain_rows)):
         forms.append({"units": units})
     if sum(clock_of(text) is not None for text in texts[:500]) > 0.5 * len(texts[:500]):
         forms.append({"clock": True})
@@ -73,6 +76,13 @@ def currencies_of(texts: Iterable[str]) -> set[str]:
     return {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
 
 
+def are_shares(cells: Cells) -> bool:
+    """Whether all numbers but 0 have a sign of percent or per mille behind or before them."""
+    numbers = np.flatnonzero(np.isfinite(cells.numbers) & (cells.numbers != 0))
+    texts = [cells.distinct[place] for place in numbers]
+    return len(texts) > 0 and all(map(_SHARE.search, texts))
+
+
 def _of_marks(cells: Cells) -> Iterator[Remark]:
     """What numbers have beside digits, sign and decimal sign, and how they are understood."""
     point = "\\." if cells.decimal == "." else ","
@@ -88,7 +98,10 @@ def _of_marks(cells: Cells) -> Iterator[Remark]:
     if cells.form.get("clock"):
         what = ("clock_times", "a time of day or a duration, read in seconds")
     elif cells.form.get("marked"):
-        what = ("footnote_marks", "the mark of a note, or of a spreadsheet, beside the number")
+        what = (
+            "footnote_marks",
+            "the mark of a note, a flag or that of a spreadsheet beside the number",
+        )
     elif cells.form:
         what = ("units", "a unit")
     code, has = what
@@ -97,7 +110,7 @@ def _of_marks(cells: Cells) -> Iterator[Remark]:
     yield Remark(code, message, where, count)
     texts = [cells.distinct[place] for place in np.flatnonzero(numbers)]
     currencies = currencies_of(texts)
-    shares = sum("%" in text for text in texts)
+    shares = sum(_SHARE.search(text) is not None for text in texts)
     if not cells.form and (len(currencies) > 1 or 0 < shares < len(texts)):
         signs = ", ".join([*sorted(currencies), *(["% and none"] if shares else [])])
         message = f"{cells.name!r} has numbers with {signs}, which are taken as they are"

@@ -37,7 +37,10 @@ def add(
     ] = False,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=KIND", help="number, boolean, category, date, text or ignore."),
+        typer.Option(
+            metavar="NAME=KIND",
+            help="number, boolean, category, date, text, identifier, constant or ignore.",
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,

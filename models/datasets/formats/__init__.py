@@ -64,7 +64,11 @@ ColumnNames = Annotated[
     Field(min_length=1, max_length=10_000),
 ]
 
-ColumnChoice = Literal["number", "boolean", "category", "date", "text", "ignore"]
+ColumnChoice = Literal[
+    "number", "boolean", "category", "date", "text", "identifier", "constant", "ignore"
+]
+LEFT_OUT: tuple[ColumnChoice, ...] = ("identifier", "constant", "ignore")
+"""Of `ColumnChoice`, what has no network see a column."""
 
 
 class Options(Settings):
@@ -118,7 +122,7 @@ class Options(Settings):
         default_factory=dict,
         max_length=10_000,
         description="what a column is, by its name, where the file's reader would guess otherwise; "
-        "ignore leaves it out",
+        "ignore and identifier leave it out, and constant says that it has one value",
     )
     encoding: str | None = Field(
         None, max_length=40, description="of a text; default: UTF-8, or what its first bytes say"
@@ -173,8 +177,9 @@ class Options(Settings):
     split_column: str | None = Field(
         None,
         max_length=1000,
-        description="the column whose words train, validation and test divide the rows; it is no "
-        "input",
+        description="the column whose words train, validation (val, valid, dev and the like) and "
+        "test (holdout) divide the rows, abbreviated or in a dozen languages; or yes and no in one "
+        "called is_train, is_test or the like, or 0, 1 and 2; it is no input",
     )
     group_column: str | None = Field(
         None,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, series
 from models.datasets.columns import is_text, read_table
-from models.datasets.formats import MAX_VALUES, FormatError, Options, Upload, formats
+from models.datasets.formats import LEFT_OUT, MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
 from models.datasets.parquet import is_parquet
 from models.datasets.raw_table import RawTable, Texts
@@ -418,7 +418,7 @@ def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> No
     named = tuple(name for name in names if name != CALENDAR)
     chosen(table.texts, named, "known", is_required=False)
     for name in named:
-        if name in others or options.columns.get(name) == "ignore":
+        if name in others or options.columns.get(name) in LEFT_OUT:
             raise FormatError(
                 f"{name!r} cannot be known in advance: it is the time, the series, a target or "
                 "left out",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ class Predictor:
         unreadable: cells that show no number, date, or yes or no where one is: how many, by column;
             they count as missing.
         empty: cells without a value, by column.
+        unsigned: numbers without the percent sign that those of training had, by column: they are
+            taken as they are, 5 as 500 %.
         filled: columns that were not given and count as missing.
         ignored: columns that were given and that the model does not know.
         turned: whether rows of a series came newest first.
@@ -72,16 +75,27 @@ class Predictor:
         for what in ("unknown", "unreadable", "empty"):
             counts: dict[str, int] = getattr(self, what)
             lines += [f"{what} in {name!r}: {count}" for name, count in counts.items()]
+        for name, count in self.unsigned.items():
+            lines.append(f"without a percent sign in {name!r}, where 5 is 500 %: {count}")
         return lines
 
     def _forget(self) -> None:
         self.unknown: dict[str, int] = {}
         self.unreadable: dict[str, int] = {}
         self.empty: dict[str, int] = {}
+        self.unsigned: dict[str, int] = {}
         self.filled: list[str] = []
         self.ignored: list[str] = []
         self.turned = False
         self.no_forecast: dict[str, str] = {}
+
+    def _count_unsigned(self, name: str, cells: Iterable[Any], of: Mapping[str, Any]) -> None:
+        """Of a column, read as preprocessing.json says."""
+        if of.get("shares"):
+            texts = (str(cell).strip() for cell in cells if cell is not None)
+            has_none = re.compile(r"(?=.*[1-9])[^%\u2030\uff05]+")
+            if count := sum(has_none.fullmatch(text) is not None for text in texts):
+                self.unsigned[name] = count
 
     @property
     def columns(self) -> list[str]:

@@ -131,8 +131,8 @@ class RowsPredictor(Predictor):
             return
         absent = self._absent(names, where)
         raise PredictionError(
-            f"{absent}; missing='fill' has {'it' if len(self.filled) == 1 else 'them'} count as "
-            "missing",
+            f"{absent}; missing='fill' (--missing fill, of nasmith predict --fill) has "
+            f"{'it' if len(self.filled) == 1 else 'them'} count as missing",
             row,
             self.filled[0],
         )

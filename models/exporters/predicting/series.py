@@ -120,6 +120,8 @@ class SeriesPredictor(RowsPredictor):
         needed = {*time_columns(self.preprocessing), *self.preprocessing["target"]["names"]}
         if self.filled and (missing == "error" or needed & set(self.filled)):
             raise PredictionError(self._absent(list(names), "the series"))
+        for name, of in self.preprocessing.get("reading", {}).items():
+            self._count_unsigned(name, (row.get(name) for row in rows), of)
         return rows
 
 

@@ -41,6 +41,7 @@ class TablePredictor(RowsPredictor):
                 found[name] = self._model.encode_column(columns[name], column)
                 if name not in self.filled:
                     self._count(columns[name], found[name][:, 0], column)
+                    self._count_unsigned(name, columns[name], column)
         return found
 
     def _count(self, cells: list[Any], first: Tensor, column: Mapping[str, Any]) -> None:

@@ -378,6 +378,7 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
         "unknown": {"city": 1},
         "unreadable": {},
         "empty": {"age": 1},
+        "unsigned": {},
         "filled": [],
         "ignored": [],
         "turned": False,

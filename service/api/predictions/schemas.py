@@ -54,7 +54,7 @@ def wrong_cells(rows: object) -> Iterator[tuple[tuple[object, ...], str]]:
 
 
 class PredictionRead(BaseModel):
-    """`unknown`, `unreadable` and `empty` count cells by column."""
+    """`unknown`, `unreadable`, `empty` and `unsigned` count cells by column."""
 
     trial: int = Field(description="whose weights have predicted")
     predictions: list[dict[str, Any]] = Field(
@@ -65,6 +65,9 @@ class PredictionRead(BaseModel):
     unknown: dict[str, int] = Field(description="values that training had not")
     unreadable: dict[str, int] = Field(description="that show no number, date, or yes or no")
     empty: dict[str, int] = Field(description="without a value")
+    unsigned: dict[str, int] = Field(
+        description="numbers without the percent sign that those of training had: 5 is 500 %"
+    )
     filled: list[str] = Field(description="columns that were not given and count as missing")
     ignored: list[str] = Field(description="columns that the model does not know")
     turned: bool = Field(description="the rows of a series came newest first and were turned round")

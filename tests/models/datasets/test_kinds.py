@@ -270,7 +270,11 @@ def test_a_person_says_what_a_column_is(tmp_path: Path) -> None:
         "code": ("category", "input"),
     }
     assert found.task.input_shape == (4,)
+    said = {"code": "identifier", "zip": "category"}
+    found = read(tmp_path, content, TASK, target="label", columns=said)
+    assert found.columns[2].role == "ignored" and found.columns[2].kind == "identifier"
     for columns, message in (
+        ({"zip": "constant"}, "'zip' is not constant: it has '01067', '10115', '20095'"),
         ({"label": "text"}, "'label' is the target"),
         ({"nobody": "text"}, "there is no column 'nobody'"),
         ({"zip": "date"}, "'zip' has no cell that is a date"),

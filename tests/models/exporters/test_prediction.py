@@ -153,6 +153,19 @@ def test_what_cells_and_columns_do_not_say_is_told(table: Path) -> None:
     )
 
 
+def test_a_share_without_its_sign_is_told(tmp_path: Path) -> None:
+    """What a person may mean by 5 in a column of 5 %, nobody knows."""
+    lines = [f"{row}%,{row % 2}" for row in range(1, 61)]
+    dataset = read(tmp_path, "\n".join(["rate,y", *lines]).encode(), "tabular_classification",
+                   target="y")  # fmt: skip
+    folder, _ = files_of(dataset, "mlp", tmp_path)
+    model = script(folder).load(folder)
+    as_share = model.predict([{"rate": "5%"}, {"rate": 0.05}])
+    assert (model.unsigned, as_share[0]) == ({"rate": 1}, as_share[1])
+    model.predict([{"rate": "5"}, {"rate": "0"}, {"rate": ""}])
+    assert model.told()[-1] == "without a percent sign in 'rate', where 5 is 500 %: 1"
+
+
 def test_what_is_no_row_is_called_so(frame: pd.DataFrame, table: Path) -> None:
     model = script(table).load(table)
     row = frame[model.columns].iloc[3]

@@ -75,6 +75,7 @@ def test_the_best_model_predicts_rows(
         "unknown": {"city": 1},
         "unreadable": {},
         "empty": {"income": 1},
+        "unsigned": {},
         "filled": [],
         "ignored": ["more"],
         "turned": False,
