@@ -29,6 +29,7 @@ OF_GRAPHS: Mapping[str, tuple[str, ...]] = {
     "y": ("labels", "label", "node_labels", "node_label", "targets", "target"),
     "edge_index": ("edges", "edge_list", "edgelist", "edge_indices"),
     "edge_weight": ("edge_weights", "weights"),
+    "adj": ("adjacency", "adj_matrix", "adjacency_matrix", "adj_mat", "a"),
     "x_data": ("attr_data",),
     "x_indices": ("attr_indices",),
     "x_indptr": ("attr_indptr",),

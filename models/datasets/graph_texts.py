@@ -58,6 +58,7 @@ class GraphTexts:
         numbers = self._lines[kind] = []
         with self._archive.open(member) as lines:
             for number, line in enumerate(lines, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 if not line.strip():
                     continue
                 try:

@@ -15,7 +15,7 @@ A raw graph is a set of arrays, the same in an upload, in the check of a bundle 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,7 @@ from models.datasets.raw_files import RawFiles
 from models.datasets.splits import stratified
 from models.graph import Features, Graph, Sparse
 from models.graph_samples import Graphs, Nodes
-from models.remarks import Remark
+from models.remarks import Remark, in_number
 from models.task import GraphSize, Task
 
 Array = NDArray[Any]
@@ -305,7 +305,22 @@ def _check(
     named, weights, of_weights = weights_in(arrays, edges.shape[1])
     if named is not None:
         raw[named] = torch.from_numpy(np.ascontiguousarray(weights))
-    return nodes, features, raw, [*remarks, *of_weights]
+    return nodes, features, raw, [*remarks, *_of_constant(raw, features), *of_weights]
+
+
+def _of_constant(raw: Mapping[str, Tensor], features: int) -> Iterator[Remark]:
+    """Of features that are the same for every node."""
+    if "x" in raw:
+        same = int((raw["x"] == raw["x"][:1]).all(dim=0).sum())
+    else:
+        same = features - len(raw["x_indices"].unique())
+    if same:
+        what = in_number(same, "feature is", "features are")
+        message = f"{what} the same for every node, of {features}, and {_TELLS[same == features]}"
+        yield Remark("constant_features", message, "x", same)
+
+
+_TELLS = ("tell nothing", "a model knows nodes by their edges alone")
 
 
 def _edges(arrays: Mapping[str, Array], nodes: int) -> NDArray[np.int64]:

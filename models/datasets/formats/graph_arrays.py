@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from models.datasets import Dataset, graphs, masks
-from models.datasets.adjacency import FORMAT, MATRIX, POINTERS, PREFIXES, with_edges
+from models.datasets.adjacency import (
+    DENSE,
+    FORMAT,
+    MATRIX,
+    PLACES,
+    PREFIXES,
+    SAYING,
+    with_edges,
+)
 from models.datasets.array_forms import are_whole
 from models.datasets.array_names import OF_GRAPHS, graph_names
 from models.datasets.edges import WEIGHTS
@@ -17,8 +25,8 @@ from models.datasets.npz import is_npz, read_npz, renamed
 from models.remarks import Remark
 
 _MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
-_MATRIX = {FORMAT, *(f"{prefix}{name}" for prefix in PREFIXES for name in MATRIX)}
-KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS | _MATRIX
+_MATRIX = {f"{prefix}{name}" for prefix in PREFIXES for name in (*MATRIX, *PLACES, FORMAT)}
+KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS | _MATRIX | {DENSE}
 
 _OTHERS = "; ".join(f"for {own} {', '.join(others)}" for own, others in OF_GRAPHS.items())
 
@@ -30,7 +38,8 @@ class GraphArrays:
     tasks = frozenset({"node_classification"})
     options = frozenset({"undirected"})
     description = (
-        "an .npz with edge_index (or a matrix of edges by rows: data, indices, indptr and shape) "
+        "an .npz with edge_index (or a matrix of edges: adj, or by rows data, indices, indptr and "
+        "shape) "
         "and y, mostly x (or x_data, x_indices, x_indptr and x_shape), and "
         "train_mask, val_mask and test_mask or none of them"
     )
@@ -52,7 +61,7 @@ class GraphArrays:
                 f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
                 f"{', '.join(sorted(KNOWN))}, and {_OTHERS}"
             )
-        if any(name in arrays for name in POINTERS):
+        if any(name in arrays for name in SAYING):
             by_rows = with_edges(arrays)
             arrays = {name: np.asarray(values) for name, values in by_rows.items()}
         edges, remarks = arrays.get("edge_index"), renamed(names)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.datasets.adjacency import POINTERS, with_edges
+from models.datasets.adjacency import nodes_of, with_edges
 from models.datasets.array_names import graph_names
 from models.datasets.neighbours import neighbours_of
 from models.exporters.predicting.predictor import (
@@ -42,8 +42,7 @@ class GraphPredictor(Predictor):
                 raise PredictionError(f"there is no array {needed!r}; it has {', '.join(given)}")
         raw = self._numbers(arrays)
         if self.preprocessing.get("features") == "degree" and "x" not in raw:
-            of_matrix = [len(given[name]) - 1 for name in POINTERS if name in given]
-            nodes = max([len(arrays["y"]) if "y" in arrays else 0, *of_matrix])
+            nodes = max(len(arrays["y"]) if "y" in arrays else 0, nodes_of(given))
             raw["x"] = degrees_of(raw["edge_index"], nodes)
         refuse_strays(raw)
         yield raw

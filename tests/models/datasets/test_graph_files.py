@@ -342,6 +342,48 @@ def test_edges_may_come_as_a_matrix_by_rows(prefix: str, tmp_path: Path) -> None
             node_file(tmp_path, {**arrays, **parts, **change})
 
 
+@pytest.mark.parametrize("form", ["adj", "Adjacency", "coo"])
+def test_edges_may_come_as_a_whole_matrix_or_its_entries(form: str, tmp_path: Path) -> None:
+    arrays = citations()
+    source, target = edges = arrays.pop("edge_index")
+    weights = 1.0 + np.arange(len(source)) % 3
+    matrix = csr_matrix((weights, (source, target)), (60, 60))
+    save_npz(tmp_path / "edges.npz", matrix.tocoo())
+    with np.load(tmp_path / "edges.npz") as saved:
+        parts = dict(saved) if form == "coo" else {form: matrix.toarray()}
+    found = node_file(tmp_path, {**arrays, **parts})
+    expected = node_file(tmp_path, {**arrays, "edge_index": edges, "edge_weight": weights})
+    assert links(found) == links(expected)
+    assert found.train.x.weights.sum() == pytest.approx(float(expected.train.x.weights.sum()))
+    ones = {"adj": matrix.toarray() > 0}
+    assert node_file(tmp_path, {**arrays, **ones}).train.x.weights is None
+    with pytest.raises(ValueError, match=r"adj is a matrix of nodes and nodes, got \(60, 59\)"):
+        node_file(tmp_path, {**arrays, "adj": matrix.toarray()[:, 1:]})
+
+
+def test_features_that_are_the_same_for_every_node_are_told(tmp_path: Path) -> None:
+    arrays = citations()
+    nodes = len(arrays["x"])
+    alone = node_file(tmp_path, {**arrays, "x": np.ones((nodes, 2))})
+    assert "by their edges alone" in told(alone)["constant_features"].message
+    some = np.stack([np.arange(nodes), np.ones(nodes), np.arange(nodes) % 2], axis=1)
+    found = node_file(tmp_path, {**arrays, "x": some})
+    assert told(found)["constant_features"].count == 1
+    assert "1 feature is the same" in told(found)["constant_features"].message
+
+
+def test_files_of_windows_are_read_as_others(tmp_path: Path) -> None:
+    labels = [str(number % 2) for number in range(40)]
+    with zipfile.ZipFile(io.BytesIO(tu_zip(labels, {}))) as given:
+        texts = {name: given.read(name) for name in given.namelist()}
+    marked = io.BytesIO()
+    with zipfile.ZipFile(marked, "w") as archive:
+        for name, text in texts.items():
+            archive.writestr(name, b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n") + b"\r\n")
+    found = read(tmp_path, marked.getvalue(), ZIP)
+    assert found.fingerprint == read(tmp_path, tu_zip(labels, {}), ZIP).fingerprint
+
+
 @pytest.mark.parametrize("without", ["-1", "nan"])
 def test_graphs_of_a_zip_without_a_class_are_in_no_split(without: str, tmp_path: Path) -> None:
     labels = [without if number < 10 else str(number % 2) for number in range(40)]

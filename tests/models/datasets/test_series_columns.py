@@ -159,7 +159,7 @@ def test_rows_to_forecast_are_in_no_split(frequency: str | None, tmp_path: Path)
     [
         (repeated("a", "b"), {"target": "w"}, "row 2, column 'w': 'a' is no number, as all cells"),
         (repeated("a", "b"), {"columns": {"w": "number"}}, "is no number, as all cells"),
-        (repeated("a", "b"), {"columns": {"w": "date"}}, "are number, boolean, category, or left"),
+        (repeated("a", "b"), {"columns": {"w": "date"}}, "boolean, category, identifier, or left"),
         (repeated("yes", "no"), {"target": ["w"]}, "is no number, as all cells"),
         ([""] * ROWS, {"target": ["w"]}, "is no number, as all cells"),
     ],
