@@ -39,7 +39,7 @@ def with_edges(arrays: Mapping[str, Any]) -> dict[str, Any]:
         return _of_whole(found)
     prefix = saying.removesuffix("indptr").removesuffix("row")
     kinds = [found.pop(name, None) for name in dict.fromkeys((f"{prefix}{FORMAT}", FORMAT))]
-    kind = next((kind for kind in kinds if kind is not None), None)
+    kind: Any = next((kind for kind in kinds if kind is not None), None)
     kind = kind.item() if hasattr(kind, "item") else kind
     kind = kind.decode() if isinstance(kind, bytes) else kind
     if kind not in (None, "csr", "coo"):

@@ -313,7 +313,7 @@ def _of_constant(raw: Mapping[str, Tensor], features: int) -> Iterator[Remark]:
     if "x" in raw:
         same = int((raw["x"] == raw["x"][:1]).all(dim=0).sum())
     else:
-        same = features - len(raw["x_indices"].unique())
+        same = features - len(np.unique(raw["x_indices"].numpy()))
     if same:
         what = in_number(same, "feature is", "features are")
         message = f"{what} the same for every node, of {features}, and {_TELLS[same == features]}"

@@ -34,8 +34,9 @@ def read_header(file: IO[bytes]) -> Header:
         width, height = image.size
         rawmodes = str(image.tile)  # before `getexif`, which may unpack the picture
         orientation = image.getexif().get(_ORIENTATION, 1)
+        is_lying = orientation in (5, 6, 7, 8) and image.format != "TIFF"  # which Pillow turns
         return Header(
-            (width, height) if orientation in (5, 6, 7, 8) else (height, width),
+            (width, height) if is_lying else (height, width),
             is_turned=orientation in range(2, 9),
             is_animated=getattr(image, "is_animated", False),
             has_alpha=image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
@@ -48,7 +49,7 @@ def of_headers(headers: Mapping[str, Header], *, keeps_alpha: bool) -> Iterator[
     seen = "" if keeps_alpha else " and are seen on white; channels=4 keeps it"
     told = {
         "turned_pictures": ("is_turned", "were turned upright, as their camera says"),
-        "first_frames": ("is_animated", "are animated, of which the first frame is seen"),
+        "first_frames": ("is_animated", "have several frames or pages, of which the first is seen"),
         "transparent_pictures": ("has_alpha", f"have transparency{seen}"),
         "bits_left_out": ("is_deep", "have 16 bits a colour, of which 8 are read"),
     }

@@ -10,11 +10,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif",
+)  # fmt: skip
 OTHER_ENDINGS = (
-    ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".dcm", ".tga", ".ppm",
-    ".pgm", ".ico", ".cr2", ".nef", ".dng",
+    ".heic", ".heif", ".svg", ".psd", ".dcm", ".tga", ".ico", ".cr2", ".nef", ".dng",
 )  # fmt: skip
 """Of pictures that are not read: they count as such, and are told as broken."""
 
@@ -46,6 +48,8 @@ def seen_picture(image: Any, with_alpha: bool = False) -> Picture:
     """The same of a picture that Pillow has opened."""
     from PIL import ImageOps
 
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise PictureError("pixels of 32 bits, whose scale no file says; an .npz has such as x")
     image.load()
     turned = ImageOps.exif_transpose(image)
     return _array_with_alpha(turned) if with_alpha else _array(turned)
@@ -63,7 +67,10 @@ def opened_picture(file: IO[bytes]) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
+            Image.init()  # of the formats those that this Pillow has
+            with Image.open(
+                file, formats=[name for name in FORMATS if name in Image.OPEN]
+            ) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise PictureError(f"at most {MAX_PIXELS:,} pixels, got {width}x{height}")

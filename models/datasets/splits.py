@@ -39,7 +39,8 @@ WORDS: Mapping[str, str] = {
 """What people call the parts of a dataset, in lower case."""
 
 _OTHER_WORDS: Mapping[str, str] = {
-    "train": "tr trn trained learn learning fit insample entrainement apprentissage entrenamiento "
+    "train": "tr trn trained learn learning fit insample entrainement entraînement apprentissage "
+    "entrenamiento treningowy treningowe uczący uczące trénovací latih pelatihan "
     "treino treinamento addestramento trainings trening träning træning koulutus eğitim обучение "
     "обучающая тренировочная 训练 訓練 訓練用 学習 学習用 훈련 학습",
     "validation": "va vld validate validating validated tuning tune crossval crossvalidation "
@@ -47,6 +48,7 @@ _OTHER_WORDS: Mapping[str, str] = {
     "walidacja validering valideringssett doğrulama валидация валидационная проверочная 验证 驗證 "
     "検証 検証用 검증",
     "test": "te tst tested heldout outofsample oos prueba pruebas teste testes prova testowy testi "
+    "prüfung pruefung prüf pruef essai prova prøve próba uji pengujian testowe testovací "
     "тест тестовая тестирование 测试 測試 テスト テスト用 테스트 평가",
 }
 

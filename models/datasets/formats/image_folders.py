@@ -28,7 +28,7 @@ from models.datasets.pictures import (
     stacked,
 )
 from models.datasets.raw_files import FilesOf, RawFiles
-from models.datasets.splits import WORDS, part_of
+from models.datasets.splits import CELL_WORDS, WORDS, part_of
 from models.remarks import Remark
 
 MAX_ENTRIES = 500_000
@@ -51,7 +51,7 @@ class ImageFolders:
 
     tasks = frozenset({"image_classification"})
     options = frozenset({"unlabelled", "size", "channels", "validation"})
-    description = "a zip with a folder of PNG, JPEG, WebP, BMP or GIF files a class"
+    description = "a zip with a folder of pictures (PNG, JPEG, WebP, BMP, GIF, TIFF) a class"
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -79,7 +79,7 @@ def is_listed(names: Iterable[str]) -> bool:
         return False
     pictures = [p for p in places if has_pictures([p.name]) and not _is_systems(p)]
     folders = {place.parent.name for place in pictures}
-    return len({name for name in folders if name and part_of(name) is None}) <= 1
+    return len({name for name in folders if name and part_of(name, CELL_WORDS) is None}) <= 1
 
 
 @contextmanager
@@ -101,11 +101,11 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     members, x, told = read_pictures(archive, members, upload)
     remarks += [*ignored, *told]
     places = inner_places(members, 2)
-    is_divided = has_split(places)
-    _check_places(members, places, is_divided)
-    remarks += _of_other_folders(archive, members)
+    divided = parts_of(places)
+    _check_places(members, places, divided is not None)
+    remarks += [*of_other_words(divided), *_of_other_folders(archive, members)]
     labels = np.array([place[-2] for place in places])
-    parts = np.array([part_of(place[0]) if is_divided else "train" for place in places])
+    parts = np.array(["train" if divided is None else divided[place[0]] for place in places])
     arrays: dict[str, Any] = {"folding": upload.options.folding, **upload.shares}
     if upload.options.unlabelled:
         known = labels != UNLABELLED
@@ -185,10 +185,30 @@ def inner_places(members: Sequence[zipfile.ZipInfo], least: int) -> list[tuple[s
     return places
 
 
-def has_split(places: Sequence[tuple[str, ...]]) -> bool:
-    """Whether the outermost folders divide the pictures."""
-    found = {part_of(name) for name in {place[0] for place in places}}
-    return None not in found and "train" in found and len(found) > 1
+def parts_of(
+    places: Sequence[tuple[str, ...]], *, may_be_classes: bool = True
+) -> dict[str, str] | None:
+    """The part that each of the outermost folders is, where they divide the files; None where they
+    do not. Abbreviations and words of other languages, which may be classes, are parts where the
+    same classes are in two of them.
+    """
+    outer = list(dict.fromkeys(place[0] for place in places))
+    for words in (WORDS, CELL_WORDS):
+        found = {name: part for name in outer if (part := part_of(name, words)) is not None}
+        is_whole = len(found) == len(outer) and "train" in found.values()
+        if is_whole and len(set(found.values())) > 1:
+            classes = [{p[1] for p in places if p[0] == name and len(p) > 2} for name in outer]
+            again = sum(map(len, classes)) > len(set().union(*classes))
+            return found if words is WORDS or again or not may_be_classes else None
+    return None
+
+
+def of_other_words(divided: Mapping[str, str] | None) -> Iterator[Remark]:
+    """What is told of folders that divide the files by words of other languages."""
+    others = {name: part for name, part in (divided or {}).items() if part_of(name) is None}
+    if others:
+        message = ", ".join(f"{name} is {part}" for name, part in others.items())
+        yield Remark("split_guessed", f"of the folders {message}", next(iter(others)), len(others))
 
 
 def _expected(is_divided: bool) -> str:
@@ -298,7 +318,11 @@ def _of_broken(broken: Mapping[str, str], count: int) -> Iterator[Remark]:
 
 
 def _listed(broken: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:10])
+    """With the reason of each behind those that have it."""
+    shown: dict[str, list[str]] = {}
+    for name, reason in list(broken.items())[:10]:
+        shown.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in shown.items())
 
 
 def _of_grey(pictures: Mapping[str, Picture]) -> Iterator[Remark]:

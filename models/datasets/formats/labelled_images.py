@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,11 @@ from models.datasets.formats import MAX_RATIO, FormatError, Options, Upload, for
 from models.datasets.formats.image_folders import (
     files_of,
     has_pictures,
-    has_split,
     inner_places,
     members_in,
+    of_other_words,
     opened,
+    parts_of,
     place_of,
     read_pictures,
 )
@@ -102,6 +104,7 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     members, x, told = read_pictures(archive, members, upload)
     places = inner_places(members, 1)
     parts, division = _parts(places), found.divided.division
+    remarks += of_other_words(parts_of(places, may_be_classes=False))
     _check_one_division(places, upload.options)
     rows = np.array([found.row_of.get(member.filename, -1) for member in members])
     known = rows >= 0
@@ -132,8 +135,8 @@ def _parts(places: Sequence[tuple[str, ...]]) -> NDArray[Any]:
     Raises:
         FormatError: some folders divide them, and others do not.
     """
-    if has_split(places):
-        return np.array([part_of(place[0]) for place in places])
+    if (divided := parts_of(places, may_be_classes=False)) is not None:
+        return np.array([divided[place[0]] for place in places])
     outer = list(dict.fromkeys(place[0] for place in places if len(place) > 1))
     strange = [name for name in outer if part_of(name) is None]
     if strange and any(part_of(name) == "train" for name in outer):
@@ -150,7 +153,7 @@ def _check_one_division(places: Sequence[tuple[str, ...]], options: Options) -> 
         FormatError: folders divide the pictures, and a column is to do it too.
     """
     for option in COLUMNS:
-        if getattr(options, option) is not None and has_split(places):
+        if getattr(options, option) is not None and parts_of(places, may_be_classes=False):
             found = ", ".join(dict.fromkeys(place[0] for place in places))
             raise FormatError(f"the folders {found} divide the pictures already", option)
 
@@ -258,13 +261,13 @@ def _ends(members: Sequence[zipfile.ZipInfo]) -> dict[str, str | None]:
 def _pictures_column(
     cells: Mapping[str, Sequence[str]], ends: Mapping[str, str | None], file: str
 ) -> str:
-    """That which names the most pictures.
+    """That which names the most pictures, each counted once.
 
     Raises:
         FormatError: none names any.
     """
     counts = {
-        name: sum(_path(cell) in ends for cell in _within(name, column, ends)[0])
+        name: len({ends[end] for end in map(_path, _within(name, column, ends)[0]) if end in ends})
         for name, column in cells.items()
     }
     pictures = max(counts, key=lambda name: counts[name], default=None)
@@ -281,10 +284,18 @@ def _within(
     name: str, cells: Sequence[str], ends: Mapping[str, str | None]
 ) -> tuple[Sequence[str], list[Remark]]:
     """The paths of a column; where none is in the zip, without the folders that all have in common,
-    as those of another computer.
+    as those of another computer. Numbers may lack zeros that names begin with.
     """
     paths = [PurePosixPath(_path(cell)) for cell in cells]
-    if not paths or any(path.as_posix() in ends for path in paths):
+    known = [path.as_posix() in ends for path in paths]
+    if not all(known) and (found := _by_numbers(cells, ends)) is not None:
+        first = known.index(False)
+        message = (
+            f"the numbers of {name!r} are those in the names of the pictures: {cells[first]} is "
+            f"{found[first]}"
+        )
+        return found, [Remark("pictures_by_number", message, name, known.count(False))]
+    if not paths or any(known):
         return cells, []
     folders = zip(*(path.parts[:-1] for path in paths), strict=False)
     common = [found[0] for found in takewhile(lambda found: len(set(found)) == 1, folders)]
@@ -296,6 +307,22 @@ def _within(
     )
     shorter = [PurePosixPath(*path.parts[len(common) :]).as_posix() for path in paths]
     return shorter, [Remark("folders_left_out", message, name, len(shorter))]
+
+
+def _by_numbers(cells: Sequence[str], ends: Mapping[str, str | None]) -> list[str] | None:
+    """The pictures that whole numbers name, where each picture's name has one and is the same
+    beside it; None where most cells are none of them, and else those cells as they are.
+    """
+    stems = {PurePosixPath(name).stem: name for name in ends.values() if name is not None}
+    parts = {stem: re.fullmatch(r"(\D*)(\d+)(\D*)", stem) for stem in stems}
+    if len({found and (found[1], found[3]) for found in parts.values()}) != 1:
+        return None
+    names = {int(found[2]): stems[stem] for stem, found in parts.items() if found}
+    numbers = [re.fullmatch(r"(\d{1,18})(?:\.0+)?", cell) for cell in cells]
+    found = [names.get(int(number[1])) if number else None for number in numbers]
+    if len(names) < len(stems) or found.count(None) > 0.5 * len(found):
+        return None
+    return [name or cell for name, cell in zip(found, cells, strict=True)]
 
 
 def _path(cell: str) -> str:

@@ -16,9 +16,15 @@ from models.datasets import Dataset, findings, text
 from models.datasets.archive import names_in, with_plain_names
 from models.datasets.encodings import known_encoding
 from models.datasets.formats import MAX_VALUES, FormatError, Upload, formats
-from models.datasets.formats.image_folders import has_split, inner_places, members_in, opened
+from models.datasets.formats.image_folders import (
+    inner_places,
+    members_in,
+    of_other_words,
+    opened,
+    parts_of,
+)
 from models.datasets.formats.labelled_texts import is_empty_text, text_column
-from models.datasets.splits import PARTS, Division, part_of
+from models.datasets.splits import PARTS, Division
 from models.remarks import Remark
 
 ENDINGS = (".txt",)
@@ -61,15 +67,14 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     remarks = with_plain_names(archive)
     members, ignored = members_in(archive, endings=ENDINGS, what="text file")
     members, places, beside = _in_folders(members)
-    is_divided = has_split(places)
+    divided = parts_of(places)
+    is_divided = divided is not None
     if (size := sum(member.file_size for member in members)) > MAX_BYTES:
         raise FormatError(f"at most {MAX_BYTES:,} bytes of texts are allowed, got {size:,}")
     if len(members) * (upload.options.window or 1) > MAX_VALUES:
         raise FormatError(f"more than {MAX_VALUES:,} tokens", "window")
     labels = np.array([place[-2] for place in places])
-    parts = np.array(
-        [PARTS.index(part_of(place[0]) or "") if is_divided else 0 for place in places]
-    )
+    parts = np.array([0 if divided is None else PARTS.index(divided[place[0]]) for place in places])
     texts = [_decoded(archive, member, upload.options.encoding) for member in members]
     known = ~np.isin(labels, NONE)
     _check_classes(labels, parts, known, upload.options.unlabelled)
@@ -86,7 +91,7 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
         **upload.shares,
     )
     empty = [m.filename for m, found in zip(members, texts, strict=True) if is_empty_text(found)]
-    told = [*remarks, *ignored, *beside, *_of_empty(empty, len(texts))]
+    told = [*remarks, *ignored, *beside, *of_other_words(divided), *_of_empty(empty, len(texts))]
     if is_divided:
         told += findings.of_drawn_parts(division.drawn, dataset.labelled_sizes)
     told += findings.of_folds(dataset)
@@ -107,7 +112,7 @@ def _in_folders(
     kept = [pair for pair in zip(members, whole, strict=True) if len(pair[1]) == depth]
     deeper = [m.filename for m, p in zip(members, whole, strict=True) if len(p) > depth]
     able, places = [member for member, _ in kept], inner_places([m for m, _ in kept], 2)
-    wanted = 3 if has_split(places) else 2
+    wanted = 2 if parts_of(places) is None else 3
     if deeper or len(places[0]) != wanted:
         raise FormatError(f"{(deeper or [able[0].filename])[0]}: {_EXPECTED}")
     others = [m.filename for m, p in zip(members, whole, strict=True) if len(p) < depth]

@@ -20,7 +20,9 @@ from PIL import Image
 
 from models.datasets import Dataset
 from models.datasets.formats import FormatError
-from models.datasets.pictures import fitted, read_picture
+from models.datasets.picture_headers import read_header
+from models.datasets.pictures import PictureError, fitted, read_picture
+from models.datasets.splits import PARTS
 from models.remarks import Remark, Role
 from tests.models.support.uploads import npz, read
 
@@ -46,6 +48,27 @@ def test_grey_and_colour_are_as_they_are() -> None:
         np.testing.assert_array_equal(shown(encoded(Image.fromarray(COLOUR), kind)), COLOUR)
     webp = shown(encoded(Image.fromarray(COLOUR), "WEBP", lossless=True))
     np.testing.assert_array_equal(webp, COLOUR)
+
+
+def test_pictures_of_scanners_and_microscopes_are_as_they_are() -> None:
+    colour, grey = Image.fromarray(COLOUR), Image.fromarray(GREY.astype(np.uint16) * 257)
+    for kind in ("TIFF", "PPM", "JPEG2000"):
+        np.testing.assert_array_equal(shown(encoded(colour, kind)), COLOUR)
+    for packed in ({}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}):
+        np.testing.assert_array_equal(shown(encoded(colour, "TIFF", **packed)), COLOUR)
+        np.testing.assert_allclose(shown(encoded(grey, "TIFF", **packed)), GREY, rtol=1e-6)
+    for kind in (np.float32, np.int32):
+        with pytest.raises(PictureError, match="pixels of 32 bits, whose scale no file says"):
+            shown(encoded(Image.fromarray(GREY.astype(kind)), "TIFF"))
+
+
+def test_a_picture_of_a_scanner_is_turned_once(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    tall = encoded(Image.fromarray(COLOUR), "TIFF", exif=exif)
+    np.testing.assert_array_equal(shown(tall), np.rot90(COLOUR, -1))
+    with io.BytesIO(tall) as file:
+        assert read_header(file).size == (8, 6)
 
 
 def test_sixteen_bits_keep_their_steps() -> None:
@@ -439,6 +462,32 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
             read(tmp_path, buffer.getvalue(), TASK)
 
 
+def test_folders_of_other_languages_divide_what_has_the_same_classes(tmp_path: Path) -> None:
+    parts = ("Training", "Pr\u00fcfung", "Validierung")
+    files = {f"{parts[i % 3]}/{n}": c for i, (n, c) in enumerate(TWO.items())}
+    found = read(tmp_path, zipped(files), TASK)
+    assert {n: found.sizes[n] for n in PARTS} == {"train": 14, "validation": 13, "test": 13}
+    assert "Pr\u00fcfung is test" in remark(found, "split_guessed").message
+    apart = {n.replace("dark", "fit").replace("light", "prueba"): c for n, c in TWO.items()}
+    classes = read(tmp_path, zipped(apart), TASK).preprocessing["classes"]
+    assert "fit" in classes, "as no class is in two of them"
+    flat = {f"{parts[i % 3]}/{i}.png": c for i, c in enumerate(FLAT.values())}
+    of_table = read(tmp_path, zipped({**flat, "labels.csv": listed(ROWS)}), TASK)
+    assert of_table.sizes["test"] == 13
+
+
+@pytest.mark.parametrize("name", ["{:05}.png", "img/scan_{:03}.png"])
+def test_numbers_of_a_table_may_lack_the_zeros_of_names(name: str, tmp_path: Path) -> None:
+    plain = read(tmp_path, zipped({**FLAT, "labels.csv": listed(ROWS)}), TASK)
+    padded = {name.format(i): FLAT[f"{i}.png"] for i in range(len(FLAT))}
+    for rows in (ROWS, [row.replace(",", ".0,") for row in ROWS]):
+        found = read(tmp_path, zipped({**padded, "labels.csv": listed(rows)}), TASK)
+        assert remark(found, "pictures_by_number").where == "id"
+        assert sorted(found.test.y.tolist()) == sorted(plain.test.y.tolist())
+    with pytest.raises(FormatError, match="names no picture"):
+        read(tmp_path, zipped({**padded, "labels.csv": listed([*ROWS, "77,dark"])}), TASK)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -450,7 +499,7 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
         (FLAT, "0.png: a picture lies in the folder of its class, .* or a labels.csv has a row"),
         ({f"train/{n}": c for n, c in FLAT.items()}, "all pictures are in one folder, 'train'"),
         ({**TWO, **{n.replace("dark", "c")[:-3] + "tif": b"II" for n in [*TWO][:20]}},
-         "20 of 60 pictures cannot be read, more than 5%: c/0.tif: not a picture: its content"),
+         "20 of 60 pictures cannot be read, more than 5%: c/0.tif, c/1.*.tif: not a picture: its"),
     ],
 )  # fmt: skip
 def test_a_zip_without_clear_classes_is_refused(
@@ -464,4 +513,4 @@ def test_a_file_that_is_no_picture_is_told_in_plain_words(tmp_path: Path) -> Non
     found = read(tmp_path, zipped({**TWO, "dark/none.png": b""}), TASK)
     said = remark(found, "broken_pictures").message
     assert said.endswith("dark/none.png: not a picture: its content is none of PNG, JPEG, WEBP, "
-                         "BMP, GIF")  # fmt: skip
+                         "BMP, GIF, TIFF, PPM, JPEG2000, AVIF")  # fmt: skip
