@@ -16,7 +16,7 @@ from models.datasets.decimals import sign_of_file
 from models.datasets.dialect import Dialect, dialect_of, head_bytes
 from models.datasets.encodings import is_binary
 from models.datasets.formats import FormatError, Options
-from models.datasets.layout import LAST_ROWS, LayoutError, below_table, rows_of
+from models.datasets.layout import LAST_ROWS, LayoutError, below_table, nameless, rows_of
 from models.datasets.parquet import is_parquet, read_parquet
 from models.datasets.raw_table import (
     FIRST_ROW,
@@ -29,7 +29,7 @@ from models.datasets.raw_table import (
     shown,
     stripped,
 )
-from models.datasets.separators import cells_in
+from models.datasets.separators import cells_in, unwrapped
 from models.remarks import Remark, in_number
 
 
@@ -74,8 +74,9 @@ def read_csv(path: Path, options: Options) -> RawTable:
             raise ValueError(f"each column has a name of its own, got {twice[0]!r} twice")
     table, below = _arrow_table(path, dialect)
     table, trailing = _without_trailing(named(table))
+    table, unnamed = _with_names(table)
     check_size(table)
-    remarks += [*below, *trailing]
+    remarks += [*below, *trailing, *unnamed]
     texts = {name: stripped(table.column(name)) for name in table.column_names}
     if UNNAMED in texts and UNNAMED not in {*dialect.head.names, *meant} and len(texts) > 1:
         message = "the first column has no name, as the names of rows have none, and is left out"
@@ -151,9 +152,10 @@ def _written_anew(path: Path, dialect: Dialect) -> tuple[io.BytesIO, list[str]]:
     written, left_out = io.BytesIO(), list[str]()
     width = len(dialect.head.names)
     with path.open(encoding=dialect.encoding, newline="") as file:
+        lines = unwrapped(file) if dialect.is_wrapped else file
         for _ in range(dialect.skipped_lines):
-            next(file, "")
-        found = cells_in(file, dialect.separator, dialect.quote, dialect.is_escaped)
+            next(lines, "")
+        found = cells_in(lines, dialect.separator, dialect.quote, dialect.is_escaped)
         for _ in range(dialect.head.skipped):
             next(found, None)
         text = io.TextIOWrapper(written, "utf-8", newline="")
@@ -227,6 +229,17 @@ def _of_similar(names: Iterable[str]) -> Iterator[Remark]:
             message = f"{found[plain]!r} and {name!r} are two columns, of almost one name"
             yield Remark("similar_names", message, name)
         found.setdefault(plain, name)
+
+
+def _with_names(table: Any) -> tuple[Any, list[Remark]]:
+    """With a name for columns that the header has none for, by their places."""
+    given = table.column_names
+    names = [name or nameless(place) for place, name in enumerate(given)]
+    left = [name for name, own in zip(names, given, strict=True) if not own]
+    if not left or len(set(names)) < len(names):
+        return table, []
+    message = f"columns without a name in the header are called {', '.join(left[:10])}"
+    return table.rename_columns(names), [Remark("unnamed_columns", message, left[0], len(left))]
 
 
 def _without_trailing(table: Any) -> tuple[Any, list[Remark]]:

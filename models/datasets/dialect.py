@@ -16,9 +16,11 @@ from models.datasets.separators import (
     SEPARATORS,
     first_rows,
     has_escapes,
+    is_wrapped,
     may_cut_texts,
     quote_of,
     separator_of,
+    unwrapped,
 )
 from models.datasets.suggestions import suggested_encodings
 from models.remarks import Remark
@@ -29,7 +31,8 @@ _SAMPLE_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """`skipped_lines`: before the first row of `head`. `is_spaced`: blanks stand between cells, or
-    in front of their quotes. `is_escaped`: as `separators.cells_in` takes it.
+    in front of their quotes. `is_escaped`: as `separators.cells_in` takes it. `is_wrapped`: each
+    line is a whole row in quotes.
     """
 
     encoding: str
@@ -39,10 +42,13 @@ class Dialect:
     skipped_lines: int = 0
     is_spaced: bool = False
     is_escaped: bool = False
+    is_wrapped: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Whether it is as `pyarrow` reads it."""
+        if self.is_wrapped:
+            return False
         return not self.is_spaced and not self.is_escaped and len(self.separator) == 1
 
 
@@ -68,6 +74,11 @@ def dialect_of(
     with path.open(encoding=encoding, newline="") as file:
         text = file.read(_SAMPLE_BYTES)
     is_cut, skipped = len(text) == _SAMPLE_BYTES, 0
+    wrapped = is_wrapped(text)
+    if wrapped:
+        text = "".join(unwrapped(text.splitlines()))
+        message = "each line is a whole row in quotes, which are left out"
+        remarks.append(Remark("lines_in_quotes", message))
     if hint := re.match(r"sep=(.)\r?\n", text):  # a spreadsheet's own word
         text, skipped = text[hint.end() :], 1
         separator = separator or hint.group(1)
@@ -102,7 +113,7 @@ def dialect_of(
     rows = rows[:-1] if is_cut and len(rows) > 1 else rows
     head, told_of_head = _head(rows, header, named, are_cut)
     is_spaced = separator == " " or re.search(f"{re.escape(separator)} +{quote}", text) is not None
-    dialect = Dialect(encoding, separator, quote, head, skipped, is_spaced, is_escaped)
+    dialect = Dialect(encoding, separator, quote, head, skipped, is_spaced, is_escaped, wrapped)
     return dialect, [*remarks, *told_of_head]
 
 

@@ -66,11 +66,22 @@ class Head(NamedTuple):
     is_named: bool = True
 
 
+def nameless(place: int) -> str:
+    """What a column is called that has no name in the header; `place` counts from 0."""
+    return f"column_{place + 1}"
+
+
 def lines_above(text: str) -> int:
-    """How many lines stand above the header: blank ones, comments, and titles, which are without a
-    separator where most lines have one. A comment that names the columns is the header.
+    """How many lines stand above the header: blank ones, comments, drawn ones, and titles, which
+    are without a separator where most lines have one, or have another number of cells than all
+    below. A comment that names the columns is the header.
     """
     lines = text.splitlines()[:SAMPLE_ROWS]
+    drawn = sum(1 for _ in itertools.takewhile(_LINE.fullmatch, lines))
+    if 0 < drawn < len(lines):
+        return drawn + lines_above("\n".join(lines[drawn:]))
+    if count := _of_other_width(lines):
+        return count
     divided = [any(sign in line for sign in USUAL_SEPARATORS) for line in lines]
     if any(divided[:1]) and not lines[0].startswith(_COMMENTS) and lines[0].strip():
         return 0
@@ -94,6 +105,34 @@ def lines_above(text: str) -> int:
     if named >= 0 and lines[named].startswith("#") and _names_columns(lines[named], lines[count:]):
         return named
     return count
+
+
+def _of_other_width(lines: Sequence[str]) -> int:
+    """How many first lines have other numbers of cells than all below, which begin with names and
+    have values in the column of one.
+    """
+    for sign in USUAL_SEPARATORS:
+        if (
+            min(counts := [line.count(sign) for line in lines[:4]], default=0)
+            == max(counts, default=0)
+            > 0
+        ):
+            return 0  # as nearly every file begins
+    for count in range(1, min(_HEADERS, len(lines) - 3) + 1):
+        text = "\n".join(lines[count:])
+        separator = separator_of(text)
+        rows = [row for row in first_rows(text, separator) if row]
+        width = len(rows[0]) if rows else 0
+        above = [len(row) for row in first_rows("\n".join(lines[:count]), separator)]
+        if width < 3 or any(abs(other - width) < 2 for other in above) or len(rows) < 4:
+            continue
+        if separator not in USUAL_SEPARATORS or min(above, default=0) < 2:
+            continue
+        if {len(row) for row in rows[:-1]} == {width} and not any(map(is_value, rows[0])):
+            values = [[row[place] for row in rows[1:-1]] for place in range(width)]
+            if any(all(map(is_value, filter(str.strip, column))) for column in values):
+                return count
+    return 0
 
 
 def _is_whole(line: str, others: Sequence[str], separator: str) -> bool:
@@ -360,7 +399,7 @@ def rows_of(
         if not filled:
             is_apart = True
             continue
-        if filled == 1 and len(cells) < width and _LINE.fullmatch(cells[0]):
+        if filled == 1 and len(cells) < width and _LINE.fullmatch("".join(cells).strip()):
             continue
         if filled == 1 and cells[0].startswith(_COMMENTS) and len(cells) < max(width, 2):
             left_out.append(f"row {number} is a comment and left out: {cells[0][:40]!r}")

@@ -33,6 +33,7 @@ NO_QUOTE = "\x1e"
 
 _DOUBLE = "\x1f"
 """What stands for a separator of two signs where a reader takes one alone."""
+_WRAPPED = re.compile(r'\s*"((?:[^"]|"")+)"[,;\t ]*')
 _DECIMAL = re.compile(r"[-+]?\d+,\d+")
 
 
@@ -63,6 +64,28 @@ def cells_in(
     if sign == separator:
         return rows
     return ([cell.replace(sign, separator) for cell in row] for row in rows)
+
+
+def is_wrapped(text: str) -> bool:
+    """Whether each line of a sample is a whole row in quotes, as when a table was written as cells
+    of another one.
+    """
+    lines = [line for line in text.splitlines()[:SAMPLE_ROWS] if line.strip()]
+    lines = lines[:-1] if len(lines) > 2 else lines  # which may be cut
+    if not lines or not all(map(_WRAPPED.fullmatch, lines)):
+        return False
+    inner = list(unwrapped(lines))
+    separator = separator_of("".join(inner))
+    widths = Counter(len(row) for row in first_rows("".join(inner), separator) if row)
+    width, count = widths.most_common(1)[0]
+    return width > 1 and separator in USUAL_SEPARATORS and count >= 0.9 * widths.total()
+
+
+def unwrapped(lines: Iterable[str]) -> Iterator[str]:
+    """The rows that are in the quotes of whole lines."""
+    for line in lines:
+        found = _WRAPPED.fullmatch(line.rstrip("\r\n"))
+        yield (line.rstrip("\r\n") if found is None else found[1].replace('""', '"')) + "\n"
 
 
 def first_rows(

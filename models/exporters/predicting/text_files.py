@@ -18,15 +18,18 @@ from models.datasets.layout import (
     below_table,
     head_of,
     lines_above,
+    nameless,
     rows_of,
 )
 from models.datasets.separators import (
     SEPARATORS,
     cells_in,
     has_escapes,
+    is_wrapped,
     may_cut_texts,
     quote_of,
     separator_of,
+    unwrapped,
 )
 from models.exporters.predicting.predictor import PredictionError
 
@@ -89,6 +92,8 @@ def read_table(
             twice.
         csv.Error: a cell is longer than a cell may be.
     """
+    if is_wrapped(text[:SAMPLE]):
+        text = "".join(unwrapped(text.splitlines()))
     above = lines_above(text[:SAMPLE])
     if above:
         text = "".join(islice(io.StringIO(text, newline=""), above, None))
@@ -109,8 +114,12 @@ def read_table(
         except LayoutError as error:
             raise PredictionError(str(error)) from None
     names = [UNNAMED if not n and UNNAMED in known else n for n in head.names[:1]] + head.names[1:]
-    while names and not names[-1]:
+    while names and not names[-1] and nameless(len(names) - 1) not in known:
         names.pop()  # as where each line ends with a separator
+    names = [
+        nameless(place) if not name and nameless(place) in known else name
+        for place, name in enumerate(names)
+    ]
     if twice := [n for n in known if f"{n}.1" in names and f"{n}.1" not in known]:
         raise PredictionError(f"the header has column {twice[0]!r} more than once")
     told = [message for code, message in head.told if code == "second_header"]

@@ -124,6 +124,19 @@ LAYOUTS: dict[str, tuple[str, set[str]]] = {
         "x,n,label\n" + "".join(f'"of {i}",{",".join(row)}\n' for i, row in enumerate(ROWS)),
         {"index_ignored"},
     ),
+    "a line of another program": (
+        '"EXTF";700;"Stack";"x";20240131\n' + lines(";"), {"lines_skipped", "separator_guessed"}
+    ),
+    "a framed list": (
+        f"|{'-' * 9}|\n" + "".join(f"|{row}|\n" for row in lines("|").splitlines())
+        .replace("label|\n", f"label|\n|{'-' * 9}|\n") + f"|{'-' * 9}|\n",
+        {"separator_guessed", "lines_skipped", "empty_column", "index_ignored"},
+    ),
+    "lines in quotes": ("".join(f'"{row}"\r\n' for row in lines().split()), {"lines_in_quotes"}),
+    "lines in quotes, with quotes": (
+        "".join(f'"""{row}""",,\n' for row in lines('"",""').split()),
+        {"lines_in_quotes"},
+    ),
     "utf-16": (lines(), set()),
 }  # fmt: skip
 
@@ -306,6 +319,16 @@ def test_a_first_row_is_a_header_or_data(first: str, tmp_path: Path) -> None:
 def test_a_row_with_the_names_that_somebody_gives_is_the_header(tmp_path: Path) -> None:
     table = uploaded(tmp_path, "6,148,1\n1,85,0\n8,183,1\n", target="148")
     assert [remark.code for remark in table.remarks] == ["header_guessed"]
+
+
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    content = lines(header="x,,label")
+    table = uploaded(tmp_path, content)
+    assert cells(table)["column_2"] == PLAIN["n"]
+    assert [(r.code, r.where) for r in table.remarks] == [("unnamed_columns", "column_2")]
+    found, _ = text_files.read_table(content, ["x", "column_2"])
+    assert found["column_2"] == PLAIN["n"]
+    assert "column_2" not in text_files.read_table(content, ["x"])[0], "as nobody asks for it"
 
 
 def test_names_that_are_there_twice_are_told_apart(tmp_path: Path) -> None:
