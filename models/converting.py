@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from models.processes.cage import environment
 from models.processes.children import child_command
 from models.processes.folders import OwnedFolder, temporary_folder
@@ -121,6 +119,8 @@ def convert(folder: Path, form: str) -> None:
         models.exporters.CannotExportError: the model has no such form.
         ValueError: what was made is not what `model.py` gives.
     """
+    import numpy as np
+
     from models.exporters import exporters
     from models.exporters.fresh_process import opened
     from models.exporters.whole import Convertible
@@ -141,6 +141,8 @@ def drawn(bundle: Path) -> Mapping[str, Any]:
     """Raw samples of the type that the model takes, and of its range where that is known; `y` is
     not asked for. The preprocessing is arithmetic: any number has its place in it.
     """
+    import numpy as np
+
     preprocessing = json.loads((bundle / "preprocessing.json").read_text())
     raw, rng = preprocessing["input"], np.random.default_rng(0)
     shape = (SAMPLES, *raw["shape"]) if raw.get("kind") != "graph" else (0,)

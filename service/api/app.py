@@ -63,6 +63,11 @@ _OTHER_CONNECTIONS = 12
 answer requests: a thread that waits for a connection is overtaken by those that come later.
 """
 
+_FIRST_ANSWERS_SECONDS = 0.3
+"""In which whoever waits for the server has asked whether it is ready: importing torch holds up
+every thread.
+"""
+
 log = structlog.get_logger("nasmith.api")
 
 
@@ -93,6 +98,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.dear = Dear()
     app.state.conversions = Conversions()
     for router in (
+        health,  # routes are built when they are asked for, in this order: this is asked first
         searches,
         trials,
         drawings,
@@ -105,7 +111,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         keys,
         quota,
         webhooks,
-        health,
         root,
         docs,
         dashboard_assets,
@@ -139,10 +144,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(give_up_lost_uploads(app.state.intake)),
     ]
     warming = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
-    warming.start()
+    begin = asyncio.get_running_loop().call_later(_FIRST_ANSWERS_SECONDS, warming.start)
     try:
         yield
     finally:
+        begin.cancel()
         watcher.close()
         for task in tasks:
             task.cancel()
@@ -152,7 +158,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.callers.close()
         await asyncio.to_thread(app.state.models.close)
         await asyncio.to_thread(app.state.conversions.close)
-        await asyncio.to_thread(warming.join)
+        if warming.ident is not None:
+            await asyncio.to_thread(warming.join)
         await asyncio.to_thread(app.state.traces.close)
         app.state.sessions.engine.dispose()
 

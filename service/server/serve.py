@@ -22,15 +22,15 @@ import uvicorn
 
 from models.processes.folders import sweep
 from nasmith.home import PORT_FILE
-from service.api.app import create_app
 from service.home import own_home
 from service.logs import configure_logs
 from service.running.dispatcher_process import EmbeddedDispatcher
 from service.server.admin_key import write_admin_key
+from service.server.garbage import keep_what_is_there, stop_collecting
 from service.server.port_file import served_url
 from service.server.protocol import GuardedProtocol
+from service.server.schema import migrated_meanwhile
 from service.settings import ServiceSettings
-from service.sql.database import migrate
 
 LOCK_FILE = "server.lock"
 _OPEN_FILES = 16_384
@@ -65,6 +65,7 @@ def serve(
     """
     if settings.auth == "none" and not is_exposed_on_purpose:
         refuse_exposure(settings.host)
+    stop_collecting()
     configure_logs(settings.log_level, settings.log_format)
     own_home(settings.home)
     _allow_many_connections()
@@ -78,7 +79,8 @@ def serve(
         _only_one(settings.home, with_dispatcher),
         _bind(settings.host, settings.port) as listener,
     ):
-        migrate(settings.database_url)
+        with migrated_meanwhile(settings.database_url):
+            from service.api.app import create_app
         if settings.auth == "keys":
             write_admin_key(settings)
         dispatcher = EmbeddedDispatcher(settings) if with_dispatcher else None
@@ -175,6 +177,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            keep_what_is_there()
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

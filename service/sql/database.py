@@ -7,20 +7,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import Connection, Engine, event, inspect, make_url, text
 from sqlalchemy import create_engine as _create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 import migrations
 from service.settings import normal_url
 from service.sql.documents import read_document, write_document
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 DEFAULT_TENANT = "default"
 
@@ -134,11 +134,8 @@ def migrate(url: str, revision: str = "head") -> None:
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
                 )
-            config = alembic_config(connection)
-            if revision == "base" or _is_behind(connection, revision):
-                command.downgrade(config, revision)
-            else:
-                command.upgrade(config, revision)
+            if revision != "head" or not is_migrated(connection):
+                _move(connection, revision)
     finally:
         engine.dispose()
 
@@ -148,6 +145,8 @@ def check(url: str) -> None:
     Raises:
         alembic.util.CommandError: the tables of the database differ from `service.sql.tables`.
     """
+    from alembic import command
+
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -157,13 +156,17 @@ def check(url: str) -> None:
 
 
 def is_migrated(connection: Connection) -> bool:
-    """Whether the schema is the newest that this version of Nasmith knows."""
-    context = MigrationContext.configure(connection)
-    return context.get_current_revision() == _scripts().get_current_head()
+    """Whether the schema is the newest that this version of Nasmith knows.
+
+    Asked of the database alone: Alembic, which takes a while to import, is for what has to change.
+    """
+    return _revision(connection) == _newest()
 
 
 def alembic_config(connection: Connection) -> Config:
     """Alembic's configuration without a file: it also works from an installed package."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option(
         "script_location", str(Path(migrations.__file__).parent).replace("%", "%%")
@@ -172,17 +175,35 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(migrations.__file__).parent))
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
-def _is_behind(connection: Connection, revision: str) -> bool:
-    """Whether `revision` is an ancestor of the database's own."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None or revision == "head":
-        return False
-    ancestors = _scripts().iterate_revisions(current, "base")
-    return revision in {script.revision for script in ancestors} - {current}
+@cache
+def _newest() -> str:
+    """Migrations are numbered, and begin with their number."""
+    versions = Path(migrations.__file__).parent / "versions"
+    return max(file.name.partition("_")[0] for file in versions.glob("[0-9]*_*.py"))
+
+
+def _move(connection: Connection, revision: str) -> None:
+    """Upwards or, to `base` or to an ancestor of where the database is, down."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = alembic_config(connection)
+    current = _revision(connection)
+    ancestors: set[str] = set()
+    if current is not None and revision != "head":
+        scripts = ScriptDirectory.from_config(config)
+        ancestors = {script.revision for script in scripts.iterate_revisions(current, "base")}
+    if revision == "base" or revision in ancestors - {current}:
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
 
 
 def _sqlite_module() -> Any:

@@ -201,18 +201,21 @@ def test_a_space_is_validated_alone(client: TestClient) -> None:
 
 
 def test_the_api_never_imports_ray(tmp_path: object) -> None:
-    """And torch not before it is ready. In a process of its own, for here it is all loaded."""
+    """And nothing else that it can do without before it is ready, on a home that is new. In a
+    process of its own, for here it is all loaded.
+    """
     script = f"""
         import sys
-        from fastapi.testclient import TestClient
-        from service.api.app import create_app
-        from service.sql.database import migrate
         from service.settings import ServiceSettings
+        from service.server.schema import migrated_meanwhile
 
         settings = ServiceSettings(home={str(tmp_path)!r})
-        migrate(settings.database_url)
+        with migrated_meanwhile(settings.database_url):
+            from service.api.app import create_app
         app = create_app(settings)
-        assert "torch" not in sys.modules
+        assert not {{"torch", "numpy", "alembic"}} & set(sys.modules)
+        from fastapi.testclient import TestClient
+
         with TestClient(app, "http://localhost") as client:
             assert client.get("/readyz?exclude=dispatcher").status_code == 200
             body = {{
