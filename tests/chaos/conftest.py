@@ -42,7 +42,7 @@ def chaos_database_url(
 @pytest.fixture(scope="session")
 def figures() -> Iterator[Figures]:
     """What was measured; `NASMITH_CHAOS_TABLE` names the page that keeps it."""
-    figures = Figures()
+    figures = Figures.read()
     yield figures
     print(figures.table())
     if page := os.environ.get("NASMITH_CHAOS_TABLE"):
