@@ -24,6 +24,7 @@ from models.graph import Features, Graph
 from models.operations.activation import ACTIVATIONS, ActivationName
 from models.operations.message_passing import (
     AGGREGATIONS,
+    DropEdge,
     MessagePassing,
     NodeDropout,
     NodeLinear,
@@ -108,6 +109,9 @@ class GnnSettings(FamilySettings):
     dropout: Searchable[Annotated[float, Field(ge=0, lt=1)]] = Field(
         Choice((0.0, 0.2, 0.5, 0.6)),
         description="of the input of every layer and of the output, and of the attention of gat",
+    )
+    drop_edge: Searchable[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        0.0, description="share of the links that a step of training does without"
     )
     output: Items[str] = Field(
         ("gcn", "gat", "linear", "sgc", "appnp"),
@@ -205,6 +209,7 @@ class Network(nn.Module):
         readout: str | None,
         dropout: tuple[float, float],
         calls: Mapping[int, Call],
+        drop_edge: float = 0.0,
     ) -> None:
         super().__init__()
         self.calls = dict(calls)
@@ -212,9 +217,11 @@ class Network(nn.Module):
         for number, layer in layers.items():
             self.add_module(f"layer_{number}", layer)
         self.dropout, self.last_dropout = NodeDropout(dropout[0]), NodeDropout(dropout[1])
+        self.drop_edge = DropEdge(drop_edge) if drop_edge else None
         self.output = output
 
     def forward(self, graph: Graph) -> Tensor:
+        graph = graph if self.drop_edge is None else self.drop_edge(graph)
         hidden: dict[int, Tensor | Features] = {0: graph.x}
         for number, source in self.sources.items():
             hidden[number] = self.get_submodule(f"layer_{number}")(hidden[source], graph)
@@ -235,7 +242,8 @@ class Gnn:
     """Decisions: `layers`, `hidden`, `activation`, `norm`, `dropout`, then `output` for nodes, with
     `output_steps` and `output_teleport` where it takes them, or `readout` for graphs, and for each
     layer from 1 on `layer_{i}_operation`, `layer_{i}_input` (the number of a layer, or 0), and,
-    where it has a meaning, `layer_{i}_heads` and the like; `jumping` where it is not left at false.
+    where it has a meaning, `layer_{i}_heads` and the like; `jumping` where it is not left at false
+    and `drop_edge` where it is not left at 0.
     """
 
     Settings = GnnSettings
@@ -267,6 +275,9 @@ class Gnn:
         jumping = as_domain(settings.jumping)
         if True in jumping.values():
             decisions.append(Decision("jumping", jumping, any_layer, absent=False))
+        drop_edge = as_domain(settings.drop_edge)
+        if drop_edge.levels(2) != (0.0,):
+            decisions.append(Decision("drop_edge", drop_edge, absent=0.0))
         for layer in range(1, max(counts) + 1):
             deep = condition("layers", settings.layers, [c for c in counts if c >= layer])
             place = f"layer_{layer}"
@@ -298,7 +309,8 @@ class Gnn:
         else:
             output, calls[0] = operation_of(values, "output", width, task.outputs)
         dropouts = (dropout, recipe.dropout)
-        return Network(layers, sources, leaves, output, readout, dropouts, calls)
+        drop_edge = share(values, "drop_edge") if "drop_edge" in values else 0.0
+        return Network(layers, sources, leaves, output, readout, dropouts, calls, drop_edge)
 
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
@@ -318,6 +330,8 @@ class Gnn:
         names = ("hidden", "activation", "norm", "output", "readout")
         of_output = tuple(f"output_{name}" for name in OF_OUTPUT)
         kept = {name: values[name] for name in (*names, *of_output) if name in values}
+        if values.get("drop_edge"):
+            kept["drop_edge"] = share(values, "drop_edge")
         return Architecture("gnn", {**kept, "dropout": share(values, "dropout"), "tree": text(0)})
 
     @staticmethod
@@ -330,7 +344,8 @@ class Gnn:
         functions = () if network.readout is None else (read_out,)
         text = inspect.getsource(preprocess)
         first = Layer if layers else NodeDropout
-        return Definition((first, *kinds, *functions), _text(network, layers), text)
+        dropping = () if network.drop_edge is None else (DropEdge,)
+        return Definition((first, *dropping, *kinds, *functions), _text(network, layers), text)
 
 
 def _own_decisions(
@@ -432,6 +447,9 @@ def _text(network: Network, layers: Sequence[nn.Module]) -> str:
         )
         forward.append(f"x_{number} = self.layer_{number}({names[source]}, graph)")
         names[number] = f"x_{number}"
+    if network.drop_edge is not None:
+        constructor.append(f"self.drop_edge = DropEdge({network.drop_edge.p})")
+        forward.insert(0, "graph = self.drop_edge(graph)")
     leaves = ", ".join(names[number] for number in network.leaves)
     last = f"torch.cat([{leaves}], dim=1)" if len(network.leaves) > 1 else leaves
     kind = "nn.Dropout" if network.sources else "NodeDropout"

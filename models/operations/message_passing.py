@@ -86,6 +86,28 @@ class NodeDropout(nn.Module):
         return Features(x.places, functional.dropout(x.values, self.p, self.training))
 
 
+class DropEdge(nn.Module):
+    """A graph without a random share `p` of its links, drawn anew for each pass in training: their
+    weight is 0. A node keeps its link to itself. Rong et al., DropEdge, ICLR 2020,
+    https://arxiv.org/abs/1907.10903, section 4.1: all layers see the same graph, and what is left
+    is normalised.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, graph: Graph) -> Graph:
+        if not self.training:
+            return graph
+        links = graph.links
+        ones = torch.ones_like(links.rows, dtype=torch.float32)
+        weights = ones if graph.weights is None else graph.weights
+        dropped = (torch.rand_like(weights) < self.p) & (links.rows != links.columns)
+        weights = weights.masked_fill(dropped, 0)
+        return Graph(graph.x, links, graph.picked, graph.graph_of, graph.graphs, weights)
+
+
 def aggregate(graph: Graph, mapped: Tensor, aggregation: str) -> Tensor:
     """Sum, mean or maximum over the neighbours of each node; 0 where it has none.
 

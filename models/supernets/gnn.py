@@ -64,6 +64,10 @@ class GnnRelaxation:
                 raise InfeasibleError(
                     name, f"networks that share weights have no {name} {json.dumps(refused)}"
                 )
+        if as_domain(settings.drop_edge).levels(2) != (0.0,):
+            raise InfeasibleError(
+                "drop_edge", "networks that share weights drop no edge, so it is 0"
+            )
         if not Choices(_options(settings, task)).groups:
             raise InfeasibleError("layers", "the space is one network, which shares with no other")
 
