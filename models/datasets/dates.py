@@ -186,12 +186,13 @@ def is_weekday(word: str) -> bool:
 def seconds_of_day(clock: str) -> int | None:
     """The whole seconds of a time of day, with a zone behind it or none; None of another text."""
     zone = (
-        r"(?:z|utc|gmt|mesz?|mez|msk|[a-z]{1,4}t|(?:utc|gmt)? ?[-+]\d{2}:?(?:\d{2})?)"
+        r"(?:z|utc|gmt|mesz?|mez|msk|[a-z]{1,4}t|[a-z]+(?:/[a-z_]+){1,2}|"
+        r"(?:utc|gmt)? ?[-+]\d{2}:?(?:\d{2})?)"
         r"(?: ?[\[(].*[\])])?"
     )
     found = re.fullmatch(
         r"(?i)(\d{1,2})(?:[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?|(?=\s*[ap]\.?m)|(?<=\d\d))"
-        rf"\s*(?:([ap])\.?\s?m\.?|uhr|h)?\s*(?:{zone})?",
+        rf"\s*(?:([ap])\.?\s?m(?![a-z])\.?|uhr|h)?\s*(?:{zone})?",
         re.sub("(?<=[\\d])[時时시分분] ?(?=\\d)", ":", clock.strip()).rstrip("分분秒초"),
     )
     if not found:

@@ -40,7 +40,7 @@ from models.datasets.inputs import (
 from models.datasets.many_cells import dates_in, dates_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.spellings import of_categories
-from models.datasets.written_numbers import are_shares, as_written, of_writing
+from models.datasets.written_numbers import are_shares, as_written, is_beyond, of_writing
 from models.remarks import Column, Kind, Remark, Role, in_number
 
 PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -407,7 +407,8 @@ def _bad_cells(cells: Cells, bad: NDArray[np.bool_], kind: str) -> tuple[Remark,
     are = in_number(
         count, f"cell {of} shows no {kind} and counts", f"cells {of} show no {kind} and count"
     )
-    message = f"{are} as missing; the first is {shown(text)} in row {row}"
+    beyond = " (up to 3e38 can be read)" if is_beyond(text) else ""
+    message = f"{are} as missing; the first is {shown(text)} in row {row}{beyond}"
     return (Remark("bad_cells", message, f"row {row}, column {cells.name!r}", count),)
 
 

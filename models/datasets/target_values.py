@@ -15,7 +15,13 @@ from models.datasets.cells import EMPTY_WORDS, MISSING_WORDS
 from models.datasets.formats import FormatError
 from models.datasets.guessed_kind import MOST, Cells, cells_of
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
-from models.datasets.written_numbers import as_written, currencies_of, of_writing
+from models.datasets.written_numbers import (
+    are_shares,
+    as_written,
+    currencies_of,
+    is_beyond,
+    of_writing,
+)
 from models.remarks import Column, Kind, Remark, Role, in_number
 
 
@@ -61,7 +67,9 @@ def target_values(
         text = texts[place].as_py()
         is_empty = empty[cells.places[place]] or text.lower() in EMPTY_WORDS
         what = f"{shown(text)} is no number that can be predicted"
-        if np.isnan(values).mean() > MOST:
+        if is_beyond(text):
+            what += ": it is beyond 3e38, the largest that float32 holds"
+        elif np.isnan(values).mean() > MOST:
             what += "; classes are predicted by tabular_classification"
         if is_empty:
             rows = in_number(int(np.isnan(values).sum()), "row", "rows")
@@ -102,7 +110,7 @@ def _unit(cells: Cells) -> str | None:
     if cells.form.get("clock"):
         return "seconds"
     texts = [cells.distinct[place] for place in np.flatnonzero(np.isfinite(cells.numbers))]
-    if all("%" in text for text in texts):
+    if are_shares(cells):
         return "shares, of which 1 is 100 %"
     if not cells.form:
         currencies = currencies_of(texts)

@@ -76,6 +76,14 @@ def currencies_of(texts: Iterable[str]) -> set[str]:
     return {mark.lower() for text in texts for mark in _CURRENCY.findall(text)}
 
 
+def is_beyond(text: str) -> bool:
+    """Whether a text is a number that is too large for a network."""
+    try:
+        return abs(float(text)) >= 3e38
+    except ValueError:
+        return False
+
+
 def are_shares(cells: Cells) -> bool:
     """Whether all numbers but 0 have a sign of percent or per mille behind or before them."""
     numbers = np.flatnonzero(np.isfinite(cells.numbers) & (cells.numbers != 0))

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from models.datasets.archive import names_in
 from models.datasets.encodings import foreign
 from models.datasets.splits import Folding
 from models.datasets.steps import FREQUENCIES, frequency_of
@@ -355,6 +356,9 @@ def format_of(upload: Upload) -> str:
     expected = " or ".join(entry.description for entry in able.values())
     found = foreign(_head(upload.path)) if "CSV" in expected else None
     is_what = "" if found is None else f": it is {found[0]}; {found[1]}"
+    if inner := sorted(names_in(upload.path)):
+        more = ", ..." if len(inner) > 3 else ""
+        is_what = is_what or f": it is a zip of {', '.join(inner[:3])}{more}"
     raise FormatError(f"not a file for {upload.task}{is_what}; expected is {expected}")
 
 

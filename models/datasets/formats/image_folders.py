@@ -70,12 +70,19 @@ def has_pictures(names: Iterable[str]) -> bool:
     return any(name.lower().endswith((*ENDINGS, *OTHER_ENDINGS)) for name in names)
 
 
+def is_table(name: str) -> bool:
+    """Whether a file of a zip may say what pictures are, by its name."""
+    return (
+        name.lower().endswith((".csv", ".tsv")) or PurePosixPath(name.lower()).name == "labels.txt"
+    )
+
+
 def is_listed(names: Iterable[str]) -> bool:
     """Whether a zip has a table, and pictures in no more than one folder beside those that divide
     them.
     """
     places = [PurePosixPath(name.replace("\\", "/")) for name in names]
-    if not any(place.suffix.lower() == ".csv" and not _is_systems(place) for place in places):
+    if not any(is_table(place.name) and not _is_systems(place) for place in places):
         return False
     pictures = [p for p in places if has_pictures([p.name]) and not _is_systems(p)]
     folders = {place.parent.name for place in pictures}

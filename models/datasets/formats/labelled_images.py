@@ -24,6 +24,7 @@ from models.datasets.formats.image_folders import (
     files_of,
     has_pictures,
     inner_places,
+    is_table,
     members_in,
     of_other_words,
     opened,
@@ -39,6 +40,7 @@ from models.datasets.formats.tabular import (
     without_missing,
 )
 from models.datasets.labels import are_missing, label_columns, read_labels
+from models.datasets.pictures import ENDINGS, OTHER_ENDINGS
 from models.datasets.raw_table import FIRST_ROW, RawTable, is_missing, shown
 from models.datasets.splits import PARTS, WORDS, part_of
 from models.datasets.targets import LabelSet
@@ -100,7 +102,8 @@ def _read(upload: Upload, archive: zipfile.ZipFile) -> Dataset:
     remarks = with_plain_names(archive)
     file = _labels_file(archive)
     members, ignored = members_in(archive, file.filename)
-    found = _labelled(_table(archive, file, upload.options), file.filename, members, upload)
+    table = _table(archive, file, upload.options)
+    found = _labelled(table, file.filename, members, upload)
     members, x, told = read_pictures(archive, members, upload)
     places = inner_places(members, 1)
     parts, division = _parts(places), found.divided.division
@@ -162,15 +165,20 @@ def _labels_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     tables = [
         member
         for member in archive.infolist()
-        if member.filename.lower().endswith(".csv")
+        if is_table(member.filename)
         and "__MACOSX" not in member.filename
         and not place_of(member).name.startswith("._")
     ]
-    named = [member for member in tables if place_of(member).name.lower() == LABELS_FILE]
+    named = [member for member in tables if place_of(member).stem.lower() == "labels"]
     able = named or tables
     if len(able) != 1:
         found = ", ".join(member.filename for member in able[:5]) or "no CSV"
-        raise FormatError(f"the zip has one {LABELS_FILE}, or one CSV, got {found}")
+        several = (
+            "; rows of several tables stand in one, without those that have no label"
+            if able
+            else ""
+        )
+        raise FormatError(f"the zip has one {LABELS_FILE}, or one CSV or TSV, got {found}{several}")
     (file,) = able
     if file.file_size > MAX_RATIO * max(file.compress_size, 1024):
         raise FormatError(f"{file.filename}: unpacks to more than {MAX_RATIO} times its size")
@@ -178,13 +186,24 @@ def _labels_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _table(archive: zipfile.ZipFile, file: zipfile.ZipInfo, options: Options) -> RawTable:
+    """Where the first row looks like data, or names a picture, there is no header."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / LABELS_FILE
         path.write_bytes(archive.read(file))
+        options = options.model_copy(update={"decimal": "."})
         try:
-            return read_table(path, options.model_copy(update={"decimal": "."}))
+            try:
+                table = read_table(path, options)
+                if not any(name.lower().endswith(ENDINGS) for name in table.texts):
+                    return table
+            except FormatError as error:
+                if error.option != "header":
+                    raise
+            table = read_table(path, options.model_copy(update={"header": False}))
         except ValueError as error:
             raise FormatError(f"{file.filename}: {error}") from None
+    message = f"{file.filename} has no header: its columns are called {', '.join(table.texts)}"
+    return replace(table, remarks=[*table.remarks, Remark("header_guessed", message)])
 
 
 def _labelled(
@@ -288,13 +307,13 @@ def _within(
     """
     paths = [PurePosixPath(_path(cell)) for cell in cells]
     known = [path.as_posix() in ends for path in paths]
-    if not all(known) and (found := _by_numbers(cells, ends)) is not None:
+    if not all(known) and (found := _by_numbers(cells, ends) or _by_stems(cells, ends)):
         first = known.index(False)
         message = (
-            f"the numbers of {name!r} are those in the names of the pictures: {cells[first]} is "
-            f"{found[first]}"
+            f"{name!r} names pictures but for zeros in front, capitals or endings: "
+            f"{shown(cells[first])} is {found[first]}"
         )
-        return found, [Remark("pictures_by_number", message, name, known.count(False))]
+        return found, [Remark("pictures_matched", message, name, known.count(False))]
     if not paths or any(known):
         return cells, []
     folders = zip(*(path.parts[:-1] for path in paths), strict=False)
@@ -323,6 +342,27 @@ def _by_numbers(cells: Sequence[str], ends: Mapping[str, str | None]) -> list[st
     if len(names) < len(stems) or found.count(None) > 0.5 * len(found):
         return None
     return [name or cell for name, cell in zip(found, cells, strict=True)]
+
+
+def _by_stems(cells: Sequence[str], ends: Mapping[str, str | None]) -> list[str] | None:
+    """The pictures that cells name in other capitals or with another ending; None where most name
+    none so, and else those cells as they are.
+    """
+    stems: dict[str, str | None] = {}
+    for end, name in ends.items():
+        if end not in stems:
+            stems[end.lower()] = name if stems.get(end.lower(), name) == name else None
+    found = [stems.get(_path(cell).lower()) or stems.get(_stem(cell)) for cell in cells]
+    if not cells or found.count(None) > 0.5 * len(found):
+        return None
+    return [name or cell for name, cell in zip(found, cells, strict=True)]
+
+
+def _stem(cell: str) -> str:
+    """A path in small letters without the ending of a picture."""
+    path = _path(cell).lower()
+    is_picture = path.endswith((*ENDINGS, *OTHER_ENDINGS))
+    return path.rpartition(".")[0] if is_picture else path
 
 
 def _path(cell: str) -> str:
@@ -361,4 +401,7 @@ def _check_unlabelled(
         )
     for member, has, part in zip(members, known, parts, strict=True):
         if not has and part != "train":
-            raise FormatError(f"{member.filename}: a picture of the {part} split has labels")
+            raise FormatError(
+                f"{member.filename} is in the {part} split and has no row in {file}: a picture "
+                "there has labels, or is left out"
+            )

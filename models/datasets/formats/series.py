@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.datasets import Dataset, series
 from models.datasets.columns import is_text, read_table
+from models.datasets.dates import date_of
 from models.datasets.formats import LEFT_OUT, MAX_VALUES, FormatError, Options, Upload, formats
 from models.datasets.formats.tabular import WRITING, chosen, unnamed
 from models.datasets.parquet import is_parquet
@@ -62,6 +63,7 @@ class Series:
                 raise FormatError("is required: a number of time steps", name)
         assert options.window is not None and options.horizon is not None  # noqa: S101 - above
         table = read_table(upload.path, options)
+        _check_has_a_row_a_time(list(table.texts))
         times = chosen(table.texts, options.time_columns, "time")
         targets = chosen(table.texts, options.targets, "target")
         if named := set(times) & set(targets):
@@ -402,6 +404,19 @@ def _check_columns(
                 "columns",
             )
     _check_known(table, options, [*others, *targets])
+
+
+def _check_has_a_row_a_time(names: Sequence[str]) -> None:
+    """
+    Raises:
+        FormatError: the columns are times.
+    """
+    times = [name for name in names if date_of(name) is not None]
+    if len(times) > 3 and len(times) > 0.5 * len(names):
+        raise FormatError(
+            f"{len(times)} of {len(names)} columns are times, from {times[0]!r} on: a series has a "
+            "row a time and a column of its values, as melt of pandas and pivot_longer of R make it"
+        )
 
 
 def _check_known(table: RawTable, options: Options, others: Sequence[str]) -> None:

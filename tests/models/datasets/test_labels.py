@@ -248,7 +248,7 @@ def test_folders_divide_pictures_with_labels(tmp_path: Path) -> None:
 
 
 REFUSED: Mapping[str, tuple[str | None, list[str], str]] = {
-    "no table": (None, ["1.png"], "one labels.csv, or one CSV, got no CSV"),
+    "no table": (None, ["1.png"], "one labels.csv, or one CSV or TSV, got no CSV"),
     "no such picture": ("f,t\n1.png,a;b\n3.png,a", ["1.png"], r"row 3: '3\.png' names no picture"),
     "several": ("f,t\n1.png,a;b", ["a/1.png", "b/1.png"], "names several pictures"),
     "twice": ("f,t\n1.png,a;b\n1.png,b", ["1.png"], "row 3: '1.png' is in row 2 as well"),

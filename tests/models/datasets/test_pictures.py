@@ -476,13 +476,30 @@ def test_folders_of_other_languages_divide_what_has_the_same_classes(tmp_path: P
     assert of_table.sizes["test"] == 13
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        listed([row.replace(",", ".jpg,") for row in ROWS]),
+        listed([row.replace(",", ".PNG,") for row in ROWS]),
+        listed([row.replace(",", ".png,") for row in ROWS[1:]], ROWS[0].replace(",", ".png,")),
+    ],
+)
+def test_names_of_a_table_are_known_by_other_endings_and_without_a_header(
+    table: bytes, tmp_path: Path
+) -> None:
+    plain = read(tmp_path, zipped({**FLAT, "labels.csv": listed(ROWS)}), TASK)
+    found = read(tmp_path, zipped({**FLAT, "labels.tsv": table.replace(b",", b"\t")}), TASK)
+    assert found.fingerprint == plain.fingerprint
+    assert {r.code for r in found.remarks} & {"pictures_matched", "header_guessed"}
+
+
 @pytest.mark.parametrize("name", ["{:05}.png", "img/scan_{:03}.png"])
 def test_numbers_of_a_table_may_lack_the_zeros_of_names(name: str, tmp_path: Path) -> None:
     plain = read(tmp_path, zipped({**FLAT, "labels.csv": listed(ROWS)}), TASK)
     padded = {name.format(i): FLAT[f"{i}.png"] for i in range(len(FLAT))}
     for rows in (ROWS, [row.replace(",", ".0,") for row in ROWS]):
         found = read(tmp_path, zipped({**padded, "labels.csv": listed(rows)}), TASK)
-        assert remark(found, "pictures_by_number").where == "id"
+        assert remark(found, "pictures_matched").where == "id"
         assert sorted(found.test.y.tolist()) == sorted(plain.test.y.tolist())
     with pytest.raises(FormatError, match="names no picture"):
         read(tmp_path, zipped({**padded, "labels.csv": listed([*ROWS, "77,dark"])}), TASK)
@@ -495,7 +512,7 @@ def test_numbers_of_a_table_may_lack_the_zeros_of_names(name: str, tmp_path: Pat
         ({**FLAT, "labels.csv": listed([*ROWS[:-1], "39,"])}, "row 41, column 'kind': the class"),
         ({**FLAT, "labels.csv": listed([*ROWS, "77,dark"])}, "row 42: '77' names no picture"),
         ({**FLAT, "labels.csv": listed(["a,b", "c,d"])}, "no column has the names of pictures"),
-        ({**FLAT, "a.csv": listed(ROWS), "b.csv": listed(ROWS)}, "one labels.csv, or one CSV"),
+        ({**FLAT, "a.csv": listed(ROWS), "b.csv": listed(ROWS)}, "one labels.csv, or one CSV or"),
         (FLAT, "0.png: a picture lies in the folder of its class, .* or a labels.csv has a row"),
         ({f"train/{n}": c for n, c in FLAT.items()}, "all pictures are in one folder, 'train'"),
         ({**TWO, **{n.replace("dark", "c")[:-3] + "tif": b"II" for n in [*TWO][:20]}},

@@ -72,6 +72,7 @@ def _hour_after(form: str, between: str, end: str) -> Write:
         ("7D", lambda t: f"{t:%d.%m.%Y} - {t + pd.Timedelta(days=6):%d.%m.%Y}"),
         ("7D", lambda t: f"{t:%Y-%m-%d} to {t + pd.Timedelta(days=6):%Y-%m-%d}"),
         ("h", _strftime("%m/%d/%Y %I:%M:%S %p")),
+        ("h", _strftime("%d.%m.%Y %H:%M America/New_York")),
         ("250ms", _strftime("%d.%m.%Y %H:%M:%S.%f")),
         ("250ms", _strftime("%Y-%m-%d %H:%M:%S,%f")),
         ("250ms", _strftime("%Y-%m-%dT%H:%M:%S.%f")),
@@ -86,6 +87,13 @@ def test_times_are_the_instants_that_they_mean(freq: str, write: Write) -> None:
     assert found.instants is not None
     assert pd.DatetimeIndex(found.instants).tolist() == instants.tolist()
     assert [instant_of(text, found.order) for text in texts] == instants.to_pydatetime().tolist()
+
+
+def test_times_beside_each_other_are_refused_in_plain_words(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d")
+    content = csv({"shop": ["a", "b"], **{day: ["1", "2"] for day in days}})
+    with pytest.raises(FormatError, match=r"40 of 41 columns are times.*a row a time"):
+        read(tmp_path, content, "forecasting", **{**OPTIONS, "time": "shop"})
 
 
 @pytest.mark.parametrize(

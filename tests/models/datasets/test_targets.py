@@ -115,7 +115,9 @@ def test_a_target_of_dates_is_none(tmp_path: Path) -> None:
 def test_targets_that_no_network_can_learn_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="column 'y' is 5 in every row"):
         told(tmp_path, np.full(ROWS, 5.0))
-    with pytest.raises(FormatError, match=r"row 2, column 'y': '1e\+200' is no number that can be"):
+    with pytest.raises(
+        FormatError, match=r"row 2, column 'y': '1e\+200' is no number that can be .* beyond"
+    ):
         told(tmp_path, np.array([1e200, 1.0, 2.0] * 50))
     dataset, _ = told(tmp_path, np.linspace(-2.9e38, 2.9e38, ROWS))
     assert dataset.train.y.isfinite().all()
