@@ -35,12 +35,13 @@ def check(sessions: Sessions, acknowledged: Path, store: Path) -> None:
             f"{lost} was accepted and is lost" for lost in promised - {s.id for s in searches}
         ]
         for search in searches:
-            problems += [f"{search.id}: {problem}" for problem in _of_search(session, search)]
+            problems += [f"{search.id}: {problem}" for problem in of_search(session, search)]
             problems += [f"{search.id}: {problem}" for problem in _of_files(session, search, store)]
     assert not problems, "\n".join(problems)
 
 
-def _of_search(session: Session, search: Search) -> list[str]:
+def of_search(session: Session, search: Search) -> list[str]:
+    """What is wrong with its rows."""
     problems = []
     events = session.scalars(
         select(Event).where(Event.search_id == search.id).order_by(Event.sequence)
