@@ -109,7 +109,7 @@ class Dispatcher:
         if self._outages.are_over and self._space.shortage() is None:
             self._claims.take()
         surroundings = {**environment(self._settings), **self._runtime.environment()}
-        self._spares.keep(surroundings, self._frozen.busy)
+        self._spares.keep(surroundings, self._frozen.busy, self._runtime.forks)
 
     def _upkeep(self) -> None:
         self._frozen.check()  # first: one may hold the lock that the rest would wait for

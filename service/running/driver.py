@@ -7,6 +7,7 @@ ends. It dies with the dispatcher that started it.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import math
@@ -243,6 +244,7 @@ class Driver:
 
 
 def main() -> None:
+    faulthandler.enable()
     protocol = _take_stdout()
     settings = ServiceSettings()
     configure_logs(settings.log_level, settings.log_format)

@@ -17,6 +17,7 @@ import psutil
 from models.processes.children import child_command
 from models.processes.oom import oom_kills
 from service.log_files import open_log
+from service.running.driver_fork import MODULE, DriverFork
 from service.running.exits import Exit
 from service.sql.lease import Claim
 
@@ -25,26 +26,24 @@ class DriverProcess:
     """Started on construction. `claim` is the search that it was given, None before.
 
     Built in the main thread: a child ends with the thread that started it.
+
+    forks: where they are to be had, see `RayRuntime.forks`; else it imports by itself.
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, forks: Path | None = None
+    ) -> None:
         self.claim: Claim | None = None
         self.is_ready = False
         self.has_settled = False  # its claim no longer holds
         self.killed_for: int | None = None
         self.started, self._oom_kills = time.monotonic(), oom_kills()
         with open_log(log) as file:
-            self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our module
-                child_command("service.running.driver"),
-                env={**os.environ, **environment, "PYTHONFAULTHANDLER": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                start_new_session=True,  # a Ctrl-C in the terminal is for the dispatcher
-            )
+            self._process = _start({**os.environ, **environment}, file.fileno(), forks)
 
     @property
     def pid(self) -> int:
+        """0 of a fork that is not there yet."""
         return self._process.pid
 
     @property
@@ -122,3 +121,20 @@ class DriverProcess:
                     pipe.close()
                 except BrokenPipeError:
                     continue
+        if isinstance(self._process, DriverFork):
+            self._process.close()
+
+
+def _start(
+    environment: Mapping[str, str], errors: int, forks: Path | None
+) -> subprocess.Popen[bytes] | DriverFork:
+    if forks is not None:
+        return DriverFork(forks, environment, errors)
+    return subprocess.Popen(  # noqa: S603 - our interpreter, our module
+        child_command(MODULE),
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,  # a Ctrl-C in the terminal is for the dispatcher
+    )

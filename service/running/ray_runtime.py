@@ -23,6 +23,7 @@ from models.processes.folders import OwnedFolder, sweep
 from models.processes.trees import end_tree
 from search.engine import ray_workers
 from service.log_files import open_log
+from service.running.worker_start import SOCKET
 from service.settings import ServiceSettings, without_secrets
 from service.sql.dispatchers import Node
 
@@ -113,6 +114,14 @@ class RayRuntime:
         if self.cluster:
             return {**QUIET, ADDRESS_VARIABLE: self.cluster}
         return {**self._environment(), ADDRESS_VARIABLE: self._address, OWN_VARIABLE: "1"}
+
+    @property
+    def forks(self) -> Path | None:
+        """The socket of `worker_forks`, where the local head has it."""
+        if self._folder is None:
+            return None
+        path = self._folder.path / SOCKET
+        return path if path.is_socket() else None
 
     def stop(self) -> None:
         """End the local head and every process of it."""

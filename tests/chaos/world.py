@@ -23,7 +23,7 @@ from service.sql.searches import SearchRepository, Submission
 from service.sql.states import ENDED, SearchState
 from service.sql.tables import Search, Trial
 from service.sql.transitions import change_state
-from tests.support.processes import runs
+from tests.support.processes import is_driver, runs
 
 DISPATCH = (
     "from service.running.dispatcher import dispatch; "
@@ -172,12 +172,12 @@ class World:
         return found
 
     def drivers(self) -> list[psutil.Process]:
-        """Children of the dispatcher that run a search or wait for one."""
+        """Processes of the dispatcher that run a search or wait for one."""
         try:
-            children = psutil.Process(self.dispatcher.pid).children()
+            below = psutil.Process(self.dispatcher.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
-        return [child for child in children if runs(child, "service.running.driver")]
+        return [process for process in below if is_driver(process)]
 
     def ray_head(self) -> psutil.Process:
         children = psutil.Process(self.dispatcher.pid).children()
@@ -213,7 +213,7 @@ class World:
                 return value
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds:g} s in vain; {self.describe()}")
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def until_ended(self, search_id: str, seconds: float = 300.0) -> None:
         self.until(lambda: self.has_ended(search_id), seconds)

@@ -34,9 +34,9 @@ class Spares:
         self._next = 0.0
         self.obstacle: str | None = None
 
-    def keep(self, environment: Mapping[str, str], frozen: int) -> None:
+    def keep(self, environment: Mapping[str, str], frozen: int, forks: Path | None = None) -> None:
         """Start one where too few wait for a search. `frozen`: drivers that stand still, and will
-        be ended: their searches are to find successors that are ready.
+        be ended: their searches are to find successors that are ready. `forks`: their origin.
         """
         idle = [driver for driver in self._drivers if driver.claim is None]
         starting = sum(not driver.is_ready for driver in idle)
@@ -44,7 +44,7 @@ class Spares:
             return
         is_calm = self._claims.seconds_since_last >= CALM_SECONDS
         if len(idle) < frozen + is_calm or self._claims.have_room(len(idle) - frozen):
-            self._drivers.add(DriverProcess(environment, self._log_file))
+            self._drivers.add(DriverProcess(environment, self._log_file, forks))
 
     def check(self) -> None:
         """End those that do not get ready."""

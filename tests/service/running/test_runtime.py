@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 import models
+from service.running.driver_process import DriverProcess
 from service.running.ray_runtime import (
     LONGEST_FOLDER,
     RayRuntime,
     RuntimeStartError,
 )
-from service.settings import ServiceSettings
-from tests.support.processes import runs
+from service.settings import ServiceSettings, environment
+from tests.support.processes import is_driver, runs
 from tests.support.strangers import imported_strangers, strange_folder
 
 pytestmark = pytest.mark.slow
@@ -74,6 +75,17 @@ def runtime(tmp_path: Path) -> Iterator[RayRuntime]:
         runtime.stop()
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayRuntime]:
+    """A head for all who leave it as it is."""
+    runtime = RayRuntime(ServiceSettings(home=tmp_path_factory.mktemp("home")), cpus=1)
+    try:
+        runtime.start()
+        yield runtime
+    finally:
+        runtime.stop()
+
+
 @contextlib.contextmanager
 def asking(runtime: RayRuntime) -> Iterator[subprocess.Popen[str]]:
     """A driver that says what Ray answered, and again on the next line of its input."""
@@ -115,8 +127,8 @@ def wait_for_the_end_of(processes: list[psutil.Process], seconds: float) -> list
 
 
 def folder_of(runtime: RayRuntime) -> str:
-    (head,) = [p for p in psutil.Process().children() if runs(p, "service.running.ray_head")]
-    return head.cmdline()[head.cmdline().index("--folder") + 1]
+    assert runtime.forks is not None
+    return str(runtime.forks.with_name("ray"))
 
 
 def test_drivers_join_a_head_that_listens_on_loopback_alone(
@@ -151,23 +163,43 @@ def test_drivers_join_a_head_that_listens_on_loopback_alone(
     assert wait_for_the_end_of(members, 90) == []
 
 
+def test_a_driver_comes_from_where_workers_do(standing: RayRuntime, tmp_path: Path) -> None:
+    settings = ServiceSettings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'secret'}")
+    variables = {**environment(settings), **standing.environment()}
+    driver = DriverProcess(variables, tmp_path / "log", standing.forks)
+    while not driver.is_ready:
+        assert driver.listen(), (tmp_path / "log").read_text()
+    process = psutil.Process(driver.pid)
+    origin = process.parent()
+    assert origin is not None and runs(origin, "service.running.worker_forks")
+    assert is_driver(process) and not is_driver(origin)
+    assert os.getsid(driver.pid) == driver.pid  # a Ctrl-C is not for it
+    assert "secret" not in str(process.environ()) + str(origin.environ())
+    driver.terminate()
+    assert driver.wait(60) and driver.end == 0  # it had nothing to give back
+    driver.close()
+    killed = DriverProcess(variables, tmp_path / "log", standing.forks)
+    killed.listen()
+    killed.kill()
+    assert killed.wait(60) and killed.end == -signal.SIGKILL
+    killed.close()
+
+
 def test_workers_import_nothing_from_where_a_driver_works(
-    runtime: RayRuntime, tmp_path: Path
+    standing: RayRuntime, tmp_path: Path
 ) -> None:
-    runtime.start()
     folder = strange_folder(tmp_path / "project")
     command = [sys.executable, "-P", "-c", WORKER]
-    environment = {**os.environ, **runtime.environment()}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    variables = {**os.environ, **standing.environment()}
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert done.stdout.startswith(f"{models.__file__}\n"), done.stderr
     assert str(folder) not in done.stdout
     assert imported_strangers(folder) == []
 
 
-def test_nobody_joins_without_the_token(runtime: RayRuntime, tmp_path: Path) -> None:
-    runtime.start()
-    environment = runtime.environment()
-    token = Path(environment["RAY_AUTH_TOKEN_PATH"])
+def test_nobody_joins_without_the_token(standing: RayRuntime, tmp_path: Path) -> None:
+    variables = standing.environment()
+    token = Path(variables["RAY_AUTH_TOKEN_PATH"])
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700
     assert len(token.read_text()) == 64
@@ -179,9 +211,9 @@ def test_nobody_joins_without_the_token(runtime: RayRuntime, tmp_path: Path) -> 
             "-c",
             "from ray._raylet import GcsClient; import sys;"
             "print(GcsClient(sys.argv[1]).internal_kv_keys(b'', None, timeout=5))",
-            runtime.address,
+            standing.address,
         ],
-        env={**os.environ, **environment, "RAY_AUTH_TOKEN_PATH": str(wrong)},
+        env={**os.environ, **variables, "RAY_AUTH_TOKEN_PATH": str(wrong)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -232,24 +264,19 @@ def test_a_killed_head_takes_its_processes_along(runtime: RayRuntime) -> None:
     assert not Path(folder).exists()
 
 
-def test_what_a_head_left_behind_is_removed_by_the_next_one_in_its_home(
-    runtime: RayRuntime, tmp_path: Path
+def test_a_long_home_moves_the_sockets_to_a_short_folder_and_loses_what_a_head_left_there(
+    tmp_path: Path,
 ) -> None:
-    left = tmp_path / "ray" / "nasmith-ray-abcdefgh.tmp"
-    (left / "ray").mkdir(parents=True)
-    runtime.start()
-    assert not left.exists()
-    assert Path(folder_of(runtime)).exists()
-
-
-def test_a_long_home_moves_the_sockets_to_a_short_folder(tmp_path: Path) -> None:
     home = tmp_path / ("long" * 30)
+    left = home / "ray" / "nasmith-ray-abcdefgh.tmp"
+    (left / "ray").mkdir(parents=True)
     runtime = RayRuntime(ServiceSettings(home=home), cpus=1)
     try:
         runtime.start()
         folder = Path(folder_of(runtime))
         assert len(str(folder)) <= LONGEST_FOLDER and not folder.is_relative_to(home)
         assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        assert folder.exists() and not left.exists()
     finally:
         runtime.stop()
     assert not folder.parent.exists()
