@@ -22,6 +22,8 @@ from service.server.local_server import LocalServer, running_server
 from service.server.serve import ServeError, refuse_exposure
 from tests.support.processes import runs
 
+pytestmark = pytest.mark.slow
+
 REQUEST: dict[str, Any] = {
     "dataset": "digits",
     "baselines": [],
