@@ -114,14 +114,16 @@ def clock_of(text: str) -> float | None:
 
 def unmarked(text: str) -> str:
     """A cell without what people and spreadsheets put around a number: the mark of a footnote, as
-    in 680* or 680[1], the flags of statistical offices, as in 680 e or 680 bp, or a formula for a
-    text, as in ="680" or '680. Arabic decimal and thousands marks become a point and nothing.
+    in 680* or 680[1], the flags of statistical offices, as in 680 e or 680 bp, ~ before it or how
+    far it may be off behind it, as in 680 \u00b1 5, or a formula for a text, as in ="680" or '680.
+    Arabic decimal and thousands marks become a point and nothing.
     """
     text = text.strip()
     found = re.fullmatch(r"""=?\s*"(.*)"|[='](.*)""", text)
     if found is not None:
         text = (found[1] or found[2] or "").strip()
     text = text.replace("\u066b", ".").replace("\u066c", "")
+    text = re.sub(r"^[~\u2248]\s*(?=[-+.,\d])|(?<=\d)\s*(?:\u00b1|\+/-)\s*[\d.,]+%?$", "", text)
     raised = r"[\u00b9\u00b2\u00b3\u2070-\u2079\u1d43-\u1d9c]+"
     note = rf"\*+|[\u2020\u2021\u00a7]+|\[[^\W_*]{{1,3}}\]|{raised}"
     return re.sub(rf"(?<=[\d%.)])(?:\s*(?:{note})|\s+[bcdefinprsuz]{{1,3}})$", "", text)

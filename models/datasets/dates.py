@@ -62,6 +62,10 @@ def tidied_date(text: str) -> str:
     as it is.
     """
     text = re.sub(r"^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", r"\1.\2.\3", text)
+    eras = {"\u4ee4\u548c": 2018, "\u5e73\u6210": 1988, "\u662d\u548c": 1925, "\u5927\u6b63": 1911}
+    if era := re.match(rf"({'|'.join(eras)})(\d{{1,2}}|\u5143)(?=\u5e74)", text):
+        year = eras[era[1]] + (1 if era[2] == "\u5143" else int(era[2]))
+        text = f"{year}{text[era.end() :]}"
     text = re.sub(r"^(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일] ?", r"\1-\2-\3 ", text).strip()
     text = re.sub(r"^(\d{4})\. ?(\d{1,2})\. ?(\d{1,2})\.?(?=\s|$)", r"\1-\2-\3", text)
     text = re.sub(r"^(\d{4})[-/](\d{1,2})$", r"\1-\2-1", text)

@@ -293,7 +293,10 @@ def _check(
     finite = np.isfinite(values)
     if not finite.all():
         array = "x" if "x" in parts else "x_data"
-        raise ValueError(f"{array} is not finite, first at {np.argwhere(~finite)[0].tolist()}")
+        raise ValueError(
+            f"{array} is not finite, first at {np.argwhere(~finite)[0].tolist()}; features of all "
+            "nodes are known, or filled in before, with their mean for example"
+        )
     if values.size and (most := np.abs(values).max()) > MAX_FEATURE:
         raise ValueError(f"a feature of a node is {most:g}, at most {MAX_FEATURE:g} is allowed")
     nodes = len(parts["x"]) if "x" in parts else len(parts["x_indptr"]) - 1

@@ -149,7 +149,9 @@ def guessed_kind(cells: Cells, missing: NDArray[np.bool_]) -> Kind:
             return Kind.NUMBER
     if not are_codes and _has_both_signs(cells, missing):
         return Kind.NUMBER
-    return _kind_of_words(known, counts)
+    kind = _kind_of_words(known, counts)
+    are_numbers = share > MOST and not are_codes and kind is Kind.IDENTIFIER
+    return Kind.NUMBER if are_numbers else kind
 
 
 def _has_both_signs(cells: Cells, missing: NDArray[np.bool_]) -> bool:

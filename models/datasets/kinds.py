@@ -353,7 +353,10 @@ def _of_dates(cells: Cells, values: NDArray[np.datetime64]) -> Iterator[Remark]:
         )
         yield Remark("unusual_years", message, cells.name, len(texts))
     zones = {zone[1].lower() for text in texts if (zone := _ZONE.search(text))}
-    if len(zones - {"am", "pm"}) > 1:
+    zones -= {"am", "pm"}
+    if zones and any(":" in text and _ZONE.search(text) is None for text in texts):
+        zones.add("none")
+    if len(zones) > 1:
         shown_zones = ", ".join(sorted(zones)[:5])
         message = f"{cells.name!r} has times of several zones ({shown_zones}), read as local ones"
         yield Remark("zones_ignored", message, cells.name, len(zones))

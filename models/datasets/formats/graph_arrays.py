@@ -28,6 +28,9 @@ _MASKS = frozenset(name for names in masks.NAMES.values() for name in names)
 _MATRIX = {f"{prefix}{name}" for prefix in PREFIXES for name in (*MATRIX, *PLACES, FORMAT)}
 KNOWN = frozenset({"x", *graphs.CSR, "edge_index", "y", *WEIGHTS}) | _MASKS | _MATRIX | {DENSE}
 
+COUNTS = frozenset({"num_nodes", "num_edges", "num_features", "num_node_features", "num_classes"})
+"""Arrays of one number, which programs save beside those of a graph."""
+
 _OTHERS = "; ".join(f"for {own} {', '.join(others)}" for own, others in OF_GRAPHS.items())
 
 
@@ -56,6 +59,8 @@ class GraphArrays:
         if len(arrays) < len(given):
             twice = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
             raise FormatError(f"{' and '.join(twice)} say the same; one of them is enough")
+        counts = [name for name in arrays if name in COUNTS and arrays[name].size == 1]
+        arrays = {name: values for name, values in arrays.items() if name not in counts}
         if unknown := sorted(arrays.keys() - KNOWN):
             raise FormatError(
                 f"unknown array {unknown[0]!r}; expected is {GraphArrays.description}; known are "
@@ -65,6 +70,9 @@ class GraphArrays:
             by_rows = with_edges(arrays)
             arrays = {name: np.asarray(values) for name, values in by_rows.items()}
         edges, remarks = arrays.get("edge_index"), renamed(names)
+        if counts:
+            message = f"{', '.join(counts)}: what is counted is seen from the other arrays"
+            remarks.append(Remark("arrays_ignored", message, counts[0], len(counts)))
         is_by_rows = edges is not None and edges.ndim == 2 and len(edges) != 2 == edges.shape[1]
         if edges is not None and is_by_rows:
             arrays["edge_index"] = edges.T

@@ -361,6 +361,13 @@ def test_edges_may_come_as_a_whole_matrix_or_its_entries(form: str, tmp_path: Pa
         node_file(tmp_path, {**arrays, "adj": matrix.toarray()[:, 1:]})
 
 
+def test_counts_that_programs_save_are_passed_over_and_told(tmp_path: Path) -> None:
+    arrays = citations()
+    found = node_file(tmp_path, {**arrays, "num_classes": np.array(3), "num_nodes": np.array([60])})
+    assert told(found)["arrays_ignored"].count == 2
+    assert found.fingerprint == node_file(tmp_path, arrays).fingerprint
+
+
 def test_features_that_are_the_same_for_every_node_are_told(tmp_path: Path) -> None:
     arrays = citations()
     nodes = len(arrays["x"])
