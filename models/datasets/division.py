@@ -46,10 +46,11 @@ def read_division(
         FormatError: a column is not there, or means something else; a cell of one is no part, or
             empty; a group is in two parts, or there are too few groups.
     """
-    _check(table, options, tuple(others))
+    others = tuple(others)
+    _check(table, options, others)
     parts = groups = None
     columns: dict[str, Column] = {}
-    remarks: list[Remark] = []
+    remarks: list[Remark] = list(_of_unused(table, options, others))
     if (name := options.split_column) is not None:
         parts, guessed = _parts(name, table.texts[name], rows)
         remarks += guessed
@@ -70,6 +71,27 @@ def read_division(
             "validation",
         )
     return Divided(division, columns, tuple(remarks))
+
+
+def _of_unused(table: RawTable, options: Options, others: Sequence[str]) -> Iterator[Remark]:
+    """Of a column that seems to divide the rows where nobody says so: it is one like any other."""
+    import pyarrow.compute as pc
+
+    if options.split_column is not None:
+        return
+    for name, texts in table.texts.items():
+        is_open = name not in (*others, options.group_column, *options.columns)
+        if not is_open or len(pc.unique(texts.slice(0, 1000))) > 6:
+            continue
+        words = [text.lower() for text in pc.unique(texts).to_pylist()]
+        parts = {part_of(word) for word in words}
+        by_name = re.match(r"(?i)(?:is|in|for|use)_?t", name) and _by_name(name, words)
+        if by_name or (None not in parts and "train" in parts and len(parts) > 1):
+            message = (
+                f"{name!r} seems to divide the rows, into {', '.join(map(shown, words[:6]))}; "
+                f"split_column={name} has it do so, else rows are drawn"
+            )
+            yield Remark("split_column_unused", message, name)
 
 
 def _check(table: RawTable, options: Options, others: tuple[str, ...]) -> None:

@@ -37,7 +37,7 @@ from models.datasets.inputs import (
     LongTexts,
     Numbers,
 )
-from models.datasets.many_cells import dates_in, dates_of
+from models.datasets.many_cells import dates_in, dates_of, matches
 from models.datasets.raw_table import FIRST_ROW, Texts, shown
 from models.datasets.spellings import of_categories
 from models.datasets.written_numbers import are_shares, as_written, is_beyond, of_writing
@@ -338,6 +338,8 @@ def _of_dates(cells: Cells, values: NDArray[np.datetime64]) -> Iterator[Remark]:
         (DAY_FIRST_NUMBER, "dates in digits"),
         (_DAY_OF_YEAR, "years and days of the year"),
     ):
+        if not matches(cells.texts, r"^\d{7,8}(\.0)?$|^\d{4}-\d{3}").any():
+            break
         own = np.array([pattern.fullmatch(text) is not None for text in cells.distinct]) & is_date
         if own.any():
             place = int(own.argmax())

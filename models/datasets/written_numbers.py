@@ -87,8 +87,8 @@ def is_beyond(text: str) -> bool:
 def are_shares(cells: Cells) -> bool:
     """Whether all numbers but 0 have a sign of percent or per mille behind or before them."""
     numbers = np.flatnonzero(np.isfinite(cells.numbers) & (cells.numbers != 0))
-    texts = [cells.distinct[place] for place in numbers]
-    return len(texts) > 0 and all(map(_SHARE.search, texts))
+    are = (_SHARE.search(cells.distinct[place]) is not None for place in numbers)
+    return len(numbers) > 0 and all(are)
 
 
 def _of_marks(cells: Cells) -> Iterator[Remark]:

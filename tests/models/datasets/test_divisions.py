@@ -118,6 +118,25 @@ def test_a_part_that_is_missing_is_drawn_from_train_and_told(task: str, tmp_path
         assert sum(row % 2 for row in validation) == 6
 
 
+@pytest.mark.parametrize(
+    ("column", "is_told"),
+    [
+        ({"part": [("train", "Test")[row % 5 == 0] for row in range(ROWS)]}, True),
+        ({"is_test": [("0", "1")[row % 5 == 0] for row in range(ROWS)]}, True),
+        ({"test": [("yes", "no")[row % 5 == 0] for row in range(ROWS)]}, False),
+        ({"vehicle": [("train", "bus")[row % 5 == 0] for row in range(ROWS)]}, False),
+    ],
+)
+def test_a_column_that_seems_to_divide_the_rows_is_told_where_nobody_says_so(
+    column: dict[str, list[str]], is_told: bool, tmp_path: Path
+) -> None:
+    (name,) = column
+    content = table(**column)
+    assert ("split_column_unused" in told(tabular(tmp_path, content))) == is_told
+    said = tabular(tmp_path, content, columns={name: "category"})
+    assert "split_column_unused" not in told(said)
+
+
 def test_texts_are_divided_by_columns_too(tmp_path: Path) -> None:
     texts = [f"w{row} again" for row in range(ROWS)]
     words = [("train", "val", "test")[row % 3] for row in range(ROWS)]
