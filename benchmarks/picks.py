@@ -1,10 +1,11 @@
 """A search that leaves everything open, beside the best of what a person would pick first.
 
-    python benchmarks/picks.py [--data DIR] [--minutes 3] [--splits 5] [--only wine cora ...]
-                               [--out results.jsonl]
+    python benchmarks/picks.py [--data DIR] [--minutes 3] [--trials N] [--splits 5]
+                               [--only wine cora ...] [--out results.jsonl]
 
 Of each data set (`picks_data.py`) and split the file is uploaded to a server and searched with
-`{"dataset": x}` and the budget that `nasmith fit` sends. Beside it a person's picks: the simple
+`{"dataset": x}` and the budget that `nasmith fit` sends, or with `--trials` so many trials and as
+long as they take, which means the same on a busy machine. Beside it a person's picks: the simple
 models (`models.simple`) and scikit-learn's usual ones with their defaults, each fitted on train and
 validation together, which a search may use as it likes. Both are scored on the same test rows, of
 the search the mean over the runs of its winner, which validation has chosen.
@@ -147,10 +148,10 @@ class Meter(threading.Thread):
         return found
 
 
-def searched(server: LocalServer, client: Client, dataset: str, minutes: float, split: int) -> Line:
+def searched(server: LocalServer, client: Client, dataset: str, budget: Line, split: int) -> Line:
     request = {
         "dataset": dataset,
-        "budget": {"trials": MOST_TRIALS, "seconds": 60 * minutes},
+        "budget": budget,
         "resources": {"parallel_trials": len(os.sched_getaffinity(0))},
         "seed": split,
     }
@@ -204,11 +205,11 @@ def one(
         "dataset": name,
         "task": source.task,
         "split": split,
-        "minutes": chosen.minutes,
+        "budget": budget_of(chosen),
         "sizes": dataset.sizes,
     }
     try:
-        found = searched(server, client, stored, chosen.minutes, split)
+        found = searched(server, client, stored, budget_of(chosen), split)
     except SearchFailedError as error:
         return {**line, "failure": str(error)}
     with threadpool_limits(1), warnings.catch_warnings():
@@ -279,6 +280,12 @@ def compared(lines: list[Line]) -> Line:
     }
 
 
+def budget_of(chosen: argparse.Namespace) -> Line:
+    if chosen.trials is not None:
+        return {"trials": chosen.trials}
+    return {"trials": MOST_TRIALS, "seconds": 60 * chosen.minutes}
+
+
 def kept(out: Path | None) -> list[Line]:
     if out is None or not out.exists():
         return []
@@ -287,12 +294,13 @@ def kept(out: Path | None) -> list[Line]:
 
 def runs(chosen: argparse.Namespace, names: list[str], known: list[Line]) -> Iterator[Line]:
     """Split by split, so that whoever ends it early has some of each."""
-    done = {(line["dataset"], line["split"], line["minutes"]) for line in known}
+    budget = budget_of(chosen)
+    done = {(line["dataset"], line["split"]) for line in known if line["budget"] == budget}
     wanted = [
         (name, split)
         for split in range(chosen.splits)
         for name in names
-        if (name, split, chosen.minutes) not in done
+        if (name, split) not in done
     ]
     if not wanted:
         return
@@ -309,6 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(), help="folder of files")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--trials", type=int, help="in place of minutes")
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--out", type=Path)
@@ -327,9 +336,8 @@ def main() -> None:
         if chosen.out is not None:
             with chosen.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-    of_these = [
-        line for line in known if line["dataset"] in names and line["minutes"] == chosen.minutes
-    ]
+    budget = budget_of(chosen)
+    of_these = [line for line in known if line["dataset"] in names and line["budget"] == budget]
     print(json.dumps(summary(of_these), indent=1))
 
 

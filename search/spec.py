@@ -322,6 +322,15 @@ class SearchSpec(Body):
         known = self.cost_limits
         return [limit for limit in self.constraints if limit not in known]
 
+    @property
+    def validates_finals(self) -> bool:
+        """Whether every final training keeps validation, or has kept it at first."""
+        patience = self.final.patience
+        if self.final.data == "train" or patience:
+            return True
+        stops = as_domain(self.training.early_stopping)
+        return patience is None and 0 not in stops.levels(2)
+
     def fidelity_rule(self) -> FidelityRule:
         """Told nothing yet. The spec is resolved: it has an objective."""
         rule = fidelities[self.fidelity.name]

@@ -19,6 +19,7 @@ from models.recipe import Recipe
 from models.selection import selected
 from models.training.criterion import Scoring
 from models.training.evaluation import outputs_of
+from models.training.final_scores import fitted
 from models.training.values import transformed
 from search.objectives import Objective, fitness
 
@@ -69,11 +70,16 @@ class Final:
 
 
 def combine(
-    finals: Sequence[Final], size: int, objectives: Sequence[Objective], scoring: ScoringOf
+    finals: Sequence[Final],
+    size: int,
+    objectives: Sequence[Objective],
+    scoring: ScoringOf,
+    best_for: str | None = None,
 ) -> tuple[Ensemble, dict[str, float]]:
     """The networks that are best together, by the objectives, then by the loss, with the scores on
-    validation, what their outputs are decided by, and what they cost. Only those can be put
-    together that see samples and values as the best one alone does.
+    validation, what their outputs are decided by, their temperature, and what they cost. Only those
+    can be put together that see samples and values as the best one alone does. `best_for`: as of
+    `models.training.final_scores.fitted`.
     """
     alone = {final.number: final for final in finals}
 
@@ -105,6 +111,9 @@ def combine(
     ]
     ensemble = Ensemble(tuple(members))
     metrics = metrics_of(picks, ensemble.recipe)
+    task, targets = best.dataset.task, best.dataset.validation.y
+    said = picked(outputs, picks, average_for(task))
+    metrics |= fitted(said, targets, task, best_for=best_for)
     return ensemble, {**metrics, LEFT_OUT: float(len(alone) - len(alike))}
 
 

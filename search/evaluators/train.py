@@ -33,10 +33,11 @@ from models.recipe import Recipe
 from models.training.confusion import DECISION_METRICS
 from models.training.criterion import scoring
 from models.training.evaluation import outputs_of
-from models.training.final_scores import final_scores
+from models.training.final_scores import final_scores, fitted
 from models.training.folds import FoldedTraining
 from models.training.initialization import build
 from models.training.pretraining import largest_step
+from models.training.thresholds import ADJUSTMENT, MARGIN
 from models.training.trainer import NonFiniteError, Training, TrainingState
 from models.training.values import ErrorUnit
 from search import saved
@@ -295,26 +296,28 @@ class TrainEvaluator:
     ) -> Generator[dict[str, float]]:
         """The epochs `found` of a training that keeps validation, then of one from scratch on both
         splits, with the same seed and schedule, that ends after the best epoch of the first. They
-        are numbered on. The last report has the validation scores of the first training, of which
-        there are none of the weights that the network then holds, and `retrained_epochs`.
+        are numbered on. The last report has what validation said of the first training: its scores,
+        of which there are none of the weights that the network then holds, what its outputs are
+        decided by and their temperature; and `retrained_epochs`.
         """
         candidate = trial.candidate
         first: dict[str, float] = {}
         task = self._with_inputs(candidate.recipe).task
         for first in found:
             yield first
+        validation = self._with_inputs(candidate.recipe).validation
+        said = outputs_of(network, validation, task)
         if self._combined_for:
-            validation = self._with_inputs(candidate.recipe).validation
-            said = outputs_of(network, validation, task)
             leave_outputs(self._outputs_url(trial.number), said)
         best, epoch = int(first["best_epoch"]), first["epoch"]
-        scores = {name: value for name, value in first.items() if name.startswith("val_")}
+        kept = {name: value for name, value in first.items() if _is_of_validation(name)}
+        kept |= fitted(said, validation.y, task, best_for=self._best_for)
         again = build(candidate.architecture, task, candidate.recipe, trial.seed)
         network.load_state_dict(again.state_dict())
         training = self._training(trial, network, "train+val", None, micro_batches)
         with closing(training.epochs()) as epochs:
             for metrics in islice(epochs, best):
-                told = scores | {"retrained_epochs": best} if metrics["epoch"] == best else {}
+                told = kept | {"retrained_epochs": best} if metrics["epoch"] == best else {}
                 yield metrics | {"epoch": epoch + metrics["epoch"], "best_epoch": best} | told
 
     def _combined(self, proposal: EnsembleProposal) -> Measurement:
@@ -333,6 +336,7 @@ class TrainEvaluator:
             proposal.size,
             self._combined_for,
             partial(scoring, error_unit=self._error_unit, best_for=self._best_for),
+            self._best_for,
         )
         network = chosen.network().to(self._device)
         metrics["latency_ms"] = latency_ms(network, chosen.task, self._device)
@@ -342,8 +346,7 @@ class TrainEvaluator:
             chosen.recipe,
             self._error_unit,
             chosen=metrics,
-            best_for=self._best_for,
-            is_validated=self._final_data == "train",
+            is_validated=False,
         )
         return Measurement(_finite({**metrics, **tested}, "the test split"), chosen.architecture)
 
@@ -478,6 +481,10 @@ def _decided_for(objectives: Sequence[Objective]) -> str | None:
         if prefix == "val" and name in DECISION_METRICS and objective.goal == "maximize":
             return name
     return None
+
+
+def _is_of_validation(metric: str) -> bool:
+    return metric.startswith("val_") or metric in (MARGIN, ADJUSTMENT)
 
 
 def failure_of(error: Exception) -> Failure:

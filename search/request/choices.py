@@ -25,10 +25,11 @@ def doubtful_choices(spec: SearchSpec, dataset: DatasetFacts, task: Task) -> Ite
             "val_average_precision do, and training.class_weight has it count as much in training"
         )
         yield SpecWarning("accuracy_of_imbalance", message, "/objectives/0/metric")
-    if spec.final.data == "train+val":
+    if not spec.validates_finals:
         message = (
-            "final models train on validation too: nothing is left to learn a temperature or a "
-            "threshold on, so that probabilities are not calibrated and the largest output decides"
+            "final models train on validation too, and at once: nothing is left to learn a "
+            "temperature or a threshold on, so that probabilities are not calibrated and the "
+            "largest output decides; final.patience above 0 keeps validation at first"
         )
         yield SpecWarning("uncalibrated", message, "/final/data")
 
@@ -48,11 +49,11 @@ def short_budget(spec: SearchSpec) -> Iterator[SpecWarning]:
 
 
 def _of_labels(spec: SearchSpec) -> Iterator[SpecWarning]:
-    if spec.final.data == "train+val":
+    if not spec.validates_finals:
         message = (
-            "final models train on validation too: nothing is left to learn a temperature or a "
-            "threshold of each label on, so that probabilities are not calibrated and a label is "
-            "said from 1/2 on"
+            "final models train on validation too, and at once: nothing is left to learn a "
+            "temperature or a threshold of each label on, so that probabilities are not calibrated "
+            "and a label is said from 1/2 on; final.patience above 0 keeps validation at first"
         )
         yield SpecWarning("uncalibrated", message, "/final/data")
 

@@ -283,9 +283,7 @@ def fold_problems(spec: SearchSpec, dataset: DatasetFacts) -> Iterator[SpecProbl
 
 def ensemble_problems(spec: SearchSpec) -> Iterator[SpecProblem]:
     """Its members are chosen on validation, which final trainings keep, or have kept at first."""
-    stops = as_domain(spec.training.early_stopping).values()
-    patience = list(stops) if spec.final.patience is None else [spec.final.patience]
-    if spec.ensemble is not None and spec.final.data == "train+val" and 0 in patience:
+    if spec.ensemble is not None and not spec.validates_finals:
         message = (
             "an ensemble is chosen by validation scores, which final trainings on train+val have "
             "where they end early alone; final.patience above 0 or final.data train is needed"

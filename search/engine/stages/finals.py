@@ -82,6 +82,7 @@ class Finals(Stage):
         runs = [
             trial.seconds
             / self._networks
+            * self._trainings(trial)
             * self._recipe(trial).epochs
             / trial.candidate.recipe.epochs
             for trial in self._chosen
@@ -128,6 +129,10 @@ class Finals(Stage):
             return []
         numbers = {trial.number for trial in best}
         return [*best, *(known for known in self._baseline.known if known.source not in numbers)]
+
+    def _trainings(self, chosen: Trial) -> int:
+        is_retrained = self._settings.data == "train+val" and self._recipe(chosen).early_stopping
+        return 2 if is_retrained else 1
 
     def _recipe(self, chosen: Trial) -> Recipe:
         said = {"epochs": self._settings.epochs, "early_stopping": self._settings.patience}

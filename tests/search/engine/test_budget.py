@@ -65,6 +65,13 @@ def test_the_search_stage_leaves_the_finals_their_time() -> None:
     assert run.failed_reason is None and run.exhausted_reason is None
 
 
+def test_finals_that_may_train_twice_are_left_twice_the_time() -> None:
+    """Two of 2 x 6 s: of 60 s they leave 36, which is 18 trials of 2 s."""
+    final = Final(top=1, seeds=2, epochs=24, data="train+val", patience=12)
+    run = searched(Clocked(0.25), 60, final=final)
+    assert counted(run) == {"candidate": 18, "final": 2}
+
+
 def test_of_folds_a_final_trains_one_network() -> None:
     """A trial takes 4 x 2 s, a final of 24 epochs 6 s, and not 24."""
     evaluator = Clocked(0.25, folds=4)

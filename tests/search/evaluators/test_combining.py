@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
+from torch.nn.functional import cross_entropy
 
 from models import checkpoint
 from models.datasets.reference import load_dataset
@@ -97,6 +98,10 @@ def test_the_members_are_those_whose_mean_scikit_learn_finds_best(tmp_path: Path
     accuracy, loss = scores("test", wanted, data.test.y.numpy())
     assert together.metrics["test_accuracy"] == pytest.approx(accuracy)
     assert together.metrics["test_loss"] == pytest.approx(-loss, rel=1e-5)
+    mean = torch.from_numpy(np.mean([shares["val"][number] for number in wanted], axis=0)).log()
+    near = [together.metrics["temperature"] * factor for factor in (0.95, 1.0, 1.05)]
+    cooler, best_one, warmer = (cross_entropy(mean / t, data.validation.y) for t in near)
+    assert best_one < min(cooler, warmer), "one temperature of the mean, by validation"
     of = {trial.number: trial for trial in trials}
     sizes = [of[one.trial].metrics["parameters"] for one in chosen]
     assert together.metrics["parameters"] == sum(sizes)

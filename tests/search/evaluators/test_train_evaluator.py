@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import torch
 from fsspec.implementations.local import LocalFileSystem
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import f1_score
 from torch import nn
 from torch.nn import functional
 
@@ -234,7 +236,8 @@ def test_on_train_and_validation_a_final_trains_for_the_epochs_that_were_best_be
     def network() -> nn.Module:
         return build(of.candidate.architecture, dataset.task, recipe, of.seed)
 
-    *first, found = train(network(), dataset, recipe, seed=of.seed, keep_best=True)
+    plain = network()
+    *first, found = train(plain, dataset, recipe, seed=of.seed, keep_best=True)
     best = int(found["best_epoch"])
     assert best < len(first) + 1, "else the last one were as good"
     whole = network()
@@ -247,9 +250,33 @@ def test_on_train_and_validation_a_final_trains_for_the_epochs_that_were_best_be
     assert losses == [epoch["train_loss"] for epoch in [*first, found, *again]]
     last = reports[-1]
     assert (last["best_epoch"], last["retrained_epochs"]) == (best, best)
-    assert last["val_loss"] == found["val_loss"] and last["temperature"] == 1
+    assert last["val_loss"] == found["val_loss"]
+    held = dataset.validation
+    with torch.inference_mode():
+        said = plain.eval()(held.x).double()
+    scale = minimize_scalar(
+        lambda scale: functional.cross_entropy(scale * said, held.y).item(), bounds=(0.05, 20)
+    ).x
+    assert last["temperature"] == pytest.approx(1 / scale, rel=1e-3), "of the first training"
     left = checkpoint.load(f"{tmp_path}/3.safetensors").weights
     assert all(torch.equal(tensor, left[name]) for name, tensor in whole.state_dict().items())
+
+
+def test_a_final_on_train_and_validation_decides_as_its_first_training_did(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=3, batch_size=32, early_stopping=3, optimizer="adam")
+    of = trial(3, FINAL, recipe, Architecture("mlp", {"depth": 0}))
+    dataset = load_dataset("breast_cancer")
+    kept = run(TrainEvaluator("breast_cancer", str(tmp_path), best_for="f1"), of)[-1]
+    both = TrainEvaluator("breast_cancer", str(tmp_path), best_for="f1", final_data="train+val")
+    last = run(both, of)[-1]
+    margin = last["decision_margin"]
+    assert margin == kept["decision_margin"] != 0
+    assert last["temperature"] == kept["temperature"] != 1
+    with torch.inference_mode():
+        said = checkpoint.load(f"{tmp_path}/3.safetensors").network()(dataset.test.x)
+    decided = (said[:, 1] - said[:, 0] > margin).long()
+    expected = f1_score(dataset.test.y, decided, average="macro")
+    assert last["test_f1"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kind", [CANDIDATE, FINAL])

@@ -482,8 +482,9 @@ def test_doubtful_choices_are_said() -> None:
         "/dataset": "class_imbalance", "/objectives/0/metric": "accuracy_of_imbalance"
     }  # fmt: skip
     assert warned(objectives=[{"metric": "val_f1"}]) == {"/dataset": "class_imbalance"}
-    assert warned(final={"data": "train+val"})["/final/data"] == "uncalibrated"
+    at_once = {"final": {"data": "train+val", "patience": 0}}
+    assert warned(**at_once)["/final/data"] == "uncalibrated"
+    assert "/final/data" not in warned(final={"data": "train+val"}), "a first training calibrates"
     assert resolve(MINIMAL).warnings == ()
     known = replace(known, task=Task(MULTILABEL, (1, 8, 8), 3), remarks=())
-    body = {"final": {"data": "train+val"}}
-    assert warned(**body) == {"/final/data": "uncalibrated"}
+    assert warned(**at_once) == {"/final/data": "uncalibrated"}
