@@ -85,7 +85,7 @@ def serve(
             write_admin_key(settings)
         dispatcher = EmbeddedDispatcher(settings) if with_dispatcher else None
         url = _url(settings.host, listener)
-        app = create_app(settings)
+        app = create_app(settings, on_warm=keep_what_is_there)
 
         def begin_stop() -> None:
             if dispatcher is not None:
@@ -177,7 +177,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            keep_what_is_there()
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

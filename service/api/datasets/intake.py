@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,11 @@ MAX_WAITING = 1024
 LOOK_SECONDS = 30.0
 _CHUNK_BYTES = 1024 * 1024
 _RETRY_AFTER_SECONDS = 30
+_AT_THE_DOOR = 2
+"""Small files that are written down at a time: each writes to the database, and with gaps between
+them others come to write there too.
+"""
+
 _READ_A_SECOND = 10
 """Small files, at a guess."""
 
@@ -76,6 +82,7 @@ class Intake:
         self._limit_bytes = settings.max_upload_bytes
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="uploads")
         self._lanes = Lanes()
+        self._door, self._before_it = asyncio.Semaphore(_AT_THE_DOOR), 0
         self._jobs: set[asyncio.Task[Dataset]] = set()
         self._sizes: dict[str, int] = {}
         self._readers = Forks("models.sandbox")
@@ -90,16 +97,40 @@ class Intake:
             ProblemError: 409, the name is taken; 413, it is too large, or for this tenant; 503,
                 too many uploads wait.
         """
+        self._admit()
+        self._before_it += 1
+        try:
+            async with self._door if _is_small(form) else nullcontext():
+                begun = await self._write_down(form, tenant_id)
+        finally:
+            self._before_it -= 1
+        if isinstance(begun, Dataset | Upload):
+            return Taken(begun, False)
+        given, upload, folder = begun
+        job = asyncio.create_task(self._read(given, upload, folder))
+        self._jobs.add(job)
+        job.add_done_callback(self._ended)
+        if given.size_bytes <= SMALL_BYTES:
+            await asyncio.wait({job}, timeout=self.patience)
+        if not job.done() or job.cancelled():
+            return Taken(upload, True)
+        if job.exception() is not None:
+            await self._do(self._forget, upload.id)  # who asked is told now
+        return Taken(job.result(), True)
+
+    async def _write_down(
+        self, form: UploadForm, tenant_id: str
+    ) -> Dataset | Upload | tuple[Given, Upload, Path]:
+        """What is there already, or an upload that can be read now, from its folder."""
         options = await self._do(_options, form)
-        self._admit(0)
         folder = await self._do(self._new_folder)
         try:
             sha256, size = await self._do(self._copy, form, folder / "source")
             given = Given(form.name, form.task, options, sha256, size, form.file.filename or "")
             if (there := await self._do(self._there, given, tenant_id)) is not None:
                 await self._do(shutil.rmtree, folder)
-                return Taken(there, False)
-            self._admit(size)
+                return there
+            self._admit_bytes(size)
             await self._do(self._check_room, tenant_id)
             upload_id = new_dataset_id()
             self._sizes[upload_id] = size
@@ -111,16 +142,7 @@ class Intake:
         except BaseException:
             await self._do(shutil.rmtree, folder)
             raise
-        job = asyncio.create_task(self._read(given, upload, folder))
-        self._jobs.add(job)
-        job.add_done_callback(self._ended)
-        if size <= SMALL_BYTES:
-            await asyncio.wait({job}, timeout=self.patience)
-        if not job.done() or job.cancelled():
-            return Taken(upload, True)
-        if job.exception() is not None:
-            await self._do(self._forget, upload.id)  # who asked is told now
-        return Taken(job.result(), True)
+        return given, upload, folder
 
     @property
     def look_again_seconds(self) -> int:
@@ -153,15 +175,15 @@ class Intake:
             self._threads, copy_context().run, call, *given
         )
 
-    def _admit(self, size: int) -> None:
+    def _admit(self) -> None:
+        waiting = len(self._sizes) + self._before_it
+        if waiting >= MAX_WAITING:
+            raise _busy(waiting)
+
+    def _admit_bytes(self, size: int) -> None:
         waiting = sum(self._sizes.values())
-        if len(self._sizes) >= MAX_WAITING or (waiting and waiting + size > 4 * self._limit_bytes):
-            raise ProblemError(
-                503,
-                f"{len(self._sizes)} uploads wait to be read; nothing was stored",
-                kind="busy",
-                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
-            )
+        if waiting and waiting + size > 4 * self._limit_bytes:
+            raise _busy(len(self._sizes))
 
     def _ended(self, job: asyncio.Task[Dataset]) -> None:
         self._jobs.discard(job)
@@ -297,6 +319,10 @@ class Intake:
         return dataset
 
 
+def _is_small(form: UploadForm) -> bool:
+    return (form.file.size or 0) <= SMALL_BYTES
+
+
 def warm_up() -> None:
     """Import what the first upload would hold up everybody for."""
     import models.sandbox  # noqa: F401 - for its effect
@@ -313,6 +339,15 @@ async def give_up_lost_uploads(intake: Intake) -> None:
         except SQLAlchemyError as error:
             log.debug("the database is away", error=str(error).splitlines()[0])
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def _busy(waiting: int) -> ProblemError:
+    return ProblemError(
+        503,
+        f"{waiting} uploads wait to be read; nothing was stored",
+        kind="busy",
+        headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+    )
 
 
 def _taken(name: str) -> ProblemError:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from service.api.searches import validation
+from service.refusals import ProblemError
 from tests.service.support.requests import BODY
 
 MANY = 60
@@ -73,3 +74,33 @@ def test_a_body_is_refused_alike_in_turn_and_at_once(app: FastAPI, size: int) ->
     refused = asyncio.run(main())
     assert refused.status_code == 422
     assert [error["detail"] for error in refused.json()["errors"]] == ["this key is given twice"]
+
+
+def test_small_files_are_written_down_two_at_a_time(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that others come to write to the database between them."""
+    running, most = [0], [0]
+
+    async def write_down(*_: Any) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        await asyncio.sleep(0.005)
+        running[0] -= 1
+        raise ProblemError(409, "of this test")
+
+    monkeypatch.setattr(app.state.intake, "_write_down", write_down)
+    form = {"name": "a", "task": "tabular_classification"}
+
+    async def main() -> list[int]:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(
+                *(
+                    client.post("/v1/datasets", data=form, files={"file": ("a.csv", b"x")})
+                    for _ in range(12)
+                )
+            )
+        return [answer.status_code for answer in answers]
+
+    assert (asyncio.run(main()), most) == ([409] * 12, [2])
