@@ -27,6 +27,8 @@ from models.processes.conversation import Conversation, EndedError, answering
 from models.processes.folders import OwnedFolder
 from models.processes.walls import enclose
 
+MODELS_AT_A_TIME = 2
+
 _TOLD = ("unknown", "unreadable", "empty", "filled", "ignored", "turned")
 """By every `predict.py`."""
 
@@ -67,7 +69,7 @@ class TooMuchError(RuntimeError):
 
 
 class BusyError(RuntimeError):
-    """All children answer others, and go on doing so."""
+    """All children answer others."""
 
 
 class _Child:
@@ -116,21 +118,19 @@ class WarmModels:
 
     most: children at a time; a question to another model ends the one that has waited longest.
     idle_seconds: without a question, after which a child ends.
-    patience_seconds: that a question waits for a free place.
     """
 
     def __init__(
         self,
         limits: Limits | None = None,
-        most: int = 2,
+        most: int = MODELS_AT_A_TIME,
         idle_seconds: float = 300.0,
-        patience_seconds: float = 30.0,
     ) -> None:
         self._limits, self._most = limits or Limits(), most
-        self._idle_seconds, self._patience_seconds = idle_seconds, patience_seconds
+        self._idle_seconds = idle_seconds
         self._idle: list[_Child] = []  # the one that has waited longest first
         self._busy = 0
-        self._change = threading.Condition()
+        self._lock = threading.Lock()
         self._look: threading.Timer | None = None
         # A child ends with the thread that has started it, and those of a server come and go.
         self._starter = ThreadPoolExecutor(1, "warm-models")
@@ -157,7 +157,7 @@ class WarmModels:
 
     def close(self) -> None:
         """End the children that wait; one that answers ends with its answer."""
-        with self._change:
+        with self._lock:
             self._most, idle, self._idle = 0, self._idle, []
             if self._look is not None:
                 self._look.cancel()
@@ -183,8 +183,8 @@ class WarmModels:
 
     def _taken(self, key: str) -> _Child | None:
         """A warm child of the model, or a place for a new one."""
-        with self._change:
-            if not self._change.wait_for(lambda: self._busy < self._most, self._patience_seconds):
+        with self._lock:
+            if self._busy >= self._most:
                 raise BusyError(f"{self._most} predictions at a time; try again")
             self._busy += 1
             ended = [child for child in self._idle if child.has_ended]
@@ -200,14 +200,13 @@ class WarmModels:
         return found
 
     def _give_back(self, child: _Child | None) -> None:
-        with self._change:
+        with self._lock:
             self._busy -= 1
             if child is not None and self._most:
                 child.since = monotonic()
                 self._idle.append(child)
                 self._look_later()
                 child = None
-            self._change.notify()
         if child is not None:
             child.end()
 
@@ -220,7 +219,7 @@ class WarmModels:
             self._look.start()
 
     def _end_idle(self) -> None:
-        with self._change:
+        with self._lock:
             self._look = None
             old = monotonic() - self._idle_seconds
             ended = [child for child in self._idle if child.since <= old]

@@ -31,20 +31,17 @@ class TooSlowError(RuntimeError):
 
 
 class ConversionsBusyError(RuntimeError):
-    """Another one is being made, and goes on being made."""
+    """Another one is being made."""
 
 
 class Conversions:
     """Makes one at a time, and keeps the files that were asked for last.
 
-    most: files that are kept; seconds: that making one may take; patience_seconds: that it is
-    waited for while another is made.
+    most: files that are kept; seconds: that making one may take.
     """
 
-    def __init__(
-        self, most: int = 4, seconds: float = 300.0, patience_seconds: float = 60.0
-    ) -> None:
-        self._most, self._seconds, self._patience = most, seconds, patience_seconds
+    def __init__(self, most: int = 4, seconds: float = 300.0) -> None:
+        self._most, self._seconds = most, seconds
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], Path] = OrderedDict()
         self._home: OwnedFolder | None = None
@@ -57,7 +54,7 @@ class Conversions:
         Raises:
             NoSuchFormError, TooSlowError, ConversionsBusyError: see the classes.
         """
-        if not self._lock.acquire(timeout=self._patience):
+        if not self._lock.acquire(blocking=False):
             raise ConversionsBusyError("one model is converted at a time; try again")
         try:
             if (key, form) not in self._kept:

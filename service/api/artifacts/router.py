@@ -10,6 +10,7 @@ from typing import IO, Any, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -29,6 +30,7 @@ from service.api.requests import (
 )
 from service.api.security import TenantDep
 from service.api.trials.ranking import best_items
+from service.api.turns import NoTurnError, dear
 from service.refusals import ConflictError, ProblemError
 from service.sql.artifacts import ArtifactRepository
 from service.sql.searches import SearchRepository
@@ -94,12 +96,7 @@ def download_trial(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """By the number of a candidate of `/best`, or of the final trial whose weights it holds."""
-    with get_sessions(request).read() as session:
-        search = SearchRepository(session, tenant).get(search_id)
-        TrialRepository(session, tenant, search_id).get(number)
-        artifact = ArtifactRepository(session, tenant).bundles(search_id).get(number)
-    if artifact is None:
-        raise _missing(search, number)
+    artifact = _artifact_of(request, tenant, search_id, number)
     return _send(request, artifact, if_none_match)
 
 
@@ -118,18 +115,13 @@ def download_trial(
         **problems(404, 409, 410, 422, 503),
     },
 )
-def download_as(
+async def download_as(
     search_id: SearchId, number: TrialNumber, form: Form, request: Request, tenant: TenantDep
 ) -> Response:
     """From raw samples to outputs, for any number of samples. What its bundle lacks is made of it,
     which takes some seconds, checked against `model.py`, and kept for a while.
     """
-    with get_sessions(request).read() as session:
-        search = SearchRepository(session, tenant).get(search_id)
-        TrialRepository(session, tenant, search_id).get(number)
-        artifact = ArtifactRepository(session, tenant).bundles(search_id).get(number)
-    if artifact is None:
-        raise _missing(search, number)
+    artifact = await run_in_threadpool(_artifact_of, request, tenant, search_id, number)
     conversions: Conversions = request.app.state.conversions
 
     def unpack(folder: Path) -> None:
@@ -137,14 +129,16 @@ def download_as(
             archive.extractall(folder)
 
     try:
-        made = conversions.open(artifact.sha256, unpack, form, f"model.{form}")
+        made = await dear(request).converting.take(
+            conversions.open, artifact.sha256, unpack, form, f"model.{form}"
+        )
     except NoSuchFormError as error:
         raise ProblemError(409, f"the model has no form {form}: {error}") from None
     except zipfile.BadZipFile:
         raise ProblemError(409, "the stored bundle of the model is no zip") from None
     except TooSlowError as error:
         raise ProblemError(503, str(error)) from None
-    except ConversionsBusyError as error:
+    except (ConversionsBusyError, NoTurnError) as error:
         raise ProblemError(503, str(error), headers={"Retry-After": "10"}) from None
     size = os.fstat(made.fileno()).st_size
     return _Download(
@@ -156,6 +150,22 @@ def download_as(
             "Cache-Control": "no-cache",
         },
     )
+
+
+def _artifact_of(request: Request, tenant: str, search_id: str, number: int) -> Artifact:
+    """The bundle of one trial.
+
+    Raises:
+        NotFoundError: no such search, or trial.
+        ConflictError: it has none, or none yet.
+    """
+    with get_sessions(request).read() as session:
+        search = SearchRepository(session, tenant).get(search_id)
+        TrialRepository(session, tenant, search_id).get(number)
+        artifact = ArtifactRepository(session, tenant).bundles(search_id).get(number)
+    if artifact is None:
+        raise _missing(search, number)
+    return artifact
 
 
 def best_artifact(request: Request, tenant: str, search_id: str) -> Artifact:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
 from models.asking import BusyError, NoPredictorError, RowsError, TooMuchError, WarmModels
@@ -17,6 +18,7 @@ from service.api.predictions.schemas import PredictionRead, PredictionRequest, w
 from service.api.problems import problems
 from service.api.requests import SearchId, StrictRoute
 from service.api.security import TenantDep, needs
+from service.api.turns import NoTurnError, dear
 from service.refusals import MAX_ERRORS, InvalidError, ProblemError, item, pointer
 from service.sql.api_keys import Scope
 
@@ -36,14 +38,14 @@ router = APIRouter(
     openapi_extra={"requestBody": {"$ref": "PredictionRequest"}},
 )
 @needs(Scope.READ)
-def predict_best(
+async def predict_best(
     search_id: SearchId, body: JsonRows, request: Request, tenant: TenantDep
 ) -> dict[str, Any]:
     """What the best model says of rows as people write them, by its own `predict.py`; for more, or
     for pictures and graphs, download the bundle.
     """
-    artifact = best_artifact(request, tenant, search_id)
-    wanted = _checked(body)
+    artifact = await run_in_threadpool(best_artifact, request, tenant, search_id)
+    wanted = await run_in_threadpool(_checked, body)
     models: WarmModels = request.app.state.models
 
     def unpack(folder: Path) -> None:
@@ -51,7 +53,9 @@ def predict_best(
             archive.extractall(folder)
 
     try:
-        answer = models.ask(artifact.sha256, unpack, wanted.rows, wanted.missing)
+        answer = await dear(request).asking.take(
+            models.ask, artifact.sha256, unpack, wanted.rows, wanted.missing
+        )
     except NoPredictorError as error:
         raise InvalidError([item("path", "/search_id", str(error))]) from None
     except RowsError as error:
@@ -61,7 +65,7 @@ def predict_best(
         raise InvalidError([item("body", pointer(place), str(error))]) from None
     except TooMuchError as error:
         raise ProblemError(503, str(error)) from None
-    except BusyError as error:
+    except (BusyError, NoTurnError) as error:
         raise ProblemError(503, str(error), headers={"Retry-After": "5"}) from None
     return {"trial": artifact.number, **answer}
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import shutil
 import sys
+import threading
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
+import httpx2
 import pandas as pd
 import pytest
 import torch
@@ -18,10 +22,14 @@ from fastapi.testclient import TestClient
 from safetensors.torch import load_file
 
 from nasmith import Client, InvalidRequestError
+from service.api.turns import Turns
 from service.settings import ServiceSettings
 from tests.models.support.bundles import bundle_of
 from tests.models.support.uploads import csv, people, read
 from tests.service.support.requests import Driver, pointers, problem, submit
+
+MANY = 60
+"""More than the 40 threads that all routes share."""
 
 ROW = {"age": 41.5, "income": "1000", "city": "Rome", "score": 3}
 
@@ -174,3 +182,76 @@ def test_what_is_no_row_is_refused(
     driver.publish(0, b"never opened", settings.home)
     driver.finish()
     assert pointers(client.post(f"/v1/searches/{search_id}/best/predict", json=body)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("waits", "most", "method", "path"),
+    [
+        (("models", "ask", "asking"), 2, "POST", "best/predict"),
+        (("conversions", "open", "converting"), 1, "GET", "trials/0/model/pt2"),
+    ],
+)
+def test_what_waits_for_a_model_holds_up_no_list_and_not_for_ever(
+    app: FastAPI,
+    search_id: str,
+    driver: Driver,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: tuple[str, str, str],
+    most: int,
+    method: str,
+    path: str,
+) -> None:
+    driver.run(0, 0.9)
+    driver.publish(0, b"of nobody", settings.home)
+    driver.finish()
+    hold, running = threading.Event(), [0]
+    counted: dict[str, Any] = {"unknown": {}, "unreadable": {}, "empty": {}, "unsigned": {}}
+    rest = {"filled": [], "ignored": [], "turned": False, "no_forecast": {}}
+    answer = {"predictions": [], **counted, **rest}
+    made = tmp_file(settings.home)
+
+    def work(*_: Any) -> Any:
+        running[0] += 1
+        hold.wait()
+        return answer if method == "POST" else made.open("rb")
+
+    whose, what, turns = waits
+    monkeypatch.setattr(getattr(app.state, whose), what, work)
+    body = {"json": {"rows": [ROW]}} if method == "POST" else {}
+
+    async def main() -> tuple[list[int], int]:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+
+            def ask() -> asyncio.Task[httpx2.Response]:
+                url = f"/v1/searches/{search_id}/{path}"
+                return asyncio.create_task(client.request(method, url, **body))
+
+            asked = [ask() for _ in range(MANY)]
+            while running[0] < most:
+                await asyncio.sleep(0.01)
+            try:
+                listed = await asyncio.wait_for(client.get("/v1/searches"), 60)
+                assert running == [most] and not any(task.done() for task in asked)
+                with monkeypatch.context() as patch:
+                    patch.setattr(app.state.dear, turns, full := Turns(1, 0.01))
+                    first = ask()
+                    while running[0] == most:
+                        await asyncio.sleep(0.01)
+                    late = await ask()
+                assert full and late.status_code == 503 and int(late.headers["Retry-After"]) > 0
+                assert "1 at a time" in late.json()["detail"]
+            finally:
+                hold.set()
+            ended = await asyncio.gather(first, *asked)
+        return [answer.status_code for answer in ended], listed.status_code
+
+    statuses, listed = asyncio.run(main())
+    assert (set(statuses), listed) == ({200}, 200)
+
+
+def tmp_file(folder: Path) -> Path:
+    file = folder / "made.bin"
+    file.write_bytes(b"made")
+    return file
