@@ -225,6 +225,12 @@ class Search:
         """
         return dict(self._connection.request("GET", f"{self._path}/report").json())
 
+    def memory(self) -> list[dict[str, Any]]:
+        """What the search remembers of earlier ones on other data, as it was written down when it
+        was submitted: of each the `recollections`, candidates with their place there in 0..1.
+        """
+        return list(self._connection.request("GET", f"{self._path}/memory").json()["items"])
+
     def report_page(self) -> str:
         """The same for people: HTML that is whole in one file, with charts, to keep or to print."""
         return self._connection.request(

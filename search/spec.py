@@ -29,9 +29,20 @@ SIMPLE = "simple"
 """Among the baselines: the simple models for the task (`models.simple`)."""
 
 
+OFF, OWN = "off", "own"
+"""Of `memory`: nothing, and the tenant's own searches."""
+
+
 def _listed(value: object) -> object:
     """That one word is a list of it."""
     return [SIMPLE] if value == SIMPLE else value
+
+
+def _searches(value: object) -> object:
+    """The same of `memory`."""
+    if value == OFF:
+        return []
+    return [OWN] if value == OWN else value
 
 
 class Budget(Settings):
@@ -199,6 +210,16 @@ class SearchSpec(Body):
         description="ids of earlier searches, of the same dataset and objectives, whose results "
         "the strategy is told before it is asked",
     )
+    memory: Annotated[
+        Items[Annotated[str, Field(min_length=1, max_length=100)]],
+        BeforeValidator(_searches, json_schema_input_type=Literal["off", "own"] | tuple[str, ...]),
+    ] = Field(
+        default=(),
+        max_length=8,
+        description="earlier searches on other data of the same task, whose best are tried as long "
+        "as they rank here as they did there; own: the newest of yours that fit, or their ids; "
+        "off, the default: none",
+    )
     suggestions: Items[SuggestedArchitecture] = Field(
         default=(),
         max_length=100,
@@ -254,6 +275,13 @@ class SearchSpec(Body):
         if len(set(names)) < len(names):
             raise ValueError(f"each proxy is named once, got {names}")
         return chosen
+
+    @field_validator("memory")
+    @classmethod
+    def _searches_are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"each search is named once, got {list(names)}")
+        return names
 
     @field_serializer("training")
     def _as_it_was_said(self, training: Settings) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def report(
     if (together := found.get("ensemble")) is not None:  # older servers give none
         for line in _ensemble_lines(together):
             print(line)
+    for known in found.get("memory", ()):  # older servers give none
+        print(_memory_line(known))
     _print_families(found)
     _print_simple(found)
     _print_supernets(found["supernets"])
@@ -127,6 +129,18 @@ def _lines(objective: Mapping[str, Any]) -> Iterator[str]:
         yield from difference_lines(objective["difference"])
     for item in objective["importance"]:
         yield f"{item['share']:>6.1%}  {item['decision']}"
+
+
+def _memory_line(known: Mapping[str, Any]) -> str:
+    said = [
+        f"remembered {known['recollections']} of {known['results']} results of {known['search']}"
+    ]
+    said.append(f"on {known['dataset']}: {known['tried']} have a result here")
+    if known["spearman"] is not None:
+        said.append(f"ranked as there with Spearman {known['spearman']:.2f}")
+    if known["best_place"] is not None:
+        said.append(f"the best was above {known['best_place']:.1%} there")
+    return ", ".join([" ".join(said[:2]), *said[2:]])
 
 
 def _reliability_line(metric: str, known: Mapping[str, Any]) -> str:

@@ -73,6 +73,9 @@ def print_estimate(answer: dict[str, Any]) -> None:
         metrics = [o["metric"] for o in spec["objectives"] if o["metric"] in answer["baseline"]]
         floor = ", ".join(f"{metric} {answer['baseline'][metric]:.4g}" for metric in metrics)
         rows.append(("floor", f"{floor} by what knows nothing"))
+    for known in answer.get("memory", ()):  # older servers give none
+        told = f"{known['recollections']} results of {known['search']} on {known['dataset']}"
+        rows.append(("memory", told))
     for name, value in rows:
         print(f"{name:<8}{value}")
     print("\nNetworks of this space, drawn at random:")

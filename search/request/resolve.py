@@ -11,7 +11,9 @@ from models.family import InfeasibleError
 from models.registry import UnknownNameError
 from models.training.baseline import comparable
 from search.evaluators.proxies import ProxyScorer
+from search.memory import Memory
 from search.problems import SpecError, SpecProblem, SpecWarning, problem, shown
+from search.recalling import Recalling
 from search.request.choices import doubtful_choices, short_budget
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.defaults import defaults
@@ -59,8 +61,14 @@ class Resolved:
         """
         return self.source.cost(candidate)
 
-    def strategy(self) -> Strategy:
-        """The strategy, told nothing yet. One that learns from zero-cost scores reads the data."""
+    def strategy(self, memory: Memory = ()) -> Strategy:
+        """The strategy, told nothing yet, beside what the search remembers of earlier ones. One
+        that learns from zero-cost scores reads the data.
+        """
+        alone = self._strategy()
+        return Recalling(alone, self.space, memory) if memory else alone
+
+    def _strategy(self) -> Strategy:
         settings, seed = self.spec.strategy, self.spec.stream_seed
         entry = strategies[settings.name]
         if isinstance(settings, ScoredSettings) and settings.proxies:

@@ -230,6 +230,20 @@ def _supernets_have_one_loss_and_one_vocabulary(held: Held) -> Iterator[SpecProb
             yield problem(message, "training", name)
 
 
+@_about("memory", "objectives")
+def _a_memory_ranks_by_one_objective(held: Held) -> Iterator[SpecProblem]:
+    if held.spec.memory and (count := len(held.spec.objectives)) > 1:
+        yield problem(f"earlier searches rank by one objective, got {count}", "memory")
+
+
+@_about("memory", "strategy")
+def _a_memory_is_of_single_networks(held: Held) -> Iterator[SpecProblem]:
+    strategy = held.spec.strategy
+    if held.spec.memory and isinstance(strategy, OneShotSettings):
+        message = f"{strategy.name} trains all networks at once, and has no use for earlier ones"
+        yield problem(message, "memory")
+
+
 @_about("fidelity", "objectives")
 def _trials_are_compared_by_one_objective(held: Held) -> Iterator[SpecProblem]:
     name, count = held.spec.fidelity.name, len(held.spec.objectives)

@@ -33,6 +33,7 @@ from service.api.events.watcher import Watcher
 from service.api.health.absence import tell_absence
 from service.api.health.router import router as health
 from service.api.keys.router import router as keys
+from service.api.memory.router import router as memory
 from service.api.methods import HeadMiddleware
 from service.api.metrics import Metrics
 from service.api.middleware import RequestMiddleware
@@ -104,6 +105,7 @@ def create_app(settings: ServiceSettings, on_warm: Callable[[], None] | None = N
         health,  # routes are built when they are asked for, in this order: this is asked first
         searches,
         trials,
+        memory,
         drawings,
         reports,
         artifacts,

@@ -27,6 +27,7 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
         search = client.searches.get(search_id)
         if search.state == SearchState.RUNNING:
             raise UsageError(f"{search.id} is running; replay it when it has ended or is paused")
+        from search.memory import Remembered
         from search.request.read import stored_spec
         from search.request.resolve import SpecError
         from search.streams import FORMAT
@@ -44,8 +45,9 @@ def replay(search_id: SearchId, home: Home = None, url: Url = None, as_json: Jso
                 return own_facts(home, search.id, name)
             return facts_from(document)
 
+        memory = [Remembered.from_json(found) for found in search.memory()] if spec.memory else []
         try:
-            answer = {"search": search.id, **replayed(spec, search.trials(), lookup)}
+            answer = {"search": search.id, **replayed(spec, search.trials(), lookup, memory)}
         except SpecError as error:
             raise UsageError(f"{search.id} cannot be replayed here: {error}") from None
     difference = answer["difference"]

@@ -9,6 +9,7 @@ from models.task import Task
 from search.engine.journal import TrialEnded, TrialStarted
 from search.engine.replay import replay
 from search.engine.stage import Given
+from search.memory import Memory
 from search.request.dataset_facts import DatasetFacts, Lookup, named_facts
 from search.request.opening import opening
 from search.request.resolve import reopen
@@ -18,13 +19,16 @@ from search.trial import Trial
 
 
 def replayed(
-    spec: SearchSpec, trials: Iterable[Mapping[str, Any]], lookup: Lookup = named_facts
+    spec: SearchSpec,
+    trials: Iterable[Mapping[str, Any]],
+    lookup: Lookup = named_facts,
+    memory: Memory = (),
 ) -> dict[str, Any]:
     """Whether the strategy of `spec` proposes the same again, told the same in the same order.
 
-    `format` is that of its streams (`search.streams`); `asks` proposals were repeated,
-    `differences` of them came out otherwise; `difference` is the first of these, or why the record
-    contradicts itself.
+    `memory` is what the search remembers. `format` is that of its streams (`search.streams`);
+    `asks` proposals were repeated, `differences` of them came out otherwise; `difference` is the
+    first of these, or why the record contradicts itself.
 
     Raises:
         search.problems.SpecError: the search cannot be reopened here.
@@ -32,7 +36,7 @@ def replayed(
     resolved = reopen(spec, lookup)
     answer: dict[str, Any] = {"format": resolved.spec.format}
     suggestions = opening(resolved, Screening.of(resolved))
-    given = Given(resolved.spec, resolved.space, resolved.strategy(), suggestions)
+    given = Given(resolved.spec, resolved.space, resolved.strategy(memory), suggestions)
     try:
         proof = replay(given, history(trials))
     except ValueError as error:

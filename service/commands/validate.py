@@ -39,8 +39,9 @@ def _validate_here(request: dict[str, Any]) -> dict[str, Any]:
         if any(found.pointer == "/dataset" for found in error.problems):
             problems += "\n  Your own datasets are known to a server: check with --url."
         raise UsageError(f"the search is not valid\n{problems}") from None
-    if resolved.spec.warm_start:
-        note("A server knows the searches of warm_start: check them with --url.")
+    for name in ("warm_start", "memory"):
+        if getattr(resolved.spec, name):
+            note(f"A server knows the searches of {name}: check them with --url.")
     return {
         "spec": resolved.spec.to_json(),
         "warnings": [warning.to_json() for warning in resolved.warnings],

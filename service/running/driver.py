@@ -27,6 +27,7 @@ from search.engine.journal import StaleOwnerError
 from search.engine.ray_tune import CAPACITY_SECONDS, run_ray_tune
 from search.engine.run import SearchRun
 from search.engine.serial import run_serial
+from search.memory import Memory
 from search.request.opening import opening
 from search.request.resolve import Resolved, SpecError, reopen
 from search.request.screening import Screening
@@ -46,6 +47,7 @@ from service.sql.dataset_facts import TenantDatasets
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
 from service.sql.ledger import Ledger
+from service.sql.memory import memory_of
 from service.sql.outages import is_outage
 from service.sql.queue import Queue
 from service.sql.states import SearchState
@@ -180,7 +182,7 @@ class Driver:
         run = SearchRun(
             spec,
             resolved.space,
-            resolved.strategy(),
+            resolved.strategy(self._memory()),
             self._trace.of(journal) if source.trains else batches,
             resolved.cost,
             suggestions=opening(resolved, screening),
@@ -227,6 +229,13 @@ class Driver:
             left = time_left(spec, self.keeper.stopwatch.elapsed())
             ledger.keep_simple([found.to_json() for found in simple_results(dataset, left)])
         return run.exhausted_reason or ""
+
+    def _memory(self) -> Memory:
+        """As it was written down when the search was submitted."""
+        if not self._requests.spec.memory:
+            return ()
+        with self._sessions.read() as session:
+            return memory_of(session, self._requests.tenant_id, self._claim.search_id)
 
     def _resolved(self) -> Resolved:
         try:

@@ -25,6 +25,7 @@ EventType = Literal[
     "search.failed",
     "search.cancelled",
     "search.updated",
+    "memory.read",
     "trial.started",
     "trial.epoch",
     "trial.paused",

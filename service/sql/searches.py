@@ -19,6 +19,7 @@ from service.sql.states import ENDED, SearchState
 from service.sql.tables import Artifact, IdempotencyKey, Search
 
 if TYPE_CHECKING:
+    from search.memory import Memory
     from search.problems import SpecWarning
     from search.spec import SearchSpec
     from search.trial import Trial
@@ -36,8 +37,9 @@ class SearchStatus:
 @dataclass(frozen=True, slots=True)
 class Submission:
     """An accepted request: the resolved spec, what it was resolved against, what its client should
-    change, and the results of earlier searches that it begins with. `names_upload`: the dataset is
-    one that can be deleted. `floor`: what knows nothing of it scores; None: unknown.
+    change, the results of earlier searches that it begins with, and what it remembers of those on
+    other data. `names_upload`: the dataset is one that can be deleted. `floor`: what knows nothing
+    of it scores; None: unknown.
     """
 
     spec: SearchSpec
@@ -45,6 +47,7 @@ class Submission:
     versions: dict[str, str]
     warnings: Sequence[SpecWarning] = ()
     taken_over: Sequence[Trial] = ()
+    memory: Memory = ()
     names_upload: bool = False
     floor: dict[str, float] | None = None
 

@@ -205,6 +205,26 @@ class Trial(Base):
     ended_at: Mapped[datetime | None]
 
 
+class Remembered(Base):
+    """What a search remembers of an earlier one, `source_search`, which may be gone: the place of
+    its candidates among its `results`, as `search.memory.Recollection` has them. Read once, when
+    the search is submitted.
+    """
+
+    __tablename__ = "remembered"
+
+    search_id: Mapped[str] = mapped_column(
+        ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True
+    )
+    place: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    source_search: Mapped[str] = mapped_column(String(41))
+    dataset: Mapped[str] = mapped_column(String(100))
+    dataset_fingerprint: Mapped[str] = mapped_column(String(64))
+    results: Mapped[int]
+    recollections: Mapped[list[Any]]
+
+
 class Epoch(Base):
     """One point of a trial's learning curve."""
 

@@ -116,6 +116,23 @@ class TrialRepository:
         )
         return [(metrics, tuple(fitness)) for metrics, fitness in rows if fitness is not None]
 
+    def identities(self) -> dict[tuple[str, str], float]:
+        """The fitness in the first objective of every candidate with a result, by its keys, in the
+        order of asking.
+        """
+        rows = self._session.execute(
+            select(Trial.architecture_key, Trial.recipe_key, Trial.fitness)
+            .where(
+                Trial.search_id == self._search_id,
+                Trial.tenant_id == self._tenant_id,
+                Trial.state == TrialState.COMPLETED,
+                Trial.kind == CANDIDATE.name,
+                Trial.fitness.is_not(None),
+            )
+            .order_by(Trial.number)
+        )
+        return {(first, second): fitness[0] for first, second, fitness in rows if fitness}
+
     def outcomes(self) -> list[Outcome]:
         """In the order of asking."""
         rows = self._session.execute(

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from search.trial import TrialState
+from service.api.memory.schemas import RememberedSearch
 from service.api.trials.schemas import ArchitectureRead, FailureRead, KindName
 from service.sql.events import STATE_EVENTS, EventType
 from service.sql.states import SearchState
@@ -53,6 +54,12 @@ class SearchUpdatedData(EventData):
     name: str | None = None
     budget: dict[str, Any] | None = Field(None, description="as a request writes it")
     resources: dict[str, Any] | None = Field(None, description="as a request writes them")
+
+
+class MemoryReadData(EventData):
+    """What the search remembers of earlier ones has been written down with it."""
+
+    searches: list[RememberedSearch]
 
 
 class TrialStartedData(EventData):
@@ -109,6 +116,7 @@ DATA: Mapping[EventType, type[EventData]] = {
     "search.waiting": SearchWaitingData,
     "search.interrupted": SearchInterruptedData,
     "search.updated": SearchUpdatedData,
+    "memory.read": MemoryReadData,
     "trial.started": TrialStartedData,
     "trial.epoch": TrialEpochData,
     "trial.paused": TrialPausedData,

@@ -144,6 +144,13 @@ _BEST: dict[str, Any] = {
     "hypervolume": [],
 }
 
+_REMEMBERED: dict[str, Any] = {
+    "search": "srch_019aab2f-11d0-7a3e-9c00-6d0f3b5e8a42",
+    "dataset": "fashion_mnist",
+    "dataset_fingerprint": "3f5a7c9e1b2d4f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8",
+    "results": 300,
+}
+
 _REPORT: dict[str, Any] = {
     "verdict": None,
     "supernets": [
@@ -189,6 +196,9 @@ _REPORT: dict[str, Any] = {
         "is_handed_out": True,
         "failure": None,
     },
+    "memory": [
+        {**_REMEMBERED, "recollections": 200, "tried": 4, "spearman": 0.8, "best_place": 0.997}
+    ],
     "families": [
         {"family": "cnn_cell", "trials": 19, "seconds": 84.2, "best": {"val_accuracy": 0.9805}},
         {"family": "cnn_stages", "trials": 11, "seconds": 41.7, "best": {"val_accuracy": 0.9721}},
@@ -342,6 +352,22 @@ RESPONSES: dict[tuple[str, str], dict[str, Any]] = {
     ("listTrials", "200"): {"items": [_TRIAL], "next_page_token": None},
     ("getBest", "200"): _BEST,
     ("getReport", "200"): _REPORT,
+    ("getMemory", "200"): {
+        "items": [
+            {
+                **_REMEMBERED,
+                "recollections": [
+                    {
+                        "architecture": _ARCHITECTURE,
+                        "recipe": _TRIAL["recipe"],
+                        "architecture_key": _TRIAL["architecture_key"],
+                        "recipe_key": _TRIAL["recipe_key"],
+                        "place": 0.9983,
+                    }
+                ],
+            }
+        ]
+    },
     ("compareSearches", "200"): {
         "differences": [
             {

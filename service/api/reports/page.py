@@ -62,6 +62,8 @@ def asked(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "dataset", spec["dataset"]
     yield "networks", ", ".join(space["family"] for space in spaces)
     yield "strategy", spec["strategy"]["name"]
+    if spec.get("memory"):  # older searches say nothing of it
+        yield "memory", ", ".join(spec["memory"])
     yield "stopping early", spec["fidelity"]["name"]
     yield "objectives", ", ".join(f"{o['goal']} {o['metric']}" for o in spec["objectives"])
     for limit in spec["constraints"]:

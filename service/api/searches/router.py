@@ -122,6 +122,10 @@ def _queued(
             from service.sql.warm_start import take_over  # imports torch
 
             take_over(session, search, accepted.taken_over)
+        if is_new and accepted.memory:
+            from service.sql.memory import write_down  # imports torch
+
+            write_down(session, search, accepted.memory)
     return search
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from service.api.memory.schemas import RememberedSearch
 from service.identifiers import SEARCH_ID_PATTERN
 from service.sql.states import SearchState
 from service.sql.tables import Search
@@ -146,6 +147,9 @@ class DryRun(SpaceDryRun):
     spec: dict[str, Any] = Field(description="the request, fully resolved")
     warnings: list[RequestWarning]
     warm_start_trials: int = Field(description="results of earlier searches to begin with", ge=0)
+    memory: list[RememberedSearch] = Field(
+        description="earlier searches on other data that the search would remember"
+    )
     trials: float = Field(description="trials of the search stage, at most", ge=0)
     baseline_trials: float = Field(description="trials of the baseline, at most", ge=0)
     final_trials: float = Field(description="trainings of the final stage, at most", ge=0)

@@ -20,7 +20,8 @@ from service.sql.searches import Submission
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from search.problems import SpecError
+    from search.memory import Memory
+    from search.problems import SpecError, SpecWarning
     from search.request.dataset_facts import Lookup
     from search.request.resolve import Resolved
     from search.spec import SearchSpec
@@ -45,12 +46,14 @@ def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str)
     if resolved.source.trains:
         require_room(resolved.spec.resources, sessions)
     trials = _taken_over(resolved, sessions, tenant_id)
+    memory, told = _remembered(resolved, lookup, sessions, tenant_id)
     return Submission(
         spec=resolved.spec,
         dataset_fingerprint=resolved.dataset.fingerprint,
         versions=_versions(),
-        warnings=resolved.warnings,
+        warnings=(*resolved.warnings, *told),
         taken_over=trials,
+        memory=memory,
         floor=resolved.floor,
         names_upload=not isinstance(resolved.dataset.reference, str),
     )
@@ -63,15 +66,18 @@ def dry_run(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) ->
         InvalidError: everything that is wrong with the body, at once.
     """
     from search.request.dry_run import estimate
+    from service.sql.memory import summaries
 
     resolved = _resolve(body, lookup)
     if resolved.source.trains:
         require_room(resolved.spec.resources, sessions)
     trials = _taken_over(resolved, sessions, tenant_id)
+    memory, told = _remembered(resolved, lookup, sessions, tenant_id)
     return {
         "spec": resolved.spec.to_json(),
-        "warnings": [warning.to_json() for warning in resolved.warnings],
+        "warnings": [warning.to_json() for warning in (*resolved.warnings, *told)],
         "warm_start_trials": len(trials),
+        "memory": summaries(memory),
         **estimate(resolved),
     }
 
@@ -171,6 +177,20 @@ def _taken_over(resolved: Resolved, sessions: Sessions, tenant_id: str) -> list[
 
     try:
         return taken_over(resolved, partial(earlier_search, sessions, tenant_id))
+    except SpecError as error:
+        raise _invalid(error) from None
+
+
+def _remembered(
+    resolved: Resolved, lookup: Lookup, sessions: Sessions, tenant_id: str
+) -> tuple[Memory, list[SpecWarning]]:
+    """What the search remembers of earlier ones, and what to tell its client of that."""
+    from search.request.memory import remembered
+    from search.request.resolve import SpecError
+    from service.sql.memory import PastSearches
+
+    try:
+        return remembered(resolved, PastSearches(sessions, tenant_id), lookup)
     except SpecError as error:
         raise _invalid(error) from None
 

@@ -17,6 +17,8 @@ from service.sql.searches import SearchRepository
 from service.sql.trials import Outcome, TrialRepository
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from search.request.dataset_facts import Lookup
     from search.results.comparison import Run
     from search.results.families import FamilyTrial
@@ -40,6 +42,7 @@ class _Material:
     floor: dict[str, float] | None
     of_families: list[FamilyTrial]
     ensemble: Document | None
+    memory: list[Document]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,19 @@ class Reports:
                 search.floor,
                 trials.of_families() if len(spec.families) > 1 else [],
                 told(spec, handed_out),
+                _memory(session, tenant_id, search_id) if spec.memory else [],
             )
+
+
+def _memory(session: Session, tenant_id: str, search_id: str) -> list[Document]:
+    """What is remembered, and how well it ranked the results."""
+    from search.results.memory import of_memory
+    from service.sql.memory import memory_of, summaries
+
+    memory = memory_of(session, tenant_id, search_id)
+    results = TrialRepository(session, tenant_id, search_id).identities()
+    told = zip(summaries(memory), of_memory(memory, results), strict=True)
+    return [{**summary, **judged} for summary, judged in told]
 
 
 def _differences(
@@ -239,6 +254,7 @@ def _report(material: _Material, lookup: Lookup) -> Document:
         "rank_correlations": rank_correlations(material.scored),
         "reliability": _reliability(spec, material.retrained),
         "ensemble": material.ensemble,
+        "memory": material.memory,
         "families": by_family(
             spec.objectives, spec.families if len(spec.families) > 1 else (), material.of_families
         ),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from models.training.diagnosis import diagnosis
 from search.trial import FailureKind, TrialState
 from search.trial_kind import trial_kinds
+from service.api.memory.schemas import MemoryReport
 from service.sql.tables import Epoch, Trial
 from service.sql.trial_rows import document_of
 
@@ -403,5 +404,6 @@ class ReportRead(BaseModel):
     ensemble: EnsembleReport | None = Field(
         description="null before its end, and where none was asked for"
     )
+    memory: list[MemoryReport] = Field(description="empty where the search remembers nothing")
     families: list[FamilyReport] = Field(description="empty where the space is of one family")
     supernets: list[SupernetReport] = Field(description="of a strategy on shared weights")

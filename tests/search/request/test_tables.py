@@ -29,6 +29,7 @@ STORED: dict[str, Any] = {
     "proxies": [],
     "budget": {"trials": 50, "seconds": None},
     "warm_start": [],
+    "memory": [],
     "suggestions": [],
     "opening": "known",
     "baseline": None,

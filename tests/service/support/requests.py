@@ -26,6 +26,7 @@ from search.trial import Candidate, Failure, FailureKind, Trial, TrialState
 from service.sql.database import Sessions
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
+from service.sql.memory import memory_of
 from service.sql.queue import Queue
 from service.sql.states import SearchState
 from service.sql.tables import Artifact, Search
@@ -92,11 +93,14 @@ class Driver:
 
     def resume(self) -> SearchRun:
         """The search itself, as far as its journal goes."""
-        resolved = reopen(self.queue.requests(self.claim).spec)
+        requests = self.queue.requests(self.claim)
+        resolved = reopen(requests.spec)
+        with self.sessions.read() as session:
+            memory = memory_of(session, requests.tenant_id, self.claim.search_id)
         return SearchRun(
             resolved.spec,
             resolved.space,
-            resolved.strategy(),
+            resolved.strategy(memory),
             self.journal,
             resolved.cost,
             suggestions=opening(resolved, None),

@@ -1,0 +1,1 @@
+"""What a search remembers of earlier ones on other data."""
