@@ -4,11 +4,11 @@
                                 [--memory nasbench201-cifar100] [--strategy bananas]
                                 [--source bananas] [--queries 300] [--seeds 30]
 
-DIR holds the tables (`*.npz`). The memory of seed S is of one finished search, with the seed 1000 + S
-and as many queries. Beside the tables named: `none`; `itself`, the same table as if it were
-another; `permuted`, a search on it whose results are dealt out among its candidates; `scrambled`,
-one whose candidates have the options of each decision exchanged: such searches are worth nothing.
-Each search ends at the best 0.1 %; one that never gets there counts with the cap.
+DIR holds the tables (`*.npz`). The memory of seed S is of one finished search, with the seed
+1000 + S and as many queries. Beside the tables named: `none`; `itself`, the same table as if it
+were another; `permuted`, a search on it whose results are dealt out among its candidates;
+`scrambled`, one whose candidates have the options of each decision exchanged: such searches are
+worth nothing. Each search ends at the best 0.1 %; one that never gets there counts with the cap.
 """
 
 from __future__ import annotations

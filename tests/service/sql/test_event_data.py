@@ -19,6 +19,7 @@ from search.engine.journal import (
     TrialResumed,
     TrialStarted,
 )
+from search.memory import Remembered
 from search.trial import Failure, FailureKind, TrialState
 from service.api.searches.actions import cancel, pause, resume
 from service.sql.database import DEFAULT_TENANT, Sessions, connect
@@ -26,6 +27,7 @@ from service.sql.events import EventType
 from service.sql.journal import SqlJournal
 from service.sql.lease import Claim
 from service.sql.ledger import Ledger
+from service.sql.memory import write_down
 from service.sql.queue import Queue
 from service.sql.searches import SearchRepository
 from service.sql.states import SearchState
@@ -49,6 +51,9 @@ def claimed(queue: Queue) -> Claim:
 
 def test_the_data_of_events_are_those_recorded(sessions: Sessions) -> None:
     queue, first = Queue(sessions), add_search(sessions)
+    with sessions.begin() as session:
+        earlier = Remembered("srch_earlier", "wine", "1" * 64, 12, ())
+        write_down(session, SearchRepository(session, DEFAULT_TENANT).get(first), [earlier])
     queue.interrupt(claimed(queue), "its driver was killed", blamed=True, limit=3)
     claim = claimed(queue)
     queue.explain(claim, "waiting for a node")
