@@ -131,6 +131,7 @@ def test_a_search_that_has_not_begun(client: TestClient) -> None:
         "reliability": {},
         "families": [],
         "ensemble": None,
+        "memory": [],
         "supernets": [],
     }
     problem(client.get(f"/v1/searches/{search_id[:-1]}/report"), 404)
