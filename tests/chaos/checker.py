@@ -18,8 +18,10 @@ from service.sql.tables import Artifact, Epoch, Event, Search, Trial
 STARTED = {"search.running", "search.paused", "search.succeeded", "search.failed"}
 
 
-def check(sessions: Sessions, acknowledged: Path, store: Path) -> None:
+def check(sessions: Sessions, acknowledged: Path, store: Path, *, is_swept: bool = True) -> None:
     """
+    is_swept: what ended searches leave is gone by now; a dispatcher does that some seconds later.
+
     Raises:
         AssertionError: with everything that is wrong.
     """
@@ -37,6 +39,8 @@ def check(sessions: Sessions, acknowledged: Path, store: Path) -> None:
         for search in searches:
             problems += [f"{search.id}: {problem}" for problem in of_search(session, search)]
             problems += [f"{search.id}: {problem}" for problem in _of_files(session, search, store)]
+            if is_swept:
+                problems += [f"{search.id}: {problem}" for problem in _left(session, search, store)]
     assert not problems, "\n".join(problems)
 
 
@@ -110,9 +114,15 @@ def _of_files(session: Session, search: Search, store: Path) -> list[str]:
         content = (store / artifact.path).read_bytes()
         if hashlib.sha256(content).hexdigest() != artifact.sha256:
             problems.append(f"{artifact.path} is not what was published")
+    if search.state == "succeeded" and not artifacts:
+        problems.append("it succeeded without a bundle")
+    return problems
+
+
+def _left(session: Session, search: Search, store: Path) -> list[str]:
+    problems = []
     if search.state == "succeeded":
-        if not artifacts:
-            problems.append("it succeeded without a bundle")
+        artifacts = session.scalars(select(Artifact).where(Artifact.search_id == search.id)).all()
         folder = store / "artifacts" / search.id
         if {path.name for path in folder.iterdir()} != {Path(a.path).name for a in artifacts}:
             problems.append("it left files that no row names")

@@ -39,6 +39,8 @@ def world(chaos_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     world = World(settings)
     world.start()
     yield world
+    world.until(world.is_swept)
+    check(world.sessions, world.acknowledged, world.settings.home)
     world.close()
 
 
@@ -55,7 +57,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 def checked(world: World) -> Iterator[None]:
     yield
     world.settle()
-    check(world.sessions, world.acknowledged, world.settings.home)
+    check(world.sessions, world.acknowledged, world.settings.home, is_swept=False)
 
 
 def proposals_are_those_of_an_undisturbed_run(world: World, search_id: str) -> bool:

@@ -97,6 +97,12 @@ def wait_for_ray(
     head: subprocess.Popen[bytes], address: str, environment: Mapping[str, str]
 ) -> None:
     deadline = time.monotonic() + 60
+    host, port = address.split(":")
+    while True:  # a command of Ray takes seconds to hear that nobody is there yet
+        assert head.poll() is None and time.monotonic() < deadline, "no Ray head listens"
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1.0):
+            break
+        time.sleep(0.1)
     command = [str(RAY), "health-check", "--address", address]
     while subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True
