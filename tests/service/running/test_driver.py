@@ -44,6 +44,9 @@ BODY: dict[str, Any] = {
     "final": {"top": 1, "seeds": 1, "epochs": 1},
 }
 
+ALONE = {"parallel_trials": 1}
+"""For tests of what is not about several workers, each of which imports for seconds here."""
+
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
@@ -88,7 +91,7 @@ def test_a_search_runs_to_a_published_bundle(
     local_ray: None, settings: ServiceSettings, sessions: Sessions
 ) -> None:
     proxies = [{"name": "synflow", "samples": 12, "top": 2}, {"name": "snip", "use": "report"}]
-    submit(sessions, baseline="random", proxies=proxies)
+    submit(sessions, baseline="random", proxies=proxies, resources=ALONE)
     with collecting() as collector:
         traced = settings.model_copy(update={"otel_endpoint": collector.url})
         code, search = drive(traced, sessions)
@@ -155,7 +158,7 @@ def test_the_time_budget_counts_what_earlier_owners_used(
     local_ray: None, settings: ServiceSettings, sessions: Sessions
 ) -> None:
     """One trial was done in 100 s of a budget of 50: nothing but the final training is left."""
-    search_id = submit(sessions, budget={"trials": 50, "seconds": 50})
+    search_id = submit(sessions, budget={"trials": 50, "seconds": 50}, resources=ALONE)
     claim = Queue(sessions).claim("earlier")
     assert claim is not None
     resolved = resolve(read_search(sessions, search_id).spec)
