@@ -44,7 +44,7 @@ class SearchSpace:
         """
         self._family_name, self._canonical, self._is_older = family_name, canonical, is_older
         self._recipe = tuple(recipe)
-        self._recipe_names = frozenset(decision.name for decision in recipe)
+        self._recipe_fields = {decision.name: _field(decision.name) for decision in recipe}
         self.decisions: tuple[Decision, ...] = (*decisions, *recipe)
         self._values = lru_cache(REMEMBERED)(self._parsed)  # parents are mutated again and again
         self._recipe_of = lru_cache(REMEMBERED)(_recipe_of)  # many networks share one
@@ -193,8 +193,8 @@ class SearchSpace:
                 domain, name = decision.domain, decision.name
                 value = wanted.get(name, decision.absent)
                 values[name] = domain.middle if value is None else domain.nearest(value)
-                if name in self._recipe_names and _field(name) in recipe:
-                    values[name] = domain.nearest(recipe[_field(name)])
+                if self._recipe_fields.get(name) in recipe:
+                    values[name] = domain.nearest(recipe[self._recipe_fields[name]])
         return self._assembled(values)
 
     def known(self, architecture: Architecture) -> Candidate:
@@ -235,7 +235,8 @@ class SearchSpace:
         values = self._named(candidate.architecture)
         for decision in self._recipe:
             if decision.is_active(values):
-                values[decision.name] = getattr(candidate.recipe, _field(decision.name))
+                field = self._recipe_fields[decision.name]
+                values[decision.name] = getattr(candidate.recipe, field)
         return active_values(self.decisions, values)
 
     def _named(self, architecture: Architecture) -> dict[str, Scalar]:
@@ -268,8 +269,8 @@ class SearchSpace:
         recipe: list[tuple[str, Scalar]] = []
         architecture: dict[str, Scalar] = {}
         for name, value in active.items():
-            if name in self._recipe_names:
-                recipe.append((_field(name), value))
+            if name in self._recipe_fields:
+                recipe.append((self._recipe_fields[name], value))
             else:
                 architecture[name] = value
         return Candidate(self._architecture(architecture), self._recipe_of(tuple(recipe)))

@@ -51,24 +51,19 @@ class GaussianProcess:
         self._points, self._values, self._trends = points, values, _trends(trends, points)
         names = dict.fromkeys(name for point in points for name in point)
         self._columns = {name: column for column, name in enumerate(names)}
-        self._matrix = self._known_part(points)
-        squares = self._squared_distances(points)
+        self._matrix, self._lengths = self._known_part(points)
+        squares = self._distances(self._matrix, self._lengths)
         products = self._trends @ self._trends.T
         few = slice(None, None, math.ceil(len(points) / TUNING_POINTS))
         _, self.length_scale, self.noise, self.slope = max(
-            (
-                _fit(squares[few, few], products[few, few], values[few], scale, noise, slope)[0],
-                scale,
-                noise,
-                slope,
-            )
+            (_fit(kernel + slope * products[few, few], values[few], noise)[0], scale, noise, slope)
             for scale in length_scales
+            for kernel in [matern(squares[few, few], scale)]
             for noise in noises
             for slope in (slopes if self._trends.shape[1] else (0.0,))
         )
-        _, self.signal, self._factor, self._whitened = _fit(
-            squares, products, values, self.length_scale, self.noise, self.slope
-        )
+        kernel = matern(squares, self.length_scale) + self.slope * products
+        _, self.signal, self._factor, self._whitened = _fit(kernel, values, self.noise)
 
     def predict(
         self, points: Sequence[Features], trends: Vector | None = None
@@ -113,41 +108,37 @@ class GaussianProcess:
         Shapes:
             (seen, len(points))
         """
-        products = (self._matrix @ self._known_part(points).T).toarray()
-        seen = np.array([_square(point) for point in self._points])
-        here = np.array([_square(point) for point in points])
-        squares: Vector = np.maximum(seen[:, None] + here[None, :] - 2.0 * products, 0.0)
+        return self._distances(*self._known_part(points))
+
+    def _distances(self, known: csr_array, lengths: Vector) -> Vector:
+        products = (self._matrix @ known.T).toarray()
+        squares: Vector = np.maximum(
+            self._lengths[:, None] + lengths[None, :] - 2.0 * products, 0.0
+        )
         return squares
 
-    def _known_part(self, points: Sequence[Features]) -> csr_array:
-        """The features that a point seen has; the others are orthogonal to all points seen."""
-        entries = [
-            (row, self._columns[name], value)
-            for row, point in enumerate(points)
-            for name, value in point.items()
-            if name in self._columns
-        ]
-        rows, columns, values = zip(*entries, strict=True) if entries else ((), (), ())
-        return csr_array(
-            (
-                np.array(values, dtype=float),
-                (np.array(rows, dtype=int), np.array(columns, dtype=int)),
-            ),
-            shape=(len(points), len(self._columns)),
-        )
+    def _known_part(self, points: Sequence[Features]) -> tuple[csr_array, Vector]:
+        """The features that a point seen has, the others are orthogonal to all points seen; and
+        the squared length of each point, by all of its features.
+        """
+        counts = [len(point) for point in points]
+        rows = np.repeat(np.arange(len(points)), counts)
+        find = self._columns.get
+        columns = np.array([find(name, -1) for point in points for name in point], dtype=int)
+        values = np.array([value for point in points for value in point.values()], dtype=float)
+        lengths = np.bincount(rows, values**2, minlength=len(points)).astype(np.float64)
+        known = columns >= 0
+        shape = (len(points), len(self._columns))
+        return csr_array((values[known], (rows[known], columns[known])), shape=shape), lengths
 
 
 def _trends(trends: Vector | None, points: Sequence[Features], count: int = 0) -> Vector:
     return np.zeros((len(points), count)) if trends is None else trends
 
 
-def _fit(
-    squares: Vector, products: Vector, values: Vector, scale: float, noise: float, slope: float
-) -> tuple[float, float, Vector, Vector]:
+def _fit(kernel: Vector, values: Vector, noise: float) -> tuple[float, float, Vector, Vector]:
     """Log marginal likelihood but for a constant, signal variance, L and L^-1 values."""
-    kernel = matern(squares, scale) + noise * np.eye(len(values))
-    if slope:
-        kernel += slope * products
+    kernel = kernel + noise * np.eye(len(values))
     factor = np.linalg.cholesky(kernel).astype(np.float64, copy=False)
     whitened: Vector = solve_triangular(factor, values, lower=True, check_finite=False)
     signal = max(float(whitened @ whitened) / len(values), 1e-12)
@@ -160,7 +151,3 @@ def matern(squared_distances: Vector, length_scale: float) -> Vector:
     scaled = np.sqrt(5.0 * squared_distances) / length_scale
     kernel: Vector = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
     return kernel
-
-
-def _square(point: Features) -> float:
-    return sum(value * value for value in point.values())

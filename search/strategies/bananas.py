@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import lru_cache
 from random import Random
 from typing import Literal, Self
 
@@ -37,6 +38,9 @@ MAX_POINTS = 400
 """Trials that the predictor is shown: the best half and the latest half of so many."""
 
 MAX_NEIGHBOURS = 64
+REMEMBERED = 4096
+"""Candidates whose identity and features are kept."""
+
 CLIMB = 3
 """Steps of the local search of the acquisition."""
 
@@ -98,7 +102,8 @@ class Bananas:
         self._space, self._settings, self._seed = space, settings, seed
         self._scorer = scorer if settings.proxies else None
         self._scores: list[tuple[float, ...]] = []  # of the first of the candidates told
-        self._encode = PathEncoding(space)
+        self._encode = lru_cache(REMEMBERED)(PathEncoding(space))  # the best is mutated at each ask
+        self._keys = lru_cache(REMEMBERED)(space.keys)
         self._tried: set[Keys] = set()
         self._candidates: list[Candidate] = []
         self._features: list[Features] = []
@@ -106,7 +111,7 @@ class Bananas:
         self._model: GaussianProcess | None = None
 
     def tell(self, trial: Trial) -> None:
-        keys = self._space.keys(trial.candidate)
+        keys = self._keys(trial.candidate)
         if trial.fitness is not None and keys not in self._tried:
             self._candidates.append(trial.candidate)
             self._features.append(self._encode(trial.candidate))
@@ -116,7 +121,7 @@ class Bananas:
 
     def ask(self, number: int, running: Sequence[Trial]) -> Candidate:
         rng = rng_for(self._seed, SearchPurpose.ASK, number)
-        busy = {self._space.keys(trial.candidate): trial.candidate for trial in running}
+        busy = {self._keys(trial.candidate): trial.candidate for trial in running}
         known = self._tried | busy.keys()
         if len(self._fitness) < self._settings.initial_samples:
             return self._fresh(rng, known)
@@ -186,14 +191,14 @@ class Bananas:
         """Those that were not tried and do not run, one of each identity."""
         found: dict[Keys, Candidate] = {}
         for candidate in dict.fromkeys(candidates):
-            found.setdefault(self._space.keys(candidate), candidate)
+            found.setdefault(self._keys(candidate), candidate)
         return [candidate for keys, candidate in found.items() if keys not in known]
 
     def _fresh(self, rng: Random, known: Set[Keys]) -> Candidate:
         """A sample that was not tried, if a few draws find one."""
         for _ in range(MAX_DRAWS):
             candidate = self._space.sample(rng)
-            if self._space.keys(candidate) not in known:
+            if self._keys(candidate) not in known:
                 break
         return candidate
 
