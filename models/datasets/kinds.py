@@ -54,6 +54,8 @@ _DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}(?!\d).*|(?:19|20)\d{5}")
 _BUDDHIST = (2443, 2643)
 """Years that are 1900 to 2100."""
 _USUAL_YEARS = (1600, 2200)
+_FAR_YEAR = 9000
+"""From here on, a date stands for none: `sentinels` tells it."""
 
 
 class WrongKindError(ValueError):
@@ -348,7 +350,7 @@ def _of_dates(cells: Cells, values: NDArray[np.datetime64]) -> Iterator[Remark]:
             yield Remark("date_numbers", f"{message[:-9]}, all as {as_what}", cells.name, count)
             break
     middle = float(np.median(_years(values[is_date])))
-    if not _USUAL_YEARS[0] <= middle <= _USUAL_YEARS[1]:
+    if not _USUAL_YEARS[0] <= middle <= _USUAL_YEARS[1] and middle < _FAR_YEAR:
         message = (
             f"most dates of {cells.name!r} are of years such as {middle:.0f}: they are taken as of "
             "our calendar, and weekdays and seasons are others if they are of another"

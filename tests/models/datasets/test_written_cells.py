@@ -388,3 +388,8 @@ def test_kinds_that_are_easily_taken_for_others(case: str) -> None:
     assert found.column.missing == sum(t in ("", "\\N", "inf", "-Infinity") for t in texts)
     if found.entry is not None:
         served(found, texts)
+
+
+def test_a_date_that_stands_for_none_is_of_no_other_calendar() -> None:
+    found = column(["2024-01-31", "2024-02-01", *["9999-12-31"] * 5])
+    assert found.column.kind == "date" and "unusual_years" not in told(found)
