@@ -11,7 +11,7 @@ from typing import Any
 from models.domains import Choice, as_domain
 from models.recipe import MAX_EPOCHS, TrainingSettings
 from models.task import Task
-from models.training.defaults import learning_rates
+from models.training.defaults import default_recipe, learning_rates
 from search.spec import Final, SearchSpec, longest_training
 from search.strategy import StrategySettings
 from search.weight_sharing.inheritance import NEEDED
@@ -95,6 +95,28 @@ def for_unknown_words(
     if isinstance(strategy, OneShotSettings) or "tokens" in said.model_fields_set:
         return training
     return training.changed(tokens=Choice(("words", "subwords")))
+
+
+# 60,000 characters of plays, 23 epochs, bits a character on validation of the best epoch and of
+# the last: n-grams beside a GRU 2.60 in the third and 3.65, with a dropout of 0.5 2.58 in the
+# fourth and 3.34; n-grams alone 2.66 in the fourth and 3.51.
+PATIENCE_OF_SHORT_TEXTS = 3
+"""Epochs."""
+
+
+def for_short_texts(
+    training: TrainingSettings, said: TrainingSettings, strategy: StrategySettings, task_name: str
+) -> TrainingSettings:
+    """The recipe of a language model that ends where validation is no better, with its best
+    weights, where the request leaves its length open and the text is so short that it is gone
+    through more often than is usual: what counts n-grams knows it by heart after a few times.
+    """
+    is_open = not {"epochs", "steps", "early_stopping"} & said.model_fields_set
+    if task_name != "language_modeling" or not is_open or isinstance(strategy, OneShotSettings):
+        return training
+    if int(as_domain(training.epochs).first) <= default_recipe(task_name).epochs:
+        return training
+    return training.changed(early_stopping=PATIENCE_OF_SHORT_TEXTS)
 
 
 def for_several_families(

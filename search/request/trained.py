@@ -33,6 +33,7 @@ from search.request.left_open import (
     for_heavy_columns,
     for_heavy_tails,
     for_several_families,
+    for_short_texts,
     for_unknown_words,
 )
 from search.request.pretraining import pretraining_inputs, pretraining_refusal
@@ -78,6 +79,8 @@ class Trained:
             training = for_heavy_columns(training, said=spec.training, strategy=spec.strategy)
         if self.has_unknown_words and draft.has("training", "strategy"):
             training = for_unknown_words(training, said=spec.training, strategy=spec.strategy)
+        if draft.has("training", "strategy"):
+            training = for_short_texts(training, spec.training, spec.strategy, form)
         final = for_finals(spec.final, training, spec.training, self.task, finalists(spec))
         if draft.has("space"):
             draft = self._with_space(draft.filled(training=training))

@@ -284,6 +284,21 @@ def test_few_samples_make_many_epochs(name: str, samples: int, epochs: int) -> N
     assert with_task_defaults(TrainingSettings(epochs=3), name, samples).epochs == 3
 
 
+@pytest.mark.parametrize(("samples", "patience"), [(375, 3), (6400, 0)])
+def test_a_short_text_is_not_learned_by_heart(samples: int, patience: int) -> None:
+    """375 windows are gone through 17 times for 400 steps, and 6,400 four times, as is usual."""
+    task = Task("language_modeling", (128,), 65, vocabulary=65)
+    facts = DatasetFacts(task, {"train": samples, "validation": 40, "test": 40}, "0" * 64, "play")
+
+    def stops(**training: Any) -> int:
+        body = {"dataset": "play", "training": training}
+        return resolve(body, lambda name: facts).spec.training.model_dump()["early_stopping"]
+
+    assert stops() == patience
+    assert stops(epochs=30) == 0
+    assert stops(early_stopping=7) == 7
+
+
 def test_epochs_follow_the_batches_that_a_request_says() -> None:
     large = with_task_defaults(TrainingSettings(batch_size=128), "text_classification", 1_078)
     assert large.epochs == 45  # 9 steps an epoch
