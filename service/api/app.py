@@ -69,12 +69,17 @@ _FIRST_ANSWERS_SECONDS = 0.3
 every thread.
 """
 
+_FIRST_SEARCH_SECONDS = 15.0
+"""In which whoever waits for the first trial has every core: the rest of the imports comes then, if
+no dry run has asked for it.
+"""
+
 log = structlog.get_logger("nasmith.api")
 
 
 def create_app(settings: ServiceSettings, on_warm: Callable[[], None] | None = None) -> FastAPI:
     """The application on a migrated database; `app.state` holds what its routes need. `on_warm`:
-    called when all is imported that requests need.
+    called when what requests need is imported, and again when the rest of it is.
     """
     traces = Traces(settings, "api")
     app = FastAPI(
@@ -148,12 +153,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(tell_absence(app.state.sessions)),
         asyncio.create_task(give_up_lost_uploads(app.state.intake)),
     ]
-    warming = threading.Thread(target=_warm_up, args=(app,), name="warm-up", daemon=True)
+    is_over = threading.Event()
+    warming = threading.Thread(target=_warm_up, args=(app, is_over), name="warm-up", daemon=True)
     begin = asyncio.get_running_loop().call_later(_FIRST_ANSWERS_SECONDS, warming.start)
     try:
         yield
     finally:
         begin.cancel()
+        is_over.set()
         watcher.close()
         for task in tasks:
             task.cancel()
@@ -169,8 +176,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.sessions.engine.dispose()
 
 
-def _warm_up(app: FastAPI) -> None:
+def _warm_up(app: FastAPI, is_over: threading.Event) -> None:
     """Import torch, read the registries and build the routes while the server already answers."""
+    on_warm = app.state.on_warm or (lambda: None)
     try:
         validation.warm_up()
         catalog()
@@ -179,11 +187,13 @@ def _warm_up(app: FastAPI) -> None:
             route
         ) in app.router.routes:  # each router is built when it is first asked: 0.1 s for all
             route.matches({"type": "http", "method": "GET", "path": "/", "headers": []})
+        on_warm()
+        if not is_over.wait(_FIRST_SEARCH_SECONDS):
+            validation.warm_up_costs()
     except Exception:
         log.exception("the server could not warm up")
     finally:
-        if app.state.on_warm is not None:
-            app.state.on_warm()
+        on_warm()
 
 
 async def _nothing_left(request: Request, error: Exception) -> Response:

@@ -37,6 +37,16 @@ def warm_up() -> None:
     patch_model()
 
 
+def warm_up_costs() -> None:
+    """Import what the first dry run, or limit on parameters or FLOPs, would wait for: networks that
+    are built without memory need much of torch that others do not.
+    """
+    from search.request.dry_run import estimate
+    from search.request.resolve import resolve
+
+    estimate(resolve({"dataset": "digits", "space": {"family": "transformer"}}))
+
+
 def submission(body: object, lookup: Lookup, sessions: Sessions, tenant_id: str) -> Submission:
     """
     Raises:
