@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 WARM_UP_SECONDS = 180.0
 CALM_SECONDS = 4.0
 """A search that has just begun needs the cores more than the next spare driver does."""
-STARTING_AT_A_TIME = max(1, (os.cpu_count() or 1) // 2)
+STARTING_AT_A_TIME = os.cpu_count() or 1
 """More would only keep each other from getting ready."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
