@@ -387,7 +387,7 @@ def test_the_reader_is_a_process_with_limits(
         with pytest.raises(FormatError, match="more than 20,000,000 bytes of memory"):
             parse(big, tmp_path / "none", Limits(memory_bytes=20_000_000), readers)
         with pytest.raises(FormatError, match=r"more than 0\.001 s"):
-            parse(good, tmp_path / "none", Limits(seconds=0.001), readers)
+            parse(big, tmp_path / "none", Limits(seconds=0.001), readers)
         with pytest.raises(FormatError, match="x and y are needed"):
             parse(small, tmp_path / "none", None, readers)
     stored = load(target)
