@@ -22,7 +22,7 @@ REQUEST: dict[str, Any] = {
     "space": {
         "family": "cnn_cell",
         "topology": "nasbench201",
-        "channels": {"choice": [12, 16, 24]},
+        "channels": {"choice": [8, 12, 16]},
     },
     "training": {
         "epochs": 5,
@@ -36,7 +36,7 @@ REQUEST: dict[str, Any] = {
     "strategy": {"name": "regularized_evolution", "population_size": 6, "sample_size": 3},
     "budget": {"trials": 16},
     "resources": {"parallel_trials": 2, "cpus_per_trial": 1},
-    "final": {"top": 1, "seeds": 2, "epochs": 24},
+    "final": {"top": 1, "seeds": 2, "epochs": 16},
     "seed": 0,
 }
 
