@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,12 @@ def unpack(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
 
 
 def children() -> set[int]:
-    found = psutil.Process().children()
-    return {child.pid for child in found if "models.asking" in child.cmdline()}
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it ends while it is looked at
+            if "models.asking" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def test_a_second_question_finds_the_model_warm(unpack: Callable[[Path], None]) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -85,8 +86,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExec
             with ProcessPoolExecutor(1, get_context("spawn"), _join, (runtime.address,)) as driver:
                 yield driver
                 for process in psutil.Process().children():
-                    if "spawn_main" in " ".join(process.cmdline()):
-                        process.kill()  # a test may have left it busy
+                    with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+                        if "spawn_main" in " ".join(process.cmdline()):
+                            process.kill()  # a test may have left it busy
     finally:
         runtime.stop()
 
