@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
+from threadpoolctl import threadpool_limits
 
 from models.architecture import Architecture, Decision
 from models.domains import Choice
@@ -144,6 +145,17 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     assert mean == pytest.approx(expected, abs=1e-9)
     variance = expected_deviation**2 - process.signal * process.noise  # theirs is of a new sample
     assert deviation**2 == pytest.approx(variance, abs=1e-7)
+
+
+def test_the_posterior_does_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    seen, unseen, values = named(grid(rng, 300)), named(grid(rng, 300)), rng.normal(size=300)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(GaussianProcess(seen, values).predict(unseen))
+    (mean, deviation), (other_mean, other_deviation) = found
+    assert (mean == other_mean).all() and (deviation == other_deviation).all()
 
 
 def test_hyperparameters_are_those_of_the_largest_marginal_likelihood() -> None:
