@@ -123,6 +123,14 @@ def canonical_view(values: Values) -> dict[str, Scalar]:
     return {"relative": True} if values.get("relative") else {}
 
 
+def canonical_with_view(values: Values) -> dict[str, Scalar]:
+    """The decisions of a family that has a dropout and a view: of the view only what says
+    something, and a dropout of 0 is the number 0.0.
+    """
+    kept = {n: v for n, v in values.items() if n not in ("relative", "window_scaling")}
+    return {**kept, "dropout": share(values, "dropout")} | canonical_view(values)
+
+
 def option(values: Values, name: str, allowed: Collection[str]) -> str:
     """
     Raises:

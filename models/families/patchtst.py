@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture, Decision
 from models.decisions import (
-    canonical_view,
+    canonical_with_view,
     domain_values,
     integer,
     share,
@@ -199,10 +199,7 @@ class PatchTst:
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
         """Without what says nothing of the view; a dropout of 0 is the number 0.0."""
-        values = architecture.decisions
-        kept = {n: v for n, v in values.items() if n not in ("relative", "window_scaling")}
-        kept["dropout"] = share(values, "dropout")
-        return Architecture("patchtst", kept | canonical_view(values))
+        return Architecture("patchtst", canonical_with_view(architecture.decisions))
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.architecture import Architecture, Decision
 from models.decisions import (
-    canonical_view,
+    canonical_with_view,
     integer,
     option,
     share,
@@ -191,10 +191,7 @@ class Tcn:
     @staticmethod
     def canonical(architecture: Architecture) -> Architecture:
         """Without what says nothing of the view; a dropout of 0 is the number 0.0."""
-        values = architecture.decisions
-        kept = {n: v for n, v in values.items() if n not in ("relative", "window_scaling")}
-        kept["dropout"] = share(values, "dropout")
-        return Architecture("tcn", kept | canonical_view(values))
+        return Architecture("tcn", canonical_with_view(architecture.decisions))
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.architecture import Architecture, Decision
 from models.decisions import (
     Values,
-    canonical_view,
+    canonical_with_view,
     condition,
     domain_values,
     integer,
@@ -325,13 +325,10 @@ class Transformer:
         """Without `heads` where no block has attention, nor what says nothing of how a window is
         seen; a dropout of 0 is the number 0.0.
         """
-        values = {**architecture.decisions, "dropout": share(architecture.decisions, "dropout")}
+        values = canonical_with_view(architecture.decisions)
         if "attention" not in _mixer_names(values):
             values.pop("heads", None)
-        view = canonical_view(values)
-        for name in ("relative", "window_scaling"):
-            values.pop(name, None)
-        return Architecture("transformer", values | view)
+        return Architecture("transformer", values)
 
     @staticmethod
     def definition(network: nn.Module, architecture: Architecture) -> Definition:

@@ -139,11 +139,7 @@ def _require_likeness(resolved: Resolved, past: Past, lookup: Lookup) -> None:
             f"{past.id} searched the same data, so that its results count as they are: name it in "
             "warm_start"
         )
-    theirs, ours = (
-        " and ".join(f"{o.goal} {o.metric}" for o in known.objectives)
-        for known in (past.spec, spec)
-    )
-    if theirs != ours:
+    if (theirs := _aim(past.spec)) != (ours := _aim(spec)):
         raise ValueError(f"/objectives differ: it is to {theirs}, here it is to {ours}")
     if not set(past.spec.families) & set(spec.families):
         named = (" or ".join(known.families) for known in (past.spec, spec))
